@@ -14,6 +14,7 @@ from tf_resflow import configuration
 from tf_resflow import datasets
 from tf_resflow import numerics
 from tf_resflow import training
+from tf_resflow.training import checkpoints
 from tf_resflow.training import objectives
 from tf_resflow.training import train_rows
 from tf_resflow.training import workdir as workdir_lib
@@ -158,6 +159,19 @@ def test_load_model(finished_run):
   z, _ = wide.forward_and_log_det(tf.cast(images, tf.float64), seed=0)
   expected, _ = averaged.forward_and_log_det(images, seed=0)
   np.testing.assert_allclose(z, expected, rtol=1e-3, atol=1e-4)
+
+
+def test_a_checkpoint_that_is_removed_meanwhile(copied_run, monkeypatch):
+  """The next one is loaded."""
+  restore = checkpoints.restore
+
+  def remove_and_restore(state, path):
+    for file in (copied_run / 'checkpoints').glob('ckpt-4.*'):
+      file.unlink()
+    return restore(state, path)
+
+  monkeypatch.setattr(checkpoints, 'restore', remove_and_restore)
+  assert workdir_lib.load_model(str(copied_run))[1] == 2
 
 
 def test_a_loaded_model_scores_exactly_and_trains_by_its_blocks(finished_run):

@@ -202,19 +202,20 @@ def load_model(workdir: str, averaged: bool = True, dtype: str = 'float32',
       other checkpoint is damaged, or it is not invertible in this dtype.
   """
   config = model_config.load(files.path_of(workdir, files.MODEL_JSON))
-  path = '' if checkpoint == 'latest' else checkpoints.best(workdir) or ''
-  errors.check_suits(bool(path) or checkpoint != 'best', 'checkpoint',
-                     checkpoint, f'does not exist in {workdir}',
-                     'Take latest, or train with --keep_best.')
-  if not path:
-    path = checkpoints.undamaged(workdir) or ''
-    errors.check(path, 'workdir', workdir,
-                 'a run with a checkpoint', 'Continue training it.')
+  _path_of(workdir, checkpoint)  # Before a deep model is built.
   model = config.build()
   ema = ema_lib.ExponentialMovingAverage(model)
   step = tf.Variable(0, dtype=tf.int64)
-  checkpoints.restore(
-      tf.train.Checkpoint(model=model, ema=ema, step=step), path)
+  state = tf.train.Checkpoint(model=model, ema=ema, step=step)
+  while True:
+    found = _complete(workdir)
+    try:
+      checkpoints.restore(state, _path_of(workdir, checkpoint))
+      break
+    except errors.InvalidValueError:
+      if _complete(workdir) == found:
+        raise
+      # The process that trains has removed it meanwhile.
   if averaged:
     ema_lib.assign(model.trainable_variables, ema.averages)
   if dtype != model.compute_dtype:
@@ -224,6 +225,23 @@ def load_model(workdir: str, averaged: bool = True, dtype: str = 'float32',
   model.save_norms()
   model.estimator = model.evaluation_estimator()
   return model, int(step.numpy())
+
+
+def _complete(workdir):
+  return [checkpoints.complete(os.path.join(workdir, name))
+          for name in ('checkpoints', 'best')]
+
+
+def _path_of(workdir, checkpoint):
+  """Returns the path of the checkpoint that `load_model` was asked for."""
+  path = '' if checkpoint == 'latest' else checkpoints.best(workdir) or ''
+  errors.check_suits(bool(path) or checkpoint != 'best', 'checkpoint',
+                     checkpoint, f'does not exist in {workdir}',
+                     'Take latest, or train with --keep_best.')
+  path = path or checkpoints.undamaged(workdir) or ''
+  errors.check(path, 'workdir', workdir,
+               'a run with a checkpoint', 'Continue training it.')
+  return path
 
 
 def load(workdir: str, imports: Iterable[str] = (),
