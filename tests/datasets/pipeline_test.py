@@ -82,6 +82,39 @@ def test_elements_follow_from_the_seed_and_their_number(max_in_memory):
 
 
 @_MODES
+@pytest.mark.parametrize('draws', [False, True])
+def test_a_share_is_its_rows_of_every_batch(max_in_memory, draws):
+  split = _split(num_examples=11)
+  if draws:
+    split = dataclasses.replace(split, draw_fn=lambda key: tf.cast(
+      tf.random.stateless_uniform(_SHAPE, key), tf.float32), num_levels=None)
+  options = {'batch_size': 6, 'seed': 3, 'start_step': 2, 'flip': not draws,
+             'max_in_memory': max_in_memory}
+  whole = _take(datasets.training_batches(split, **options), 4)
+  for index in range(3):
+    share = _take(datasets.training_batches(
+      split, share=(index, 3), **options), 4)
+    for key, rows in whole.items():
+      np.testing.assert_array_equal(
+        share[key], rows[:, 2 * index:2 * index + 2])
+
+
+def test_a_share_decodes_no_other_rows(monkeypatch):
+  """At most what is read ahead of them."""
+  decoded, continuous = [], pipeline._continuous
+
+  def count(x, split, key, index):
+    tf.py_function(lambda i: decoded.append(int(i)), [index], [])
+    return continuous(x, split, key, index)
+
+  monkeypatch.setattr(pipeline, '_continuous', count)
+  batches = datasets.training_batches(
+    _split(num_examples=12), batch_size=12, seed=0, share=(1, 3))
+  _take(batches, 5)
+  assert len(decoded) >= 20 and {i % 12 for i in decoded} == {4, 5, 6, 7}
+
+
+@_MODES
 def test_only_the_seed_argument_matters(max_in_memory):
   def rows(seed, global_seed):
     tf.random.set_seed(global_seed)

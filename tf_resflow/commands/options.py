@@ -172,7 +172,7 @@ class Devices(Options):
   strategy: str = fields.field(
       'auto', help='single, mirrored (batches are split over all devices, the '
       'result is the same), or auto (mirrored if there are several GPUs).',
-      choices=registries.STRATEGIES)
+      choices=('auto', 'single', 'mirrored'))
   dtype: str = fields.field(
       'float32', help='Precision of the flow.', choices=('float32', 'float64'))
   batch_size: int = fields.field(

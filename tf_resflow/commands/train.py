@@ -20,8 +20,9 @@ those of the paper. tf_resflow benchmark --advise estimates what a run takes.
 
 SIGTERM, SIGINT and the end of --max_hours stop it after a save. Exit statuses:
 0 finished; 2 an error: do not repeat the command; 3 stopped and saved: repeat
-it; 4 another process has taken over the run; 130 or 143 the same signal came
-twice: repeat it, what came after the last checkpoint is lost.
+it; 4 another process has taken over the run, or one of several has ended:
+start all again; 130 or 143 the same signal came twice: repeat it, what came
+after the last checkpoint is lost.
 
 The last line of stdout is one JSON object with the test bits/dim of images, or
 the test -log p(x) of vectors in nats.
@@ -45,6 +46,7 @@ from tf_resflow.commands import conditions
 from tf_resflow.commands import options as options_lib
 from tf_resflow.datasets import column_fits
 from tf_resflow.specs import fields
+from tf_resflow.training import clusters
 from tf_resflow.training import signals
 
 _logger = logging.getLogger(__name__)
@@ -66,6 +68,14 @@ class Options(options_lib.Certification, options_lib.Configured):
       'trains in the workdir; without one the run is taken over.', minimum=30)
   takeover: bool = fields.field(
       False, help='Take the run over from another process, which then ends.')
+  worker_hosts: tuple[str, ...] = fields.field(
+      (), help='HOST:PORT of each process that trains, the chief first, with '
+      '--strategy=multi_worker.')
+  worker_index: int | None = fields.field(
+      None, help='Position of this process among --worker_hosts.', minimum=0)
+  cluster_timeout: float = fields.field(
+      300.0, help='Seconds to wait for the other processes at the start.',
+      above=0)
   evaluate_at_end: bool = fields.field(
       True, help='Evaluate on the test set after the last step.')
   max_hours: float | None = fields.field(
@@ -80,8 +90,10 @@ def main(options: Options, config: configuration.Config) -> None:
     signals.active.end_after(
         3600.0 * options.max_hours - (time.perf_counter() - commands.START),
         f'--max_hours={options.max_hours:g}')
-  strategy, start = (
-      training.make_strategy(config.run.strategy), time.monotonic())
+  strategy, start = training.make_strategy(
+      config.run.strategy, clusters.Peers(
+          options.worker_hosts, options.worker_index,
+          options.cluster_timeout)), time.monotonic()
   types = column_fits.described(
       *(getattr(config.model, name, ())
         for name in ('column_names', 'column_maps')))
@@ -142,6 +154,8 @@ def main(options: Options, config: configuration.Config) -> None:
       report |= scores.report()
     notes, differences = _compare(
         config, model, nll.mean(axis=0), time.monotonic() - start)
+  if not trainer.is_chief:
+    return
   report = {'step': step, **report, **differences}
   options_lib.print_report(
       report, evaluation.format_table(report, bounds), *notes, next_)

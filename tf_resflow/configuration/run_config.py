@@ -148,8 +148,10 @@ class RunConfig(fields.Section):
       'your own types.',
       flag='import', resumable=True)
   strategy: str = fields.field(
-      'auto', help='Devices to train on: single (one), mirrored (all), or auto '
-      '(all GPUs, else one CPU).', choices=registries.STRATEGIES,
+      'auto', help='Devices to train on: single (one), mirrored (all), '
+      'multi_worker (all of several processes), or auto (all GPUs, else one '
+      'CPU; several processes if TF_CONFIG names them).',
+      choices=registries.STRATEGIES,
       resumable=True, is_basic=True)
   jit_compile: bool = fields.field(
       False, help='Compile the gradient computation with XLA; it may be faster '

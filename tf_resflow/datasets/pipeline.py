@@ -49,7 +49,8 @@ def constant(image: tf.Tensor, padding: int) -> tf.Tensor:
 def training_batches(
   split: Split, *, batch_size: int, seed: int, start_step: int = 0,
   flip: bool = False, crop_padding: int = 0, crop_mode: str = 'reflect',
-  max_in_memory: int = MAX_IN_MEMORY) -> tf.data.Dataset:
+  max_in_memory: int = MAX_IN_MEMORY,
+  share: tuple[int, int] | None = None) -> tf.data.Dataset:
   """Returns an endless dataset of batches, with integers dequantised.
 
   Element `i = step * batch_size + position` belongs to epoch
@@ -78,6 +79,8 @@ def training_batches(
       positions equally likely; then comes the flip.
     crop_mode: Padding of the integer pixels, one of `registries.CROP_MODES`.
     max_in_memory: Maximum number of examples to keep in memory.
+    share: Which of equal runs of rows of a batch are wanted, as (index, number
+      of runs); by default all. Only these are decoded.
 
   Returns:
     `tf.data.Dataset` of dicts: `x` float32 `[B, ...]`, images in [0, 1) or
@@ -105,13 +108,21 @@ def training_batches(
   first_epoch, num_skipped = divmod(first, num_examples)
   order_key, crop_key, flip_key, noise_key, draw_key = (
     _key(seed, purpose) for purpose in (_ORDER, _CROP, _FLIP, _NOISE, _DRAW))
+  index, num_shares = share or (0, 1)
+  size = batch_size // num_shares
+
+  def own(elements):
+    return elements if num_shares == 1 else elements.filter(
+      tf.autograph.experimental.do_not_convert(
+        lambda i, *unused: i % batch_size // size == index))
+
   if split.draw_fn is not None:
     return _batches(
-      tf.data.Dataset.range(first, tf.int64.max), lambda index: {
+      own(tf.data.Dataset.range(first, tf.int64.max)), lambda index: {
         'x': tf.ensure_shape(
           split.draw_fn(tf.stack([draw_key, index])), split.event_shape),
         'label': tf.constant(-1, tf.int32),
-      }, batch_size, drop_remainder=True)
+      }, size, drop_remainder=True)
   arrays = split.arrays if num_examples <= max_in_memory else None
 
   def positions(epoch):
@@ -148,7 +159,7 @@ def training_batches(
       streamed if arrays is None else positions))
   elements = tf.data.Dataset.zip((
     tf.data.Dataset.range(first, tf.int64.max), examples.skip(num_skipped)))
-  return _batches(elements, finish, batch_size, drop_remainder=True)
+  return _batches(own(elements), finish, size, drop_remainder=True)
 
 
 def evaluation_batches(
@@ -211,9 +222,9 @@ def _batches(elements, finish, batch_size, *, drop_remainder):
   ).batch(batch_size, drop_remainder=drop_remainder)
   options = tf.data.Options()
   options.deterministic = True
-  # There are no files to shard between workers.
+  # Processes read their own rows already.
   options.experimental_distribute.auto_shard_policy = (
-    tf.data.experimental.AutoShardPolicy.DATA)
+    tf.data.experimental.AutoShardPolicy.OFF)
   return batches.with_options(options).prefetch(tf.data.AUTOTUNE)
 
 

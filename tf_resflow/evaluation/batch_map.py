@@ -64,7 +64,9 @@ class BatchMap:
   replicas, each of them whole on one device. So the results are those of
   one device, also where they depend on the composition of a batch
   (`numerics.AdaptiveRoulette`). If the last round has too few batches, the idle
-  replicas repeat its last one, and their results are dropped.
+  replicas repeat its last one, and their results are dropped. Where replicas
+  are in several processes, all call this with the same batches, and each gets
+  all results.
 
   On one device several batches are computed at once where operations have one
   thread each, see `numerics.parallel.num_parallel`; at most four.
@@ -95,6 +97,23 @@ class BatchMap:
     self._num_replicas = num_replicas = (
         1 if strategy is None else strategy.num_replicas_in_sync)
 
+    self._is_spread = num_replicas > 1 and num_replicas > len(
+        replicas.extended.worker_devices)
+
+    dtypes: list[tf.DType] = []
+
+    def on_replica(*arguments):
+      results = function(*arguments)
+      dtypes[:] = [leaf.dtype for leaf in tf.nest.flatten(results)]
+      # Collectives know no truth values.
+      return tf.nest.map_structure(
+          lambda leaf: tf.cast(leaf, tf.int32) if leaf.dtype == tf.bool else (
+              leaf), results)
+
+    def of_replicas(leaf, dtype):
+      return tf.split(tf.cast(
+          replicas.gather(leaf, axis=0), dtype), num_replicas)
+
     def run(parts):
       if num_replicas == 1:
         return [function(*parts[0])]
@@ -103,6 +122,11 @@ class BatchMap:
               lambda context, values=values: values[
                   context.replica_id_in_sync_group])
           for values in zip(*parts, strict=True)]
+      if self._is_spread:
+        results = replicas.run(on_replica, args=arguments)
+        leaves = map(of_replicas, tf.nest.flatten(results), dtypes)
+        return [tf.nest.pack_sequence_as(results, leaves_of_one)
+                for leaves_of_one in zip(*leaves, strict=True)]
       results = replicas.run(function, args=arguments)
       return [
           tf.nest.map_structure(
@@ -158,7 +182,8 @@ class BatchMap:
   def _filled(self, part, size):
     """Returns the batch padded to `size`, or the batch itself."""
     missing = size - self._size(part)
-    if not 0 < missing <= (1.0 - _LEAST_SHARE) * size:
+    if missing <= 0 or (
+        missing > (1.0 - _LEAST_SHARE) * size and not self._is_spread):
       return part
     return tuple(
         a if i in self._shared else tf.concat(

@@ -184,6 +184,7 @@ STRATEGIES = registry.Registry('strategy', {
     'auto': f'{_TRAINING}.strategies:auto',
     'single': f'{_TRAINING}.strategies:single',
     'mirrored': f'{_TRAINING}.strategies:mirrored',
+    'multi_worker': f'{_TRAINING}.strategies:multi_worker',
 })
 
 # Model types (`--model=`), subclasses of `models.ModelConfig` that build the

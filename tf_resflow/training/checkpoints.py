@@ -386,6 +386,7 @@ class BestCheckpoint(tf.Module):
     workdir: folder of the run.
     patience: number of updates without a lower loss after which `offer` stops
       the run; 0 for never.
+    writes: whether this process writes files, of several.
 
   Attributes:
     value: variable, the lowest loss so far, infinite before the first.
@@ -394,14 +395,15 @@ class BestCheckpoint(tf.Module):
       it has not.
   """
 
-  def __init__(self, workdir: str, patience: int = 0):
+  def __init__(self, workdir: str, patience: int = 0, writes: bool = True):
     super().__init__(name='best')
+    self._writes = writes
     self._folder = os.path.join(workdir, 'best')
     self._patience = patience
     self.value, self.step, self.stopped_after = (
         tf.Variable(value, dtype=dtype, trainable=False) for value, dtype in (
             (math.inf, tf.float64), (0, tf.int64), (0, tf.int64)))
-    for path in complete(self._folder):
+    for path in complete(self._folder) if writes else ():
       if reason := _damage(path):
         _logger.warning(
             '%s, the best checkpoint, is damaged (%s) and set aside as %s; '
@@ -413,7 +415,8 @@ class BestCheckpoint(tf.Module):
     if paths:
       self.value.assign(self._kept_value)
       self.step.assign(int(paths[-1].rpartition('-')[2]))
-    _write_list(self._folder)
+    if writes:
+      _write_list(self._folder)
     self._manager: Any = None
 
   def attach(self, **state: Any) -> None:
@@ -443,8 +446,9 @@ class BestCheckpoint(tf.Module):
       self.value.assign(value)
       self.step.assign(step)
       if value < self._kept_value:
-        with files.writing(f'the best checkpoint, of step {step},'):
-          self._manager.save(checkpoint_number=step)
+        if self._writes:
+          with files.writing(f'the best checkpoint, of step {step},'):
+            self._manager.save(checkpoint_number=step)
         self._kept_value = value
         return True
     elif 0 < self._patience <= step - int(self.step.numpy()):

@@ -1,6 +1,7 @@
 """Training loop: steps, logs, validation, samples, checkpoints."""
 
 from collections.abc import Callable
+import contextlib
 import logging
 import pathlib
 from typing import Any
@@ -17,6 +18,7 @@ from tf_resflow.training import lease as lease_lib
 from tf_resflow.training import metrics
 from tf_resflow.training import progress as progress_lib
 from tf_resflow.training import signals
+from tf_resflow.training import strategies
 from tf_resflow.training import trainer as trainer_lib
 from tf_resflow.training import workdir as workdir_lib
 
@@ -62,26 +64,43 @@ def train(
   errors.check_suits(
       evaluate_fn is not None or not config.run.keep_best, 'keep_best', 'true',
       'requires evaluate_fn', 'It computes the validation loss.')
-  workdir_lib.check(workdir, config)
-  with lease_lib.Lease(workdir, lock_timeout, takeover) as lease:
-    workdir_lib.check(workdir, config)  # Another process may have written.
+  strategy = strategy or strategies.make_strategy(config.run.strategy)
+  is_chief = strategies.is_chief(strategy)
+  with contextlib.ExitStack() as stack:
+    stack.enter_context(strategies.naming_lost_peers(strategy))
+    check_fn: Any = bool  # Checks nothing.
+    if is_chief:
+      workdir_lib.check(workdir, config)
+      check_fn = stack.enter_context(
+          lease_lib.Lease(workdir, lock_timeout, takeover)).check
+      workdir_lib.check(workdir, config)  # Another process may have written.
     # Checks data and batch size before anything is written. A signal exits at
     # once: there is nothing to save yet, and downloads take long.
-    trainer = trainer_lib.Trainer(config, workdir, strategy, lease.check)
-    with signals.deferring() as stop:
-      lease.check()
+    trainer = trainer_lib.Trainer(config, workdir, strategy, check_fn)
+    stop = stack.enter_context(signals.deferring())
+    shared = signals.SharedStop(stop) if strategies.num_workers(
+        strategy) > 1 else None
+
+    def check_stop():
+      if shared:
+        shared.agree(strategies.gather(strategy, int(shared.is_asked)))
+      (shared or stop).check(trainer.step)
+
+    if is_chief:
+      check_fn()
       files.remove_leftovers(workdir)
       workdir_lib.prepare(workdir, config, trainer.split)
-      trainer.restore_or_initialize()
-      stop.check(trainer.step)
-      if trainer.is_finished and not _is_unfinished(trainer):
-        _logger.warning('%s', _finished(trainer))
-        return trainer
-      with metrics.MetricsWriter(
-          workdir, start_step=trainer.step, save_images_fn=save_images_fn,
-          check_fn=lease.check, log_every=config.run.log_every) as writer:
-        _run(trainer, writer, stop, evaluate_fn, picture_fn)
-      stop.check(trainer.step)
+    trainer.restore_or_initialize()
+    check_stop()
+    if trainer.is_finished and not _is_unfinished(trainer):
+      _logger.warning('%s', _finished(trainer))
+      return trainer
+    with metrics.MetricsWriter(
+        workdir, start_step=trainer.step, save_images_fn=save_images_fn,
+        check_fn=check_fn, log_every=config.run.log_every
+    ) if is_chief else metrics.NoMetricsWriter() as writer:
+      _run(trainer, writer, stop, shared, evaluate_fn, picture_fn)
+    check_stop()  # And waits until the chief has written.
     return trainer
 
 
@@ -109,8 +128,10 @@ def _finished(trainer: trainer_lib.Trainer) -> str:
 
 
 def _run(trainer: trainer_lib.Trainer, writer: metrics.MetricsWriter,
-         stop: signals.Stop, evaluate_fn: Any, picture_fn: Any) -> None:
+         own_stop: signals.Stop, shared_stop: signals.SharedStop | None,
+         evaluate_fn: Any, picture_fn: Any) -> None:
   """Runs the remaining steps; see `train`."""
+  stop = shared_stop or own_stop
   config, optimizer = trainer.config.run, trainer.config.optimizer
   num_steps = optimizer.num_steps
   is_image = len(trainer.model.event_shape) == 3
@@ -134,9 +155,11 @@ def _run(trainer: trainer_lib.Trainer, writer: metrics.MetricsWriter,
       _logger.warning(
           'Passed over %d batches before step %d, without a finite loss or '
           'gradient.', row['skipped'], step + 1)
-    row['learning_rate'] = float(trainer.optimizer.learning_rate)
+    row['learning_rate'] = float(tf.convert_to_tensor(
+        trainer.optimizer.learning_rate))
     writer.write(step, row)
-    progress.show(step, row, trainer.is_finished)
+    if trainer.is_chief:
+      progress.show(step, row, trainer.is_finished)
 
   def validate(step):
     with progress.between(progress_lib.VALIDATION):
@@ -172,7 +195,8 @@ def _run(trainer: trainer_lib.Trainer, writer: metrics.MetricsWriter,
     # No flow that is kept is worse than the initial one.
     run_tasks(0, {progress_lib.VALIDATION})
   stop.check(trainer.step)
-  for step, values in () if trainer.is_finished else trainer.steps():
+  for step, values in () if trainer.is_finished else trainer.steps(
+      shared_stop):
     progress.add(values)
     due = due_after(step)
     if stop.received:
@@ -206,7 +230,7 @@ def _ended(best: checkpoints.BestCheckpoint, patience: Any, step: int) -> str:
 
 
 def _validate(trainer: trainer_lib.Trainer, writer: metrics.MetricsWriter,
-              stop: signals.Stop, step: int, evaluate_fn: Callable) -> float:
+              stop: Any, step: int, evaluate_fn: Callable) -> float:
   """Validates, writes the metrics, and saves the checkpoint if it is best.
 
   Returns the loss, or without `keep_best` the first metric.
@@ -224,7 +248,7 @@ def _validate(trainer: trainer_lib.Trainer, writer: metrics.MetricsWriter,
 
 
 def _write_samples(trainer: trainer_lib.Trainer, writer: metrics.MetricsWriter,
-                   stop: signals.Stop, step: int,
+                   stop: Any, step: int,
                    picture_fn: Callable) -> None:
   """Writes a picture of samples; logs a warning if an inverse fails."""
   try:

@@ -209,6 +209,22 @@ class MetricsWriter(contextlib.AbstractContextManager):
     self._file = open(self._csv_path, 'a', encoding='utf-8')
 
 
+class NoMetricsWriter(contextlib.AbstractContextManager):
+  """Takes the place of a `MetricsWriter` in processes that write nothing."""
+
+  def write(self, step: int, values: Mapping[str, object]) -> None:
+    """Writes nothing."""
+
+  def write_images(self, step: int, name: str, images: np.ndarray) -> None:
+    """Writes nothing."""
+
+  def flush(self) -> None:
+    """Writes nothing."""
+
+  def __exit__(self, *unused_error: object) -> None:
+    pass
+
+
 def _csv_lines(columns, rows):
   """Returns rows as CSV text, with empty cells for missing values."""
   return ''.join(','.join(row.get(name, '') for name in columns) + '\n'

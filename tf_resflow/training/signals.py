@@ -6,7 +6,7 @@ signals, too: it says at once what the process waits for, and ends the process
 at a second one.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 import contextlib
 import os
 import select
@@ -196,6 +196,43 @@ class Stop(contextlib.ExitStack):
       self._must_save = self._defers = False
     if self._tool and self.received:
       raise KeyboardInterrupt
+
+
+class SharedStop:
+  """That of one of several processes: what one is asked to do, all do.
+
+  Their numbers are exchanged with every step, and read after the next one.
+
+  Args:
+    stop: that of this process.
+  """
+
+  def __init__(self, stop: Stop):
+    self._stop = stop
+    self.received = 0
+
+  @property
+  def is_asked(self) -> bool:
+    """Whether this process has received a signal."""
+    return bool(self._stop.received)
+
+  def agree(self, numbers: Iterable[float]) -> None:
+    """Takes the numbers of all processes, above 0 for those that are asked."""
+    if any(number > 0 for number in numbers):
+      self.received = self._stop.received = (
+          self._stop.received or signal.SIGTERM)
+
+  def check(self, step: int) -> None:
+    """Raises `TrainingInterruptedError` if all know of a signal."""
+    if self.received:
+      self._stop.check(step)
+
+  def defer(self) -> None:
+    """Does nothing: signals wait for `check` all the time."""
+
+  def interruptible(self) -> contextlib.AbstractContextManager:
+    """Lets nothing raise: others would wait for this process."""
+    return contextlib.nullcontext()
 
 
 # That of the tool whose process this is.

@@ -126,18 +126,24 @@ class TrainStep:
         for gradient, v in zip(gradients, self._variables, strict=True)]
 
   def reduced_gradients(
-      self, batch: objectives.Batch, step: tf.Tensor
+      self, batch: objectives.Batch, step: tf.Tensor,
+      stop: tf.Tensor | None = None,
   ) -> tuple[objectives.Metrics, list[tf.Tensor]]:
     """Returns the global batch's metrics and gradients; see `gradients`."""
     metrics, gradients = self._compute(batch, step)
+    if stop is not None:
+      # Collectives need a device, which an argument of a graph lacks.
+      metrics = {**metrics, 'stop': tf.identity(stop)}
     if tf.distribute.get_strategy().num_replicas_in_sync > 1:
       metrics, gradients = tf.distribute.get_replica_context().all_reduce(
           tf.distribute.ReduceOp.MEAN, (metrics, list(gradients)))
     return metrics, list(gradients)
 
   def run(self, strategy: tf.distribute.Strategy, batch: objectives.Batch,
-          step: tf.Tensor) -> objectives.Metrics:
+          step: tf.Tensor, *stop: tf.Tensor) -> objectives.Metrics:
     """Runs a step on all replicas; returns the metrics of the global batch.
+
+    Of several processes each may give a number, `stop`, whose mean is a metric.
 
     With `skip_nonfinite` these have `skipped`, 0 or 1: a batch whose metrics or
     gradients are not finite changes nothing but `num_skipped`.
@@ -147,8 +153,8 @@ class TrainStep:
           lambda v: strategy.experimental_local_results(v)[0], tree)
 
     if not self.skip_nonfinite:
-      return local(strategy.run(self, args=(batch, step)))
-    reduced = strategy.run(self.reduced_gradients, args=(batch, step))
+      return local(strategy.run(self, args=(batch, step, *stop)))
+    reduced = strategy.run(self.reduced_gradients, args=(batch, step, *stop))
     metrics, gradients = local(reduced)
     norm = tf.linalg.global_norm(gradients)
     is_skipped = (self.num_skipped < self.skip_nonfinite) & ~tf.reduce_all(
@@ -165,12 +171,14 @@ class TrainStep:
         self.update, args=(batch, step, *reduced))) | {'skipped': 0})
 
   def __call__(
-      self, batch: objectives.Batch, step: tf.Tensor) -> objectives.Metrics:
+      self, batch: objectives.Batch, step: tf.Tensor,
+      stop: tf.Tensor | None = None) -> objectives.Metrics:
     """Updates the model, the optimizer and the moving average.
 
     Args:
       batch: this replica's part of the global batch.
       step: integer scalar, 0 for the first update.
+      stop: a number to average with the metrics, if any.
 
     Returns:
       Scalars of the global batch, before the update: the metrics of the
@@ -178,7 +186,8 @@ class TrainStep:
       `power_iteration_steps`, the maximum number of steps over the layers after
       the update of the kernels.
     """
-    return self.update(batch, step, *self.reduced_gradients(batch, step))
+    return self.update(
+        batch, step, *self.reduced_gradients(batch, step, stop))
 
   def update(self, batch: objectives.Batch, step: tf.Tensor,
              metrics: objectives.Metrics, gradients: list[tf.Tensor]

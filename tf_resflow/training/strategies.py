@@ -1,9 +1,26 @@
-"""Distribution strategies: the devices to train on."""
+"""Distribution strategies: the devices and the processes to train on."""
+
+from collections.abc import Iterator
+import contextlib
+import functools
+import os
+import re
+import socket
+import sys
+import threading
 
 import tensorflow as tf
 
+from tf_resflow import errors
 from tf_resflow.specs import registries
+from tf_resflow.training import clusters
 from tf_resflow.training import signals
+
+
+class PeerLostError(errors.ExpectedError):
+  """Another process of the run has ended or hangs."""
+
+  exit_status = 4
 
 
 def _devices() -> list:
@@ -12,29 +29,153 @@ def _devices() -> list:
           tf.config.list_logical_devices('CPU'))
 
 
-def single() -> tf.distribute.Strategy:
+def single(
+    peers: clusters.Peers | None = None) -> tf.distribute.Strategy:
   """Returns a strategy for one device."""
+  if peers:
+    peers.check_alone()
   return tf.distribute.OneDeviceStrategy(_devices()[0].name)
 
 
-def mirrored() -> tf.distribute.Strategy:
+def mirrored(
+    peers: clusters.Peers | None = None) -> tf.distribute.Strategy:
   """Returns a strategy for all GPUs, or all CPUs if there are none."""
+  if peers:
+    peers.check_alone()
   return tf.distribute.MirroredStrategy([d.name for d in _devices()])
 
 
-def auto() -> tf.distribute.Strategy:
-  """Returns `mirrored()` if there are several GPUs, else `single()`."""
+def auto(
+    peers: clusters.Peers | None = None) -> tf.distribute.Strategy:
+  """Returns `mirrored()` if there are several GPUs, else `single()`.
+
+  With `peers` it joins the processes that TF_CONFIG names, if there are.
+  """
+  if peers:
+    peers.check_alone()
+    cluster = clusters.find_named(os.environ)
+    if cluster:
+      return _joined(cluster, peers.timeout)
   return mirrored() if len(
       tf.config.list_logical_devices('GPU')) > 1 else single()
 
 
-def make_strategy(name: str) -> tf.distribute.Strategy:
+def multi_worker(
+    peers: clusters.Peers | None = None) -> tf.distribute.Strategy:
+  """Returns a strategy for all GPUs of all processes; see `clusters.find`.
+
+  It waits until all have joined. Nothing may have run in TensorFlow before.
+  """
+  peers = peers or clusters.Peers()
+  return _joined(clusters.find(os.environ, peers), peers.timeout)
+
+
+def _joined(cluster, timeout):
+  """Returns the strategy of a cluster.
+
+  If others are missing after the timeout, it ends the process with status 4.
+  """
+  resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
+      tf.train.ClusterSpec({'worker': list(cluster.workers)}),
+      task_type='worker', task_id=cluster.rank, rpc_layer='grpc',
+      num_accelerators={
+          'GPU': len(tf.config.list_physical_devices('GPU'))})
+  # TensorFlow waits for ever, in a call that no exception ends.
+  watch = threading.Timer(timeout, _give_up, [cluster, timeout])
+  watch.daemon = True
+  watch.start()
+  try:
+    strategy = tf.distribute.MultiWorkerMirroredStrategy(resolver)
+    gather(strategy, 0)
+  finally:
+    watch.cancel()
+  return strategy
+
+
+def _give_up(cluster, timeout):
+  """Ends the process, and says which others cannot be reached."""
+  missing = []
+  for worker in cluster.workers:
+    host, _, port = worker.rpartition(':')
+    try:
+      socket.create_connection((host, int(port)), timeout=2.0).close()
+    except OSError:
+      missing.append(worker)
+  which = (f'{", ".join(missing)} did not join' if missing else
+           'some do not answer; all must have equally many GPUs')
+  sys.stdout.flush()
+  print(f'error: after {timeout:g} s, {which}. Start all processes again, or '
+        'raise --cluster_timeout.', file=sys.stderr, flush=True)
+  os._exit(PeerLostError.exit_status)
+
+
+def num_workers(strategy: tf.distribute.Strategy) -> int:
+  """Returns the number of processes of a strategy."""
+  resolver = strategy.cluster_resolver
+  return 1 if resolver is None else max(1, sum(map(
+      resolver.cluster_spec().num_tasks, resolver.cluster_spec().jobs)))
+
+
+def is_chief(strategy: tf.distribute.Strategy) -> bool:
+  """Returns whether this process writes the files of the run."""
+  return num_workers(strategy) == 1 or not strategy.cluster_resolver.task_id
+
+
+def gather(strategy: tf.distribute.Strategy, value: int) -> list[int]:
+  """Returns the numbers that the processes call this with, the chief's first.
+
+  It waits for all of them.
+  """
+  count = num_workers(strategy)
+  if count == 1:
+    return [value]
+  with naming_lost_peers(strategy):
+    found = _gathering(strategy)(tf.constant([value], tf.int64)).numpy()
+  return found[::strategy.num_replicas_in_sync // count].tolist()
+
+
+@functools.cache
+def _gathering(strategy):
+  """Returns a graph that gathers the numbers of all replicas."""
+  return tf.function(
+      lambda value: strategy.gather(
+          strategy.experimental_distribute_values_from_function(
+              lambda context: value), axis=0), autograph=False)
+
+
+@contextlib.contextmanager
+def naming_lost_peers(strategy: tf.distribute.Strategy) -> Iterator[None]:
+  """Converts the errors of a process that has lost another one.
+
+  Raises:
+    PeerLostError: in place of them.
+  """
+  try:
+    yield
+  except (tf.errors.UnavailableError, tf.errors.AbortedError,
+          tf.errors.DeadlineExceededError) as error:
+    if num_workers(strategy) == 1:
+      raise
+    addresses = strategy.cluster_resolver.cluster_spec().task_address
+    lost = sorted({int(task) for task in re.findall(r'/task:(\d+)', str(error))}
+                  - {strategy.cluster_resolver.task_id})
+    which = ' or '.join(
+        f'process {task} ({addresses("worker", task)})' for task in lost)
+    raise PeerLostError(
+        f'{which or "another process"} has ended or does not answer. Nothing '
+        'was written since; start all processes again to continue from the '
+        'latest checkpoint.') from error
+
+
+def make_strategy(
+    name: str, peers: clusters.Peers | None = None) -> tf.distribute.Strategy:
   """Returns a strategy by its name.
 
   Args:
-    name: one of `registries.STRATEGIES`: auto, single, mirrored.
+    name: one of `registries.STRATEGIES`: auto, single, mirrored, multi_worker.
+    peers: for a program that may train together with other processes.
   """
-  strategy = registries.STRATEGIES.get(name)()
+  strategy = registries.STRATEGIES.get(name)(peers)
   if signals.active:
     signals.active.install()  # One for several workers takes SIGTERM.
   return strategy

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 import dataclasses
+import hashlib
 import logging
 import os
 from typing import Any
@@ -21,6 +22,7 @@ from tf_resflow.training import ema as ema_lib
 from tf_resflow.training import files
 from tf_resflow.training import objectives
 from tf_resflow.training import optimizers
+from tf_resflow.training import signals
 from tf_resflow.training import step as step_lib
 from tf_resflow.training import strategies
 
@@ -47,25 +49,36 @@ def distributed_batches(config: configuration.Config, split: datasets.Split,
     start_step: number of finished steps.
   """
   num_parts = config.optimizer.accumulation_steps
-  num_replicas = strategy.num_replicas_in_sync
-
-  def interleave(tensor):
-    if num_parts == 1 or num_replicas == 1:
-      return tensor
-    shape = tensor.shape
-    tensor = tf.reshape(tensor, [num_parts, num_replicas, -1, *shape[1:]])
-    return tf.reshape(
-        tf.transpose(tensor, [1, 0, *range(2, tensor.shape.rank)]), shape)
-
+  num_workers = strategies.num_workers(strategy)
+  num_local = strategy.num_replicas_in_sync // num_workers
+  size = config.optimizer.batch_size // strategy.num_replicas_in_sync
   names = ['x', 'label', *['condition'] * split.is_conditional]
-  dataset = datasets.training_batches(
-      split, batch_size=config.optimizer.batch_size * num_parts,
-      seed=config.run.seed, start_step=start_step, flip=config.data.flip,
-      crop_padding=config.data.crop_padding, crop_mode=config.data.crop_mode)
-  dataset = dataset.map(tf.autograph.experimental.do_not_convert(
-      lambda examples: objectives.Batch(
-          *(interleave(examples[name]) for name in names))))
-  return strategy.experimental_distribute_dataset(dataset.prefetch(2))
+
+  def by_replica(examples):
+    """Returns `[replica, rows, ...]` of tensors `[part, row, ...]`."""
+    return {name: tf.reshape(
+        tf.transpose(
+            tf.reshape(value, [num_parts, num_local, size, *value.shape[2:]]),
+            [1, 0, *range(2, value.shape.rank + 1)]),
+        [num_local, num_parts * size, *value.shape[2:]])
+            for name, value in examples.items()}
+
+  def of_worker(context):
+    """Returns the batches of the replicas of a process, one after another."""
+    dataset = datasets.training_batches(
+        split, batch_size=config.optimizer.batch_size,
+        seed=config.run.seed, start_step=start_step * num_parts,
+        flip=config.data.flip, crop_padding=config.data.crop_padding,
+        crop_mode=config.data.crop_mode,
+        share=(context.input_pipeline_id, num_workers))
+    if num_parts > 1 or num_local > 1:
+      dataset = dataset.batch(num_parts, drop_remainder=True).map(
+          tf.autograph.experimental.do_not_convert(by_replica)).unbatch()
+    return dataset.map(tf.autograph.experimental.do_not_convert(
+        lambda examples: objectives.Batch(
+            *(examples[name] for name in names)))).prefetch(2)
+
+  return strategy.distribute_datasets_from_function(of_worker)
 
 
 class Learner:
@@ -163,10 +176,10 @@ class Learner:
     self.ema.reset()
 
   @tf.function(autograph=False)
-  def run_step(
-      self, batch: objectives.Batch, step: tf.Tensor) -> objectives.Metrics:
-    """Updates the model by a distributed batch; see `TrainStep`."""
-    return self.train_step.run(self.strategy, batch, step)
+  def run_step(self, batch: objectives.Batch, step: tf.Tensor,
+               *stop: tf.Tensor) -> objectives.Metrics:
+    """Updates the model by a distributed batch; see `TrainStep.run`."""
+    return self.train_step.run(self.strategy, batch, step, *stop)
 
 
 class Trainer(Learner):
@@ -197,8 +210,11 @@ class Trainer(Learner):
                strategy: tf.distribute.Strategy | None = None,
                check_fn: Callable[[], None] = lambda: None):
     # First, so that what is missing raises before a deep model is built.
-    check_fn()
-    checkpoints.undamaged(workdir, sets_aside=True)
+    strategy = strategy or strategies.make_strategy(config.run.strategy)
+    self.is_chief = strategies.is_chief(strategy)
+    if self.is_chief:
+      check_fn()
+      checkpoints.undamaged(workdir, sets_aside=True)
     self.split = datasets.load_split(config.data, 'train')
     super().__init__(config, strategy)
     _logger.info('%s: %s training examples; flow with %s parameters.',
@@ -209,13 +225,20 @@ class Trainer(Learner):
     with self.strategy.scope():
       self._step = tf.Variable(0, dtype=tf.int64, trainable=False)
     state = {**self.state, 'step': self._step}
+    if not self.is_chief:  # After the chief has looked at it.
+      strategies.gather(strategy, 0)
     self.best = checkpoints.BestCheckpoint(
-        workdir, int(config.run.patience)) if config.run.keep_best else None
+        workdir, int(config.run.patience), writes=self.is_chief
+    ) if config.run.keep_best else None
     if self.best:
       state['best'] = self.best
       self.best.attach(**state)
-    self._manager = checkpoints.make_manager(
-        tf.train.Checkpoint(**state), workdir, config.run.checkpoints_to_keep)
+    self._checkpoint = tf.train.Checkpoint(**state)
+    self._manager = None
+    if self.is_chief:
+      self._manager = checkpoints.make_manager(
+          self._checkpoint, workdir, config.run.checkpoints_to_keep)
+      strategies.gather(strategy, 0)
 
   @property
   def step(self) -> int:
@@ -229,30 +252,64 @@ class Trainer(Learner):
         self.best and self.best.is_stopped)
 
   def restore_or_initialize(self) -> None:
-    """Restores the latest checkpoint, or initialises from a batch."""
-    latest = checkpoints.latest(self.workdir)
-    if latest is None:
+    """Restores the latest checkpoint, or initialises from a batch.
+
+    Of several processes the chief says which one is the latest.
+    """
+    latest = checkpoints.latest(self.workdir) if self.is_chief else None
+    step, *_ = strategies.gather(self.strategy, -1 if latest is None else int(
+        latest.rpartition('-')[2]))
+    if step < 0:
       self.initialize(next(iter(distributed_batches(
           self.config, self.split, self.strategy, 0))))
       self.save()
       _logger.info('Initialised from the first batch.')
-    elif checkpoints.restore(self._manager.checkpoint, latest):
+      return
+    latest = os.path.join(self.workdir, 'checkpoints', f'ckpt-{step}')
+    if checkpoints.restore(self._checkpoint, latest):
       _logger.info('Restored step %d from %s.', self.step, latest)
     else:
       _logger.info(
           'Starting from the weights in %s, with a new optimizer.', latest)
 
-  def save(self) -> str:
-    """Writes a checkpoint of the current step, and returns its path.
+  def save(self) -> None:
+    """Writes a checkpoint of the current step.
+
+    Of several processes the chief does, if all have the same state.
 
     Raises:
       TrainingDivergedError: if a value is not finite; then nothing is written.
+      errors.ExpectedError: if the states of processes differ.
       OSError: if the checkpoint cannot be written.
     """
     self.check_finite()
     self._check_fn()
-    with files.writing(f'the checkpoint of step {self.step}'):
-      return self._manager.save(checkpoint_number=self.step)
+    self._check_equal()
+    if self._manager is not None:
+      with files.writing(f'the checkpoint of step {self.step}'):
+        self._manager.save(checkpoint_number=self.step)
+
+  def _state_variables(self):
+    """Returns all variables that steps change."""
+    return [*(v.value for v in self.model.variables),
+            *(v.value for v in self.optimizer.variables), *self.ema.averages]
+
+  def _check_equal(self):
+    """Raises an error unless all processes have the same state, in every bit.
+    """
+    if strategies.num_workers(self.strategy) == 1:
+      return
+    digest = hashlib.blake2b(digest_size=7)
+    for variable in self._state_variables():
+      digest.update(variable.numpy().tobytes())
+    digests = strategies.gather(
+        self.strategy, int.from_bytes(digest.digest(), 'little'))
+    different = [i for i, d in enumerate(digests) if d != digests[0]]
+    if different:
+      raise errors.ExpectedError(
+          f'after step {self.step} the weights of process {different[0]} are '
+          'not those of process 0; training stopped. Start again from the '
+          'latest checkpoint, and look for differences of the machines.')
 
   def validation_loss(self, values: Mapping[str, float]) -> float:
     """Returns the loss from the metrics of a validation.
@@ -283,10 +340,7 @@ class Trainer(Learner):
     # eagerly than tracing three operations per variable.
     if not tf.reduce_all(tf.stack([
         tf.reduce_all(tf.math.is_finite(tf.convert_to_tensor(v)))
-        for v in [*(v.value for v in self.model.variables),
-                  *(v.value for v in self.optimizer.variables),
-                  *self.ema.averages]
-        if v.dtype.is_floating])):
+        for v in self._state_variables() if v.dtype.is_floating])):
       raise self.diverged_error(
           f'the weights are not finite after step {self.step}')
     try:
@@ -303,7 +357,7 @@ class Trainer(Learner):
     The step and its examples are noted in `not_finite.txt`.
     """
     what = 'ends there again'
-    if step is not None:
+    if step is not None and self.is_chief:
       self._check_fn()
       path = os.path.join(self.workdir, 'not_finite.txt')
       note = f'Step {step}: training examples {self._examples_of(step)}.\n'
@@ -334,13 +388,20 @@ class Trainer(Learner):
         seed=self.config.run.seed, start_step=step - 1)))
     return ', '.join(map(str, np.sort(batch['label'])))
 
-  def steps(self) -> Iterator[tuple[int, objectives.Metrics]]:
+  def steps(
+      self, stop: signals.SharedStop | None = None,
+  ) -> Iterator[tuple[int, objectives.Metrics]]:
     """Yields the step and its metrics after each remaining update.
+
+    Args:
+      stop: that of several processes, which learns after every step whether one
+        of them was asked to stop before the step before.
 
     Raises:
       TrainingDivergedError: if a norm of the weights is not finite, or a matrix
         is singular.
     """
+    asked: list[tf.Tensor] = []
     # The batches are endless.
     for step, batch in zip(
         range(self.step, self.config.optimizer.num_steps),
@@ -348,7 +409,9 @@ class Trainer(Learner):
         strict=False):
       try:
         # TensorFlow keeps a tensor of every Python number, not of arrays.
-        metrics = self.run_step(batch, tf.constant(np.array(step)))
+        metrics = dict(self.run_step(
+            batch, tf.constant(np.array(step)), *() if stop is None else (
+                tf.constant(np.float32(stop.is_asked)),)))
       except tf.errors.InvalidArgumentError as error:
         # On CPUs the power iteration of a kernel raises an error if the kernel
         # is not finite or its square overflows.
@@ -360,6 +423,10 @@ class Trainer(Learner):
           raise
         raise self.diverged_error(reason) from error
       self._step.assign(np.array(step + 1))
+      if stop is not None:
+        asked.append(metrics.pop('stop'))
+        if len(asked) > 1:  # The step before, for which nothing waits.
+          stop.agree([asked.pop(0).numpy()])
       yield step + 1, metrics
 
   def sample_images(

@@ -1,0 +1,56 @@
+"""Processes that train one run together, on this machine."""
+
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+
+_ROOT = pathlib.Path(__file__).resolve().parents[1]
+
+# A process that sends itself a signal after a step.
+_STOPPED = """
+import os, sys
+last_step, number, *arguments = sys.argv[1:]
+from tf_resflow.commands import runner
+runner.load_tensorflow()  # As the tool does.
+from tf_resflow.training import metrics
+def write(self, step, values):
+  if step == int(last_step):
+    os.kill(os.getpid(), int(number))
+metrics.NoMetricsWriter.write = write
+sys.exit(runner.run('train', arguments))
+"""
+
+
+def start(workdir, data_dir, *flags, stop=None, stderr=subprocess.PIPE):
+  """Starts one process of a run of 12 steps; later flags win.
+
+  Args:
+    workdir: folder of the run.
+    data_dir: that of the data.
+    *flags: further flags.
+    stop: after which step it sends itself which signal.
+    stderr: of the process.
+  """
+  return subprocess.Popen(
+      [sys.executable, '-c', _STOPPED, *map(str, stop or (-1, 0)),
+       f'--workdir={workdir}', f'--data_dir={data_dir}', '--num_blocks=1,1',
+       '--hidden_channels=8', '--num_dense_blocks=1', '--dense_hidden_units=8',
+       '--batch_size=64', '--num_steps=12', '--warmup_steps=0',
+       '--optimizer=sgd', '--learning_rate=0.02', '--clip_norm=0.4',
+       '--checkpoint_every=4', '--log_every=1', '--sample_every=0',
+       '--num_validation=70', '--evaluate_every=6', '--keep_best', '--flip',
+       '--nocertify', '--estimator=roulette:poisson:2,exact=2', *flags],
+      cwd=_ROOT, stdout=subprocess.PIPE, stderr=stderr, text=True,
+      env=os.environ | {'TF_CPP_MIN_LOG_LEVEL': '3', 'PYTHONPATH': str(_ROOT)})
+
+
+def hosts():
+  """Returns two free addresses."""
+  with socket.socket() as one, socket.socket() as other:
+    found = []
+    for free in (one, other):
+      free.bind(('localhost', 0))
+      found.append(f'localhost:{free.getsockname()[1]}')
+  return found

@@ -1,0 +1,105 @@
+"""Which processes train together: flags, TF_CONFIG, Slurm, Kubernetes."""
+
+import json
+
+import pytest
+
+from tests import splits
+from tf_resflow.training import clusters
+
+_SLURM = {
+    'SLURM_PROCID': '2', 'SLURM_NODEID': '1', 'SLURM_JOB_ID': '77',
+    'SLURM_STEP_NUM_TASKS': '3', 'SLURM_STEP_NODELIST': 'n[9-10]',
+    'SLURM_STEP_TASKS_PER_NODE': '2,1'}
+
+
+def _tf_config(task_type='worker', index=0, **jobs):
+  return {'TF_CONFIG': json.dumps({
+      'cluster': jobs, 'task': {'type': task_type, 'index': index}})}
+
+
+@pytest.mark.parametrize('environment, index', [
+    (_tf_config('chief', chief=['a:1'], worker=['b:1', 'c:1']), 0),
+    (_tf_config('worker', 1, worker=['c:1', 'b:1'], chief=['a:1']), 2),
+    (_tf_config('worker', 1, worker=['a:1', 'b:1', 'c:1']), 1)])
+def test_tf_config(environment, index):
+  """The chief comes first; auto joins, too."""
+  for cluster in (clusters.find_named(environment),
+                  clusters.find(environment, clusters.Peers())):
+    assert sorted(cluster.workers) == ['a:1', 'b:1', 'c:1']
+    assert cluster.rank == index and cluster.is_chief == (index == 0)
+    if 'chief' in environment['TF_CONFIG']:
+      assert cluster.workers == (
+          'a:1', *json.loads(environment['TF_CONFIG'])['cluster']['worker'])
+
+
+@pytest.mark.parametrize('environment', [
+    {}, {'TF_CONFIG': '{}'}, _tf_config(worker=['a:1']),
+    {**_SLURM, 'SLURM_STEP_NUM_TASKS': '1'}])
+def test_a_process_alone(environment):
+  assert clusters.find_named(environment) is None
+
+
+def test_a_step_of_slurm():
+  """Ranks follow the order of the list, not that of the names."""
+  assert clusters.find(_SLURM, clusters.Peers()) == (
+      ('n9:24928', 'n9:24929', 'n10:24928'), 2)
+  assert clusters.find({
+      **_SLURM, 'SLURM_STEP_TASKS_PER_NODE': '2(x2)',
+      'SLURM_STEP_NUM_TASKS': '4'}, clusters.Peers()).workers[3] == 'n10:24929'
+
+
+@pytest.mark.parametrize('nodes, expected', [
+    ('a', ['a']), ('n[09-11]', ['n09', 'n10', 'n11']),
+    ('b[2,1]-x,a[3]', ['b2-x', 'b1-x', 'a3'])])
+def test_lists_of_nodes(nodes, expected):
+  assert clusters.expand(nodes) == expected
+
+
+def test_a_job_of_kubernetes():
+  hosts = ('job-0.net:2222', 'job-1.net:2222')
+  assert clusters.find(
+      {'JOB_COMPLETION_INDEX': '1'}, clusters.Peers(hosts)) == (hosts, 1)
+  assert clusters.find(
+      {'JOB_COMPLETION_INDEX': '1'}, clusters.Peers(hosts, 0)).rank == 0
+
+
+@pytest.mark.parametrize('message, environment', [
+    ('strategy=auto: expected multi_worker for processes that train together, '
+     'or single or mirrored for runs of their own. This process belongs to a '
+     'step of several tasks of Slurm.', _SLURM),
+    ('belongs to an indexed job of Kubernetes.', {'JOB_COMPLETION_INDEX': '0'}),
+    ('expected tasks of the types chief and worker. It has evaluator.',
+     _tf_config('evaluator', worker=['a:1', 'b:1'])),
+    ('It has ps.', _tf_config(worker=['a:1'], ps=['b:1'])),
+    ('expected {"cluster": ', {'TF_CONFIG': '{"cluster"'}),
+    ('expected {"cluster": ', {
+        'TF_CONFIG': '{"cluster": {"worker": ["a:1", "b:1"]}}'}),
+    ('expected {"cluster": ', {'TF_CONFIG': '[]'})])
+def test_what_auto_refuses(message, environment):
+  assert message in splits.refusal(clusters.find_named, environment)
+
+
+@pytest.mark.parametrize('message, environment, peers', [
+    ('strategy=multi_worker: expected the processes to train with. Give '
+     '--worker_hosts', {}, ()),
+    ('worker_hosts=a:1,b:1 requires --worker_index.', {}, (('a:1', 'b:1'),)),
+    ("One is 'b'.", {}, (('a:1', 'b'), 0)),
+    ('a:1 is there twice.', {}, (('a:1', 'a:1'), 0)),
+    ('an index below 2, the number of processes. The index is 2.', {},
+     (('a:1', 'b:1'), 2)),
+    ('Start the processes by srun.',
+     {**_SLURM, 'SLURM_STEP_NODELIST': 'n[a-b]'}, ()),
+    ('Task 2 is on node 0 of 2. Start them by srun --distribution=block.',
+     {**_SLURM, 'SLURM_NODEID': '0'}, ())])
+def test_what_multi_worker_refuses(message, environment, peers):
+  assert message in splits.refusal(
+      clusters.find, environment, clusters.Peers(*peers))
+
+
+def test_peers_of_a_process_alone():
+  for peers, message in (
+      (clusters.Peers(('a:1',)), 'worker_hosts=a:1 requires --strategy=multi'),
+      (clusters.Peers(rank=0), 'worker_index=0 requires --strategy=multi')):
+    assert message in splits.refusal(peers.check_alone)
+  clusters.Peers().check_alone()

@@ -1,0 +1,215 @@
+"""Which processes train together: from flags, TF_CONFIG or Slurm.
+
+Known without TensorFlow, and before it connects the processes.
+"""
+
+from collections.abc import Mapping
+import json
+import re
+from typing import NamedTuple
+
+from tf_resflow import errors
+
+_PORTS = range(20_000, 50_000)
+
+
+class Cluster(NamedTuple):
+  """The processes of a run on several machines.
+
+  Attributes:
+    workers: `HOST:PORT` of each, the chief first.
+    rank: which of them this process is, from 0 on.
+  """
+
+  workers: tuple[str, ...]
+  rank: int
+
+  @property
+  def is_chief(self) -> bool:
+    """Whether this process writes the files of the run."""
+    return self.rank == 0
+
+
+class Peers(NamedTuple):
+  """What is said of the other processes.
+
+  Attributes:
+    hosts: `HOST:PORT` of each process, this one included.
+    rank: position of this process among them; by default the completion index
+      of a Kubernetes job.
+    timeout: seconds to wait for them at the start.
+  """
+
+  hosts: tuple[str, ...] = ()
+  rank: int | None = None
+  timeout: float = 300.0
+
+  def check_alone(self) -> None:
+    """Raises `InvalidValueError` if other processes are named."""
+    for name, value in (('worker_hosts', ','.join(self.hosts) or None),
+                        ('worker_index', self.rank)):
+      errors.check_suits(value is None, name, value,
+                         'requires --strategy=multi_worker')
+
+
+def find(environment: Mapping[str, str], peers: Peers) -> Cluster:
+  """Returns the cluster of this process.
+
+  It is that of the given hosts, of TF_CONFIG, or of the step of Slurm, in this
+  order.
+
+  Args:
+    environment: such as `os.environ`.
+    peers: the other processes, where they are known.
+
+  Raises:
+    InvalidValueError: if what is given names no process of a cluster.
+
+  Example:
+    >>> find({}, Peers(('a:2222', 'b:2222'), 1))
+    Cluster(workers=('a:2222', 'b:2222'), rank=1)
+  """
+  if peers.hosts:
+    return _of_hosts(peers, environment)
+  cluster = _of_tf_config(environment)
+  if cluster is None and _num_slurm_tasks(environment):
+    cluster = _of_slurm(environment)
+  if cluster is None:
+    raise errors.InvalidValueError(
+        'strategy', 'multi_worker', 'the processes to train with',
+        'Give --worker_hosts and --worker_index, or set TF_CONFIG, or start '
+        'them by srun.')
+  return cluster
+
+
+def find_named(environment: Mapping[str, str]) -> Cluster | None:
+  """Returns the cluster of two or more tasks that TF_CONFIG names, or None.
+
+  Without one, several processes of Slurm or Kubernetes are refused: they may be
+  runs of their own.
+
+  Raises:
+    InvalidValueError: for these, or if TF_CONFIG is none.
+  """
+  if environment.get('TF_CONFIG'):
+    cluster = _of_tf_config(environment)
+    return cluster if cluster and len(cluster.workers) > 1 else None
+  several = (
+      'a step of several tasks of Slurm' if _num_slurm_tasks(environment) > 1
+      else 'an indexed job of Kubernetes' if environment.get(
+          'JOB_COMPLETION_INDEX') else '')
+  errors.check(
+      not several, 'strategy', 'auto', 'multi_worker for processes that train '
+      'together, or single or mirrored for runs of their own',
+      f'This process belongs to {several}.')
+  return None
+
+
+def _checked(name, value, workers, index):
+  """Returns a cluster, unless two processes have one address."""
+  for worker in workers:
+    host, _, port = worker.rpartition(':')
+    errors.check(host and port.isdigit(), name, value, 'HOST:PORT of each '
+                 'process', f'One is {worker!r}.')
+    errors.check(workers.count(worker) == 1, name, value, 'an address of its '
+                 'own for each process', f'{worker} is there twice.')
+  errors.check(0 <= index < len(workers), name, value,
+               f'an index below {len(workers)}, the number of processes',
+               f'The index is {index}.')
+  return Cluster(tuple(workers), index)
+
+
+def _of_hosts(peers, environment):
+  text, index = ','.join(peers.hosts), peers.rank
+  if index is None:
+    completion = environment.get('JOB_COMPLETION_INDEX', '')
+    errors.check_suits(completion.isdigit(), 'worker_hosts', text,
+                       'requires --worker_index',
+                       'It is the position of this process among them.')
+    index = int(completion)
+  return _checked('worker_hosts', text, list(peers.hosts), index)
+
+
+def _of_tf_config(environment):
+  """Returns the cluster that TF_CONFIG describes; None without a cluster."""
+  text = environment.get('TF_CONFIG') or '{}'
+  expected = ('{"cluster": {"worker": ["HOST:PORT", ...]}, '
+              '"task": {"type": "worker", "index": 0}}')
+  try:
+    value = json.loads(text)
+    jobs, task = value.get('cluster', {}), value.get('task', {})
+    if not jobs:
+      return None
+    others = {*jobs, task['type']} - {'chief', 'worker'}
+    errors.check(not others, 'TF_CONFIG', text, 'tasks of the types chief and '
+                 'worker', f'It has {", ".join(sorted(others))}.')
+    chiefs, workers = (list(jobs.get(job, [])) for job in ('chief', 'worker'))
+    index = int(task['index']) + len(chiefs) * (task['type'] == 'worker')
+    return _checked('TF_CONFIG', text, chiefs + workers, index)
+  except (AttributeError, KeyError, TypeError, RecursionError,
+          json.JSONDecodeError) as error:
+    raise errors.InvalidValueError(
+        'TF_CONFIG', text, expected, errors.sentence(error)) from None
+
+
+def _num_slurm_tasks(environment):
+  if 'SLURM_PROCID' not in environment:
+    return 0
+  return int(environment.get('SLURM_STEP_NUM_TASKS') or
+             environment.get('SLURM_NTASKS') or 1)
+
+
+def _of_slurm(environment):
+  """Returns the step of this process; ranks go through nodes in their order.
+
+  The port of a process follows from the number of the job and the position of
+  the process on its node.
+  """
+  try:
+    nodes = expand(environment['SLURM_STEP_NODELIST'])
+    counts = [
+        int(count) for count, repeats in re.findall(
+            r'(\d+)(?:\(x(\d+)\))?', environment['SLURM_STEP_TASKS_PER_NODE'])
+        for _ in range(int(repeats or 1))]
+    rank, node, job = (int(environment[name]) for name in (
+        'SLURM_PROCID', 'SLURM_NODEID', 'SLURM_JOB_ID'))
+  except (KeyError, ValueError) as error:
+    raise errors.InvalidValueError(
+        'strategy', 'multi_worker', 'the variables of a step of Slurm',
+        f'{errors.sentence(error)} Start the processes by srun.') from None
+  places = [(n, i) for n, count in enumerate(counts) for i in range(count)]
+  errors.check(
+      len(counts) == len(nodes) and rank < len(places) and
+      places[rank][0] == node, 'strategy', 'multi_worker',
+      'tasks numbered node by node', f'Task {rank} is on node {node} of '
+      f'{len(nodes)}. Start them by srun --distribution=block.')
+  first = _PORTS[job * 64 % len(_PORTS)]
+  return _checked(
+      'SLURM_STEP_NODELIST', environment['SLURM_STEP_NODELIST'],
+      [f'{nodes[n]}:{first + i}' for n, i in places], rank)
+
+
+def expand(nodes: str) -> list[str]:
+  """Returns the names in a list of nodes of Slurm, in its order.
+
+  Args:
+    nodes: names with ranges of numbers in brackets, separated by commas.
+
+  Raises:
+    ValueError: if it is none.
+
+  Example:
+    >>> expand('n[9-10,12]-a,login')
+    ['n9-a', 'n10-a', 'n12-a', 'login']
+  """
+  names = []
+  for prefix, ranges, suffix in re.findall(
+      r'([^\[\],]*)(?:\[([^\]]*)\])?([^\[\],]*)(?:,|$)', nodes):
+    if not ranges:
+      names += [prefix + suffix] if prefix + suffix else []
+      continue
+    for part in ranges.split(','):
+      first, _, last = part.partition('-')
+      names += [f'{prefix}{i:0{len(first)}}{suffix}' for i in range(
+          int(first), int(last or first) + 1)]
+  return names
