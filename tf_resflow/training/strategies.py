@@ -6,8 +6,7 @@ import functools
 import os
 import re
 import socket
-import sys
-import threading
+import time
 
 import tensorflow as tf
 
@@ -71,42 +70,51 @@ def multi_worker(
 
 
 def _joined(cluster, timeout):
-  """Returns the strategy of a cluster.
-
-  If others are missing after the timeout, it ends the process with status 4.
-  """
+  """Returns the strategy of a cluster."""
+  _meet(cluster, timeout)
   resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
       tf.train.ClusterSpec({'worker': list(cluster.workers)}),
       task_type='worker', task_id=cluster.rank, rpc_layer='grpc',
       num_accelerators={
           'GPU': len(tf.config.list_physical_devices('GPU'))})
-  # TensorFlow waits for ever, in a call that no exception ends.
-  watch = threading.Timer(timeout, _give_up, [cluster, timeout])
-  watch.daemon = True
-  watch.start()
-  try:
-    strategy = tf.distribute.MultiWorkerMirroredStrategy(resolver)
-    gather(strategy, 0)
-  finally:
-    watch.cancel()
+  strategy = tf.distribute.MultiWorkerMirroredStrategy(resolver)
+  gather(strategy, 0)
   return strategy
 
 
-def _give_up(cluster, timeout):
-  """Ends the process, and says which others cannot be reached."""
-  missing = []
-  for worker in cluster.workers:
-    host, _, port = worker.rpartition(':')
-    try:
-      socket.create_connection((host, int(port)), timeout=2.0).close()
-    except OSError:
-      missing.append(worker)
-  which = (f'{", ".join(missing)} did not join' if missing else
-           'some do not answer; all must have equally many GPUs')
-  sys.stdout.flush()
-  print(f'error: after {timeout:g} s, {which}. Start all processes again, or '
-        'raise --cluster_timeout.', file=sys.stderr, flush=True)
-  os._exit(PeerLostError.exit_status)
+def _meet(cluster, timeout):
+  """Waits until all processes can be reached, here or in TensorFlow.
+
+  TensorFlow itself would wait for ever, in a call that no signal ends.
+  """
+  addresses = [(host, int(port)) for host, _, port in (
+      worker.rpartition(':') for worker in cluster.workers)]
+  own = addresses[cluster.rank]
+  deadline = time.monotonic() + timeout
+  try:
+    server = socket.create_server(('', own[1]))
+  except OSError as error:
+    raise errors.InvalidValueError(
+        'worker_hosts', cluster.workers[cluster.rank], 'a port that is free',
+        errors.sentence(error)) from error
+  with server:
+    missing = [a for a in addresses if a != own]
+    while missing:
+      missing = [address for address in missing if not _answers(address)]
+      if missing and time.monotonic() > deadline:
+        names = ', '.join(f'{host}:{port}' for host, port in missing)
+        raise PeerLostError(
+            f'{names} did not join within {timeout:g} s. Start all processes '
+            'again, or raise --cluster_timeout.')
+      time.sleep(0.2 * bool(missing))
+
+
+def _answers(address):
+  try:
+    socket.create_connection(address, timeout=2.0).close()
+  except OSError:
+    return False
+  return True
 
 
 def num_workers(strategy: tf.distribute.Strategy) -> int:
