@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.python.eager import context
 
 from tf_resflow import errors
 from tf_resflow import private_apis
@@ -96,3 +97,15 @@ def test_masked_crc32c(tmp_path):
   data = (tmp_path / 'records').read_bytes()
   assert private_apis.masked_crc32c(data[:8]) == data[8:12]
   assert private_apis.masked_crc32c(b'record') == data[-4:]
+
+
+def test_processes_that_are_lost(monkeypatch):
+  """What TensorFlow stores; `hosts_test.py` loses one."""
+  stored = context.context()
+  monkeypatch.setattr(stored, '_coordination_service_config', None)
+  monkeypatch.setattr(stored, '_context_handle', None)
+  private_apis.notice_lost_peers(3, 1.5)
+  config = stored.coordination_service
+  assert config.heartbeat_timeout_in_ms == 1500
+  assert [(job.name, job.num_tasks) for job in config.coordinated_job_list] == [
+      ('worker', 3)]

@@ -10,7 +10,9 @@ from typing import Any
 import keras
 from tensorboard.compat.tensorflow_stub import pywrap_tensorflow
 import tensorflow as tf
+from tensorflow.compiler.xla.tsl.protobuf import coordination_config_pb2
 from tensorflow.core.protobuf import trackable_object_graph_pb2
+from tensorflow.python.eager import context
 from tensorflow.python.ops import control_flow_util
 
 
@@ -62,6 +64,23 @@ def adam_moments(
   # pylint: disable=protected-access
   index = optimizer._get_variable_index(variable)
   return optimizer._momentums[index].value, optimizer._velocities[index].value
+
+
+def notice_lost_peers(num_processes: int, seconds: float) -> None:
+  """Sets after which time without a sign the processes of a job are lost.
+
+  `tf.distribute` takes TensorFlow's default, and has no public way to change it.
+  Call this before a strategy for several processes is made.
+
+  Args:
+    num_processes: of the job `worker`, whose first one leads.
+    seconds: the time.
+  """
+  context.context().configure_coordination_service(
+      service_type='standalone', service_leader='/job:worker/replica:0/task:0',
+      heartbeat_timeout_in_ms=round(1000 * seconds),
+      coordinated_jobs=[coordination_config_pb2.CoordinatedJob(
+          name='worker', num_tasks=num_processes)])
 
 
 def saved_children(path: str) -> list[dict[str, int]]:

@@ -11,9 +11,13 @@ import time
 import tensorflow as tf
 
 from tf_resflow import errors
+from tf_resflow import private_apis
 from tf_resflow.specs import registries
 from tf_resflow.training import clusters
 from tf_resflow.training import signals
+
+# After which a process that hangs is lost.
+_SECONDS_TO_ANSWER = 20.0
 
 
 class PeerLostError(errors.ExpectedError):
@@ -77,6 +81,7 @@ def _joined(cluster, timeout):
       task_type='worker', task_id=cluster.rank, rpc_layer='grpc',
       num_accelerators={
           'GPU': len(tf.config.list_physical_devices('GPU'))})
+  private_apis.notice_lost_peers(len(cluster.workers), _SECONDS_TO_ANSWER)
   strategy = tf.distribute.MultiWorkerMirroredStrategy(resolver)
   gather(strategy, 0)
   return strategy
