@@ -26,8 +26,8 @@ def test_an_error_leaves_nothing(tmp_path, error):
 
 
 def test_a_folder_that_was_filled_meanwhile_is_kept(tmp_path):
-  with pytest.raises(OSError, match='not empty'), drafts.folder(
-      tmp_path / '1') as draft:
+  with (pytest.raises(OSError, match='another process has filled it'),
+        drafts.folder(tmp_path / '1') as draft):
     draft.mkdir()
     (tmp_path / '1').mkdir()
     (tmp_path / '1' / 'theirs').write_text('x')
@@ -37,12 +37,13 @@ def test_a_folder_that_was_filled_meanwhile_is_kept(tmp_path):
 
 def test_leftovers_of_killed_processes_alone_are_removed(tmp_path):
   """Those of the same name; living processes lock theirs."""
-  for name in ('.1.draft.killed', '.1.draft.living', '.2.draft.killed', '.1'):
+  for name in ('.1.draft.killed_1', '.1.draft.living_1', '.2.draft.killed_1',
+               '.1', '.1.draft.mine'):
     (tmp_path / name).mkdir()
-  file = os.open(tmp_path / '.1.draft.living', os.O_RDONLY)
+  file = os.open(tmp_path / '.1.draft.living_1', os.O_RDONLY)
   fcntl.flock(file, fcntl.LOCK_EX)
   with drafts.folder(tmp_path / '1') as draft:
     draft.mkdir()
   os.close(file)
   assert set(os.listdir(tmp_path)) == {
-      '.1.draft.living', '.2.draft.killed', '.1', '1'}
+      '.1.draft.living_1', '.2.draft.killed_1', '.1', '1', '.1.draft.mine'}

@@ -33,7 +33,8 @@ def folder(path: str | os.PathLike) -> Iterator[pathlib.Path]:
   path = pathlib.Path(os.path.abspath(path))
   path.parent.mkdir(parents=True, exist_ok=True)
   prefix = f'.{path.name}.draft.'
-  for leftover in path.parent.glob(f'{glob.escape(prefix)}*'):
+  for leftover in path.parent.glob(
+      f'{glob.escape(prefix)}{"[a-z0-9_]" * 8}'):  # As `tempfile` names them.
     with contextlib.suppress(OSError), _locked(leftover):
       shutil.rmtree(leftover)
   with (tempfile.TemporaryDirectory(prefix=prefix, dir=path.parent) as parent,
@@ -42,8 +43,12 @@ def folder(path: str | os.PathLike) -> Iterator[pathlib.Path]:
       stack.enter_context(_locked(parent))
     draft = pathlib.Path(parent, path.name)
     yield draft
-    # It replaces an empty folder, and fails for one that has been filled.
-    draft.rename(path)
+    try:
+      draft.rename(path)  # It replaces an empty folder.
+    except OSError as error:
+      raise FileExistsError(
+          f'{path} is no empty folder any more: another process has filled it. '
+          'Name another one.') from error
 
 
 @contextlib.contextmanager

@@ -69,8 +69,8 @@ def adam_moments(
 def notice_lost_peers(num_processes: int, seconds: float) -> None:
   """Sets after which time without a sign the processes of a job are lost.
 
-  `tf.distribute` takes TensorFlow's default, and has no public way to change it.
-  Call this before a strategy for several processes is made.
+  `tf.distribute` takes TensorFlow's default, and has no public way to change
+  it. Call this before a strategy for several processes is made.
 
   Args:
     num_processes: of the job `worker`, whose first one leads.

@@ -3,6 +3,7 @@
 import pytest
 import tensorflow as tf
 
+from tests import splits
 from tests import testing
 from tf_resflow.training import files
 
@@ -44,3 +45,20 @@ def test_write_text_replaces_a_file(tmp_path):
     files.write_text(str(path), text)
     assert path.read_text() == text
   assert [p.name for p in tmp_path.iterdir()] == ['text']
+
+
+def test_an_error_before_a_file_is_replaced_keeps_it(tmp_path):
+  path = tmp_path / 'text'
+  path.write_text('one')
+  with pytest.raises(KeyError):
+    files.write_text(str(path), 'two', {}.popitem)
+  assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [
+      ('text', 'one')]
+
+
+def test_links_among_the_files_of_a_run_are_refused(copied_run):
+  """TensorFlow would write to what they point to; folders may be links."""
+  files.check_no_links(str(copied_run))
+  (copied_run / 'checkpoints' / 'ckpt-6.index').symlink_to('/tmp/victim')
+  assert 'ckpt-6.index is one; put a copy in its place.' in splits.refusal(
+      files.check_no_links, str(copied_run))

@@ -58,11 +58,27 @@ def test_a_lease_is_lost_by_a_takeover(tmp_path):
       assert info.value.exit_status == 4
     lease.check()
     (tmp_path / 'run.lock').unlink()  # By hand.
-    with pytest.raises(lease_lib.LeaseLostError, match='another process'):
+    with pytest.raises(lease_lib.LeaseLostError, match='has lost its run.lock'):
       lease.check()
 
 
-@pytest.mark.parametrize('text', [None, '', '{"id": 1}', '[]', 'x' * 600])
+def test_what_is_no_regular_file_is_refused(tmp_path):
+  """A stranger could have a file written, or this process wait for ever."""
+  path = tmp_path / 'run.lock'
+  for make, remove in (
+      (lambda: path.symlink_to(tmp_path / 'victim'), path.unlink),
+      (lambda: os.mkfifo(path), path.unlink), (path.mkdir, path.rmdir)):
+    make()
+    assert splits.refusal(lease_lib.Lease(str(tmp_path)).__enter__).startswith(
+        f'file={path}: expected a regular file.')
+    assert os.listdir(tmp_path) == ['run.lock']
+    remove()
+
+
+@pytest.mark.parametrize('text', [
+    None, '', '{"id": 1}', '[' * 600, 'x' * 600, json.dumps({
+        'id': 'a', 'host': 'b\n', 'process': 1, 'kernel': 'c',
+        'is_locked': False, 'num_signs': 1})])
 def test_a_dead_process_of_this_machine_is_known_at_once(
     tmp_path, monkeypatch, text):
   """So is a file that none can have written who lives."""

@@ -176,6 +176,39 @@ def test_signals_at_every_moment(tmp_path, data_dir, monkeypatch):
       undisturbed.best.value, undisturbed.best.step)
 
 
+def test_a_signal_in_the_last_validation(tmp_path, data_dir, caplog):
+  """The next start ends as an undisturbed run, and the one after says so."""
+  config = runs.config(
+      data_dir, evaluate_every=2, num_validation=10, keep_best=True)
+
+  def train(name, step=None):
+    trainers = []
+
+    def evaluate(model):
+      if trainers and step == trainers[0].step:
+        os.kill(os.getpid(), signal.SIGTERM)
+      return {'validation_bits_per_dim': float(
+          -tf.reduce_sum(tf.abs(model.trainable_variables[0].value)))}
+
+    with pytest.MonkeyPatch.context() as patch:
+      restore = training.Trainer.restore_or_initialize
+      patch.setattr(
+          training.Trainer, 'restore_or_initialize',
+          lambda self: (trainers.append(self), restore(self))[1])
+      return training.train(config, str(tmp_path / name), evaluate)
+
+  train('whole')
+  with pytest.raises(training.TrainingInterruptedError, match='after step 4'):
+    train('disturbed', 4)
+  train('disturbed')
+  one, other = (runs.tensors(tmp_path / name / 'checkpoints' / 'ckpt-4')
+                for name in ('whole', 'disturbed'))
+  assert not runs.different(one, other)
+  caplog.clear()
+  train('disturbed')
+  assert 'The run has already finished 4 of 4 steps.' in caplog.text
+
+
 # A run that is killed and continued ends where an undisturbed one does.
 
 _ROOT = pathlib.Path(__file__).resolve().parents[2]

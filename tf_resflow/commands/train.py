@@ -81,7 +81,7 @@ class Options(options_lib.Certification, options_lib.Configured):
   max_hours: float | None = fields.field(
       None, help='Stop after this time since the start of the process, as a '
       'signal does: the state is saved, and the same command continues.',
-      above=0.0)
+      above=0.0, maximum=1e5)
 
 
 def main(options: Options, config: configuration.Config) -> None:

@@ -66,8 +66,11 @@ def _listed(folder: str) -> list[str]:
 
   TensorFlow deletes what it lists, and takes a damaged name for a pattern.
   """
+  path = os.path.join(folder, _LIST)
+  if not os.path.isfile(path):  # Nor a pipe.
+    return []
   try:
-    with open(os.path.join(folder, _LIST), encoding='utf-8') as file:
+    with open(path, encoding='utf-8') as file:
       text = file.read()
   except (OSError, UnicodeError):
     return []

@@ -1,6 +1,6 @@
 """Paths and atomic writes of the files of a run, without TensorFlow."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 import contextlib
 import os
 import re
@@ -15,7 +15,9 @@ MODEL_JSON = 'model.json'
 TRAIN_ROWS = 'train_rows.npy'
 LOCK = 'run.lock'
 
-_TEMPORARY = re.compile(r'.+\.[0-9a-f]{8}\.tmp')
+# Of this package, and of TensorFlow's list of checkpoints.
+_TEMPORARY = re.compile(
+    r'.+\.[0-9a-f]{8}\.tmp|checkpoint\.tmp[0-9a-f]{32}')
 _UNFINISHED = re.compile(r'ckpt-\d+_temp')
 _PATTERN_CHARACTERS = '[]*?\\'
 
@@ -77,19 +79,33 @@ def names(folder: str | os.PathLike) -> set[str]:
   return set(os.listdir(folder)) if os.path.isdir(folder) else set()
 
 
-def write_text(path: str, text: str) -> None:
-  """Writes a file in UTF-8, atomically."""
-  write_bytes(path, text.encode())
+def write_text(path: str, text: str,
+               check_fn: Callable[[], object] = bool) -> None:
+  """Writes a file in UTF-8, atomically; see `write_bytes`."""
+  write_bytes(path, text.encode(), check_fn)
 
 
-def write_bytes(path: str, data: bytes) -> None:
-  """Writes a file atomically."""
+def write_bytes(path: str, data: bytes,
+                check_fn: Callable[[], object] = bool) -> None:
+  """Writes a file atomically.
+
+  Args:
+    path: of the file.
+    data: its contents.
+    check_fn: called before the file takes the place of an earlier one; if it
+      raises an error, the earlier one stays.
+  """
   temporary = temporary_name(path)
-  with open(temporary, 'xb') as f:
-    f.write(data)
-    f.flush()
-    os.fsync(f.fileno())
-  os.replace(temporary, path)
+  try:
+    with open(temporary, 'xb') as f:
+      f.write(data)
+      f.flush()
+      os.fsync(f.fileno())
+    check_fn()
+    os.replace(temporary, path)
+  finally:
+    with contextlib.suppress(OSError):
+      os.unlink(temporary)
 
 
 def temporary_name(path: str) -> str:
@@ -111,10 +127,30 @@ def remove_leftovers(workdir: str) -> None:
   for folder in (workdir, *(os.path.join(workdir, name) for name in (
       'checkpoints', 'best', 'tensorboard'))):
     found = names(folder)
-    for name in found - without_temporary(found):
-      os.unlink(os.path.join(folder, name))
-    for name in filter(_UNFINISHED.fullmatch, found):
-      shutil.rmtree(os.path.join(folder, name))
+    for path in (os.path.join(folder, name)
+                 for name in found - without_temporary(found)):
+      if os.path.isfile(path):
+        os.unlink(path)
+    for path in (os.path.join(folder, name)
+                 for name in filter(_UNFINISHED.fullmatch, found)):
+      if os.path.isdir(path) and not os.path.islink(path):
+        shutil.rmtree(path)
+
+
+def check_no_links(workdir: str) -> None:
+  """Refuses a run with links among its files, which would be written through.
+
+  A folder of the run may be a link.
+
+  Raises:
+    InvalidValueError: naming one.
+  """
+  for folder in ('checkpoints', 'best', 'tensorboard', 'samples'):
+    for name in names(os.path.join(workdir, folder)):
+      path = os.path.join(workdir, folder, name)
+      errors.check(not os.path.islink(path), 'workdir', workdir,
+                   'a run without links among its files',
+                   f'{path} is one; put a copy in its place.')
 
 
 def aside(path: str) -> str:

@@ -22,6 +22,7 @@ import os
 import pathlib
 import secrets
 import socket
+import stat
 import threading
 import time
 from typing import NamedTuple, Self
@@ -80,13 +81,34 @@ def _read(path: str) -> Holder | None:
   """Returns the holder; None without a file, or if it is not one of ours."""
   for _ in range(5):
     try:
-      text = pathlib.Path(path).read_text(errors='replace')
-      return Holder(**json.loads(text))
+      file = _open(path, os.O_RDONLY)
     except FileNotFoundError:
       return None
-    except (ValueError, TypeError):  # It may be half written.
-      time.sleep(0.02)
+    try:
+      holder = Holder(**json.loads(os.read(file, 2 * _LENGTH)))
+      if (holder.host.isprintable() and isinstance(holder.process, int) and
+          0 <= holder.num_signs < 10**9):
+        return holder
+    except (AttributeError, TypeError, ValueError, RecursionError):
+      pass  # It may be half written.
+    finally:
+      os.close(file)
+    time.sleep(0.02)
   return None
+
+
+def _open(path: str, flags: int) -> int:
+  """Opens a file; refuses links and pipes, which a stranger may have made."""
+  try:
+    file = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o644)
+    if stat.S_ISREG(os.fstat(file).st_mode):
+      return file
+    os.close(file)
+  except OSError as error:
+    if error.errno not in (errno.ELOOP, errno.ENXIO, errno.EISDIR):
+      raise
+  raise errors.InvalidValueError(
+      'file', path, 'a regular file', 'Remove it, if no process trains there.')
 
 
 def _lock(file_descriptor: int) -> bool | None:
@@ -153,14 +175,15 @@ class Lease(contextlib.AbstractContextManager):
     """
     holder = _read(self._path)
     if holder is None or holder.id != self._holder.id:
+      how = (f'was taken over by {holder}' if holder else
+             f'has lost its {files.LOCK}, or was moved')
       raise LeaseLostError(
-          f'The run in {self._workdir} was taken over by '
-          f'{holder or "another process"}. This process has ended, and has '
+          f'The run in {self._workdir} {how}. This process has ended, and has '
           'written nothing since.')
 
   def _try(self, attempt):
     """Takes the lease and returns True, or False to try again."""
-    file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+    file = _open(self._path, os.O_RDWR | os.O_CREAT)
     try:
       is_locked = _lock(file)
       holder = _read(self._path)

@@ -88,6 +88,7 @@ def train(
 
     if is_chief:
       check_fn()
+      files.check_no_links(workdir)
       files.remove_leftovers(workdir)
       workdir_lib.prepare(workdir, config, trainer.split)
     trainer.restore_or_initialize()
@@ -111,7 +112,7 @@ def _unfinished_path(trainer: trainer_lib.Trainer) -> pathlib.Path:
 def _is_unfinished(trainer: trainer_lib.Trainer) -> bool:
   """Returns whether a signal ended validation or samples after this step."""
   path = _unfinished_path(trainer)
-  return path.exists() and path.read_text() == f'{trainer.step}'
+  return path.is_file() and path.read_bytes() == f'{trainer.step}'.encode()
 
 
 def _finished(trainer: trainer_lib.Trainer) -> str:
@@ -190,7 +191,12 @@ def _run(trainer: trainer_lib.Trainer, writer: metrics.MetricsWriter,
             if task.is_due(step, num_steps)}
 
   if _is_unfinished(trainer):
-    run_tasks(trainer.step, due_after(trainer.step))
+    if run_tasks(trainer.step, due_after(trainer.step)) and (
+        trainer.is_finished):
+      writer.flush()
+      trainer.save()  # With what validation has decided.
+      if trainer.is_chief:
+        _unfinished_path(trainer).unlink()
   elif trainer.best and trainer.step == 0:
     # No flow that is kept is worse than the initial one.
     run_tasks(0, {progress_lib.VALIDATION})

@@ -204,7 +204,8 @@ class MetricsWriter(contextlib.AbstractContextManager):
   def _replace_csv(self, rows: Iterable[Mapping[str, str]]):
     """Replaces metrics.csv by a file with these rows, and opens it."""
     files.write_text(self._csv_path, _csv_lines(self._columns, [
-        dict(zip(self._columns, self._columns, strict=True)), *rows]))
+        dict(zip(self._columns, self._columns, strict=True)), *rows]),
+                     self._check_fn)
     self._file.close()
     self._file = open(self._csv_path, 'a', encoding='utf-8')
 
