@@ -23,9 +23,9 @@ from tf_resflow import configuration
 from tf_resflow import numerics
 from tf_resflow import serving
 from tf_resflow import training
-from tf_resflow.commands import flagfiles
 from tf_resflow.commands import runner
 from tf_resflow.configuration import flag_parsing as flags_lib
+from tf_resflow.configuration import flagfiles
 from tf_resflow.specs import registries
 
 _README = documents.ROOT / 'README.md'

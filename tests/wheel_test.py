@@ -9,8 +9,8 @@ import sys
 import pytest
 
 from tests.commands import processes
-from tf_resflow.commands import flagfiles
 from tf_resflow.commands import runner
+from tf_resflow.configuration import flagfiles
 
 pytestmark = pytest.mark.slow
 

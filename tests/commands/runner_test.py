@@ -21,10 +21,10 @@ from tests.commands import results
 import tf_resflow
 from tf_resflow import configuration
 from tf_resflow import errors
-from tf_resflow.commands import flagfiles
 from tf_resflow.commands import options as options_lib
 from tf_resflow.commands import runner
 from tf_resflow.configuration import flag_parsing as flags_lib
+from tf_resflow.configuration import flagfiles
 from tf_resflow.numerics import parallel
 from tf_resflow.specs import fields
 from tf_resflow.specs import machine

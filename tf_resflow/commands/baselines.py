@@ -69,11 +69,9 @@ class Options(options_lib.OutputFile):
 
   def check(self) -> None:
     super().check()
-    data = self.data()
-    if self.output or 'num_noise_draws' in self.given:
-      self.refuse(
-          data.info().num_levels is None, ('output', 'num_noise_draws'),
-          f'with --dataset={self.dataset}', 'It is for images.')
+    self.refuse(
+        self.data().info().num_levels is None, ('output', 'num_noise_draws'),
+        f'with --dataset={self.dataset}', 'It is for images.')
 
 
 def main(options: Options) -> None:

@@ -18,8 +18,8 @@ from absl import logging as absl_logging
 
 import tf_resflow
 from tf_resflow import errors
-from tf_resflow.commands import flagfiles
 from tf_resflow.configuration import flag_parsing as flags_lib
+from tf_resflow.configuration import flagfiles
 from tf_resflow.specs import renamed
 from tf_resflow.training import signals
 

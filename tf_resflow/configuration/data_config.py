@@ -27,7 +27,7 @@ class DataConfig(fields.Section):
       'are built in, others are from TensorFlow Datasets), or your own folder '
       'of images, .npz file with an array x (uint8 images or float vectors), '
       'or table of numeric columns.', choices=registries.DATASETS,
-      is_basic=True)
+      is_basic=True, is_open=True)
   data_dir: str | None = fields.field(
       None, help='Folder of TensorFlow Datasets, by default the usual one; not '
       'for built-in data sets.', resumable=True)
@@ -95,6 +95,8 @@ class DataConfig(fields.Section):
     self.check_suits(
         self.test_file is None or self.split == 'random', 'split',
         'cannot be used with test_file', 'The file has the rows to test on.')
+    if not registries.DATASETS.knows(self.dataset):
+      return  # Of a run; `info` raises. A model needs no data.
     for name in self._table_options():
       self.check_suits(
           registries.DATASETS.takes(self.dataset, name), name,
@@ -115,6 +117,12 @@ class DataConfig(fields.Section):
 
   def info(self) -> Any:
     """Returns the metadata of the data set, a `datasets.DatasetInfo`."""
+    known = registries.DATASETS
+    errors.check(
+        known.knows(self.dataset), 'dataset', self.dataset, known.expected,
+        known.advice(self.dataset) or 'Data of your own are known after '
+        f'registries.DATASETS.register({self.dataset!r}, datasets.table(FRAME))'
+        '; tools need a module that does so, --import=MODULE.')
     options = self._table_options()
     if self.condition and registries.DATASETS.takes(self.dataset, 'condition'):
       options['condition'] = self.condition
@@ -141,8 +149,9 @@ class DataConfig(fields.Section):
 
 def _whole_path(dataset: str) -> str:
   """Makes the path in `table:FILE` absolute, for any working directory."""
-  _, path = registries.DATASETS.split(dataset)
-  return dataset.removesuffix(path) + _absolute(path) if path else dataset
+  name, path = registries.DATASETS.split(dataset)
+  return dataset.removesuffix(path) + _absolute(path) if (
+      name and path) else dataset
 
 
 def _absolute(path: str) -> str:

@@ -183,6 +183,13 @@ def config(
   Raises:
     InvalidValueError: if the value of a flag is invalid.
   """
+  return config_lib.make_config(
+      inferred=None if model is None else model.inferred_fields(),
+      imports=_imports(flag_values), **run_values(flag_values))
+
+
+def run_values(flag_values: flags.FlagValues) -> dict[str, Any]:
+  """Returns the values of flags as arguments of `make_config`."""
   def given(section: Any) -> Any:
     return section(**field_values(section.flag_fields(), flag_values))
 
@@ -192,10 +199,7 @@ def config(
   fields_ = [
       owners.get(model_name, next(iter(owners.values())))
       for name, owners in by_name().items() if name != 'import']
-  return config_lib.make_config(
-      inferred=None if model is None else model.inferred_fields(),
-      imports=_imports(flag_values),
-      **(field_values(fields_, flag_values) | {'model': model_name}))
+  return field_values(fields_, flag_values) | {'model': model_name}
 
 
 def _imports(flag_values: flags.FlagValues) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """Reports of evaluations, and of the validations of a run."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+import functools
 import logging
 import math
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tf_resflow import configuration
 from tf_resflow import datasets
 from tf_resflow import errors
 from tf_resflow import layers
@@ -142,6 +144,21 @@ class Validation:
     return row
 
 
+def validation_fn(
+    config: configuration.Config,
+    strategy: tf.distribute.Strategy | None = None,
+) -> Callable[[models.Flow], dict[str, Any]]:
+  """Returns the `evaluate_fn` of `training.train`: validates on held-out data.
+
+  See `Validation` for what it returns, and for the strategy.
+  """
+  # Made once: TensorFlow keeps graphs and what was read, each time.
+  validation_of = functools.cache(lambda model: Validation(model, strategy))
+  split_of = functools.cache(datasets.load_split)
+  return lambda model: validation_of(model)(
+      split_of(config.data, 'validation'))
+
+
 def results_of_split(
     model: models.Flow, split: datasets.Split, nll: np.ndarray, *,
     batch_size: int = 128, seed: int = 0,
@@ -181,7 +198,8 @@ def report_inputs(
     model: models.Flow, x: np.ndarray, results: dict[str, np.ndarray], *,
     batch_size: int = 128, certify: bool = True, num_probes: int = 1,
     strategy: tf.distribute.Strategy | None = None, verbose: int = 0,
-    condition: Any = None) -> tuple[dict[str, Any], list[models.BlockBound]]:
+    condition: Any = None, index: Any = None,
+) -> tuple[dict[str, Any], list[models.BlockBound]]:
   """Returns a report on the results of `likelihood.evaluate_inputs`.
 
   Args:
@@ -191,6 +209,7 @@ def report_inputs(
     certify: compute guaranteed Lipschitz bounds.
     batch_size, num_probes, strategy, verbose, condition: those of
       `evaluate_inputs`.
+    index: see `rows_with_density`.
 
   Returns:
     A dict for JSON with the keys of `evaluate` (the `_stderr` of the density is
@@ -205,7 +224,7 @@ def report_inputs(
           tf.data.Dataset.from_tensor_slices(examples), len(x),
           model.event_shape), batch_size, strategy=strategy, verbose=verbose)
   nll = results[model.unit]
-  has_density = _rows_with_density(model, nll[np.newaxis], lambda: x)
+  has_density = _rows_with_density(model, nll[np.newaxis], lambda: x, index)
   nll = nll[has_density]
   repeats = results.get(
       'log_prob_repeats', results['log_det_repeats'])[:, has_density]
@@ -219,7 +238,7 @@ def report_inputs(
       model, summary, num_probes, inverse, certify, verbose, has_density)
 
 
-def _rows_with_density(model, nll, x_fn):
+def _rows_with_density(model, nll, x_fn, index=None):
   """Returns which examples have a density, `[N]`; names the others.
 
   Rows that are infinite for another reason than their values stay.
@@ -227,12 +246,12 @@ def _rows_with_density(model, nll, x_fn):
   maps = getattr(model.config, 'column_maps', ())
   if not maps or not np.isposinf(nll).any():
     return np.ones(nll.shape[1], bool)
-  return rows_with_density(x_fn(), maps, model.column_names)
+  return rows_with_density(x_fn(), maps, model.column_names, index)
 
 
 def rows_with_density(
     x: np.ndarray, maps: Sequence[str], names: Sequence[str] = (),
-) -> np.ndarray:
+    index: Any = None) -> np.ndarray:
   """Returns which rows have values that their columns can take, bool `[N]`.
 
   Others, such as those with a negative number in a column of positive ones, are
@@ -242,20 +261,23 @@ def rows_with_density(
     x: `[N, D]`.
     maps: specs of the types of the columns.
     names: of the columns, if they have some.
+    index: of the table of the rows, by default they count from 1.
 
   Raises:
     InvalidValueError: if there are no such rows.
   """
   is_supported = column_types.supported(maps, x)
   has_density = is_supported.all(axis=1)
+  noun, numbers = ('row', range(1, len(x) + 1)) if index is None else (
+      index.name, index)
   places = []
   for i in np.flatnonzero(~is_supported.all(axis=0)):
     rows = np.flatnonzero(~is_supported[:, i])
     places.append(
         f'{names[i] if names else f"x{i}"} is not '
         f'{column_types.ColumnType.get(maps[i]).expected} in ' + ', '.join(
-            f'row {row + 1} ({x[row, i]:g})' for row in rows[:_NUM_NAMED]) +
-        ', ...' * (len(rows) > _NUM_NAMED))
+            f'{noun} {numbers[row]} ({x[row, i]:g})'
+            for row in rows[:_NUM_NAMED]) + ', ...' * (len(rows) > _NUM_NAMED))
   if places:
     _logger.warning(
         '%d of %d rows have no density with these types of columns and are left'

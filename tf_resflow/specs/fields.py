@@ -76,6 +76,7 @@ class Field:
     is_flag: False if its value follows from other fields or the data.
     is_basic: whether the short help shows its flag.
     placeholders: further literal values, which are replaced before use.
+    is_open: whether names may be registered later; who uses them checks them.
   """
 
   name: str
@@ -95,6 +96,7 @@ class Field:
   is_flag: bool = True
   is_basic: bool = False
   placeholders: tuple[str, ...] = ()
+  is_open: bool = False
 
   @functools.cached_property
   def known(self) -> registry.Registry | None:
@@ -189,7 +191,7 @@ class Field:
     if type(value) is not self.element:
       return False
     if self.known:
-      return self.known.knows(value) and (
+      return self.is_open or self.known.knows(value) and (
           not self.known.takes_options or
           bool(spec.Spec.parse(value, self.flag)))
     # Rejects NaN and infinity.

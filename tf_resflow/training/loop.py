@@ -41,7 +41,8 @@ def train(
     workdir: folder of the run.
     evaluate_fn: called as `evaluate_fn(model)` with averaged weights every
       `evaluate_every` steps; returns a dict of scalars to log. `keep_best` uses
-      `validation_NAME` for each metric of the objective.
+      `validation_NAME` for each metric of the objective, as
+      `evaluation.report.validation_fn` has them.
     save_images_fn: called as `save_images_fn(path, images)` for sample grids.
     picture_fn: called as `picture_fn(model)` with averaged weights every
       `sample_every` steps; returns images for `MetricsWriter.write_images`. By
@@ -63,7 +64,9 @@ def train(
   """
   errors.check_suits(
       evaluate_fn is not None or not config.run.keep_best, 'keep_best', 'true',
-      'requires evaluate_fn', 'It computes the validation loss.')
+      'requires evaluate_fn', 'It computes the validation loss: give '
+      'evaluate_fn=evaluation.report.validation_fn(config), or make_config('
+      'num_validation=0).')
   strategy = strategy or strategies.make_strategy(config.run.strategy)
   is_chief = strategies.is_chief(strategy)
   with contextlib.ExitStack() as stack:

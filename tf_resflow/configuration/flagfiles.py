@@ -5,6 +5,9 @@ import itertools
 import pathlib
 import re
 import textwrap
+from typing import Any
+
+from absl import flags
 
 from tf_resflow import errors
 from tf_resflow.configuration import flag_parsing as flags_lib
@@ -72,6 +75,19 @@ def find(value: str) -> str:
     raise errors.InvalidValueError(
         'flagfile', value, 'a file of flags', f'{error}.') from error
   return str(paths[0])
+
+
+def settings(value: str) -> dict[str, Any]:
+  """Returns what a flagfile sets, arguments of `make_config`; see `find`.
+
+  Example:
+    >>> settings('table')['hidden_units']
+    (32, 32)
+  """
+  values = flags.FlagValues()
+  flags_lib.define(values)
+  values(['', *flags_lib.stored_arguments(find(value))])
+  return flags_lib.run_values(values)
 
 
 def resolve(arguments: Sequence[str]) -> list[str]:

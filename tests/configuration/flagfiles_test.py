@@ -14,8 +14,8 @@ from tests import symbolic
 from tests import testing
 from tests.commands import processes
 from tests.commands import results
-from tf_resflow.commands import flagfiles
 from tf_resflow.configuration import flag_parsing as flags_lib
+from tf_resflow.configuration import flagfiles
 from tf_resflow.specs import registries
 
 _FILES = sorted((processes.ROOT / 'bin' / 'flags').glob('*.flags'))
