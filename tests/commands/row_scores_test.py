@@ -51,14 +51,47 @@ def test_scores_of_a_table(run_tool, run, table, tmp_path):
   assert p_value[100] == 1 / 21
   # The first of the table is the one that is far away.
   header = next(line for line in result.stderr.splitlines()
-                if line.split()[:1] == ['row'])
-  assert header.split() == ['row', 'log_prob', 'in_training', 'p_value']
+                if line.split()[:1] == ['line'])
+  assert header.split() == [
+      'line', 'a', 'b', 'c', 'log_prob', 'in_training', 'p_value']
   lines = result.stderr.splitlines()
   lines = lines[lines.index(header) + 1:][:3]
-  assert [int(line.split()[0]) - 1 for line in lines] == np.argsort(
+  # The first line has the names.
+  assert [int(line.split()[0]) - 2 for line in lines] == np.argsort(
       log_prob)[:3].tolist()
-  assert lines[0].split()[0] == '101'
-  assert float(lines[0].split()[3]) == pytest.approx(1 / 21, rel=1e-5)
+  assert lines[0].split()[0] == '102'
+  assert float(lines[0].split()[1]) == given[100, 0]
+  assert float(lines[0].split()[6]) == pytest.approx(1 / 21, rel=1e-5)
+
+
+def test_rows_with_empty_cells_keep_their_place(run_tool, run, tmp_path):
+  """In a run that leaves them out; otherwise they are an error."""
+  workdir, _ = run
+  new, scores = tmp_path / 'new.csv', tmp_path / 'y.csv'
+  new.write_text(
+      ',a,b,c,d\n7,1,5,-1,2\n8,1,,-1,2\n9,,5,-1,2\n10,1,5,-1,2.5\n')
+  command = ['evaluate', f'--workdir={workdir}', f'--inputs={new}',
+             '--nocertify']
+  assert 'b: is empty in line 3\n' in run_tool(*command).stderr
+  flags = workdir / 'run.flags'
+  flags.write_text(flags.read_text().replace(
+      '--missing=error', '--missing=drop'))
+  result = run_tool(*command, f'--output={scores}', '--top=5')
+  report = results.report(result)
+  assert (report['num_examples'], report['num_with_empty_cells']) == (2, 2)
+  assert 'note: 2 of 4 rows have an empty cell, in lines 3, 4: they ha' in (
+      result.stderr)
+  lines = [line.split(',') for line in scores.read_text().splitlines()]
+  # The index still has no name.
+  assert lines[0] == ['', *'abcd', 'log_prob', 'in_training', 'p_value']
+  assert [line[:3] for line in lines[1:]] == [
+      ['7', '1', '5'], ['8', '1', ''], ['9', '', '5'], ['10', '1', '5']]
+  assert [line[6] for line in lines[1:]] == ['0', '', '', '0']
+  assert [bool(line[5]) for line in lines[1:]] == [True, False, False, True]
+  run_tool(*command, f'--output={tmp_path}/y.npz')
+  found = results.arrays(tmp_path / 'y.npz')
+  assert np.isnan(found['log_prob']).tolist() == [False, True, True, False]
+  assert found['log_prob'][3] == pytest.approx(float(lines[4][5]))
 
 
 def test_what_is_not_known_is_said(

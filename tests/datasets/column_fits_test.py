@@ -44,7 +44,7 @@ def test_asked_types_are_checked():
   far = np.append(_NORMAL, 2147483647.0)[:, None]
   testing.check_refusals(lambda given: column_fits.fitted(*given), [
     ((['a', 'b'], x, {'a': 'log'}), 'column_types=a:log: expected a type of '
-     'which all training values are above 0. ...Use --column_types=a:real.'),
+     'which all training values are above 0. ...Use --column_types=a:heavy.'),
     ((['a', 'b'], x, {'b': 'integer'}), 'column_types=b:integer: expected a '),
     ((['a'], far, {'a': 'real'}), 'column_types=a:real leaves ...distinct '
      'values in float32, because of outliers such as 2.14748e+09. Use')])

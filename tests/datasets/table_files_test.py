@@ -190,7 +190,7 @@ def test_what_is_no_number(cells, problem):
 @pytest.mark.parametrize('options, advice', [
   ('flags', "Add '--drop=id,a b' --missing=drop to leave these out. Mend the "
    'file.'),
-  ('arguments', "Add drop=('id', 'a b', 'd,e') missing='drop' to leave these "
+  ('arguments', "Add drop=('id', 'a b', 'd,e'), missing='drop' to leave these "
    'out.')])
 def test_one_message(options, advice):
   problems = table_files.Problems(['id'], options)

@@ -40,9 +40,12 @@ class Condition(options_lib.Options):
       self.refuse(True, ('condition',), 'with an unconditional flow',
                   'Leave it out, or train with --condition.')
       return None
-    expected = (f'labels from 0 to {spec.num_labels - 1}, all,'
-                if spec.num_labels else f'{spec.expected},'
-                ) + ' or an .npz file or table'
+    levels = frames.categories(spec.names, [])
+    columns = [*dict.fromkeys(name.partition('=')[0] for name in spec.names)]
+    expected = (
+        f'labels from 0 to {spec.num_labels - 1}, all,' if spec.num_labels else
+        f'{",".join(columns)}, such as {example(model.config)},' if levels else
+        f'{spec.expected},') + ' or an .npz file or table'
     if not self.condition:
       raise flags.Error('--condition is missing. The flow of this run is '
                         f'p(x|c): {expected}.')
@@ -52,14 +55,16 @@ class Condition(options_lib.Options):
     if spec.num_labels and self.condition == 'all':
       return np.arange(spec.num_labels)
     values = self.condition.split(',')
-    columns = dict.fromkeys(name.partition('=')[0] for name in spec.names)
+    for column, value in zip(columns, values, strict=False):
+      self.require(
+          value in levels.get(column, [value]), 'condition', expected,
+          f'{column} is one of {", ".join(levels.get(column, []))}.')
     try:
-      if len(columns) not in (0, len(spec.names)):  # Some are categories.
-        import pandas as pd  # Takes a second.
-        return spec.convert(frames.in_order('condition', pd.DataFrame(
-            dict(zip(columns, ([value] for value in values), strict=True))),
-                                            spec.names).astype(float),
-                            'float64').numpy()
+      if levels:
+        given = dict(zip(columns, values, strict=True))
+        values = [value for column in columns for value in (
+            [float(given[column] == level) for level in levels[column]]
+            if column in levels else [given[column]])]
       return spec.convert(np.array(values).astype(
           int if spec.num_labels else float), 'float64').numpy()
     # What is no number, or no such condition.
@@ -71,6 +76,20 @@ class Condition(options_lib.Options):
     """Whether there is one condition per sample."""
     return (self.condition or '').endswith('.npz') or (
         table_files.is_table(self.condition))
+
+
+def example(config: Any) -> str:
+  """Returns a value of --condition for a model's configuration; '' for none.
+
+  It has the first level of categories, and the mean of numbers.
+  """
+  values: dict[Any, str] = {}
+  for i, mean in enumerate(getattr(config, 'condition_mean', ())):
+    name = config.condition_names[i] if config.condition_names else f'{i}'
+    column, is_level, level = name.partition('=')
+    values.setdefault(column, level if is_level else f'{mean:.3g}')
+  return ','.join(values.values()) or 'all' * bool(
+      getattr(config, 'condition_labels', 0))
 
 
 def write_table(path: str, model: Any, arrays: Mapping[str, np.ndarray],

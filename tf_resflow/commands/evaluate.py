@@ -27,8 +27,10 @@ test part have at most the log_prob of the row. If the row is exchangeable with
 them, p_value <= t has a probability of at most t, whatever the flow has learned
 (Vovk et al., 2005; Bates et al., 2023): low values mean outliers. For training
 rows they are too high. A .csv file has log_prob, these two, and log_prob_stderr
-where log-determinants are estimated. --top=20 prints the 20 rows of the lowest
-log_prob; rows count from 1, without the line of names.
+where log-determinants are estimated. If the run has --missing=drop, rows with
+an empty cell stay, without scores. --top=20 prints the 20 rows of the lowest
+log_prob: their lines in a text file, and their first cells. Rows of an .npz
+file count from 1.
 
 Without --inputs, --output gets bits_per_dim [repeats, n], log_prob and
 log_prob_stderr [n], means over the repeats and so over the noise of
@@ -52,6 +54,7 @@ accuracy_stderr. bits_per_dim_is says whether bits_per_dim is an upper bound
 (with noise channels). Non-finite numbers are null.
 """
 
+from collections.abc import Sequence
 import dataclasses
 import os
 import re
@@ -68,6 +71,9 @@ from tf_resflow.commands import row_scores
 from tf_resflow.datasets import table_files
 from tf_resflow.datasets import tables
 from tf_resflow.specs import fields
+
+# By which --top shows what row it is.
+_NUM_CELLS = 3
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -168,7 +174,15 @@ class Options(
     names = (*getattr(self.config.model, 'column_names', ()),
              *getattr(self.config.model, 'condition_names', ()))
     if names and table_files.is_table(self.inputs):
-      tables.read_columns(self.inputs, names)
+      self.read_table(names)
+
+  def read_table(self, names: Sequence[str]) -> Any:
+    """Returns columns of --inputs, NaN in rows that the run leaves out."""
+    data = self.config.data
+    # A data frame has the setting in its data set, which need not be here.
+    is_strict = data.missing == 'error' and data.dataset.startswith('table:')
+    return tables.read_columns(
+        self.inputs, names, missing='error' if is_strict else 'nan')
 
   @property
   def is_ood_file(self) -> bool:
@@ -236,15 +250,18 @@ def _write(options: Options, run: options_lib.OpenedRun,
 
 def _evaluate_inputs(options: Options, run: options_lib.OpenedRun,
                      settings: dict[str, Any]):
-  is_table = table_files.is_table(options.inputs) and options.is_of_vectors
-  x = tables.read_columns(
-      options.inputs, evaluation.example_files.column_names(run.model)
-  ) if is_table else evaluation.example_files.read_inputs(
-      options.inputs, run.model.event_shape)
-  condition = None
-  if run.model.condition_spec is not None:
-    condition = evaluation.example_files.read_condition(
-        options.inputs, run.model.condition_spec)
+  example_files, spec = evaluation.example_files, run.model.condition_spec
+  index = given = condition = None
+  if table_files.is_table(options.inputs) and options.is_of_vectors:
+    names = example_files.column_names(run.model)
+    frame = options.read_table([*names, *example_files.condition_names(spec)])
+    is_complete, index = frame.notna().all(axis=1).to_numpy(), frame.index
+    x, given = np.split(frame.to_numpy()[is_complete], [len(names)], axis=1)
+  else:
+    x = example_files.read_inputs(options.inputs, run.model.event_shape)
+    is_complete = np.ones(len(x), bool)
+  if spec is not None:
+    condition = example_files.read_condition(options.inputs, spec, given=given)
     options.require(
         len(condition) == len(x), 'inputs', 'a file with as many conditions as '
         f'examples, {len(x)}', f'It has {len(condition)}.')
@@ -254,7 +271,7 @@ def _evaluate_inputs(options: Options, run: options_lib.OpenedRun,
       run.model, x, results, batch_size=settings['batch_size'],
       certify=options.should_certify(run.config),
       num_probes=options.num_probes, strategy=run.strategy, verbose=1,
-      condition=condition)
+      condition=condition, index=None if index is None else index[is_complete])
   is_converted = conversion.converter.is_converted(options.workdir)
   if is_converted:
     results['z'] = conversion.to_channels_first(
@@ -265,10 +282,22 @@ def _evaluate_inputs(options: Options, run: options_lib.OpenedRun,
     if options.output or options.top:
       results |= row_scores.marks(
           options.workdir, run, x, condition, results['log_prob'], settings)
-    if options.top:
-      options_lib.note(row_scores.lowest(results, options.top))
   if condition is not None:
     results['condition'] = condition
+  gaps = np.flatnonzero(~is_complete)
+  if len(gaps):
+    report['num_with_empty_cells'] = len(gaps)
+    options_lib.note(
+        f'note: {len(gaps)} of {len(is_complete)} rows have an empty cell, '
+        f'{table_files.places(index, ~is_complete)}: they have no score.')
+    results = {name: np.insert(
+        np.float64(values), gaps - np.arange(len(gaps)), np.nan,
+        axis=-1 if name.endswith('_repeats') else 0)
+               for name, values in results.items()}
+  if options.top:
+    options_lib.note(row_scores.lowest(
+        results, options.top, None if index is None else
+        table_files.read_frame(options.inputs).iloc[:, :_NUM_CELLS]))
   return {'inputs': options.inputs, 'latent_order': order, **report
           }, results, bounds
 

@@ -67,11 +67,19 @@ def columns(results: Mapping[str, np.ndarray]) -> list[str]:
       is_exact and name.endswith('_stderr'))]
 
 
-def lowest(results: Mapping[str, np.ndarray], num_rows: int) -> str:
-  """Returns the rows with the lowest log p(x), at most `num_rows`, as text."""
+def lowest(results: Mapping[str, np.ndarray], num_rows: int,
+           cells: Any = None) -> str:
+  """Returns at most `num_rows` rows with the lowest log p(x), as text.
+
+  They are shown by the index and the cells of a frame, or else count from 1.
+  """
   import pandas as pd  # Takes a second.
 
-  frame = pd.DataFrame({name: results[name] for name in columns(results)})
-  frame.index = pd.RangeIndex(1, len(frame) + 1)
-  return frame.sort_values('log_prob', kind='stable')[:num_rows].rename_axis(
-      columns='row').to_string(float_format='{:.6g}'.format)
+  if cells is None:
+    cells = pd.DataFrame(index=pd.RangeIndex(
+        1, len(results['log_prob']) + 1, name='row'))
+  frame = cells.assign(**{name: results[name] for name in columns(results)})
+  frame = frame.dropna(subset='log_prob').sort_values('log_prob', kind='stable')
+  return frame[:num_rows].rename_axis(
+      index=None, columns=cells.index.name).to_string(
+          float_format='{:.6g}'.format)

@@ -45,7 +45,9 @@ from tf_resflow import training
 from tf_resflow.commands import conditions
 from tf_resflow.commands import options as options_lib
 from tf_resflow.datasets import column_fits
+from tf_resflow.datasets import table_files
 from tf_resflow.specs import fields
+from tf_resflow.specs import registries
 from tf_resflow.training import clusters
 from tf_resflow.training import signals
 
@@ -100,11 +102,6 @@ def main(options: Options, config: configuration.Config) -> None:
   if types:
     _logger.info('Types of columns: %s. --column_types=NAME:TYPE changes them.',
                  types)
-  validation_of = functools.cache(
-      lambda model: evaluation.report.Validation(model, strategy))
-  # Opened once: TensorFlow keeps what was read, each time.
-  validation_split = functools.cache(
-      lambda: datasets.load_split(config.data, 'validation'))
   picture_fn = None
   event_shape = config.data.info().event_shape
   if event_shape == (2,) and not config.data.condition:
@@ -119,14 +116,11 @@ def main(options: Options, config: configuration.Config) -> None:
 
   trainer = training.train(
       config, options.workdir,
-      evaluate_fn=lambda model: validation_of(model)(validation_split()),
+      evaluate_fn=evaluation.report.validation_fn(config, strategy),
       save_images_fn=evaluation.plots.save_image_grid, picture_fn=picture_fn,
       strategy=strategy, lock_timeout=options.lock_timeout,
       takeover=options.takeover)
-  folder = shlex.quote(options.workdir)
-  next_ = (f'next: tf_resflow sample --workdir={folder} --output=samples.'
-           f'{"png" if len(event_shape) == 3 else "csv"}; '
-           f'tf_resflow export --workdir={folder} --output=served/1')
+  next_ = 'next: ' + '; '.join(_next_commands(options.workdir, config))
   if not options.evaluate_at_end:
     options_lib.note(next_)
     return
@@ -161,11 +155,30 @@ def main(options: Options, config: configuration.Config) -> None:
       report, evaluation.format_table(report, bounds), *notes, next_)
 
 
+def _next_commands(workdir, config):
+  """Returns what can be run now."""
+  suffix = 'csv' if len(config.data.info().event_shape) == 1 else 'png'
+  condition = conditions.example(config.model)
+  path = registries.DATASETS.split(config.data.dataset)[1]
+  calls = {
+      'sample': [f'--output=samples.{suffix}',
+                 *[f'--condition={condition}'] * bool(condition)],
+      'evaluate': [f'--inputs={path}', '--output=scores.csv'
+                   ] * table_files.is_table(path),
+      'export': ['--output=served/1', '--nowarmup']}
+  return [shlex.join(['tf_resflow', tool, f'--workdir={workdir}', *rest])
+          for tool, rest in calls.items() if rest]
+
+
 def _compare(config, model, test_nll, seconds):
   """Returns lines about a flow of vectors beside mixtures, and numbers."""
   data = config.data
-  if not data.info().is_validated or data.condition:
+  if not data.info().is_validated:
     return [], {}
+  if data.condition:
+    return ['not compared with a Gaussian and a mixture, which are not given '
+            'the condition; tf_resflow baselines without its columns (--drop) '
+            'says what they reach.'], {}
   names = ['train', 'test', *['validation'] * (data.validation_size() > 1)]
   found = evaluation.comparison.compare_on_splits(
       model, test_nll,

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 import dataclasses
+import re
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from tf_resflow import errors
 from tf_resflow.datasets import own_files
 from tf_resflow.specs import column_types
 from tf_resflow.specs import fields
+from tf_resflow.specs import registries
 
 # Larger whole numbers plus a fraction are rounded too much in float32.
 _LARGEST_WHOLE = 2**20
@@ -93,9 +95,10 @@ def asked_types(
   for column, spec in asked.items():
     if (column, spec) != (fields.NONE, ''):
       errors.check(
-        column in names and spec, 'column_types', f'{column}:{spec}',
-        f'NAME:TYPE with a column of {dataset}, or none',
-        errors.did_you_mean(column, names))
+        column in names and registries.COLUMN_TYPES.knows(spec), 'column_types',
+        f'{column}:{spec}', f'NAME:TYPE with a column of {dataset} and '
+        f'{registries.COLUMN_TYPES.expected}; or none',
+        '' if column in names else errors.did_you_mean(column, names))
       column_types.ColumnType.get(spec, 'column_types')  # Or an error.
   return asked
 
@@ -116,7 +119,8 @@ def _asked(
     not wrong.any(), 'column_types', f'{name}:{spec}', 'a type of which all '
     f'training values are {column_type.expected}',
     f'{wrong.sum():,} of {len(x):,} are not, such as '
-    f'{x[wrong][0] if wrong.any() else 0:g}. Use --column_types={name}:real.')
+    f'{x[wrong][0] if wrong.any() else 0:g}. Use --column_types={name}:'
+    f'{_short(detected(x).spec())}.')
   return column_type
 
 
@@ -293,6 +297,10 @@ def fields_of(info: Any, num_validation: int) -> dict[str, Any]:
   return _fits[key]
 
 
+def _short(spec: str) -> str:
+  return re.sub(':.*:.*', '', spec)  # Without what is fitted.
+
+
 def described(names: Sequence[str], specs: Sequence[str]) -> str:
   """Returns the types of columns in words; empty if all are real numbers.
 
@@ -306,8 +314,7 @@ def described(names: Sequence[str], specs: Sequence[str]) -> str:
   """
   kinds: dict[str, list[str]] = {}
   for i, spec in enumerate(specs):
-    kinds.setdefault(spec.partition(':')[0], []).append(
-      names[i] if names else f'x{i}')
+    kinds.setdefault(_short(spec), []).append(names[i] if names else f'x{i}')
   kinds.pop(column_types.Real().spec(), None)
   return '; '.join([
     f'{kind}: {", ".join(names)}' for kind, names in kinds.items()] + [

@@ -34,6 +34,8 @@ TEST_SHARE = 0.2
 # Standard deviation over the largest value of a column: float32 has 7 digits.
 _MIN_RELATIVE_STD = 1e-4
 _LARGEST = 1e18
+# What files have in place of missing values.
+_MISSING = {-1, -9, -99, -999, -9999, 999, 9999, 99999, 2**31 - 1, -2**31}
 # Columns with fewer distinct values per row are considered discrete.
 _MAX_SHARE_OF_VALUES = 0.1
 
@@ -220,6 +222,21 @@ def moments(train: np.ndarray) -> dict[str, Any]:
           'std': tuple(train.std(axis=0).tolist())}
 
 
+def _far_value(column: np.ndarray) -> tuple[float, ...]:
+  """Returns a value that may stand for missing ones, how often, and others.
+
+  It is further from the others than these are from each other, and usual or
+  not a single one.
+  """
+  for value in (column.min(), column.max()):
+    others = column[column != value]
+    count = len(column) - len(others)
+    if (len(np.unique(others)) > 4 and (value in _MISSING or count > 2) and
+        np.abs(others - value).min() > np.ptp(others)):
+      return value, count, len(column), others.min(), others.max()
+  return ()
+
+
 def warn_of_density(
   names: Sequence[str], train: np.ndarray, types: Sequence[str] = ()) -> None:
   """Warns of modelled columns for which the likelihood is unbounded.
@@ -230,13 +247,19 @@ def warn_of_density(
     types: Specs of their `ColumnType`, or none if all are real numbers; whole
       numbers have probabilities, which are bounded.
   """
+  far = {name: found for name, column in zip(names, train.T, strict=True)
+         if (found := _far_value(np.float64(column)))}
+  for name, found in far.items():
+    _logger.warning(
+      'Column %s has %.12g in %d of %d rows, far from all others (%g to %g): if'
+      ' it stands for missing values, empty these cells.', name, *found)
   columns = {
     name: np.float64(column) for name, column, spec in zip(
       names, train.T, types or ['real'] * len(names), strict=True)
     if not column_types.ColumnType.get(spec).is_whole}
   for name, column in columns.items():
     num_values = len(np.unique(column))
-    if num_values <= _MAX_SHARE_OF_VALUES * len(column):
+    if num_values <= _MAX_SHARE_OF_VALUES * len(column) and name not in far:
       _logger.warning(
         'Column %s has only %d distinct values in %d rows: the likelihood is '
         'unbounded. Add noise as wide as its steps, or remove it.', name,

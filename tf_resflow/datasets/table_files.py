@@ -101,14 +101,16 @@ class Problems:
              for column, texts in self._texts.items()]
     if len(lines) > _MAX_COLUMNS:
       lines[_MAX_COLUMNS:] = [f'  ... ({len(lines):,} columns in all)']
-    given = ' '.join(
+    is_flags = self._options == 'flags'
+    given = (' ' if is_flags else ', ').join(
       shlex.quote(f'--{name}={spec.text_of(value)}')
-      if self._options == 'flags' else f'{name}={value!r}'
+      if is_flags else f'{name}={value!r}'
       for name, value in self._given.items() if name in self._remedies)
     advice = [f'Add {given} to leave these out.'] * bool(given) + [
       'Mend the file.'] * ('mend' in self._remedies) + [
-        'Text of few values can be a condition: --condition='
-        f'{spec.text_of(tuple(self.categories))}.'] * bool(self.categories)
+        'Text of few values can be a condition: ' + (
+          f'--condition={spec.text_of(tuple(self.categories))}.' if is_flags
+          else f'condition={tuple(self.categories)}.')] * bool(self.categories)
     errors.check_format(
       not lines, '\n'.join(['It has problems:', *lines, ' '.join(advice)]))
 

@@ -111,8 +111,8 @@ def table(
 
 def read_columns(
   path: str | os.PathLike, names: Sequence[str], name: str = 'inputs',
-) -> np.ndarray:
-  """Returns columns of a file of a table, float64 `[N, D]`.
+  missing: str = 'error') -> Any:
+  """Returns columns of a file of a table, a frame of float64 `[N, D]`.
 
   Columns are found by their names, in any order; others are ignored.
 
@@ -120,9 +120,12 @@ def read_columns(
     path: Path of the file.
     names: Names of the D columns.
     name: Name of the argument or flag that names the file, for messages.
+    missing: What to do with rows with an empty cell: 'error', or 'nan' to make
+      all of their numbers NaN.
 
   Raises:
-    InvalidValueError: If the table is invalid, with all of its problems.
+    InvalidValueError: If the table is invalid, with all of its problems, or has
+      no row without an empty cell.
   """
   with errors.refusing(
     name, path, f'a table with numbers in the columns {", ".join(names)}'):
@@ -132,10 +135,13 @@ def read_columns(
     errors.check_format(not absent, f'It has no {absent}.')
     levels = frames.categories(names, frame.columns)
     columns = [*(name for name in names if name in frame.columns), *levels]
-    rows = _read_columns(os.fspath(path), frame, columns, levels, problems)
+    rows = _read_columns(
+      os.fspath(path), frame, columns, levels, problems, missing)
     problems.check()
     errors.check_format(len(rows), 'It has no rows.')
-    return rows[list(names)].to_numpy()
+    errors.check_format(
+      rows.notna().any(axis=None), 'All rows have an empty cell.')
+    return rows[list(names)]
 
 
 def _info(
@@ -143,7 +149,7 @@ def _info(
   missing='error', split='random', column_types=()):
   """Returns the metadata of a table; see `open_table`."""
   group = [split.removeprefix(_BY_COLUMN)] * split.startswith(_BY_COLUMN)
-  used = _used_columns(name, frame, columns, drop, group)
+  used = _used_columns(name, frame, columns, drop, group, condition)
   problems.where = ''
   levels: dict[str, list[str]] = {}
   test = rows = _read_columns(
@@ -198,16 +204,17 @@ def _info(
   return info.with_condition(condition) if condition else info
 
 
-def _used_columns(name, frame, columns, drop, group):
+def _used_columns(name, frame, columns, drop, group, condition):
   """Returns the names of the columns to use."""
   known = list(frame.columns)
-  for option, asked in (('columns', columns), ('drop', drop), ('split', group)):
-    for column in asked:
-      errors.check(
-        column in known, option,
-        f'{_BY_COLUMN * (option == "split")}{",".join(asked)}',
-        f'columns of {name}',
-        f'It has no {column}. {errors.did_you_mean(column, known)}')
+  for option, asked in {'columns': columns, 'drop': drop, 'split': group,
+                        'condition': condition}.items():
+    absent = [column for column in asked if column not in known]
+    errors.check(
+      not absent, option,
+      f'{_BY_COLUMN * (option == "split")}{",".join(asked)}',
+      f'columns of {name}', ' '.join([f'It has no {", ".join(absent)}.', *(
+        errors.did_you_mean(column, known) for column in absent)]))
   if not columns:  # All but an index, and what has no name nor cells.
     unnamed = [f'Unnamed: {i}' == name for i, name in enumerate(known)]
     for place in np.flatnonzero(unnamed):
@@ -234,7 +241,7 @@ def _read_columns(
   Returns:
     A frame of float64, or int for a group, as it is if the advice for the
     problems is taken: without columns that cannot be used, and without rows
-    with empty cells.
+    with empty cells; for 'nan' these are NaN.
   """
   import pandas as pd
 
@@ -284,7 +291,11 @@ def _read_columns(
     _logger.info(
       '%s: %s%d of %d rows have an empty cell and are left out.', name,
       problems.where, np.sum(~is_complete), len(frame))
-  return pd.DataFrame(columns, frame.index)[is_complete]
+  rows = pd.DataFrame(columns, frame.index)
+  if missing == 'nan':
+    rows[~is_complete] = np.nan
+    return rows
+  return rows[is_complete]
 
 
 def _split_rows(rows, split, group):

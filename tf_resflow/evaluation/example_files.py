@@ -147,13 +147,14 @@ def read_images(
 
 def read_condition(
     path: str | os.PathLike, spec: layers.ConditionSpec, name: str = 'inputs',
-) -> np.ndarray:
+    given: np.ndarray | None = None) -> np.ndarray:
   """Reads conditions: the array `condition` of an .npz file, or columns.
 
   Args:
     path: of an .npz file or a table, see `datasets.table_files`.
     spec: what the conditions of the flow are.
     name: of the argument or flag that names the file, for messages.
+    given: the columns `[N, K]` of a table, if they have been read.
 
   Returns:
     `[N, ...]`, labels or float64.
@@ -164,7 +165,8 @@ def read_condition(
   if table_files.is_table(path):
     names = condition_names(spec)
     expected = f'a table with {", ".join(names)}: {spec.expected}'
-    given = tables.read_columns(path, names, name)
+    if given is None:
+      given = tables.read_columns(path, names, name).to_numpy()
     if spec.num_labels:
       # All numbers of a table are read as floats.
       given, whole = given[:, 0], given[:, 0].astype(np.int64)
@@ -278,9 +280,15 @@ def append_columns(
     InvalidValueError: if the source has a column of such a name.
     OSError: if a file cannot be read or written.
   """
+  import pandas as pd  # Takes a second.
+
   with errors.refusing(name, source, 'a table'):
     frame = table_files.read_frame(source)
     taken = [column for column in columns if column in frame.columns]
     errors.check_format(
         not taken, f'It has a column {", ".join(taken)} already.')
-  frame.assign(**columns).to_csv(path, index=False, lineterminator='\n')
+  scores = pd.DataFrame(columns).convert_dtypes()  # Whole numbers, or missing.
+  frame = frame.assign(**{key: scores[key].array for key in scores})
+  frame.to_csv(path, index=False, lineterminator='\n', header=[
+      '' if column == f'Unnamed: {i}' else column
+      for i, column in enumerate(frame)])
