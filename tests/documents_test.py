@@ -46,6 +46,9 @@ def folder(tmp_path, monkeypatch):
   """Blocks write into a folder of their own, and open no window."""
   monkeypatch.chdir(tmp_path)
   monkeypatch.setenv('MPLBACKEND', 'Agg')
+  # What a page registers is unknown to other tests.
+  monkeypatch.setattr(registries.DATASETS, '_entries', {
+      **registries.DATASETS._entries})
   matplotlib.use('Agg')
   return tmp_path
 

@@ -9,6 +9,7 @@ import pytest
 from tests import splits
 from tests.commands import results
 from tf_resflow import layers
+from tf_resflow import models
 from tf_resflow import training
 from tf_resflow.commands import conditions
 from tf_resflow.evaluation import pictures
@@ -118,6 +119,10 @@ def test_labels_of_vectors_stand_beside_them(
 
 _LABELS = layers.ConditionSpec((), 10)
 _NUMBERS = layers.ConditionSpec((2,), names=('c', 'a'))
+_CITIES = layers.ConditionSpec((3,), names=('city=Oslo', 'city=Rome', 'a'))
+_CONFIG = models.VectorFlowConfig(
+    event_size=2, condition_size=3, condition_names=_CITIES.names,
+    condition_mean=(0.6, 0.4, 1.25), condition_std=(1.0, 1.0, 1.0))
 _NO_LABEL = 'expected labels from 0 to 9, all, or an .npz file or table.'
 _NO_NUMBERS = 'expected numbers [B, 2], c, a, or an .npz file or table.'
 
@@ -129,7 +134,7 @@ def test_what_is_no_condition(tmp_path, monkeypatch):
 
   def check(case):
     spec, condition, said = case
-    model = types.SimpleNamespace(condition_spec=spec)
+    model = types.SimpleNamespace(condition_spec=spec, config=_CONFIG)
     with pytest.raises((ValueError, flags.Error)) as info:
       conditions.Condition(condition=condition).read_conditions(model)
     assert str(info.value).startswith(said)
@@ -148,7 +153,23 @@ def test_what_is_no_condition(tmp_path, monkeypatch):
       (_LABELS, 'own.csv', 'condition=own.csv: expected a table with '
        'numbers in the columns condition. It has no condition.'),
       (_NUMBERS, 'own.csv', 'condition=own.csv: expected a table with '
-       'numbers in the columns c, a. It has no c.')])
+       'numbers in the columns c, a. It has no c.'),
+      *[(_CITIES, wrong, f'condition={wrong}: expected city,a, such as Oslo,1.2'
+         f'5, or an .npz file or table.{advice}') for wrong, advice in (
+             ('oslo,1', ' city is one of Oslo, Rome.'), ('Oslo', ''),
+             ('Rome,x', ''), ('Rome,1,2', ''))]])
+
+
+def test_examples_of_conditions(labelled, flow, digits_workdir):
+  given = conditions.Condition(condition=conditions.example(_CONFIG))
+  model = types.SimpleNamespace(condition_spec=_CITIES, config=_CONFIG)
+  np.testing.assert_array_equal(
+      given.read_conditions(model), [[1.0, 0.0, 1.25]])
+  assert conditions.example(labelled.config) == 'all'
+  config = training.load_config(str(digits_workdir))
+  assert conditions.example(config.model) == ''
+  c, a = map(float, conditions.example(flow.config).split(','))
+  np.testing.assert_allclose([c, a], flow.config.condition_mean, atol=5e-3)
 
 
 def test_what_conditions_do_not_go_with(

@@ -88,10 +88,6 @@ def test_rows_with_empty_cells_keep_their_place(run_tool, run, tmp_path):
       ['7', '1', '5'], ['8', '1', ''], ['9', '', '5'], ['10', '1', '5']]
   assert [line[6] for line in lines[1:]] == ['0', '', '', '0']
   assert [bool(line[5]) for line in lines[1:]] == [True, False, False, True]
-  run_tool(*command, f'--output={tmp_path}/y.npz')
-  found = results.arrays(tmp_path / 'y.npz')
-  assert np.isnan(found['log_prob']).tolist() == [False, True, True, False]
-  assert found['log_prob'][3] == pytest.approx(float(lines[4][5]))
 
 
 def test_what_is_not_known_is_said(

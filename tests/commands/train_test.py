@@ -1,6 +1,7 @@
 """bin/train: what it reports, and one clear line on bad input."""
 
 import os
+import shlex
 import signal
 
 import numpy as np
@@ -10,6 +11,7 @@ from tests.commands import results
 from tf_resflow import datasets
 from tf_resflow import evaluation
 from tf_resflow import training
+from tf_resflow.commands import train
 
 _TRAIN = ['--num_steps=3', '--warmup_steps=0', '--learning_rate=0.01',
           '--batch_size=16', '--num_blocks=1']
@@ -67,6 +69,17 @@ def test_signals_and_the_time_limit(run_tool, table, tmp_path, monkeypatch):
   assert result.stderr.splitlines()[-1] == (
       'train: error: SIGTERM after step 3: its state is saved; run the same '
       'command again to continue.')
+
+
+def test_the_next_commands_run(run_tool, table_workdir, table, tmp_path,
+                               monkeypatch):
+  """Of a conditional run, too."""
+  monkeypatch.chdir(tmp_path)
+  (sample, evaluate, export) = train._next_commands(
+      str(table_workdir), training.load_config(str(table_workdir)))
+  assert f'--inputs={table}' in evaluate and '--nowarmup' in export
+  results.report(run_tool(*shlex.split(sample)[1:]))
+  assert (tmp_path / 'samples.csv').exists()
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ from tests import symbolic
 from tests import testing
 from tests.commands import processes
 from tests.commands import results
+from tf_resflow import configuration
 from tf_resflow.configuration import flag_parsing as flags_lib
 from tf_resflow.configuration import flagfiles
 from tf_resflow.specs import registries
@@ -39,6 +40,13 @@ def test_names_stand_for_the_files_of_the_package(tmp_path, monkeypatch):
   assert flagfiles.resolve(['--flagfile=digits']) == ['--dataset=mnist']
   assert flagfiles.resolve(['a', '-flagfile', 'digits', '--b']) == [
       'a', '--dataset=mnist', '--b']
+
+
+def test_settings_make_the_configuration_of_the_flags():
+  for name in ('2d', 'digits_iresnet'):
+    settings = flagfiles.settings(name)
+    assert configuration.make_config(**settings) == _read(
+        processes.ROOT / 'bin' / 'flags' / f'{name}.flags')
 
 
 def test_what_is_no_file_of_flags(tmp_path, monkeypatch):

@@ -45,6 +45,8 @@ def test_asked_types_are_checked():
   testing.check_refusals(lambda given: column_fits.fitted(*given), [
     ((['a', 'b'], x, {'a': 'log'}), 'column_types=a:log: expected a type of '
      'which all training values are above 0. ...Use --column_types=a:heavy.'),
+    ((['a'], 100.0 / (1.0 + np.exp(-x[:, 1:])), {'a': 'logit'}),
+     'column_types=a:logit: ...Use --column_types=a:logit:100.0.'),
     ((['a', 'b'], x, {'b': 'integer'}), 'column_types=b:integer: expected a '),
     ((['a'], far, {'a': 'real'}), 'column_types=a:real leaves ...distinct '
      'values in float32, because of outliers such as 2.14748e+09. Use')])
@@ -62,7 +64,9 @@ def test_what_cannot_be_fitted():
      'has 16 training'),
     ({'condition': ['a'], 'column_types': ['a:log']}, 'column_types=a:log '
      'cannot be used with a column of --condition'),
-    ({'column_types': ['c:log']}, 'column_types=c:log: expected NAME:TYPE')])
+    ({'column_types': ['c:log']}, 'column_types=c:log: expected NAME:TYPE'),
+    ({'column_types': ['a:positive']}, 'column_types=a:positive: expected '
+     'NAME:TYPE with a column of table and one of real, log, ')])
   plain = fit(column_types=['none'])
   assert (plain.column_maps, plain.whitening, plain.smoothing) == ((), (), 0.0)
   assert fit().whitening

@@ -48,6 +48,22 @@ def _warnings(caplog, *columns):
   return [record.getMessage() for record in caplog.records]
 
 
+def test_marks_of_missing_values_are_named(caplog):
+  a = np.random.default_rng(0).normal(50.0, 10.0, 200)
+  for value, count, is_named in (
+      (-999.0, 1, True), (2**31 - 1, 12, True), (500.0, 3, True),
+      (500.0, 2, False), (110.0, 3, False)):
+    marked = np.append(a, [value] * count)
+    texts = _warnings(caplog, marked, marked[::-1] + np.arange(len(marked)))
+    assert [text for text in texts if 'c0' in text] == is_named * [
+        f'Column c0 has {value:.12g} in {count} of {200 + count} rows, far from'
+        f' all others ({a.min():g} to {a.max():g}): if it stands for missing '
+        'values, empty these cells.']
+  # Two answers, and few values, are no marks.
+  assert 'far from' not in str(_warnings(
+      caplog, a, np.arange(200) % 2, np.arange(200) // 50 * 7.0**4))
+
+
 def test_columns_without_a_density_are_warned_of(caplog):
   a, b = np.random.default_rng(0).normal(size=[2, 200])
   assert _warnings(caplog, a, b) == []

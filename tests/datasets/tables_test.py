@@ -190,6 +190,14 @@ def test_other_problems():
       ((frame.assign(c=1), {'split': 'column:c'}), '...All rows have one')])
 
 
+def test_all_unknown_names_are_named():
+  testing.check_refusals(lambda options: tables.table(_frame(), **options), [
+    ({'columns': ['A', 'c', 'd']}, 'columns=A,c,d: expected columns of table. '
+     'It has no A, d.'),
+    ({'condition': ['bb'], 'missing': 'drop'}, 'condition=bb: expected columns '
+     'of table. It has no bb. Did you mean b b?')])
+
+
 def test_a_data_frame(tmp_path):
   info = datasets.table(_frame(), test=_frame(8, seed=1))
   assert info.name == 'table' and info.open('test').num_examples == 8

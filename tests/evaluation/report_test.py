@@ -3,12 +3,14 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 import tensorflow as tf
 
 from tests import flows
 from tests import splits
+from tf_resflow import configuration
 from tf_resflow import datasets
 from tf_resflow import evaluation
 from tf_resflow import models
@@ -215,6 +217,17 @@ def test_validations_agree_with_evaluations():
     assert changed[name] != row[name] or name == 'validation_accuracy'
 
 
+def test_validations_of_a_run():
+  config = configuration.make_config(
+      dataset='2d/moons', num_validation=50, num_blocks=1, hidden_units=(4,))
+  flow = config.model.build()
+  evaluate_fn = report_lib.validation_fn(config)
+  row = evaluate_fn(flow)
+  assert row == report_lib.Validation(flow)(
+      datasets.load_split(config.data, 'validation'))
+  assert evaluate_fn(flow) == row
+
+
 def test_rows_without_a_density_are_counted_and_named(caplog):
   flow = models.VectorFlowConfig(
       event_size=2, num_blocks=1, hidden_units=(4,), column_names=('a', 'b'),
@@ -237,6 +250,9 @@ def test_rows_without_a_density_are_counted_and_named(caplog):
   report = report_of(x)
   assert ('a is not above 0 in row 3 (-1.5); b is not an integer >= 0 in row '
           '8 (-2)') in caplog.text
+  report_lib.rows_with_density(
+      x, flow.config.column_maps, index=pd.RangeIndex(2, 14, name='line'))
+  assert 'x0 is not above 0 in line 4 (-1.5); x1' in caplog.text
   assert report['num_without_density'] == 2
   for key in ('nats', 'nats_stderr', 'num_examples'):
     assert report[key] == pytest.approx(expected[key], rel=1e-6)

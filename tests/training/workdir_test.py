@@ -4,6 +4,7 @@ import functools
 import os
 
 import numpy as np
+import pandas as pd
 import pytest
 import tensorflow as tf
 
@@ -12,8 +13,10 @@ from tests import testing
 from tests.training import runs
 from tf_resflow import configuration
 from tf_resflow import datasets
+from tf_resflow import errors
 from tf_resflow import numerics
 from tf_resflow import training
+from tf_resflow.specs import registries
 from tf_resflow.training import checkpoints
 from tf_resflow.training import objectives
 from tf_resflow.training import train_rows
@@ -128,6 +131,34 @@ def test_a_run_with_conditions_outlives_its_data(tmp_path):
   loaded = training.load_config(workdir)
   assert loaded == config and loaded.model.condition_names == ('b',)
   assert 'There is no such file' in splits.refusal(loaded.data.info)
+
+
+def test_a_run_opens_where_its_data_set_is_not_registered(
+    tmp_path, monkeypatch):
+  rows = np.random.default_rng(0).normal(size=[40, 2])
+  workdir = str(tmp_path / 'run')
+  entries = registries.DATASETS._entries
+  with monkeypatch.context() as patch:
+    patch.setitem(entries, 'people', datasets.table(
+        pd.DataFrame(rows, columns=['a', 'b'])))
+    config = configuration.make_config(
+        model='vector', dataset='people', num_blocks=1)
+    with pytest.raises(errors.InvalidValueError, match='evaluation.report.val'):
+      training.train(config, workdir)
+    model = config.model.build()
+    model.initialize(tf.constant(rows, tf.float32))
+    workdir_lib.create_workdir(workdir, config, model)
+  loaded = training.load_config(workdir)
+  assert loaded == config and loaded.replace(num_steps=7).data == config.data
+  np.testing.assert_allclose(
+      training.load(workdir).log_prob(rows), model.log_prob(
+          rows, estimator='exact'), rtol=1e-4)
+  said = ('dataset=people: expected one of digits, ...Data of your own are '
+          "known after registries.DATASETS.register('people', datasets.table(")
+  testing.check_refusals(lambda call: call(), [
+      (loaded.check_data, said),
+      (lambda: datasets.load_split(loaded.data, 'test'), said),
+      (lambda: configuration.make_config(dataset='people'), said)])
 
 
 def test_load_model(finished_run):
