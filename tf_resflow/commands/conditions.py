@@ -40,7 +40,8 @@ class Condition(options_lib.Options):
       self.refuse(True, ('condition',), 'with an unconditional flow',
                   'Leave it out, or train with --condition.')
       return None
-    levels = frames.categories(spec.names, [])
+    levels = {column: known for column, known in frames.categories(
+        spec.names, []).items() if len(known) > 1}
     columns = [*dict.fromkeys(name.partition('=')[0] for name in spec.names)]
     expected = (
         f'labels from 0 to {spec.num_labels - 1}, all,' if spec.num_labels else
@@ -61,10 +62,9 @@ class Condition(options_lib.Options):
           f'{column} is one of {", ".join(levels.get(column, []))}.')
     try:
       if levels:
-        given = dict(zip(columns, values, strict=True))
-        values = [value for column in columns for value in (
-            [float(given[column] == level) for level in levels[column]]
-            if column in levels else [given[column]])]
+        values = [f'{float(value == level)}' if level else value
+                  for column, value in zip(columns, values, strict=True)
+                  for level in levels.get(column, [''])]
       return spec.convert(np.array(values).astype(
           int if spec.num_labels else float), 'float64').numpy()
     # What is no number, or no such condition.
@@ -79,10 +79,7 @@ class Condition(options_lib.Options):
 
 
 def example(config: Any) -> str:
-  """Returns a value of --condition for a model's configuration; '' for none.
-
-  It has the first level of categories, and the mean of numbers.
-  """
+  """Returns a value of --condition: first levels, means; '' for none."""
   values: dict[Any, str] = {}
   for i, mean in enumerate(getattr(config, 'condition_mean', ())):
     name = config.condition_names[i] if config.condition_names else f'{i}'

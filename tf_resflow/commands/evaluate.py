@@ -23,14 +23,11 @@ accuracy is by Bayes' rule (--classify).
 
 Of vectors, --output also gets in_training [n], 1 for rows that the run was
 trained on, and p_value [n] = (1 + k) / (m + 1), where k of the m rows of the
-test part have at most the log_prob of the row. If the row is exchangeable with
-them, p_value <= t has a probability of at most t, whatever the flow has learned
-(Vovk et al., 2005; Bates et al., 2023): low values mean outliers. For training
-rows they are too high. A .csv file has log_prob, these two, and log_prob_stderr
+test part have at most the log_prob of the row: low values mean outliers
+(docs/evaluation.md). A .csv file has log_prob, these two, and log_prob_stderr
 where log-determinants are estimated. If the run has --missing=drop, rows with
 an empty cell stay, without scores. --top=20 prints the 20 rows of the lowest
-log_prob: their lines in a text file, and their first cells. Rows of an .npz
-file count from 1.
+log_prob, by their lines or rows in the table.
 
 Without --inputs, --output gets bits_per_dim [repeats, n], log_prob and
 log_prob_stderr [n], means over the repeats and so over the noise of
@@ -38,20 +35,16 @@ dequantisation, and label [n]; hybrid models add class_log_prob [n, K],
 --classify adds class_log_density [n, K] = log p(x|y).
 
 --ood_dataset scores images by log p(x): AUROC is the probability that an image
-of the run (in) scores higher than one of the other data (out), below 1/2 if the
-other data look likelier, as in Nalisnick et al., 2019. Images are dequantised
-once. Log-determinants are exact up to 64 dimensions, else means of 16 draws or
-more (--num_repeats); noise_share is their standard error relative to the spread
-of the scores. --output then gets log_prob, log_prob_stderr, class_log_prob and
-label [n], and the same for the other data, prefixed ood_.
+of the run (in) scores higher than one of the other data (out); noise_share is
+the standard error of scores relative to their spread
+(docs/out_of_distribution.md). --output then gets log_prob, log_prob_stderr,
+class_log_prob and label [n], and the same for the other data, prefixed ood_.
 
 A readable table goes to stderr; the last line of stdout is one JSON object:
-bits_per_dim of images or nats of vectors, with its _stderr (across examples),
-estimator_stderr (across repeats), num_examples, reconstruction_error_max (in
-[0, 1] units; of vectors in standard deviations of their columns),
-lipschitz_bound_max (certificate); for hybrid models accuracy and
-accuracy_stderr. bits_per_dim_is says whether bits_per_dim is an upper bound
-(with noise channels). Non-finite numbers are null.
+bits_per_dim of images or nats of vectors, with _stderr (across examples) and
+estimator_stderr (across repeats); bits_per_dim_is or nats_is, if they are
+bounds; reconstruction_error_max (of pixels in [0, 1], or in standard deviations
+of columns); lipschitz_bound_max (certificate). Non-finite numbers are null.
 """
 
 from collections.abc import Sequence
@@ -71,9 +64,6 @@ from tf_resflow.commands import row_scores
 from tf_resflow.datasets import table_files
 from tf_resflow.datasets import tables
 from tf_resflow.specs import fields
-
-# By which --top shows what row it is.
-_NUM_CELLS = 3
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -297,7 +287,7 @@ def _evaluate_inputs(options: Options, run: options_lib.OpenedRun,
   if options.top:
     options_lib.note(row_scores.lowest(
         results, options.top, None if index is None else
-        table_files.read_frame(options.inputs).iloc[:, :_NUM_CELLS]))
+        table_files.read_frame(options.inputs).iloc[:, :3]))
   return {'inputs': options.inputs, 'latent_order': order, **report
           }, results, bounds
 

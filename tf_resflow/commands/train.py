@@ -173,12 +173,10 @@ def _next_commands(workdir, config):
 def _compare(config, model, test_nll, seconds):
   """Returns lines about a flow of vectors beside mixtures, and numbers."""
   data = config.data
-  if not data.info().is_validated:
-    return [], {}
-  if data.condition:
-    return ['not compared with a Gaussian and a mixture, which are not given '
-            'the condition; tf_resflow baselines without its columns (--drop) '
-            'says what they reach.'], {}
+  if not data.info().is_validated or data.condition:
+    return ['not compared: Gaussians know no condition; tf_resflow baselines '
+            'without its columns (--drop) says what they reach.'
+            ] * data.info().is_validated, {}
   names = ['train', 'test', *['validation'] * (data.validation_size() > 1)]
   found = evaluation.comparison.compare_on_splits(
       model, test_nll,

@@ -117,12 +117,11 @@ class DataConfig(fields.Section):
 
   def info(self) -> Any:
     """Returns the metadata of the data set, a `datasets.DatasetInfo`."""
-    known = registries.DATASETS
+    known, name = registries.DATASETS, self.dataset
     errors.check(
-        known.knows(self.dataset), 'dataset', self.dataset, known.expected,
-        known.advice(self.dataset) or 'Data of your own are known after '
-        f'registries.DATASETS.register({self.dataset!r}, datasets.table(FRAME))'
-        '; tools need a module that does so, --import=MODULE.')
+        known.knows(name), 'dataset', name, known.expected, known.advice(name)
+        or 'Data of your own are known after registries.DATASETS.register('
+        f'{name!r}, datasets.table(FRAME)), in a module of --import=MODULE.')
     options = self._table_options()
     if self.condition and registries.DATASETS.takes(self.dataset, 'condition'):
       options['condition'] = self.condition
@@ -150,8 +149,8 @@ class DataConfig(fields.Section):
 def _whole_path(dataset: str) -> str:
   """Makes the path in `table:FILE` absolute, for any working directory."""
   name, path = registries.DATASETS.split(dataset)
-  return dataset.removesuffix(path) + _absolute(path) if (
-      name and path) else dataset
+  return dataset.removesuffix(path) + _absolute(path) if name and path else (
+      dataset)
 
 
 def _absolute(path: str) -> str:

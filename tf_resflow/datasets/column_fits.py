@@ -120,7 +120,7 @@ def _asked(
     f'training values are {column_type.expected}',
     f'{wrong.sum():,} of {len(x):,} are not, such as '
     f'{x[wrong][0] if wrong.any() else 0:g}. Use --column_types={name}:'
-    f'{_short(detected(x).spec())}.')
+    f'{detected(x).spec()}.')
   return column_type
 
 
@@ -297,10 +297,6 @@ def fields_of(info: Any, num_validation: int) -> dict[str, Any]:
   return _fits[key]
 
 
-def _short(spec: str) -> str:
-  return re.sub(':.*:.*', '', spec)  # Without what is fitted.
-
-
 def described(names: Sequence[str], specs: Sequence[str]) -> str:
   """Returns the types of columns in words; empty if all are real numbers.
 
@@ -314,7 +310,9 @@ def described(names: Sequence[str], specs: Sequence[str]) -> str:
   """
   kinds: dict[str, list[str]] = {}
   for i, spec in enumerate(specs):
-    kinds.setdefault(_short(spec), []).append(names[i] if names else f'x{i}')
+    # Without what is fitted.
+    kinds.setdefault(re.sub(':.*:.*', '', spec), []).append(
+      names[i] if names else f'x{i}')
   kinds.pop(column_types.Real().spec(), None)
   return '; '.join([
     f'{kind}: {", ".join(names)}' for kind, names in kinds.items()] + [

@@ -223,11 +223,7 @@ def moments(train: np.ndarray) -> dict[str, Any]:
 
 
 def _far_value(column: np.ndarray) -> tuple[float, ...]:
-  """Returns a value that may stand for missing ones, how often, and others.
-
-  It is further from the others than these are from each other, and usual or
-  not a single one.
-  """
+  """Returns a repeated or usual value further off than all others are wide."""
   for value in (column.min(), column.max()):
     others = column[column != value]
     count = len(column) - len(others)

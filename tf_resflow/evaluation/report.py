@@ -154,9 +154,9 @@ def validation_fn(
   """
   # Made once: TensorFlow keeps graphs and what was read, each time.
   validation_of = functools.cache(lambda model: Validation(model, strategy))
-  split_of = functools.cache(datasets.load_split)
+  open_split = functools.cache(datasets.load_split)
   return lambda model: validation_of(model)(
-      split_of(config.data, 'validation'))
+      open_split(config.data, 'validation'))
 
 
 def results_of_split(
