@@ -278,8 +278,8 @@ def _evaluate_inputs(options: Options, run: options_lib.OpenedRun,
   if len(gaps):
     report['num_with_empty_cells'] = len(gaps)
     options_lib.note(
-        f'note: {len(gaps)} of {len(is_complete)} rows have an empty cell, '
-        f'{table_files.places(index, ~is_complete)}: they have no score.')
+        f'note: no score of {len(gaps)} of {len(is_complete)} rows: a cell is '
+        f'empty {table_files.places(index, ~is_complete)}.')
     results = {name: np.insert(
         np.float64(values), gaps - np.arange(len(gaps)), np.nan,
         axis=-1 if name.endswith('_repeats') else 0)

@@ -120,12 +120,10 @@ def read_columns(
     path: Path of the file.
     names: Names of the D columns.
     name: Name of the argument or flag that names the file, for messages.
-    missing: What to do with rows with an empty cell: 'error', or 'nan' to make
-      all of their numbers NaN.
+    missing: 'error', or 'nan' for NaN in all of a row with an empty cell.
 
   Raises:
-    InvalidValueError: If the table is invalid, with all of its problems, or has
-      no row without an empty cell.
+    InvalidValueError: If the table is invalid, with all of its problems.
   """
   with errors.refusing(
     name, path, f'a table with numbers in the columns {", ".join(names)}'):

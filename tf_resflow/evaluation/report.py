@@ -148,10 +148,7 @@ def validation_fn(
     config: configuration.Config,
     strategy: tf.distribute.Strategy | None = None,
 ) -> Callable[[models.Flow], dict[str, Any]]:
-  """Returns the `evaluate_fn` of `training.train`: validates on held-out data.
-
-  See `Validation` for what it returns, and for the strategy.
-  """
+  """Returns an `evaluate_fn` for `training.train`, see `Validation`."""
   # Made once: TensorFlow keeps graphs and what was read, each time.
   validation_of = functools.cache(lambda model: Validation(model, strategy))
   open_split = functools.cache(datasets.load_split)
