@@ -280,3 +280,53 @@ def test_a_record_that_is_no_event_is_left_out(tmp_path, caplog):
   metrics.MetricsWriter(tmp_path, 3).close()
   assert [step for step, _ in _scalars(tmp_path, 'loss')] == [1, 2, 3]
   assert ': 24 bytes are damaged' in caplog.text
+
+
+def test_only_own_event_files_are_touched(tmp_path):
+  """No links, pipes, folders and copies, nor what a link is called."""
+  _write_run(tmp_path / 'run', 1, 3)
+  folder = tmp_path / 'run' / 'tensorboard'
+  path, = folder.iterdir()
+  others = [path.with_name(path.name.replace('.v2', end)) for end in (
+      '.1.v2', '.2.v2', '.3.v2', '.v2.bak', '.v2 (copy)')]
+  link, pipe, inside, *copies = others
+  victim = tmp_path / 'victim'
+  for copy in (victim, *copies):
+    copy.write_bytes(path.read_bytes())
+  link.symlink_to(victim)
+  (folder / 'rewritten.tmp').symlink_to(victim)
+  os.mkfifo(pipe)
+  inside.mkdir()
+  before = victim.read_bytes()
+  _write_run(tmp_path / 'run', 3, 3)
+  for copy in (victim, *copies):
+    assert copy.read_bytes() == before
+  for other in (*others, pipe, folder / 'rewritten.tmp'):
+    os.rmdir(other) if other.is_dir() else other.unlink(missing_ok=True)
+  assert [step for step, _ in _scalars(tmp_path / 'run', 'loss')] == [1, 2, 3]
+
+
+def test_a_pipe_is_no_csv(tmp_path):
+  os.mkfifo(tmp_path / 'metrics.csv')
+  assert 'expected a regular file. It is a pipe' in splits.refusal(
+      metrics.MetricsWriter, tmp_path)
+
+
+def test_validation_of_step_0_is_not_doubled(tmp_path):
+  for start in (0, 0, 0, 1, 1):
+    with metrics.MetricsWriter(tmp_path, start) as writer:
+      if not start:
+        writer.write(0, {'test_loss': 3.0})
+        writer.write(1, {'loss': 2.0})
+  assert _scalars(tmp_path, 'test_loss') == [(0, 3.0)]
+  assert _scalars(tmp_path, 'loss') == [(1, 2.0)]
+
+
+def test_a_kill_while_files_are_merged_doubles_nothing(tmp_path):
+  _write_run(tmp_path, 1, 2)
+  _write_run(tmp_path, 3, 4)
+  with mock.patch.object(os, 'unlink', side_effect=KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt):
+      metrics.MetricsWriter(tmp_path, 4)
+  metrics.MetricsWriter(tmp_path, 3).close()
+  assert [step for step, _ in _scalars(tmp_path, 'loss')] == [1, 2, 3]

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import contextlib
 import logging
 import os
+import pathlib
 import re
 import shutil
 from typing import Any
@@ -28,6 +29,7 @@ _logger = logging.getLogger(__name__)
 _NAME_PATTERN = re.compile(r'[A-Za-z0-9_][A-Za-z0-9_./-]*')
 _STEP = 'step'
 _CSV = 'metrics.csv'
+_EVENTS_PATTERN = re.compile(r'events\.out\.tfevents\.\d+\..*\.\d+\.\d+\.v2')
 _ROW_PATTERN = re.compile(
     r'\d{1,18}(,(-?(nan|inf|\d+(\.\d*)?(e[+-]?\d+)?))?)*', re.ASCII)
 
@@ -89,10 +91,10 @@ class MetricsWriter(contextlib.AbstractContextManager):
     self._file = open(self._csv_path, 'a', encoding='utf-8')
     self._replace_csv(rows)
     with files.writing(tensorboard_dir):
-      for path in tf.io.gfile.glob(os.path.join(tensorboard_dir, '*tfevents*')):
+      paths = _event_files(tensorboard_dir)
+      for path in paths:
         _drop_later_events(path, start_step)
-      _merge(sorted(tf.io.gfile.glob(
-          os.path.join(tensorboard_dir, '*tfevents*'))))
+      _merge(paths)
       self._summary_writer = tf.summary.create_file_writer(tensorboard_dir)
 
   def write(self, step: int, values: Mapping[str, object]) -> None:
@@ -239,6 +241,8 @@ def _read_csv(path):
   """
   text = ''
   if os.path.exists(path):
+    errors.check(os.path.isfile(path), 'file', path, 'a regular file',
+                 'It is a pipe, a device or a folder; move it away.')
     with open(path, encoding='ascii', errors='replace', newline='') as file:
       text = file.read().replace('\r\n', '\n')
   header, *lines = (text or f'{_STEP}\n').split('\n')
@@ -321,8 +325,20 @@ def last_step(workdir: str | os.PathLike) -> int | None:
   return int(rows[-1][_STEP]) if rows else 0 if bad else None
 
 
+def _event_files(folder):
+  """Returns the paths of TensorFlow's event files, in the order of names."""
+  paths = [os.path.join(folder, name) for name in sorted(os.listdir(folder))
+           if _EVENTS_PATTERN.fullmatch(name)]
+  # A link may lead to a file of another folder, and a pipe has no end.
+  return [path for path in paths
+          if os.path.isfile(path) and not os.path.islink(path)]
+
+
 def _drop_later_events(path, start_step):
-  """Rewrites an event file without the events later than `start_step`."""
+  """Rewrites an event file without the events later than `start_step`.
+
+  Nor with those of step 0 if that is run again.
+  """
   # A record is its length (8 bytes), the checksum of that (4), the event, and
   # its checksum (4).
   with open(path, 'rb') as file:
@@ -335,14 +351,7 @@ def _drop_later_events(path, start_step):
       break
     ends.append(end)
   records = [data[a:b] for a, b in zip(ends, ends[1:], strict=False)]
-  # TensorBoard reads all files with 'tfevents' in their name.
-  temporary = os.path.join(os.path.dirname(path), 'rewritten.tmp')
-  with tf.io.TFRecordWriter(temporary) as writer:
-    for record in records:
-      writer.write(record[12:-4])
-  with open(temporary, 'rb') as file:  # With the right checksums.
-    steps = [_step_of(record[12:-4]) if file.read(len(record)) == record
-             else None for record in records]
+  steps = [_step_of(record) for record in records]
   # A killed process leaves an incomplete last record, which is dropped.
   if None in steps or not is_torn:
     lost = len(data) - sum(len(record) for record, step in zip(
@@ -352,27 +361,39 @@ def _drop_later_events(path, start_step):
         '%s: %d bytes are damaged and left out; the file is kept in %s.', path,
         lost, shutil.copy2(path, files.aside(
             os.path.join(folder, name.replace('tfevents', '')))))
-  with open(temporary, 'wb') as file:
-    file.writelines(record for record, step in zip(records, steps, strict=True)
-                    if step is not None and step <= start_step)
-  os.replace(temporary, path)
+  _replace(path, (
+      record for record, step in zip(records, steps, strict=True)
+      if step is not None and step <= (start_step or -1)))
 
 
 def _step_of(record):
-  """Returns the step of an event; None if a record is no event."""
+  """Returns the step of an event, -1 of a header; None if it is no event."""
+  data = record[12:-4]
+  if private_apis.masked_crc32c(data) != record[-4:]:
+    return None
   try:
-    return tf.compat.v1.Event.FromString(record).step
+    event = tf.compat.v1.Event.FromString(data)
   except Exception:  # DecodeError of protobuf, which comes with TensorFlow.
     return None
+  return event.step if event.step or event.HasField('summary') else -1
 
 
 def _merge(paths):
   """Makes one file of event files: every start adds one."""
   for path in paths[1:]:
-    temporary = files.temporary_name(paths[0])
-    with open(temporary, 'wb') as merged:  # Records need no header.
-      for part in paths[0], path:
-        with open(part, 'rb') as file:
-          shutil.copyfileobj(file, merged)
-    os.replace(temporary, paths[0])
+    merged, data = (pathlib.Path(part).read_bytes() for part in (
+        paths[0], path))
+    # A process that is killed before it removes a file leaves it in both.
+    if data not in merged:
+      _replace(paths[0], [merged, data])  # Records need no header.
     os.unlink(path)
+
+
+def _replace(path, parts):
+  """Writes an event file atomically."""
+  # TensorBoard reads all files with 'tfevents' in their name.
+  temporary = files.temporary_name(
+      os.path.join(os.path.dirname(path), 'rewritten'))
+  with open(temporary, 'xb') as file:
+    file.writelines(parts)
+  os.replace(temporary, path)
