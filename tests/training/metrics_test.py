@@ -207,8 +207,8 @@ _HEADER, *_ROWS = ('step,loss', *(f'{5 * i},0.{i}' for i in range(1, 9)))
     # No line is damaged, but some are not there.
     (_ROWS[:3] + [''], _ROWS[:3], 'rows of 5 steps are missing (20, 25, ... '
      '40).', False),
-    (_ROWS[:3] + _ROWS[5:] + [''], _ROWS[:3] + _ROWS[5:],
-     'rows of 2 steps are missing (20, 25).', False),
+    (_ROWS[:3] + ['x', 'y'] + _ROWS[5:] + [''], _ROWS[:3] + _ROWS[5:],
+     'rows of 2 steps are missing (20, 25); damaged lines (5, 6) are', True),
     # Rows of another `log_every`, and whole files, are no loss.
     ([row for row in _ROWS if '5,' not in row] + [''],
      [row for row in _ROWS if '5,' not in row], '', False),
@@ -227,6 +227,20 @@ def test_damaged_rows_are_left_out_and_said(
   kept = tmp_path / 'metrics.csv.damaged'
   assert kept.exists() == is_kept and len(os.listdir(tmp_path)) == 2 + is_kept
   assert not is_kept or kept.read_bytes() == content
+
+
+def test_another_log_every_is_no_loss(tmp_path, caplog):
+  for i, (steps, log_every) in enumerate((
+      ([1000, *range(1010, 1101, 10)], 10), ([20, 25, 30, 35, 40], 5),
+      ([*range(5, 51, 5), 1000], 5), ([*range(5, 51, 5), 1000, 1005], 5),
+      ([*range(5, 51, 5), 1000, 2000], 10), ([7, 10, 14, 20, 21, 28], 3),
+      (range(5, 51, 5), 1000))):
+    workdir = tmp_path / f'{i}'
+    workdir.mkdir()
+    (workdir / 'metrics.csv').write_text(
+        'step\n' + ''.join(f'{step}\n' for step in steps))
+    metrics.MetricsWriter(workdir, steps[-1], log_every=log_every).close()
+  assert not caplog.text
 
 
 def test_a_foreign_csv_is_kept_aside(tmp_path, caplog):

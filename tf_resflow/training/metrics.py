@@ -29,7 +29,8 @@ _logger = logging.getLogger(__name__)
 _NAME_PATTERN = re.compile(r'[A-Za-z0-9_][A-Za-z0-9_./-]*')
 _STEP = 'step'
 _CSV = 'metrics.csv'
-_EVENTS_PATTERN = re.compile(r'events\.out\.tfevents\.\d+\..*\.\d+\.\d+\.v2')
+_EVENTS_PATTERN = re.compile(
+    r'events\.out\.tfevents\.\d+\..*\.\d+\.\d+\.v2')
 _ROW_PATTERN = re.compile(
     r'\d{1,18}(,(-?(nan|inf|\d+(\.\d*)?(e[+-]?\d+)?))?)*', re.ASCII)
 
@@ -53,7 +54,7 @@ class MetricsWriter(contextlib.AbstractContextManager):
     check_fn: called before anything is written; raises an error if another
       process has taken over the run.
     log_every: steps between rows, 0 if not known; a warning names those of an
-      earlier run that are missing.
+      earlier run that are lost with damaged lines or at the end.
 
   Example:
     >>> with MetricsWriter('run') as writer:
@@ -77,7 +78,7 @@ class MetricsWriter(contextlib.AbstractContextManager):
     self._columns, rows, bad = _read_csv(self._csv_path)
     rows = [row for row in rows if int(row[_STEP]) <= start_step]
     missing = _missing_steps(
-        [int(row[_STEP]) for row in rows], start_step, log_every)
+        [int(row[_STEP]) for row in rows], start_step, log_every, bad)
     problems = [f'the rows of {len(missing)} steps are missing '
                 f'({_abridged(missing)})'] * bool(missing)
     if bad:
@@ -268,19 +269,23 @@ def _read_csv(path):
   return columns, rows[::-1], sorted(numbers - {1})
 
 
-def _missing_steps(steps, last_step, log_every):
-  """Returns the multiples of `log_every` without a row, and the last step."""
+def _missing_steps(steps, last_step, log_every, bad=()):
+  """Returns the multiples of `log_every` without a row, and the last step.
+
+  Where no line is bad (`bad` has their numbers), a gap may be of another
+  `log_every`.
+  """
   if not log_every:
     return []
   ends = [0, *steps, last_step]
   gaps = np.diff(ends)
-  # Where `log_every` was another one, a gap is as long as one beside it.
   around = np.pad(gaps, 1)
   beside = np.maximum(around[:-2], around[2:])
-  beside[-1] = 0
+  # A bad line is in the gap after the sound ones before it; line 1 is none.
+  torn = {number - 2 - i for i, number in enumerate(bad)} | {len(steps)}
   return [
-      step for a, gap, least in zip(ends, gaps, beside, strict=False)
-      if gap > max(log_every, least)
+      step for i, (a, gap) in enumerate(zip(ends, gaps, strict=False))
+      if i in torn and gap > max(log_every, beside[i])
       for step in range((a // log_every + 1) * log_every, a + gap, log_every)
   ] + [last_step] * bool(gaps[-1])
 
