@@ -92,6 +92,24 @@ def test_calls_of_one_step_share_a_row(tmp_path):
   assert list(metrics.read_metrics(tmp_path / 'none')) == ['step']
 
 
+def test_a_long_file_is_not_read_for_every_row(tmp_path):
+  with metrics.MetricsWriter(tmp_path) as writer:
+    writer.write(1, {'loss': 3.0})
+    writer.write(1, {'test_loss': 0.125})
+    with mock.patch.object(metrics, '_read_csv', side_effect=AssertionError):
+      writer.write(1, {'loss': 0.5})
+      writer.write(2, {'loss': 2.0})
+      writer.write(2, {'test_loss': 0.25})
+      assert _rows(tmp_path)[1:] == [
+          ['1', '0.5', '0.125'], ['2', '2.0', '0.25']]
+  with metrics.MetricsWriter(tmp_path, 2) as writer:
+    writer.write(2, {'loss': 1.0, 'new': 7})
+    writer.write(3, {'test_loss': 1.5})
+  assert _rows(tmp_path) == [
+      ['step', 'loss', 'test_loss', 'new'], ['1', '0.5', '0.125', ''],
+      ['2', '1.0', '0.25', '7'], ['3', '', '1.5', '']]
+
+
 def test_resume_equals_a_run_that_was_never_killed(tmp_path):
   _write_run(tmp_path / 'whole', 1, 9)
   _write_run(tmp_path / 'resumed', 1, 7)

@@ -89,7 +89,8 @@ class MetricsWriter(contextlib.AbstractContextManager):
       problems.append(f'damaged lines ({_abridged(bad)}) are left out, {fate}')
     if problems:
       _logger.warning('%s: %s.', self._csv_path, '; '.join(problems))
-    self._file = open(self._csv_path, 'a', encoding='utf-8')
+    self._row = rows[-1] if rows else {}
+    self._file = open(self._csv_path, 'a+b')
     self._replace_csv(rows)
     with files.writing(tensorboard_dir):
       paths = _event_files(tensorboard_dir)
@@ -128,17 +129,19 @@ class MetricsWriter(contextlib.AbstractContextManager):
     # NumPy scalars print the shortest exact digits.
     cells = {_STEP: str(step)} | {
         name: str(array[()]) for name, array in arrays.items()}
+    old = self._row if self._row.get(_STEP) == cells[_STEP] else {}
+    row = old | cells
     columns = list(dict.fromkeys([*self._columns, *cells]))
-    if step > self._last_step and columns == self._columns:
-      self._file.write(_csv_lines(columns, [cells]))
-      self._file.flush()
+    if columns == self._columns:
+      # The file is not read again: it may be long.
+      self._file.seek(-len(_csv_lines(columns, [old] * bool(old))), os.SEEK_END)
+      self._file.write(_csv_lines(columns, [row]).encode())
+      self._file.truncate()
     else:
       _, rows, _ = _read_csv(self._csv_path)
-      if rows and rows[-1][_STEP] == cells[_STEP]:
-        cells = rows.pop() | cells
       self._columns = columns
-      self._replace_csv([*rows, cells])
-    self._last_step = step
+      self._replace_csv([*rows[:len(rows) - bool(old)], row])
+    self._last_step, self._row = step, row
 
   def write_images(self, step: int, name: str, images: np.ndarray) -> None:
     """Writes a batch of images to TensorBoard, and with `save_images_fn`.
@@ -209,7 +212,7 @@ class MetricsWriter(contextlib.AbstractContextManager):
     files.write_text(self._csv_path, _csv_lines(self._columns, [
         dict(zip(self._columns, self._columns, strict=True)), *rows]))
     self._file.close()
-    self._file = open(self._csv_path, 'a', encoding='utf-8')
+    self._file = open(self._csv_path, 'r+b')
 
 
 class NoMetricsWriter(contextlib.AbstractContextManager):
