@@ -88,5 +88,5 @@ def test_what_is_sound(tmp_path, caplog):
   for size in (90, 0):
     os.truncate(path, size)
     assert not train_rows.is_sound(str(tmp_path))
-    assert 'expected a train_rows.npy of training. It ' in caplog.messages[-1]
-    assert caplog.messages[-1].endswith('. It is written anew.')
+    assert caplog.messages[-1].startswith(
+        f'Damaged training rows are written anew: workdir={tmp_path}: exp')

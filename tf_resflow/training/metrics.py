@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import contextlib
 import logging
 import os
-import pathlib
 import re
 import shutil
 from typing import Any
@@ -29,8 +28,7 @@ _logger = logging.getLogger(__name__)
 _NAME_PATTERN = re.compile(r'[A-Za-z0-9_][A-Za-z0-9_./-]*')
 _STEP = 'step'
 _CSV = 'metrics.csv'
-_EVENTS_PATTERN = re.compile(
-    r'events\.out\.tfevents\.\d+\..*\.\d+\.\d+\.v2')
+_EVENTS = re.compile(r'events\.out\.tfevents\.\d+\..*\.\d+\.\d+\.v2')
 _ROW_PATTERN = re.compile(
     r'\d{1,18}(,(-?(nan|inf|\d+(\.\d*)?(e[+-]?\d+)?))?)*', re.ASCII)
 
@@ -93,10 +91,7 @@ class MetricsWriter(contextlib.AbstractContextManager):
     self._file = open(self._csv_path, 'a+b')
     self._replace_csv(rows)
     with files.writing(tensorboard_dir):
-      paths = _event_files(tensorboard_dir)
-      for path in paths:
-        _drop_later_events(path, start_step)
-      _merge(paths)
+      _merge_events(tensorboard_dir, start_step)
       self._summary_writer = tf.summary.create_file_writer(tensorboard_dir)
 
   def write(self, step: int, values: Mapping[str, object]) -> None:
@@ -140,7 +135,7 @@ class MetricsWriter(contextlib.AbstractContextManager):
     else:
       _, rows, _ = _read_csv(self._csv_path)
       self._columns = columns
-      self._replace_csv([*rows[:len(rows) - bool(old)], row])
+      self._replace_csv([*(r for r in rows if r[_STEP] != row[_STEP]), row])
     self._last_step, self._row = step, row
 
   def write_images(self, step: int, name: str, images: np.ndarray) -> None:
@@ -273,22 +268,18 @@ def _read_csv(path):
 
 
 def _missing_steps(steps, last_step, log_every, bad=()):
-  """Returns the multiples of `log_every` without a row, and the last step.
-
-  Where no line is bad (`bad` has their numbers), a gap may be of another
-  `log_every`.
-  """
+  """Returns the multiples of `log_every` without a row, and the last step."""
   if not log_every:
     return []
   ends = [0, *steps, last_step]
   gaps = np.diff(ends)
-  around = np.pad(gaps, 1)
-  beside = np.maximum(around[:-2], around[2:])
-  # A bad line is in the gap after the sound ones before it; line 1 is none.
+  # Gaps without a bad line may be of another `log_every`. A bad one is in the
+  # gap after the sound ones before it; line 1 has the columns.
   torn = {number - 2 - i for i, number in enumerate(bad)} | {len(steps)}
   return [
       step for i, (a, gap) in enumerate(zip(ends, gaps, strict=False))
-      if i in torn and gap > max(log_every, beside[i])
+      if i in torn and gap > max(
+          0, log_every, *gaps[max(i - 1, 0):i], *gaps[i + 1:i + 2])
       for step in range((a // log_every + 1) * log_every, a + gap, log_every)
   ] + [last_step] * bool(gaps[-1])
 
@@ -333,20 +324,33 @@ def last_step(workdir: str | os.PathLike) -> int | None:
   return int(rows[-1][_STEP]) if rows else 0 if bad else None
 
 
-def _event_files(folder):
-  """Returns the paths of TensorFlow's event files, in the order of names."""
-  paths = [os.path.join(folder, name) for name in sorted(os.listdir(folder))
-           if _EVENTS_PATTERN.fullmatch(name)]
-  # A link may lead to a file of another folder, and a pipe has no end.
-  return [path for path in paths
-          if os.path.isfile(path) and not os.path.islink(path)]
+def _merge_events(folder, start_step):
+  """Makes one file of TensorFlow's event files: every start adds one.
 
-
-def _drop_later_events(path, start_step):
-  """Rewrites an event file without the events later than `start_step`.
-
-  Nor with those of step 0 if that is run again.
+  Events later than `start_step` are left out, at 0 those of step 0, too: what
+  is done then is done again.
   """
+  # A link may lead to a file of another folder, and a pipe has no end.
+  paths = sorted(entry.path for entry in os.scandir(folder) if (
+      _EVENTS.fullmatch(entry.name) and
+      entry.is_file(follow_symlinks=False)))
+  merged = b''
+  for path in paths:
+    # A process that is killed before it removes a file leaves it in both.
+    if (data := _earlier_events(path, start_step)) not in merged:
+      merged += data  # Records need no header.
+  if paths:
+    # TensorBoard reads all files with 'tfevents' in their name.
+    temporary = files.temporary_name(os.path.join(folder, 'rewritten'))
+    with open(temporary, 'xb') as file:
+      file.write(merged)
+    os.replace(temporary, paths[0])
+  for path in paths[1:]:
+    os.unlink(path)
+
+
+def _earlier_events(path, start_step):
+  """Returns the sound records of an event file up to `start_step`."""
   # A record is its length (8 bytes), the checksum of that (4), the event, and
   # its checksum (4).
   with open(path, 'rb') as file:
@@ -359,19 +363,18 @@ def _drop_later_events(path, start_step):
       break
     ends.append(end)
   records = [data[a:b] for a, b in zip(ends, ends[1:], strict=False)]
-  steps = [_step_of(record) for record in records]
+  sound = [(record, step) for record in records
+           if (step := _step_of(record)) is not None]
   # A killed process leaves an incomplete last record, which is dropped.
-  if None in steps or not is_torn:
-    lost = len(data) - sum(len(record) for record, step in zip(
-        records, steps, strict=True) if step is not None)
+  if len(sound) < len(records) or not is_torn:
     folder, name = os.path.split(path)
     _logger.warning(
         '%s: %d bytes are damaged and left out; the file is kept in %s.', path,
-        lost, shutil.copy2(path, files.aside(
+        len(data) - sum(len(record) for record, _ in sound),
+        shutil.copy2(path, files.aside(
             os.path.join(folder, name.replace('tfevents', '')))))
-  _replace(path, (
-      record for record, step in zip(records, steps, strict=True)
-      if step is not None and step <= (start_step or -1)))
+  return b''.join(
+      record for record, step in sound if step <= (start_step or -1))
 
 
 def _step_of(record):
@@ -384,24 +387,3 @@ def _step_of(record):
   except Exception:  # DecodeError of protobuf, which comes with TensorFlow.
     return None
   return event.step if event.step or event.HasField('summary') else -1
-
-
-def _merge(paths):
-  """Makes one file of event files: every start adds one."""
-  for path in paths[1:]:
-    merged, data = (pathlib.Path(part).read_bytes() for part in (
-        paths[0], path))
-    # A process that is killed before it removes a file leaves it in both.
-    if data not in merged:
-      _replace(paths[0], [merged, data])  # Records need no header.
-    os.unlink(path)
-
-
-def _replace(path, parts):
-  """Writes an event file atomically."""
-  # TensorBoard reads all files with 'tfevents' in their name.
-  temporary = files.temporary_name(
-      os.path.join(os.path.dirname(path), 'rewritten'))
-  with open(temporary, 'xb') as file:
-    file.writelines(parts)
-  os.replace(temporary, path)

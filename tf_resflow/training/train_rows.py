@@ -84,9 +84,9 @@ def read(workdir: str) -> np.ndarray | None:
 
 
 def is_sound(workdir: str) -> bool:
-  """Returns whether `read` finds digests; logs what is damaged."""
+  """Returns whether `read` finds digests; warns if they are damaged."""
   try:
     return read(workdir) is not None
   except errors.InvalidValueError as error:
-    _logger.warning('%s It is written anew.', errors.sentence(error))
+    _logger.warning('Damaged training rows are written anew: %s', error)
     return False
