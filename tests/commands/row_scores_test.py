@@ -1,6 +1,7 @@
 """Rows of the training part, p-values, the lowest; and what is not known."""
 
 import shutil
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from tests import splits
 from tests.commands import results
 from tf_resflow import datasets
+from tf_resflow import evaluation
 from tf_resflow import training
 from tf_resflow.commands import row_scores
 
@@ -105,6 +107,19 @@ def test_what_is_not_known_is_said(
   assert 'note: no in_training: the run has no train_rows' in result.stderr
   assert 'note: no p_value: the test part of the run is mis' in result.stderr
   assert 'gone.csv' in result.stderr
+
+
+def test_damaged_training_rows_cost_no_evaluation(
+    run_tool, run, table, tmp_path, monkeypatch):
+  workdir, _ = run
+  rows = workdir / 'train_rows.npy'
+  rows.write_bytes(rows.read_bytes()[:-4])
+  monkeypatch.setattr(
+      evaluation, 'evaluate_inputs', mock.Mock(side_effect=AssertionError))
+  results.check_errors(run_tool, 'evaluate', [
+      ([f'--workdir={workdir}', f'--inputs={table}'],
+       f'--workdir={workdir}: expected a train_rows.npy of training. It ')],
+                       '--top=3')
 
 
 def test_columns():

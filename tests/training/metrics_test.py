@@ -92,6 +92,24 @@ def test_calls_of_one_step_share_a_row(tmp_path):
   assert list(metrics.read_metrics(tmp_path / 'none')) == ['step']
 
 
+def test_a_long_file_is_not_read_for_every_row(tmp_path):
+  with metrics.MetricsWriter(tmp_path) as writer:
+    writer.write(1, {'loss': 3.0})
+    writer.write(1, {'test_loss': 0.125})
+    with mock.patch.object(metrics, '_read_csv', side_effect=AssertionError):
+      writer.write(1, {'loss': 0.5})
+      writer.write(2, {'loss': 2.0})
+      writer.write(2, {'test_loss': 0.25})
+      assert _rows(tmp_path)[1:] == [
+          ['1', '0.5', '0.125'], ['2', '2.0', '0.25']]
+  with metrics.MetricsWriter(tmp_path, 2) as writer:
+    writer.write(2, {'loss': 1.0, 'new': 7})
+    writer.write(3, {'test_loss': 1.5})
+  assert _rows(tmp_path) == [
+      ['step', 'loss', 'test_loss', 'new'], ['1', '0.5', '0.125', ''],
+      ['2', '1.0', '0.25', '7'], ['3', '', '1.5', '']]
+
+
 def test_resume_equals_a_run_that_was_never_killed(tmp_path):
   _write_run(tmp_path / 'whole', 1, 9)
   _write_run(tmp_path / 'resumed', 1, 7)
@@ -207,8 +225,8 @@ _HEADER, *_ROWS = ('step,loss', *(f'{5 * i},0.{i}' for i in range(1, 9)))
     # No line is damaged, but some are not there.
     (_ROWS[:3] + [''], _ROWS[:3], 'rows of 5 steps are missing (20, 25, ... '
      '40).', False),
-    (_ROWS[:3] + _ROWS[5:] + [''], _ROWS[:3] + _ROWS[5:],
-     'rows of 2 steps are missing (20, 25).', False),
+    (_ROWS[:3] + ['x', 'y'] + _ROWS[5:] + [''], _ROWS[:3] + _ROWS[5:],
+     'rows of 2 steps are missing (20, 25); damaged lines (5, 6) are', True),
     # Rows of another `log_every`, and whole files, are no loss.
     ([row for row in _ROWS if '5,' not in row] + [''],
      [row for row in _ROWS if '5,' not in row], '', False),
@@ -227,6 +245,20 @@ def test_damaged_rows_are_left_out_and_said(
   kept = tmp_path / 'metrics.csv.damaged'
   assert kept.exists() == is_kept and len(os.listdir(tmp_path)) == 2 + is_kept
   assert not is_kept or kept.read_bytes() == content
+
+
+def test_another_log_every_is_no_loss(tmp_path, caplog):
+  for i, (steps, log_every) in enumerate((
+      ([1000, *range(1010, 1101, 10)], 10), ([20, 25, 30, 35, 40], 5),
+      ([*range(5, 51, 5), 1000], 5), ([*range(5, 51, 5), 1000, 1005], 5),
+      ([*range(5, 51, 5), 1000, 2000], 10), ([7, 10, 14, 20, 21, 28], 3),
+      (range(5, 51, 5), 1000))):
+    workdir = tmp_path / f'{i}'
+    workdir.mkdir()
+    (workdir / 'metrics.csv').write_text(
+        'step\n' + ''.join(f'{step}\n' for step in steps))
+    metrics.MetricsWriter(workdir, steps[-1], log_every=log_every).close()
+  assert not caplog.text
 
 
 def test_a_foreign_csv_is_kept_aside(tmp_path, caplog):
@@ -280,3 +312,53 @@ def test_a_record_that_is_no_event_is_left_out(tmp_path, caplog):
   metrics.MetricsWriter(tmp_path, 3).close()
   assert [step for step, _ in _scalars(tmp_path, 'loss')] == [1, 2, 3]
   assert ': 24 bytes are damaged' in caplog.text
+
+
+def test_only_own_event_files_are_touched(tmp_path):
+  """No links, pipes, folders and copies, nor what a link is called."""
+  _write_run(tmp_path / 'run', 1, 3)
+  folder = tmp_path / 'run' / 'tensorboard'
+  path, = folder.iterdir()
+  others = [path.with_name(path.name.replace('.v2', end)) for end in (
+      '.1.v2', '.2.v2', '.3.v2', '.v2.bak', '.v2 (copy)')]
+  link, pipe, inside, *copies = others
+  victim = tmp_path / 'victim'
+  for copy in (victim, *copies):
+    copy.write_bytes(path.read_bytes())
+  link.symlink_to(victim)
+  (folder / 'rewritten.tmp').symlink_to(victim)
+  os.mkfifo(pipe)
+  inside.mkdir()
+  before = victim.read_bytes()
+  _write_run(tmp_path / 'run', 3, 3)
+  for copy in (victim, *copies):
+    assert copy.read_bytes() == before
+  for other in (*others, pipe, folder / 'rewritten.tmp'):
+    os.rmdir(other) if other.is_dir() else other.unlink(missing_ok=True)
+  assert [step for step, _ in _scalars(tmp_path / 'run', 'loss')] == [1, 2, 3]
+
+
+def test_a_pipe_is_no_csv(tmp_path):
+  os.mkfifo(tmp_path / 'metrics.csv')
+  assert 'expected a regular file. It is a pipe' in splits.refusal(
+      metrics.MetricsWriter, tmp_path)
+
+
+def test_validation_of_step_0_is_not_doubled(tmp_path):
+  for start in (0, 0, 0, 1, 1):
+    with metrics.MetricsWriter(tmp_path, start) as writer:
+      if not start:
+        writer.write(0, {'test_loss': 3.0})
+        writer.write(1, {'loss': 2.0})
+  assert _scalars(tmp_path, 'test_loss') == [(0, 3.0)]
+  assert _scalars(tmp_path, 'loss') == [(1, 2.0)]
+
+
+def test_a_kill_while_files_are_merged_doubles_nothing(tmp_path):
+  _write_run(tmp_path, 1, 2)
+  _write_run(tmp_path, 3, 4)
+  with mock.patch.object(os, 'unlink', side_effect=KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt):
+      metrics.MetricsWriter(tmp_path, 4)
+  metrics.MetricsWriter(tmp_path, 3).close()
+  assert [step for step, _ in _scalars(tmp_path, 'loss')] == [1, 2, 3]

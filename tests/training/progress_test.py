@@ -5,6 +5,7 @@ The clock stands still but where a test moves it.
 
 import itertools
 import math
+import os
 import sys
 
 import numpy as np
@@ -209,6 +210,22 @@ def test_the_bar_gives_way_to_the_text(terminal):
 
 def test_a_terminal_shows_two_steps_a_second(terminal):
   assert terminal(_Run(), 5, seconds=0.25).count('bits_per_dim') == 3
+
+
+def test_a_run_outlives_its_stdout(monkeypatch, caplog):
+  read_end, write_end = os.pipe()
+  os.close(read_end)
+  run = _Run()
+  with open(write_end, 'w') as file:
+    monkeypatch.setattr(sys, 'stdout', file)
+    for _ in range(3):
+      run.show(31.0)
+    print('The report.')  # Closing flushes this.
+  assert len(caplog.records) == 1 and 'Broken pipe' in caplog.text
+  monkeypatch.setattr(sys, 'stdout', None)
+  run.show(31.0)
+  assert run.step == 4 and len(caplog.records) == 1
+  sys.stdout.close()
 
 
 def test_durations():

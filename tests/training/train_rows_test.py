@@ -78,3 +78,15 @@ def test_another_file(tmp_path):
       (lambda: path.write_bytes(b'nothing'), f'{start}cannot be read: '),
       (lambda: np.save(path, np.arange(3.0)), f'{start}is another file;'),
       (lambda: (path.unlink(), os.mkfifo(path)), f'{start}is a pipe or a')])
+
+
+def test_what_is_sound(tmp_path, caplog):
+  path = tmp_path / 'train_rows.npy'
+  assert not train_rows.is_sound(str(tmp_path))
+  np.save(path, np.arange(9, dtype=np.uint64))
+  assert train_rows.is_sound(str(tmp_path)) and not caplog.text
+  for size in (90, 0):
+    os.truncate(path, size)
+    assert not train_rows.is_sound(str(tmp_path))
+    assert caplog.messages[-1].startswith(
+        f'Damaged training rows are written anew: workdir={tmp_path}: exp')

@@ -58,6 +58,7 @@ import numpy as np
 from tf_resflow import conversion
 from tf_resflow import datasets
 from tf_resflow import evaluation
+from tf_resflow import training
 from tf_resflow.commands import conditions
 from tf_resflow.commands import options as options_lib
 from tf_resflow.commands import row_scores
@@ -255,6 +256,9 @@ def _evaluate_inputs(options: Options, run: options_lib.OpenedRun,
     options.require(
         len(condition) == len(x), 'inputs', 'a file with as many conditions as '
         f'examples, {len(x)}', f'It has {len(condition)}.')
+  needs_marks = options.is_of_vectors and (options.output or options.top)
+  # Before what takes long, because it may be damaged.
+  known = training.train_rows.read(options.workdir) if needs_marks else None
   results = evaluation.evaluate_inputs(
       run.model, x, condition=condition, **settings)
   report, bounds = evaluation.report.report_inputs(
@@ -269,9 +273,9 @@ def _evaluate_inputs(options: Options, run: options_lib.OpenedRun,
   order = 'channels_first' if is_converted else 'channels_last'
   if options.is_of_vectors:
     results['x'] = x
-    if options.output or options.top:
+    if needs_marks:
       results |= row_scores.marks(
-          options.workdir, run, x, condition, results['log_prob'], settings)
+          known, run, x, condition, results['log_prob'], settings)
   if condition is not None:
     results['condition'] = condition
   gaps = np.flatnonzero(~is_complete)

@@ -19,13 +19,13 @@ _COLUMNS = ('log_prob', 'log_prob_stderr', 'in_training', 'p_value')
 
 
 def marks(
-    workdir: str, run: options_lib.OpenedRun, x: np.ndarray,
+    known: np.ndarray | None, run: options_lib.OpenedRun, x: np.ndarray,
     condition: np.ndarray | None, log_prob: np.ndarray,
     settings: Mapping[str, Any]) -> dict[str, np.ndarray]:
   """Compares rows with those of the run's data; says what cannot be known.
 
   Args:
-    workdir: the folder of the run.
+    known: of the training rows, see `training.train_rows.read`.
     run: the run.
     x: `[N, D]`.
     condition: of a flow p(x|c), `[N, ...]`.
@@ -37,7 +37,6 @@ def marks(
     `evaluation.statistics.conformal_p_values`; without what is not known.
   """
   found = {}
-  known = training.train_rows.read(workdir)
   if known is None:
     options_lib.note(
         f'note: no in_training: the run has no {files.TRAIN_ROWS}, like older '

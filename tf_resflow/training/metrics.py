@@ -28,6 +28,7 @@ _logger = logging.getLogger(__name__)
 _NAME_PATTERN = re.compile(r'[A-Za-z0-9_][A-Za-z0-9_./-]*')
 _STEP = 'step'
 _CSV = 'metrics.csv'
+_EVENTS = re.compile(r'events\.out\.tfevents\.\d+\..*\.\d+\.\d+\.v2')
 _ROW_PATTERN = re.compile(
     r'\d{1,18}(,(-?(nan|inf|\d+(\.\d*)?(e[+-]?\d+)?))?)*', re.ASCII)
 
@@ -51,7 +52,7 @@ class MetricsWriter(contextlib.AbstractContextManager):
     check_fn: called before anything is written; raises an error if another
       process has taken over the run.
     log_every: steps between rows, 0 if not known; a warning names those of an
-      earlier run that are missing.
+      earlier run that are lost with damaged lines or at the end.
 
   Example:
     >>> with MetricsWriter('run') as writer:
@@ -75,7 +76,7 @@ class MetricsWriter(contextlib.AbstractContextManager):
     self._columns, rows, bad = _read_csv(self._csv_path)
     rows = [row for row in rows if int(row[_STEP]) <= start_step]
     missing = _missing_steps(
-        [int(row[_STEP]) for row in rows], start_step, log_every)
+        [int(row[_STEP]) for row in rows], start_step, log_every, bad)
     problems = [f'the rows of {len(missing)} steps are missing '
                 f'({_abridged(missing)})'] * bool(missing)
     if bad:
@@ -86,13 +87,11 @@ class MetricsWriter(contextlib.AbstractContextManager):
       problems.append(f'damaged lines ({_abridged(bad)}) are left out, {fate}')
     if problems:
       _logger.warning('%s: %s.', self._csv_path, '; '.join(problems))
-    self._file = open(self._csv_path, 'a', encoding='utf-8')
+    self._row = rows[-1] if rows else {}
+    self._file = open(self._csv_path, 'a+b')
     self._replace_csv(rows)
     with files.writing(tensorboard_dir):
-      for path in tf.io.gfile.glob(os.path.join(tensorboard_dir, '*tfevents*')):
-        _drop_later_events(path, start_step)
-      _merge(sorted(tf.io.gfile.glob(
-          os.path.join(tensorboard_dir, '*tfevents*'))))
+      _merge_events(tensorboard_dir, start_step)
       self._summary_writer = tf.summary.create_file_writer(tensorboard_dir)
 
   def write(self, step: int, values: Mapping[str, object]) -> None:
@@ -125,17 +124,19 @@ class MetricsWriter(contextlib.AbstractContextManager):
     # NumPy scalars print the shortest exact digits.
     cells = {_STEP: str(step)} | {
         name: str(array[()]) for name, array in arrays.items()}
+    old = self._row if self._row.get(_STEP) == cells[_STEP] else {}
+    row = old | cells
     columns = list(dict.fromkeys([*self._columns, *cells]))
-    if step > self._last_step and columns == self._columns:
-      self._file.write(_csv_lines(columns, [cells]))
-      self._file.flush()
+    if columns == self._columns:
+      # The file is not read again: it may be long.
+      self._file.seek(-len(_csv_lines(columns, [old] * bool(old))), os.SEEK_END)
+      self._file.write(_csv_lines(columns, [row]).encode())
+      self._file.truncate()
     else:
       _, rows, _ = _read_csv(self._csv_path)
-      if rows and rows[-1][_STEP] == cells[_STEP]:
-        cells = rows.pop() | cells
       self._columns = columns
-      self._replace_csv([*rows, cells])
-    self._last_step = step
+      self._replace_csv([*(r for r in rows if r[_STEP] != row[_STEP]), row])
+    self._last_step, self._row = step, row
 
   def write_images(self, step: int, name: str, images: np.ndarray) -> None:
     """Writes a batch of images to TensorBoard, and with `save_images_fn`.
@@ -207,7 +208,7 @@ class MetricsWriter(contextlib.AbstractContextManager):
         dict(zip(self._columns, self._columns, strict=True)), *rows]),
                      self._check_fn)
     self._file.close()
-    self._file = open(self._csv_path, 'a', encoding='utf-8')
+    self._file = open(self._csv_path, 'r+b')
 
 
 class NoMetricsWriter(contextlib.AbstractContextManager):
@@ -240,6 +241,8 @@ def _read_csv(path):
   """
   text = ''
   if os.path.exists(path):
+    errors.check(os.path.isfile(path), 'file', path, 'a regular file',
+                 'It is a pipe, a device or a folder; move it away.')
     with open(path, encoding='ascii', errors='replace', newline='') as file:
       text = file.read().replace('\r\n', '\n')
   header, *lines = (text or f'{_STEP}\n').split('\n')
@@ -265,19 +268,19 @@ def _read_csv(path):
   return columns, rows[::-1], sorted(numbers - {1})
 
 
-def _missing_steps(steps, last_step, log_every):
+def _missing_steps(steps, last_step, log_every, bad=()):
   """Returns the multiples of `log_every` without a row, and the last step."""
   if not log_every:
     return []
   ends = [0, *steps, last_step]
   gaps = np.diff(ends)
-  # Where `log_every` was another one, a gap is as long as one beside it.
-  around = np.pad(gaps, 1)
-  beside = np.maximum(around[:-2], around[2:])
-  beside[-1] = 0
+  # Gaps without a bad line may be of another `log_every`. A bad one is in the
+  # gap after the sound ones before it; line 1 has the columns.
+  torn = {number - 2 - i for i, number in enumerate(bad)} | {len(steps)}
   return [
-      step for a, gap, least in zip(ends, gaps, beside, strict=False)
-      if gap > max(log_every, least)
+      step for i, (a, gap) in enumerate(zip(ends, gaps, strict=False))
+      if i in torn and gap > max(
+          0, log_every, *gaps[max(i - 1, 0):i], *gaps[i + 1:i + 2])
       for step in range((a // log_every + 1) * log_every, a + gap, log_every)
   ] + [last_step] * bool(gaps[-1])
 
@@ -322,8 +325,33 @@ def last_step(workdir: str | os.PathLike) -> int | None:
   return int(rows[-1][_STEP]) if rows else 0 if bad else None
 
 
-def _drop_later_events(path, start_step):
-  """Rewrites an event file without the events later than `start_step`."""
+def _merge_events(folder, start_step):
+  """Makes one file of TensorFlow's event files: every start adds one.
+
+  Events later than `start_step` are left out, at 0 those of step 0, too: what
+  is done then is done again.
+  """
+  # A link may lead to a file of another folder, and a pipe has no end.
+  paths = sorted(entry.path for entry in os.scandir(folder) if (
+      _EVENTS.fullmatch(entry.name) and
+      entry.is_file(follow_symlinks=False)))
+  merged = b''
+  for path in paths:
+    # A process that is killed before it removes a file leaves it in both.
+    if (data := _earlier_events(path, start_step)) not in merged:
+      merged += data  # Records need no header.
+  if paths:
+    # TensorBoard reads all files with 'tfevents' in their name.
+    temporary = files.temporary_name(os.path.join(folder, 'rewritten'))
+    with open(temporary, 'xb') as file:
+      file.write(merged)
+    os.replace(temporary, paths[0])
+  for path in paths[1:]:
+    os.unlink(path)
+
+
+def _earlier_events(path, start_step):
+  """Returns the sound records of an event file up to `start_step`."""
   # A record is its length (8 bytes), the checksum of that (4), the event, and
   # its checksum (4).
   with open(path, 'rb') as file:
@@ -336,44 +364,27 @@ def _drop_later_events(path, start_step):
       break
     ends.append(end)
   records = [data[a:b] for a, b in zip(ends, ends[1:], strict=False)]
-  # TensorBoard reads all files with 'tfevents' in their name.
-  temporary = os.path.join(os.path.dirname(path), 'rewritten.tmp')
-  with tf.io.TFRecordWriter(temporary) as writer:
-    for record in records:
-      writer.write(record[12:-4])
-  with open(temporary, 'rb') as file:  # With the right checksums.
-    steps = [_step_of(record[12:-4]) if file.read(len(record)) == record
-             else None for record in records]
+  sound = [(record, step) for record in records
+           if (step := _step_of(record)) is not None]
   # A killed process leaves an incomplete last record, which is dropped.
-  if None in steps or not is_torn:
-    lost = len(data) - sum(len(record) for record, step in zip(
-        records, steps, strict=True) if step is not None)
+  if len(sound) < len(records) or not is_torn:
     folder, name = os.path.split(path)
     _logger.warning(
         '%s: %d bytes are damaged and left out; the file is kept in %s.', path,
-        lost, shutil.copy2(path, files.aside(
+        len(data) - sum(len(record) for record, _ in sound),
+        shutil.copy2(path, files.aside(
             os.path.join(folder, name.replace('tfevents', '')))))
-  with open(temporary, 'wb') as file:
-    file.writelines(record for record, step in zip(records, steps, strict=True)
-                    if step is not None and step <= start_step)
-  os.replace(temporary, path)
+  return b''.join(
+      record for record, step in sound if step <= (start_step or -1))
 
 
 def _step_of(record):
-  """Returns the step of an event; None if a record is no event."""
+  """Returns the step of an event, -1 of a header; None if it is no event."""
+  data = record[12:-4]
+  if private_apis.masked_crc32c(data) != record[-4:]:
+    return None
   try:
-    return tf.compat.v1.Event.FromString(record).step
+    event = tf.compat.v1.Event.FromString(data)
   except Exception:  # DecodeError of protobuf, which comes with TensorFlow.
     return None
-
-
-def _merge(paths):
-  """Makes one file of event files: every start adds one."""
-  for path in paths[1:]:
-    temporary = files.temporary_name(paths[0])
-    with open(temporary, 'wb') as merged:  # Records need no header.
-      for part in paths[0], path:
-        with open(part, 'rb') as file:
-          shutil.copyfileobj(file, merged)
-    os.replace(temporary, paths[0])
-    os.unlink(path)
+  return event.step if event.step or event.HasField('summary') else -1

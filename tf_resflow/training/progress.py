@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator, Mapping
 import contextlib
 import dataclasses
 import datetime
+import logging
+import os
 import shutil
 import statistics
 import sys
@@ -15,6 +17,8 @@ import numpy as np
 import tensorflow as tf
 
 from tf_resflow import configuration
+
+_logger = logging.getLogger(__name__)
 
 # Number of recent steps that the step time is averaged over.
 _NUM_RECENT = 100
@@ -244,6 +248,8 @@ class Progress:
       row: its metrics.
       is_last: whether it is the last one, also before `num_steps`.
     """
+    if sys.stdout is None:  # Closed before the start.
+      sys.stdout = open(os.devnull, 'w')
     is_terminal = sys.stdout.isatty()
     is_last = is_last or step >= self.num_steps
     now, interval = self.clock(), 0.5 if is_terminal else 30.0
@@ -253,7 +259,7 @@ class Progress:
     self._last_shown = now
     count, text = f'{step}/{self.num_steps}', self.describe(step, row)
     if not is_terminal:
-      print(f'{count} - {text}', flush=True)
+      _print(f'{count} - {text}', '\n')
       return
     # A wrapped line could not be overwritten, so the bar fills the width that
     # the text leaves.
@@ -262,6 +268,15 @@ class Progress:
     done = '=' * (width * step // self.num_steps)
     line = (f'{count} [{done:.<{width}}] {text}' if width else
             f'{count} {text}')[:num_columns]
-    print(f'\r{line:{self._last_length}}', end='\n' if is_last else '',
-          flush=True)
+    _print(f'\r{line:{self._last_length}}', '\n' if is_last else '')
     self._last_length = len(line)
+
+
+def _print(text, end):
+  """Prints a text; if nobody reads it any more, a run goes on without."""
+  try:
+    print(text, end=end, flush=True)
+  except OSError as error:
+    _logger.warning('The progress is no longer shown; stdout: %s.', error)
+    # What is buffered is flushed at exit, too.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -81,3 +81,12 @@ def read(workdir: str) -> np.ndarray | None:
         found.dtype == np.uint64 and found.ndim == 1,
         'It is another file; remove it to go on without.')
   return found
+
+
+def is_sound(workdir: str) -> bool:
+  """Returns whether `read` finds digests; warns if they are damaged."""
+  try:
+    return read(workdir) is not None
+  except errors.InvalidValueError as error:
+    _logger.warning('Damaged training rows are written anew: %s', error)
+    return False
