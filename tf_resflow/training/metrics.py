@@ -335,22 +335,24 @@ def _merge_events(folder, start_step):
   paths = sorted(entry.path for entry in os.scandir(folder) if (
       _EVENTS.fullmatch(entry.name) and
       entry.is_file(follow_symlinks=False)))
+  if not paths:
+    return
+  # TensorBoard reads all files with 'tfevents' in their name.
+  temporary = files.temporary_name(os.path.join(folder, 'rewritten'))
+  open(temporary, 'xb').close()
   merged = b''
   for path in paths:
     # A process that is killed before it removes a file leaves it in both.
-    if (data := _earlier_events(path, start_step)) not in merged:
+    if (data := _earlier_events(path, start_step, temporary)) not in merged:
       merged += data  # Records need no header.
-  if paths:
-    # TensorBoard reads all files with 'tfevents' in their name.
-    temporary = files.temporary_name(os.path.join(folder, 'rewritten'))
-    with open(temporary, 'xb') as file:
-      file.write(merged)
-    os.replace(temporary, paths[0])
+  with open(temporary, 'wb') as file:
+    file.write(merged)
+  os.replace(temporary, paths[0])
   for path in paths[1:]:
     os.unlink(path)
 
 
-def _earlier_events(path, start_step):
+def _earlier_events(path, start_step, temporary):
   """Returns the sound records of an event file up to `start_step`."""
   # A record is its length (8 bytes), the checksum of that (4), the event, and
   # its checksum (4).
@@ -364,8 +366,13 @@ def _earlier_events(path, start_step):
       break
     ends.append(end)
   records = [data[a:b] for a, b in zip(ends, ends[1:], strict=False)]
-  sound = [(record, step) for record in records
-           if (step := _step_of(record)) is not None]
+  with tf.io.TFRecordWriter(temporary) as writer:
+    for record in records:
+      writer.write(record[12:-4])
+  with open(temporary, 'rb') as file:  # With the right checksums.
+    sound = [(record, step) for record in records
+             if file.read(len(record)) == record and
+             (step := _step_of(record[12:-4])) is not None]
   # A killed process leaves an incomplete last record, which is dropped.
   if len(sound) < len(records) or not is_torn:
     folder, name = os.path.split(path)
@@ -380,11 +387,8 @@ def _earlier_events(path, start_step):
 
 def _step_of(record):
   """Returns the step of an event, -1 of a header; None if it is no event."""
-  data = record[12:-4]
-  if private_apis.masked_crc32c(data) != record[-4:]:
-    return None
   try:
-    event = tf.compat.v1.Event.FromString(data)
+    event = tf.compat.v1.Event.FromString(record)
   except Exception:  # DecodeError of protobuf, which comes with TensorFlow.
     return None
   return event.step if event.step or event.HasField('summary') else -1
