@@ -328,13 +328,11 @@ def last_step(workdir: str | os.PathLike) -> int | None:
 def _merge_events(folder, start_step):
   """Makes one file of TensorFlow's event files: every start adds one.
 
-  Events later than `start_step` are left out, at 0 those of step 0, too: what
-  is done then is done again.
+  Events later than `start_step` are left out, at 0 those of step 0, too.
   """
   # A link may lead to a file of another folder, and a pipe has no end.
   paths = sorted(entry.path for entry in os.scandir(folder) if (
-      _EVENTS.fullmatch(entry.name) and
-      entry.is_file(follow_symlinks=False)))
+      _EVENTS.fullmatch(entry.name) and entry.is_file(follow_symlinks=False)))
   if not paths:
     return
   # TensorBoard reads all files with 'tfevents' in their name.
