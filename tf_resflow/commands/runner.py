@@ -111,6 +111,9 @@ def run(name: str, arguments: Sequence[str]) -> int:
   Returns:
     The exit status.
   """
+  for stream in ('stdout', 'stderr'):  # None where they are closed.
+    if getattr(sys, stream) is None:
+      setattr(sys, stream, open(os.devnull, 'w', encoding='utf-8'))
   with signals.Stop(name, continues=name in _CONTINUED) as stop:
     return _run(name, arguments, stop)
 
