@@ -83,7 +83,10 @@ class Stop(contextlib.ExitStack):
     if self._tool:
       self.callback(globals().__setitem__, 'active', active)
       active = self
-      self._stderr = os.dup(2)  # Which is held back while others write to it.
+      try:
+        self._stderr = os.dup(2)  # It is held back while others write to it.
+      except OSError:  # It is closed.
+        self._stderr = os.open(os.devnull, os.O_WRONLY)
       self._reader, writer = os.pipe()
       for descriptor in (self._stderr, self._reader, writer):
         self.callback(os.close, descriptor)
