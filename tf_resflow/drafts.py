@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 import contextlib
+import errno
 import fcntl
 import glob
 import os
@@ -46,6 +47,8 @@ def folder(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     try:
       draft.rename(path)  # It replaces an empty folder.
     except OSError as error:
+      if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+        raise
       raise FileExistsError(
           f'{path} is no empty folder any more: another process has filled it. '
           'Name another one.') from error

@@ -92,7 +92,7 @@ def test_models_larger_than_the_file(write, tmp_path, monkeypatch):
   monkeypatch.setattr(models.ResidualFlow, '__init__', pytest.fail)
   message = '...do not match the training arguments'
   testing.check_refusals(convert, [(changes, message) for changes in (
-      {'nblocks': '999999999-1'}, {'idim': 10**12}, {'fc_idim': 10**12},
+      {'nblocks': '9999-1'}, {'idim': 10**12}, {'fc_idim': 10**12},
       {'cdim': 10**12}, {'imagesize': 256}, {'kernels': '99999999-1-3'},
       {'quadratic': True, 'fc': True, 'imagesize': 256},
       {'kernels': '-'.join(['3'] * 10**4), 'vnorms': '2' * (10**4 + 1)})])

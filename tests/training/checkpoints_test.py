@@ -157,7 +157,7 @@ def test_a_run_with_a_damaged_one_ends_as_an_undisturbed_one(
   caplog.clear()
   runs.assert_equal(
       training.train(runs.config(data_dir), str(copied_run)), trainer)
-  assert len(caplog.records) == 1
+  assert len([r for r in caplog.records if r.name.startswith('tf_res')]) == 1
   assert not runs.different(*(
       runs.tensors(f'{folder}/checkpoints/ckpt-4')
       for folder in (workdir, copied_run)))

@@ -360,8 +360,10 @@ def measure_run(settings: Settings, start_time: float) -> dict[str, Any]:
       'measured_step_s': (ends[-1] - ends[0]) / (len(ends) - 1),
       'num_steps_measured': len(ends) - 1, 'initial_memory_gb': initial,
       'peak_memory_gb': peak_memory_gb(), 'memory_gb': memory_gb(),
-      'checkpoint_mb': sum(v.numpy().nbytes for m in learner.state.values()
-                           for v in m.variables) / 1e6}
+      'checkpoint_mb': sum(
+          v.numpy().nbytes
+          for m in (learner.model, learner.optimizer, learner.ema)
+          for v in m.variables) / 1e6}
 
 
 # By name; the second argument is the time when the process started.
