@@ -35,7 +35,8 @@ def test_tf_config(environment, index):
 
 @pytest.mark.parametrize('environment', [
     {}, {'TF_CONFIG': '{}'}, _tf_config(worker=['a:1']),
-    {**_SLURM, 'SLURM_STEP_NUM_TASKS': '1'}])
+    {**_SLURM, 'SLURM_STEP_NUM_TASKS': '1'},
+    {'SLURM_PROCID': '0', 'SLURM_NTASKS': '4'}])  # A batch script.
 def test_a_process_alone(environment):
   assert clusters.find_named(environment) is None
 

@@ -153,10 +153,9 @@ def _of_tf_config(environment):
 
 
 def _num_slurm_tasks(environment):
-  if 'SLURM_PROCID' not in environment:
-    return 0
+  """Returns the number of tasks of the step, which that of a job is not."""
   return int(environment.get('SLURM_STEP_NUM_TASKS') or
-             environment.get('SLURM_NTASKS') or 1)
+             ('SLURM_PROCID' in environment))
 
 
 def _of_slurm(environment):
