@@ -69,7 +69,7 @@ def _forget():
   for name, module in list(sys.modules.items()):
     if name.startswith('tf_resflow.'):
       for value in vars(module).values():
-        if hasattr(value, 'cache_clear'):
+        if isinstance(value, functools._lru_cache_wrapper):
           value.cache_clear()
         for cell in getattr(value, '__closure__', None) or ():
           if isinstance(

@@ -317,8 +317,9 @@ def test_one_process_trains_a_run(tmp_path, data_dir):
   said = hanging.communicate()[1]
   assert hanging.returncode == 4, said
   assert said.splitlines()[-1] == (
-      f'train: error: The run in {taken} was taken over by another process. '
-      'This process has ended, and has written nothing since.')
+      f'train: error: The run in {taken} has no run.lock any more: another '
+      'process took it over and has ended, or it was moved. This process has '
+      'ended, and has written nothing since.')
   assert runs.contents(taken) == before
   assert not {'run.lock'} & set(os.listdir(taken))
   assert not runs.different(*(

@@ -176,7 +176,8 @@ class Lease(contextlib.AbstractContextManager):
     holder = _read(self._path)
     if holder is None or holder.id != self._holder.id:
       how = (f'was taken over by {holder}' if holder else
-             f'has lost its {files.LOCK}, or was moved')
+             f'has no {files.LOCK} any more: another process took it over and '
+             'has ended, or it was moved')
       raise LeaseLostError(
           f'The run in {self._workdir} {how}. This process has ended, and has '
           'written nothing since.')
