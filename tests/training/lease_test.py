@@ -58,7 +58,7 @@ def test_a_lease_is_lost_by_a_takeover(tmp_path):
       assert info.value.exit_status == 4
     lease.check()
     (tmp_path / 'run.lock').unlink()  # By hand.
-    with pytest.raises(lease_lib.LeaseLostError, match='has no run.lock any more'):
+    with pytest.raises(lease_lib.LeaseLostError, match='has no run.lock'):
       lease.check()
 
 
