@@ -134,7 +134,7 @@ def main(options: Options, config: configuration.Config) -> None:
     model, step = trainer.model, trainer.step
   _logger.info(
       'Evaluating the %s weights on the test set.', which)
-  with weights:
+  with training.strategies.naming_lost_peers(strategy), weights:
     model.bijection.check_weights()
     model.save_norms()
     test = datasets.load_split(config.data, 'test')

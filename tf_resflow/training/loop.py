@@ -77,6 +77,8 @@ def train(
       check_fn = stack.enter_context(
           lease_lib.Lease(workdir, lock_timeout, takeover)).check
       workdir_lib.check(workdir, config)  # Another process may have written.
+      files.check_no_links(workdir)
+      files.remove_leftovers(workdir)
     # Checks data and batch size before anything is written. A signal exits at
     # once: there is nothing to save yet, and downloads take long.
     trainer = trainer_lib.Trainer(config, workdir, strategy, check_fn)
@@ -91,8 +93,6 @@ def train(
 
     if is_chief:
       check_fn()
-      files.check_no_links(workdir)
-      files.remove_leftovers(workdir)
       workdir_lib.prepare(workdir, config, trainer.split)
     trainer.restore_or_initialize()
     check_stop()

@@ -199,6 +199,7 @@ class Trainer(Learner):
 
   Attributes:
     best: the `checkpoints.BestCheckpoint`; None without `keep_best`.
+    is_chief: whether this process writes the files of the run, of several.
     split: the training part of the data.
 
   Raises:

@@ -202,15 +202,17 @@ def load_model(workdir: str, averaged: bool = True, dtype: str = 'float32',
       other checkpoint is damaged, or it is not invertible in this dtype.
   """
   config = model_config.load(files.path_of(workdir, files.MODEL_JSON))
-  _path_of(workdir, checkpoint)  # Before a deep model is built.
-  model = config.build()
-  ema = ema_lib.ExponentialMovingAverage(model)
-  step = tf.Variable(0, dtype=tf.int64)
-  state = tf.train.Checkpoint(model=model, ema=ema, step=step)
+  model = None
   while True:
     found = _complete(workdir)
     try:
-      checkpoints.restore(state, _path_of(workdir, checkpoint))
+      path = _path_of(workdir, checkpoint)
+      if model is None:  # Only now, since a deep one takes long.
+        model = config.build()
+        ema = ema_lib.ExponentialMovingAverage(model)
+        step = tf.Variable(0, dtype=tf.int64)
+      checkpoints.restore(
+          tf.train.Checkpoint(model=model, ema=ema, step=step), path)
       break
     except errors.InvalidValueError:
       if _complete(workdir) == found:
