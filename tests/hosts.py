@@ -1,5 +1,6 @@
 """Processes that train one run together, on this machine."""
 
+import contextlib
 import os
 import pathlib
 import socket
@@ -46,11 +47,12 @@ def start(workdir, data_dir, *flags, stop=None, stderr=subprocess.PIPE):
       env=os.environ | {'TF_CPP_MIN_LOG_LEVEL': '3', 'PYTHONPATH': str(_ROOT)})
 
 
-def hosts():
-  """Returns two free addresses."""
-  with socket.socket() as one, socket.socket() as other:
+def hosts(count=2):
+  """Returns free addresses."""
+  with contextlib.ExitStack() as stack:
     found = []
-    for free in (one, other):
+    for _ in range(count):
+      free = stack.enter_context(socket.socket())
       free.bind(('localhost', 0))
       found.append(f'localhost:{free.getsockname()[1]}')
   return found

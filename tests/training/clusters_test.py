@@ -1,9 +1,13 @@
 """Which processes train together: flags, TF_CONFIG, Slurm, Kubernetes."""
 
+from concurrent import futures
 import json
+import re
+import socket
 
 import pytest
 
+from tests import hosts as hosts_lib
 from tests import splits
 from tf_resflow.training import clusters
 
@@ -104,3 +108,50 @@ def test_peers_of_a_process_alone():
       (clusters.Peers(rank=0), 'worker_index=0 requires --strategy=multi')):
     assert message in splits.refusal(peers.check_alone)
   clusters.Peers().check_alone()
+
+
+def _meet(*counts):
+  """Lets processes with these numbers of GPUs meet; returns their errors.
+
+  The first one comes late, after a stranger has called the second one.
+  """
+  workers = tuple(hosts_lib.hosts(len(counts)))
+
+  def join(rank):
+    clusters.meet(clusters.Cluster(workers, rank), 60.0, counts[rank])
+
+  with futures.ThreadPoolExecutor() as pool:
+    others = [pool.submit(join, i) for i in range(1, len(counts))]
+    host, port = workers[1].split(':')
+    for said in b'', b'[0, 1]x', b'{}', b'[[0], 1]', b'[7, 5]', b'9' * 999:
+      while True:
+        try:
+          with socket.create_connection((host, int(port))) as stranger:
+            stranger.sendall(said)
+          break
+        except ConnectionRefusedError:  # It is not there yet.
+          pass
+    return [f.exception() for f in (pool.submit(join, 0), *others)]
+
+
+def test_processes_meet():
+  assert _meet(0, 0, 0) == [None] * 3
+
+
+def test_unequal_numbers_of_gpus_are_refused_by_all():
+  for error in _meet(2, 1):
+    assert re.fullmatch(
+        r'strategy=multi_worker: expected as many GPUs in each process. '
+        r'localhost:\d+ has 2, localhost:\d+ has 1. Hide some by CUDA_VISIBLE_'
+        'DEVICES.', str(error))
+
+
+def test_a_process_that_does_not_come():
+  workers = tuple(hosts_lib.hosts())
+  with pytest.raises(
+      clusters.PeerLostError, match=f'^{workers[1]} did not join within 0.3 s'):
+    clusters.meet(clusters.Cluster(workers, 0), 0.3, 0)
+  with socket.create_server(('', int(workers[0].split(':')[1]))):
+    assert f'worker_hosts={workers[0]}: expected a port that is free' in (
+        splits.refusal(
+            clusters.meet, clusters.Cluster(workers, 0), 0.3, 0))

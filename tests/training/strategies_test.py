@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from tests import testing
 from tf_resflow import training
+from tf_resflow.training import clusters
 from tf_resflow.training import strategies
 
 
@@ -29,12 +30,12 @@ def test_a_lost_process_is_named():
   lost = tf.errors.UnavailableError(
       None, None, 'from /job:worker/replica:0/task:2, seen by .../task:0')
   for strategy, kind, message in (
-      (several, strategies.PeerLostError, r'^process 2 \(c:3\) has ended'),
+      (several, clusters.PeerLostError, r'^process 2 \(c:3\) has ended'),
       (alone, tf.errors.UnavailableError, 'task:2')):
     with (pytest.raises(kind, match=message),
           strategies.naming_lost_peers(strategy)):
       raise lost
-  assert strategies.PeerLostError.exit_status == 4
+  assert clusters.PeerLostError.exit_status == 4
   assert (strategies.num_workers(several), strategies.num_workers(alone)) == (
       3, 1)
   assert strategies.gather(alone, 7) == [7]

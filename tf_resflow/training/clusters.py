@@ -4,13 +4,23 @@ Known without TensorFlow, and before it connects the processes.
 """
 
 from collections.abc import Mapping
+import contextlib
 import json
 import re
+import socket
+import time
 from typing import NamedTuple
 
 from tf_resflow import errors
 
 _PORTS = range(20_000, 50_000)
+_PAUSE = 0.2  # Seconds between two calls of each other process.
+
+
+class PeerLostError(errors.ExpectedError):
+  """Another process of the run has ended or hangs."""
+
+  exit_status = 4
 
 
 class Cluster(NamedTuple):
@@ -212,3 +222,81 @@ def expand(nodes: str) -> list[str]:
       names += [f'{prefix}{i:0{len(first)}}{suffix}' for i in range(
           int(first), int(last or first) + 1)]
   return names
+
+
+def meet(cluster: Cluster, timeout: float, num_gpus: int) -> None:
+  """Waits until all processes have met, and compares their numbers of GPUs.
+
+  TensorFlow itself would wait for ever, in a call that no signal ends.
+
+  Args:
+    cluster: the processes.
+    timeout: seconds to wait.
+    num_gpus: that of this process.
+
+  Raises:
+    InvalidValueError: if the port of this process is taken, or the numbers of
+      GPUs differ.
+    PeerLostError: if a process does not come in time.
+  """
+  others = {*range(len(cluster.workers))} - {cluster.rank}
+  found, told = {cluster.rank: num_gpus}, set[int]()
+  _, port = _address(cluster.workers[cluster.rank])
+  deadline = time.monotonic() + timeout
+  try:
+    server = socket.create_server(('', port))
+  except OSError as error:
+    raise errors.InvalidValueError(
+        'worker_hosts', cluster.workers[cluster.rank], 'a port that is free',
+        errors.sentence(error)) from error
+  with server:
+    server.settimeout(_PAUSE)
+    while missing := others - (found.keys() & told):
+      if time.monotonic() > deadline:
+        names = ', '.join(cluster.workers[i] for i in sorted(missing))
+        raise PeerLostError(
+            f'{names} did not join within {timeout:g} s. Start all processes '
+            'again, or raise --cluster_timeout.')
+      # Again and again, since one may have been started anew.
+      told |= {i for i in others if _tell(
+          cluster.workers[i], [cluster.rank, num_gpus])}
+      with contextlib.suppress(OSError):  # Nobody calls.
+        for _ in others:
+          found.update(_listen(server, others))
+  counts = ', '.join(
+      f'{worker} has {found[i]}' for i, worker in enumerate(cluster.workers))
+  errors.check(
+      len({*found.values()}) == 1, 'strategy', 'multi_worker', 'as many GPUs '
+      'in each process', f'{counts}. Hide some by CUDA_VISIBLE_DEVICES.')
+
+
+def _address(worker):
+  host, _, port = worker.rpartition(':')
+  return host, int(port)
+
+
+def _tell(worker, message):
+  """Sends a message to a process; returns whether it was there."""
+  try:
+    with socket.create_connection(_address(worker), timeout=2.0) as connection:
+      connection.sendall(json.dumps(message).encode())
+  except OSError:
+    return False
+  return True
+
+
+def _listen(server, others):
+  """Returns what one process says, by its rank; nothing of strangers."""
+  connection, _ = server.accept()
+  with connection:
+    connection.settimeout(2.0)
+    text = b''
+    while part := connection.recv(64):
+      text += part
+      if len(text) > 64:
+        return {}
+  try:
+    rank, count = json.loads(text)
+    return {rank: count} if rank in others and isinstance(count, int) else {}
+  except (TypeError, ValueError):
+    return {}

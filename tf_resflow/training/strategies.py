@@ -5,12 +5,9 @@ import contextlib
 import functools
 import os
 import re
-import socket
-import time
 
 import tensorflow as tf
 
-from tf_resflow import errors
 from tf_resflow import private_apis
 from tf_resflow.specs import registries
 from tf_resflow.training import clusters
@@ -18,12 +15,6 @@ from tf_resflow.training import signals
 
 # After which a process that hangs is lost.
 _SECONDS_TO_ANSWER = 20.0
-
-
-class PeerLostError(errors.ExpectedError):
-  """Another process of the run has ended or hangs."""
-
-  exit_status = 4
 
 
 def _devices() -> list:
@@ -75,51 +66,16 @@ def multi_worker(
 
 def _joined(cluster, timeout):
   """Returns the strategy of a cluster."""
-  _meet(cluster, timeout)
+  num_gpus = len(tf.config.list_physical_devices('GPU'))
+  clusters.meet(cluster, timeout, num_gpus)
   resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
       tf.train.ClusterSpec({'worker': list(cluster.workers)}),
       task_type='worker', task_id=cluster.rank, rpc_layer='grpc',
-      num_accelerators={
-          'GPU': len(tf.config.list_physical_devices('GPU'))})
+      num_accelerators={'GPU': num_gpus})
   private_apis.notice_lost_peers(len(cluster.workers), _SECONDS_TO_ANSWER)
   strategy = tf.distribute.MultiWorkerMirroredStrategy(resolver)
   gather(strategy, 0)
   return strategy
-
-
-def _meet(cluster, timeout):
-  """Waits until all processes can be reached, here or in TensorFlow.
-
-  TensorFlow itself would wait for ever, in a call that no signal ends.
-  """
-  addresses = [(host, int(port)) for host, _, port in (
-      worker.rpartition(':') for worker in cluster.workers)]
-  own = addresses[cluster.rank]
-  deadline = time.monotonic() + timeout
-  try:
-    server = socket.create_server(('', own[1]))
-  except OSError as error:
-    raise errors.InvalidValueError(
-        'worker_hosts', cluster.workers[cluster.rank], 'a port that is free',
-        errors.sentence(error)) from error
-  with server:
-    missing = [a for a in addresses if a != own]
-    while missing:
-      missing = [address for address in missing if not _answers(address)]
-      if missing and time.monotonic() > deadline:
-        names = ', '.join(f'{host}:{port}' for host, port in missing)
-        raise PeerLostError(
-            f'{names} did not join within {timeout:g} s. Start all processes '
-            'again, or raise --cluster_timeout.')
-      time.sleep(0.2 * bool(missing))
-
-
-def _answers(address):
-  try:
-    socket.create_connection(address, timeout=2.0).close()
-  except OSError:
-    return False
-  return True
 
 
 def num_workers(strategy: tf.distribute.Strategy) -> int:
@@ -161,7 +117,7 @@ def naming_lost_peers(strategy: tf.distribute.Strategy) -> Iterator[None]:
   """Converts the errors of a process that has lost another one.
 
   Raises:
-    PeerLostError: in place of them.
+    clusters.PeerLostError: in place of them.
   """
   try:
     yield
@@ -174,7 +130,7 @@ def naming_lost_peers(strategy: tf.distribute.Strategy) -> Iterator[None]:
                   - {strategy.cluster_resolver.task_id})
     which = ' or '.join(
         f'process {task} ({addresses("worker", task)})' for task in lost)
-    raise PeerLostError(
+    raise clusters.PeerLostError(
         f'{which or "another process"} has ended or does not answer. Nothing '
         'was written since; start all processes again to continue from the '
         'latest checkpoint.') from error
