@@ -167,12 +167,28 @@ def test_a_run_with_a_damaged_one_ends_as_an_undisturbed_one(
         other | {'examples_per_second': ''})
 
 
-def test_files_of_another_model_are_not_damaged(copied_run):
+def test_files_of_another_model_are_not_damaged(copied_run, tmp_path):
+  """Also those of equal shapes, and of former versions, which have no model."""
   before = runs.contents(copied_run)
-  assert 'ckpt-4: expected readable files that fit' in splits.refusal(
-      checkpoints.restore, _state_of(hidden_channels=5),
-      f'{copied_run}/checkpoints/ckpt-4')
+  former = _state_of().save(str(tmp_path / 'ckpt'))
+  for message, path, changes in (
+      ('That has hidden_channels=5, not 4. One of', 'ckpt-4',
+       {'hidden_channels': 5}),
+      ('That has lipschitz_coeff=0.5, not 0.98.', 'ckpt-4',
+       {'lipschitz_coeff': 0.5}),
+      ('expected readable files that fit', former, {'hidden_channels': 5})):
+    assert message in splits.refusal(
+        checkpoints.restore, _state_of(**changes),
+        str(copied_run / 'checkpoints' / path))
+  checkpoints.restore(_state_of(lipschitz_coeff=0.5), former)
   assert runs.contents(copied_run) == before
+
+
+def test_the_model_of_another_run_is_refused(copied_run):
+  (copied_run / 'model.json').write_text(
+      runs.config(lipschitz_coeff=0.5).model.to_json())
+  assert '/ckpt-4: expected weights of the model that model.json descr' in (
+      splits.refusal(workdir_lib.load_model, str(copied_run)))
 
 
 @pytest.mark.parametrize('lost, listed', [

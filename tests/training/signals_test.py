@@ -24,7 +24,7 @@ def _send(number=signal.SIGTERM):
 @pytest.fixture(autouse=True)
 def restored():
   """Handlers are afterwards what they were before."""
-  numbers = signal.SIGTERM, signal.SIGINT, signal.SIGALRM
+  numbers = signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGALRM
   before = [signal.getsignal(number) for number in numbers]
   yield
   assert [signal.getsignal(number) for number in numbers] == before
@@ -34,6 +34,7 @@ def restored():
 @pytest.mark.parametrize('number, continues, status, said', [
     (signal.SIGTERM, False, 143, 'SIGTERM before the end; run the same c'),
     (signal.SIGINT, False, 130, 'SIGINT before the end; run the same co'),
+    (signal.SIGHUP, False, 129, 'SIGHUP before the end; run the same co'),
     (signal.SIGTERM, True, 3, 'SIGTERM before a step: the run is as it was;')])
 def test_a_tool_is_ended(number, continues, status, said):
   with signals.Stop('speak', continues) as stop:
@@ -42,6 +43,14 @@ def test_a_tool_is_ended(number, continues, status, said):
     _send(number)  # The same one, passed on by another program.
     assert stop.status == status
     assert stop.message.startswith(said)
+
+
+def test_nohup_is_respected():
+  before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+  with signals.Stop('speak') as stop:
+    _send(signal.SIGHUP)
+    assert not stop.received
+  signal.signal(signal.SIGHUP, before)
 
 
 def test_a_time_ends_a_tool_as_a_signal_does():
@@ -149,3 +158,36 @@ def test_an_operation_that_takes_long():
       'train: error: SIGTERM before a step: the run is as it was; run the same '
       'command again.\n')
   assert process.returncode == 3
+
+
+# A tool in a terminal of its own, which is closed.
+_IN_TERMINAL = """
+import fcntl, os, sys, termios, time
+sys.path.insert(0, sys.argv[1])
+os.setsid()
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+from tf_resflow.commands import runner
+from tf_resflow.training import signals
+with signals.Stop('train', continues=True):
+  try:
+    with signals.deferring() as stop:
+      print('ready', flush=True)
+      while not stop.received:
+        time.sleep(0.01)
+      print('a step', flush=True)
+      stop.check(7)
+  except signals.TrainingInterruptedError as error:
+    sys.exit(runner.fail('train', str(error), error.exit_status))
+"""
+
+
+@pytest.mark.slow
+def test_a_terminal_is_closed():
+  own, other = os.openpty()
+  process = subprocess.Popen(
+      [sys.executable, '-c', _IN_TERMINAL, str(processes.ROOT)],
+      stdin=other, stdout=other, stderr=other)
+  assert os.read(own, 100) == b'ready\r\n'
+  os.close(other)
+  os.close(own)
+  assert process.wait() == 3

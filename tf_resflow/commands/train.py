@@ -18,11 +18,11 @@ Start from a --flagfile, since the defaults are a large model; flags after it
 override it. tf_resflow flagfiles lists those of the package: small ones, and
 those of the paper. tf_resflow benchmark --advise estimates what a run takes.
 
-SIGTERM, SIGINT and the end of --max_hours stop it after a save. Exit statuses:
-0 finished; 2 an error: do not repeat the command; 3 stopped and saved: repeat
-it; 4 another process has taken over the run, or one of several has ended:
-start all again; 130 or 143 the same signal came twice: repeat it, what came
-after the last checkpoint is lost.
+SIGTERM, SIGINT, SIGHUP and the end of --max_hours stop it after a save. Exit
+statuses: 0 finished; 2 an error: do not repeat the command; 3 stopped and
+saved: repeat it; 4 another process has taken over the run, or one of several
+has ended: start all again; 130 or 143 the same signal came twice: repeat it,
+what came after the last checkpoint is lost.
 
 The last line of stdout is one JSON object with the test bits/dim of images, or
 the test -log p(x) of vectors in nats.

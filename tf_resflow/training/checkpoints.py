@@ -20,6 +20,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_resflow import errors
+from tf_resflow import models
 from tf_resflow import private_apis
 from tf_resflow.training import files
 from tf_resflow.training import metrics
@@ -31,6 +32,7 @@ _LIST = 'checkpoint'
 # versions.
 _VALUES = tuple(
     f'{name}/.ATTRIBUTES/VARIABLE_VALUE' for name in ('best/value', 'value'))
+_CONFIG = 'config'
 _DATA = re.compile(r'ckpt-(\d+)\.data-\d+-of-(\d+)')
 
 # TensorFlow raises IndexError for an unexpected end of a file, and
@@ -193,9 +195,31 @@ def _positions(model: keras.Model, path: str) -> list[int] | None:
   return found
 
 
+def config_of(model: models.Flow) -> dict[str, tf.Variable]:
+  """Returns what a checkpoint has besides to tell whose weights it has."""
+  return {_CONFIG: tf.Variable(model.config.to_json(), trainable=False)}
+
+
+def _check_model(model: models.Flow, path: str) -> None:
+  """Checks that a model computes the function that weights were saved for.
+
+  Models of the same shapes may differ, such as in the scales of columns.
+  """
+  saved = models.model_from_json(tf.train.load_checkpoint(path).get_tensor(
+      f'{_CONFIG}/.ATTRIBUTES/VARIABLE_VALUE').decode(), path)
+  listed = ', '.join(
+      f'{name}={ours}, not {theirs}' for name, (ours, theirs)
+      in model.config.function_differences(saved).items())
+  errors.check(
+      not listed, 'file', path, 'weights of the model that model.json '
+      'describes', f'That has {listed}. One of the two is of another run.')
+
+
 def _parts(checkpoint: tf.train.Checkpoint) -> dict[str, Any]:
-  """Returns the objects of a checkpoint, by name."""
-  return dict(tf.train.TrackableView(checkpoint).children(checkpoint))
+  """Returns the objects of a checkpoint that are restored, by name."""
+  parts = dict(tf.train.TrackableView(checkpoint).children(checkpoint))
+  parts.pop(_CONFIG, None)
+  return parts
 
 
 def _without(
@@ -249,6 +273,8 @@ def restore(checkpoint: tf.train.Checkpoint, path: str) -> bool:
   """
   with reading(path):
     saved_names = private_apis.saved_children(path)[0]
+    if _CONFIG in saved_names:
+      _check_model(checkpoint.model, path)
     for name in {'best', 'skipped'} - saved_names.keys():
       checkpoint = _without(checkpoint, name)
     positions = _positions(checkpoint.model, path)
@@ -266,6 +292,8 @@ def reading(path: str) -> Iterator[None]:
   """Converts errors of checkpoint files to `InvalidValueError`."""
   try:
     yield
+  except errors.InvalidValueError:
+    raise
   except _UNREADABLE as error:
     raise errors.InvalidValueError(
         'file', path, 'undamaged files' if _DAMAGED.search(str(error)) else

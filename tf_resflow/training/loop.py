@@ -58,7 +58,7 @@ def train(
   Raises:
     InvalidValueError: if the configuration or the workdir is invalid.
     TrainingDivergedError: if the loss or its gradient is not finite.
-    TrainingInterruptedError: after SIGTERM or SIGINT, with the state saved.
+    TrainingInterruptedError: after a signal, with the state saved.
     LeaseLostError: if another process has taken over the run.
     OSError: if a file cannot be written.
   """

@@ -1,4 +1,4 @@
-"""SIGTERM, SIGINT and `--max_hours`: how a tool or a run ends early.
+"""SIGTERM, SIGINT, SIGHUP, `--max_hours`: how a tool or a run ends early.
 
 Python runs handlers between two instructions of the main thread, which may be
 inside an operation of TensorFlow for minutes. So in a tool a thread reads the
@@ -51,7 +51,10 @@ class Stop(contextlib.ExitStack):
     super().__init__()
     self._tool, self._continues = tool, continues
     self._names: dict[int, str] = {
-        n: n.name for n in (signal.SIGTERM, signal.SIGINT)}
+        n: n.name for n in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
+    if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:  # As under `nohup`.
+      del self._names[signal.SIGHUP]
+    self._terminals = [*filter(os.isatty, (1, 2))]
     self._situation = 'before ' + (
         'a step: the run is as it was' if continues else 'the end'
     ) + f'; {_AGAIN}.'
@@ -115,6 +118,9 @@ class Stop(contextlib.ExitStack):
 
   def _receive(self, number, unused_frame):
     """Handles a signal, in the main thread."""
+    for descriptor in self._terminals:
+      if number == signal.SIGHUP and not os.isatty(descriptor):  # It is closed.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
     self.received = self.received or number
     if not (self._is_raised or self._defers):
       self._is_raised = True
@@ -148,7 +154,8 @@ class Stop(contextlib.ExitStack):
 
   def _say(self, text):
     """Writes a line to stderr, which `print` may be in the midst of."""
-    os.write(self._stderr, f'{line_start()}{self._tool}: {text}\n'.encode())
+    with contextlib.suppress(OSError):  # Nobody reads it any more.
+      os.write(self._stderr, f'{line_start()}{self._tool}: {text}\n'.encode())
 
   def _exit(self, status, text):
     self._say(text)

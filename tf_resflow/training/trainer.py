@@ -225,7 +225,8 @@ class Trainer(Learner):
     self._check_fn = check_fn
     with self.strategy.scope():
       self._step = tf.Variable(0, dtype=tf.int64, trainable=False)
-    state = {**self.state, 'step': self._step}
+    state = {**self.state, 'step': self._step,
+             **checkpoints.config_of(self.model)}
     if not self.is_chief:  # After the chief has looked at it.
       strategies.gather(strategy, 0)
     self.best = checkpoints.BestCheckpoint(

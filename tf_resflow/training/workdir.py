@@ -178,7 +178,8 @@ def create_workdir(
       checkpoints.make_manager(
           tf.train.Checkpoint(
               model=model, ema=ema_lib.ExponentialMovingAverage(model),
-              step=tf.Variable(0, dtype=tf.int64)),
+              step=tf.Variable(0, dtype=tf.int64),
+              **checkpoints.config_of(model)),
           draft, config.run.checkpoints_to_keep).save(0)
 
 
