@@ -1,13 +1,8 @@
-"""Which checkpoint a run goes on from, on real files that were damaged.
-
-Which one is kept as the best, through kills and continuations.
-"""
+"""Which checkpoint a run goes on from, on real files that were damaged."""
 
 import functools
 import itertools
 import logging
-import math
-import os
 import re
 import shutil
 
@@ -16,17 +11,11 @@ import pytest
 import tensorflow as tf
 
 from tests import splits
-from tests import testing
 from tests.training import runs
 from tf_resflow import configuration
 from tf_resflow import training
 from tf_resflow.training import checkpoints
 from tf_resflow.training import workdir as workdir_lib
-
-
-def _steps(workdir, folder='best'):
-  paths = workdir.glob(f'{folder}/*.index')
-  return sorted(int(path.stem.split('-')[1]) for path in paths)
 
 
 def _state_of(**changes):
@@ -130,7 +119,7 @@ def test_a_damaged_name_in_the_list_deletes_nothing(two_saved, tmp_path):
   path.write_text(path.read_text().replace('paths: "ckpt-1', 'paths: "ckpt-?'))
   manager = checkpoints.make_manager(two_saved[1], str(tmp_path / 'run'), 1)
   manager.save(3)
-  assert _steps(tmp_path / 'run', 'checkpoints') == [1, 3]
+  assert runs.steps(tmp_path / 'run', 'checkpoints') == [1, 3]
   assert (folder / 'ckpt-1.data-00000-of-00001').exists()
 
 
@@ -257,191 +246,11 @@ def test_rotation_goes_on_after_the_list_was_mended(tmp_path):
   manager = checkpoints.make_manager(checkpoint, str(tmp_path), 2)
   for step in (1, 2, 3):
     manager.save(step)
-  assert _steps(tmp_path, 'checkpoints') == [2, 3]
+  assert runs.steps(tmp_path, 'checkpoints') == [2, 3]
   (tmp_path / 'checkpoints' / 'checkpoint').unlink()
   manager = checkpoints.make_manager(checkpoint, str(tmp_path), 2)
-  assert _steps(tmp_path, 'checkpoints') == [2, 3]
+  assert runs.steps(tmp_path, 'checkpoints') == [2, 3]
   for step in (4, 5):
     manager.save(step)
   # 2 was not on the list any more, 3 was.
-  assert _steps(tmp_path, 'checkpoints') == [2, 4, 5]
-
-
-def _offer(workdir, values, start=1):
-  """Offers values, of states that are ten times their steps."""
-  state = tf.Variable(0.0)
-  best = checkpoints.BestCheckpoint(str(workdir))
-  best.attach(state=state, best=best)
-  taken = []
-  for step, value in enumerate(values, start):
-    state.assign(10.0 * step)
-    if best.offer(value, step):
-      taken.append(step)
-      assert _steps(workdir) == [step]
-  return taken
-
-
-def test_the_lowest_is_kept(tmp_path):
-  workdir = str(tmp_path)
-  assert checkpoints.best(workdir) is None
-  assert _offer(tmp_path, [math.nan, math.inf]) == []
-  assert checkpoints.best(workdir) is None
-  assert _offer(tmp_path, [3.0, 4.0, math.nan, 2.0, 2.0, 5.0]) == [1, 4]
-  assert checkpoints.best(workdir) == f'{tmp_path}/best/ckpt-4'
-  assert 40.0 in runs.tensors(f'{tmp_path}/best/ckpt-4').values()
-  # What a kill left unfinished does not count.
-  (tmp_path / 'best' / 'ckpt-9.data-00000-of-00001').write_bytes(b'half')
-  assert checkpoints.best(workdir) == f'{tmp_path}/best/ckpt-4'
-
-
-def test_a_run_that_goes_on_from_before_keeps_it(tmp_path):
-  """The steps in between are run again, with the same values.
-
-  By another process, which knows the best value.
-  """
-  values = [3.0, 2.5, 2.7, 1.0, 1.5]
-  assert _offer(tmp_path, values) == [1, 2, 4]
-  before = runs.contents(tmp_path / 'best')
-  before.pop('checkpoint')
-  assert _offer(tmp_path, values[1:], start=2) == []
-  after = runs.contents(tmp_path / 'best')
-  assert {name: after[name] for name in before} == before
-  assert checkpoints.BestCheckpoint(str(tmp_path)).value == 1.0
-  assert _offer(tmp_path, [1.0, 0.9], start=6) == [7]
-  assert _steps(tmp_path) == [7]
-
-
-def test_of_two_that_a_kill_left_it_is_the_lower(tmp_path):
-  for name, value, step in (('old', 2.0, 7), ('new', 1.0, 5)):
-    _offer(tmp_path / name, [value], start=step)
-  for path in (tmp_path / 'new' / 'best').glob('ckpt-*'):
-    shutil.copy(path, tmp_path / 'old' / 'best')
-  for is_listed in (True, False):
-    workdir = shutil.copytree(tmp_path / 'old', tmp_path / str(is_listed))
-    if not is_listed:
-      (workdir / 'best' / 'checkpoint').unlink()
-    assert _steps(workdir) == [5, 7]
-    assert checkpoints.best(str(workdir)) == f'{workdir}/best/ckpt-5'
-    assert _offer(workdir, [1.5, 0.5], start=8) == [9]
-    assert _steps(workdir) == [9]
-
-
-def test_a_damaged_best_one_is_not_replaced_in_silence(
-    copied_run, caplog):
-  """Readers refuse; the run decides as with it, and keeps a lower one."""
-  workdir, folder = str(copied_run), copied_run / 'best'
-  assert _offer(copied_run, [3.0, 1.0]) == [1, 2]
-  _damage(folder / 'ckpt-2.data-00000-of-00001')
-  (folder / 'checkpoint').write_bytes(b'')
-
-  def check_readers(name):
-    for which in ('auto', 'best'):
-      assert splits.refusal(
-          training.workdir.load_model, workdir, checkpoint=which) == (
-              f'file={folder}: expected an undamaged best checkpoint. It has '
-              f'{name}. Evaluate, sample and export with --checkpoint=latest.')
-
-  check_readers('ckpt-2')
-  best = checkpoints.BestCheckpoint(workdir)
-  assert f'set aside as {folder}/ckpt-2.damaged; until' in caplog.text
-  check_readers('ckpt-2.damaged.data-00000-of-00001')
-  best.attach(best=best)
-  best.value.assign(1.0)  # As restored from a checkpoint of the run.
-  best.step.assign(2)
-  assert best.describe() == 'best 1.0000 at step 2, which is lost'
-  assert not best.offer(2.0, 3) and best.offer(0.5, 4)
-  assert best.describe() == 'best 0.5000 at step 4'
-  assert checkpoints.best(workdir) == f'{folder}/ckpt-4'
-  assert len(list(folder.glob('ckpt-2.damaged.*'))) == 2
-
-
-# A whole run, with values that are given.
-
-
-def _train(workdir, data_dir, values, **changes):
-  values = iter(values)
-  config = runs.config(
-      data_dir, num_validation=10, evaluate_every=1, keep_best=True,
-      checkpoints_to_keep=9, checkpoint_every=1, **changes)
-  return training.train(
-      config, str(workdir), evaluate_fn=lambda model: {
-          'validation_other': 0.0, 'validation_bits_per_dim': next(values)})
-
-
-def test_a_run_keeps_its_best_beside_the_latest(tmp_path, data_dir):
-  """Also one that goes on from before it, which ends the same."""
-  whole, copy = tmp_path / 'whole', tmp_path / 'copy'
-  # The third step of four validates best; the initial flow is validated, too.
-  _train(whole, data_dir, [5.0, 3.0, 4.0, 1.0, 2.0])
-  assert [float(row['validation_loss']) for row in runs.rows(whole)] == [
-      5.0, 3.0, 4.0, 1.0, 2.0]
-  for which, step in (('latest', 4), ('best', 3)):
-    assert training.workdir.load_model(str(whole), checkpoint=which)[1] == step
-  best, same, latest = (
-      runs.tensors(whole / name)
-      for name in ('best/ckpt-3', 'checkpoints/ckpt-3', 'checkpoints/ckpt-4'))
-  assert not runs.different(best, same)
-  assert runs.different(best, latest)
-
-  shutil.copytree(whole, copy)
-  for step in (2, 3, 4):
-    for path in (copy / 'checkpoints').glob(f'ckpt-{step}.*'):
-      path.unlink()
-
-  def values():
-    # What the steps in between gave does not count: a better one is there.
-    yield from (4.0, 1.0, 2.0)
-    assert _steps(copy) == [3]
-    assert not runs.different(runs.tensors(copy / 'best' / 'ckpt-3'), best)
-    assert not runs.different(
-        runs.tensors(copy / 'checkpoints' / 'ckpt-4'), latest)
-    yield 0.5
-
-  # It is found as the lowest, and replaced by a lower one.
-  assert _train(copy, data_dir, values(), num_steps=5).step == 5
-  assert _steps(copy) == [5]
-
-
-def test_a_run_stops_early_and_stays_finished(tmp_path, data_dir, caplog):
-  """Bit for bit alike where it was killed between; more patience goes on."""
-  whole, copy = tmp_path / 'whole', tmp_path / 'copy'
-  values = [5.0, 3.0, 4.0, 4.0]
-  settings = {'patience': 2, 'num_steps': 9, 'schedule': 'constant'}
-  caplog.set_level(logging.INFO, 'tf_resflow')
-  assert _train(whole, data_dir, values, **settings).step == 3
-  assert 'Stopped at step 3: validation did not improve for 2' in caplog.text
-  assert 'best 3.0000 at step 1' in caplog.text
-  assert [row['step'] for row in runs.rows(whole)] == ['0', '1', '2', '3']
-  shutil.copytree(whole, copy)
-  for path in (copy / 'checkpoints').glob('ckpt-3.*'):
-    path.unlink()
-  assert _train(copy, data_dir, values[3:], **settings).step == 3
-  assert not runs.different(*(
-      runs.tensors(folder / 'checkpoints' / 'ckpt-3')
-      for folder in (whole, copy)))
-  # Neither steps nor validates again.
-  assert _train(whole, data_dir, [], **settings).step == 3
-  assert training.workdir.load_model(str(whole))[1] == 1
-  settings |= {'patience': 3, 'num_steps': 5}
-  assert _train(whole, data_dir, [2.0, 2.5], **settings).step == 5
-  assert training.workdir.load_model(str(whole))[1] == 4
-
-
-def test_a_run_without_a_best_one_says_so(finished_run):
-  workdir, _ = finished_run
-  assert splits.refusal(
-      training.workdir.load_model, workdir, checkpoint='best') == (
-      f'checkpoint=best does not exist in {workdir}. Take latest, or '
-      'train with --keep_best.')
-
-
-def test_without_a_validation_nothing_starts(tmp_path, data_dir):
-  config = runs.config(
-      data_dir, num_validation=10, evaluate_every=1, keep_best=True)
-  workdir = str(tmp_path / 'run')
-  testing.check_refusals(lambda config: training.train(config, workdir), [
-      (config, 'keep_best=true requires evaluate_fn')])
-  assert not os.listdir(tmp_path)
-  testing.check_refusals(training.Trainer(config, workdir).validation_loss, [
-      ({'accuracy': 1.0},
-       'validation=accuracy: expected also validation_bits_per_dim. ')])
+  assert runs.steps(tmp_path, 'checkpoints') == [2, 4, 5]

@@ -70,6 +70,12 @@ def contents(folder):
   }
 
 
+def steps(workdir, folder='best'):
+  """Returns the steps of checkpoints, sorted."""
+  paths = pathlib.Path(workdir).glob(f'{folder}/*.index')
+  return sorted(int(path.stem.split('-')[1]) for path in paths)
+
+
 def rows(workdir):
   """Returns the rows of metrics.csv."""
   with open(pathlib.Path(workdir) / 'metrics.csv', newline='') as file:

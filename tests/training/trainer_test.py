@@ -1,7 +1,4 @@
-"""A run that diverges stops, says where, and keeps its last good state.
-
-Replicas share every part of a batch that is accumulated.
-"""
+"""A run that diverges stops, says where, and keeps its last good state."""
 
 import glob
 import re
@@ -17,6 +14,7 @@ from tests.training import runs
 from tf_resflow import configuration
 from tf_resflow import datasets
 from tf_resflow import training
+from tf_resflow.training import batches
 from tf_resflow.training import trainer as trainer_lib
 
 
@@ -93,16 +91,16 @@ def test_a_batch_that_is_not_finite(tmp_path, monkeypatch, caplog):
       dataset=f'array:{tmp_path}/points.npz', num_blocks=1, hidden_units=(3,),
       num_validation=0, batch_size=8, num_steps=5, checkpoint_every=1,
       log_every=2, schedule='constant', evaluate_every=0, keep_best=False)
-  distributed_batches, bad = trainer_lib.distributed_batches, []
+  distributed_batches, bad = batches.distributed_batches, []
 
-  def batches(config, split, strategy, start_step):
+  def draw(config, split, strategy, start_step):
     for step, batch in enumerate(distributed_batches(
         config, split, strategy, start_step), start_step):
       if step == 2:
         bad.append(batch.x.numpy())
       yield batch._replace(x=batch.x * np.nan) if step == 2 else batch
 
-  monkeypatch.setattr(trainer_lib, 'distributed_batches', batches)
+  monkeypatch.setattr(batches, 'distributed_batches', draw)
   workdir, messages = tmp_path / 'run', []
   for _ in range(2):
     with pytest.raises(training.TrainingDivergedError) as error:
@@ -156,29 +154,6 @@ def test_a_matrix_without_an_inverse_ends_a_run(
     with pytest.raises(training.TrainingDivergedError, match=message):
       trainer.save()
   assert _assert_all_finite(tmp_path) == [0, 2]
-
-
-def _batch(config, strategy):
-  split = datasets.load_split(config.data, 'train')
-  return next(iter(
-      trainer_lib.distributed_batches(config, split, strategy, start_step=0)))
-
-
-def test_parts_are_unions_of_the_replicas_parts(data_dir):
-  config = runs.config(
-      data_dir, batch_size=6, accumulation_steps=3, condition=('label',))
-  one = _batch(config, training.make_strategy('single'))
-  assert one.x.shape == (18, 8, 8, 1) and one.labels.shape == (18,)
-  two = _batch(config, replicas.two_replicas())
-  for expected, values in zip(one, two, strict=True):
-    parts = np.split(expected.numpy(), 3)
-    halves = [np.split(v, 3) for v in replicas.local_values(values)]
-    for i, part in enumerate(parts):
-      np.testing.assert_array_equal(
-          part, np.concatenate([half[i] for half in halves]))
-  np.testing.assert_array_equal(one.condition, one.labels)
-  plain = config.replace(condition=())
-  assert _batch(plain, training.make_strategy('single')).condition is None
 
 
 @pytest.mark.parametrize('config, names', [

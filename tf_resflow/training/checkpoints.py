@@ -1,4 +1,4 @@
-"""Latest and best checkpoints of a run: writing and restoring.
+"""Checkpoints of a run: which is the latest, damage, restoring.
 
 `WORKDIR/checkpoints` holds `ckpt-STEP.index`, written last, and its data files.
 TensorFlow's file `checkpoint` there lists them, but the latest checkpoint is
@@ -10,7 +10,6 @@ import collections
 from collections.abc import Iterator, Sequence
 import contextlib
 import logging
-import math
 import os
 import re
 from typing import Any
@@ -28,10 +27,6 @@ from tf_resflow.training import metrics
 _logger = logging.getLogger(__name__)
 
 _LIST = 'checkpoint'
-# Names of the lowest loss in a checkpoint; the second one is that of former
-# versions.
-_VALUES = tuple(
-    f'{name}/.ATTRIBUTES/VARIABLE_VALUE' for name in ('best/value', 'value'))
 _CONFIG = 'config'
 _DATA = re.compile(r'ckpt-(\d+)\.data-\d+-of-(\d+)')
 
@@ -112,7 +107,7 @@ def latest(workdir: str) -> str | None:
   return None
 
 
-def _write_list(folder: str, listed: Sequence[str] | None = None) -> None:
+def write_list(folder: str, listed: Sequence[str] | None = None) -> None:
   """Writes TensorFlow's list of checkpoints, the latest last.
 
   It has all that are complete, or the newest and those of another list.
@@ -152,7 +147,7 @@ def make_manager(checkpoint: tf.train.Checkpoint, workdir: str,
         '%s lists %s; it is mended, continuing from %s, the newest complete '
         'checkpoint.', os.path.join(folder, _LIST),
         ', '.join(listed) or 'nothing that can be read', newest)
-    _write_list(folder, listed)
+    write_list(folder, listed)
   return tf.train.CheckpointManager(checkpoint, folder, max_to_keep=num_to_keep)
 
 
@@ -301,7 +296,7 @@ def reading(path: str) -> Iterator[None]:
         f'{files.first_line(error)}.') from error
 
 
-def _damage(path: str) -> str:
+def damage(path: str) -> str:
   """Returns what is wrong with the files of a checkpoint, or nothing.
 
   Reads all of its tensors, and with them their checksums.
@@ -318,7 +313,7 @@ def _damage(path: str) -> str:
   return ''
 
 
-def _set_aside(path: str) -> str:
+def set_aside(path: str) -> str:
   """Renames the files of a checkpoint; returns their new path."""
   folder, name = os.path.split(path)
   aside = files.aside(path)
@@ -346,7 +341,7 @@ def undamaged(workdir: str, sets_aside: bool = False) -> str | None:
   newest, path, reasons = latest(workdir), None, {}
   folder = os.path.join(workdir, 'checkpoints')
   for path in reversed(complete(folder)):
-    if not (reason := _damage(path)):
+    if not (reason := damage(path)):
       break
     reasons[path] = reason
   errors.check(
@@ -355,11 +350,11 @@ def undamaged(workdir: str, sets_aside: bool = False) -> str | None:
       'restore one, or use another workdir to start again.')
   listed = _listed(folder)
   for bad, reason in reasons.items():
-    how = f'set aside as {_set_aside(bad)}' if sets_aside else 'passed over'
+    how = f'set aside as {set_aside(bad)}' if sets_aside else 'passed over'
     _logger.warning('%s is damaged (%s) and %s; continuing from %s.', bad,
                     reason, how, os.path.basename(str(path)))
   if reasons and sets_aside and listed:
-    _write_list(folder, listed)
+    write_list(folder, listed)
   return path
 
 
@@ -367,127 +362,3 @@ def has_optimizer(path: str) -> bool:
   """Returns whether a checkpoint has the state of an optimizer."""
   with reading(path):
     return 'optimizer' in private_apis.saved_children(path)[0]
-
-
-def best(workdir: str) -> str | None:
-  """Returns the path of the best checkpoint of a run; None if there is none.
-
-  If an interruption left two, it is the one with the lower loss.
-
-  Args:
-    workdir: folder of the run.
-
-  Raises:
-    InvalidValueError: if one is damaged, since the other need not be the best,
-      or was set aside.
-  """
-  folder = os.path.join(workdir, 'best')
-  paths = complete(folder)
-  bad = [*filter(_damage, paths)] or [
-      name for name in files.names(folder) if not paths and '.damaged' in name]
-  errors.check(
-      not bad, 'file', folder, 'an undamaged best checkpoint',
-      f'It has {os.path.basename(min(bad, default=""))}. Evaluate, sample and '
-      'export with --checkpoint=latest.')
-  return next(reversed(_from_worst_to_best(workdir)), None)
-
-
-def _value_of(path: str) -> float:
-  with reading(path):
-    reader = tf.train.load_checkpoint(path)
-    names = reader.get_variable_to_shape_map()
-    return float(reader.get_tensor(next(n for n in _VALUES if n in names)))
-
-
-def _from_worst_to_best(workdir: str) -> list[str]:
-  return sorted(
-      complete(os.path.join(workdir, 'best')), key=_value_of, reverse=True)
-
-
-class BestCheckpoint(tf.Module):
-  """Keeps the checkpoint with the lowest validation loss; stops early.
-
-  `WORKDIR/best` holds it. The lowest loss and its step are part of the state of
-  a run, and so is whether the run has stopped: a run that continues from an
-  earlier checkpoint repeats the decisions that it made after it, and finds the
-  best checkpoint there already. A damaged one is set aside: the run decides
-  as with it, and there is no best one until a loss is lower.
-
-  Args:
-    workdir: folder of the run.
-    patience: number of updates without a lower loss after which `offer` stops
-      the run; 0 for never.
-    writes: whether this process writes files, of several.
-
-  Attributes:
-    value: variable, the lowest loss so far, infinite before the first.
-    step: variable, its step.
-    stopped_after: variable, the patience after which the run has stopped; 0 if
-      it has not.
-  """
-
-  def __init__(self, workdir: str, patience: int = 0, writes: bool = True):
-    super().__init__(name='best')
-    self._writes = writes
-    self._folder = os.path.join(workdir, 'best')
-    self._patience = patience
-    self.value, self.step, self.stopped_after = (
-        tf.Variable(value, dtype=dtype, trainable=False) for value, dtype in (
-            (math.inf, tf.float64), (0, tf.int64), (0, tf.int64)))
-    for path in complete(self._folder) if writes else ():
-      if reason := _damage(path):
-        _logger.warning(
-            '%s, the best checkpoint, is damaged (%s) and set aside as %s; '
-            'until a validation is better, other commands need '
-            '--checkpoint=latest.', path, reason, _set_aside(path))
-    # Of a run whose checkpoints do not have it yet.
-    paths = _from_worst_to_best(workdir)
-    self._kept_value = _value_of(paths[-1]) if paths else math.inf
-    if paths:
-      self.value.assign(self._kept_value)
-      self.step.assign(int(paths[-1].rpartition('-')[2]))
-    if writes:
-      _write_list(self._folder)
-    self._manager: Any = None
-
-  def attach(self, **state: Any) -> None:
-    """Sets the objects to save, by name."""
-    self._manager = tf.train.CheckpointManager(
-        tf.train.Checkpoint(**state), self._folder, max_to_keep=1)
-
-  @property
-  def is_stopped(self) -> bool:
-    """Whether the run has stopped; a higher patience continues it."""
-    return 0 < self._patience <= int(self.stopped_after.numpy())
-
-  def offer(self, value: float, step: int) -> bool:
-    """Saves the state if its validation loss is the lowest so far.
-
-    Args:
-      value: validation loss; NaN is never the lowest.
-      step: number of finished updates.
-
-    Returns:
-      Whether it was saved.
-
-    Raises:
-      OSError: if the checkpoint cannot be written.
-    """
-    if value < self.value.numpy():
-      self.value.assign(value)
-      self.step.assign(step)
-      if value < self._kept_value:
-        if self._writes:
-          with files.writing(f'the best checkpoint, of step {step},'):
-            self._manager.save(checkpoint_number=step)
-        self._kept_value = value
-        return True
-    elif 0 < self._patience <= step - int(self.step.numpy()):
-      self.stopped_after.assign(self._patience)
-    return False
-
-  def describe(self) -> str:
-    """Returns the lowest loss and its step in words."""
-    is_lost = bool(self.value.numpy() < self._kept_value)
-    return (f'best {self.value.numpy():.4f} at step {self.step.numpy()}' +
-            ', which is lost' * is_lost)

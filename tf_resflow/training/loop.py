@@ -12,7 +12,7 @@ import tensorflow as tf
 from tf_resflow import configuration
 from tf_resflow import errors
 from tf_resflow import models
-from tf_resflow.training import checkpoints
+from tf_resflow.training import best_checkpoint
 from tf_resflow.training import files
 from tf_resflow.training import lease as lease_lib
 from tf_resflow.training import metrics
@@ -82,14 +82,14 @@ def train(
     # Checks data and batch size before anything is written. A signal exits at
     # once: there is nothing to save yet, and downloads take long.
     trainer = trainer_lib.Trainer(config, workdir, strategy, check_fn)
+    stop: signals.Stop | signals.SharedStop
     stop = stack.enter_context(signals.deferring())
-    shared = signals.SharedStop(stop) if strategies.num_workers(
-        strategy) > 1 else None
+    if strategies.num_workers(strategy) > 1:
+      stop = signals.SharedStop(stop)
 
     def check_stop():
-      if shared:
-        shared.agree(strategies.gather(strategy, int(shared.is_asked)))
-      (shared or stop).check(trainer.step)
+      stop.agree(strategies.gather(strategy, int(stop.is_asked)))
+      stop.check(trainer.step)
 
     if is_chief:
       check_fn()
@@ -103,7 +103,7 @@ def train(
         workdir, start_step=trainer.step, save_images_fn=save_images_fn,
         check_fn=check_fn, log_every=config.run.log_every
     ) if is_chief else metrics.NoMetricsWriter() as writer:
-      _run(trainer, writer, stop, shared, evaluate_fn, picture_fn)
+      _run(trainer, writer, stop, evaluate_fn, picture_fn)
     check_stop()  # And waits until the chief has written.
     return trainer
 
@@ -132,10 +132,9 @@ def _finished(trainer: trainer_lib.Trainer) -> str:
 
 
 def _run(trainer: trainer_lib.Trainer, writer: metrics.MetricsWriter,
-         own_stop: signals.Stop, shared_stop: signals.SharedStop | None,
-         evaluate_fn: Any, picture_fn: Any) -> None:
+         stop: signals.Stop | signals.SharedStop, evaluate_fn: Any,
+         picture_fn: Any) -> None:
   """Runs the remaining steps; see `train`."""
-  stop = shared_stop or own_stop
   config, optimizer = trainer.config.run, trainer.config.optimizer
   num_steps = optimizer.num_steps
   is_image = len(trainer.model.event_shape) == 3
@@ -204,8 +203,7 @@ def _run(trainer: trainer_lib.Trainer, writer: metrics.MetricsWriter,
     # No flow that is kept is worse than the initial one.
     run_tasks(0, {progress_lib.VALIDATION})
   stop.check(trainer.step)
-  for step, values in () if trainer.is_finished else trainer.steps(
-      shared_stop):
+  for step, values in () if trainer.is_finished else trainer.steps(stop):
     progress.add(values)
     due = due_after(step)
     if stop.received:
@@ -231,7 +229,8 @@ def _run(trainer: trainer_lib.Trainer, writer: metrics.MetricsWriter,
         '%s', _ended(trainer.best, config.patience, trainer.step))
 
 
-def _ended(best: checkpoints.BestCheckpoint, patience: Any, step: int) -> str:
+def _ended(best: best_checkpoint.BestCheckpoint, patience: Any,
+           step: int) -> str:
   """Returns where a run has ended, and its best step."""
   return (f'Stopped at step {step}: validation did not improve for {patience} '
           'steps. ' if best.is_stopped else '') + (

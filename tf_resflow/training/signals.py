@@ -71,6 +71,11 @@ class Stop(contextlib.ExitStack):
         128 + (self.received or signal.SIGINT))
 
   @property
+  def is_asked(self) -> bool:
+    """Whether this process has received a signal."""
+    return bool(self.received)
+
+  @property
   def interruptions(self) -> tuple[type[BaseException], ...]:
     """`KeyboardInterrupt`, and after a raised one what it may have become."""
     return KeyboardInterrupt, *[Exception] * self._is_raised
@@ -161,6 +166,9 @@ class Stop(contextlib.ExitStack):
     self._say(text)
     os._exit(status)
 
+  def agree(self, numbers: Iterable[float]) -> None:
+    """Does nothing: no other process is to know; see `SharedStop`."""
+
   def check(self, step: int) -> None:
     """Raises `TrainingInterruptedError` if a signal was received.
 
@@ -224,7 +232,7 @@ class SharedStop:
   @property
   def is_asked(self) -> bool:
     """Whether this process has received a signal."""
-    return bool(self._stop.received)
+    return self._stop.is_asked
 
   def agree(self, numbers: Iterable[float]) -> None:
     """Takes the numbers of all processes, above 0 for those that are asked."""

@@ -17,6 +17,8 @@ from tf_resflow import models
 from tf_resflow.layers import base_layer
 from tf_resflow.layers.bijections import invertible_matrix
 from tf_resflow.specs import machine
+from tf_resflow.training import batches
+from tf_resflow.training import best_checkpoint
 from tf_resflow.training import checkpoints
 from tf_resflow.training import ema as ema_lib
 from tf_resflow.training import files
@@ -31,54 +33,6 @@ _logger = logging.getLogger(__name__)
 
 class TrainingDivergedError(errors.ExpectedError):
   """Training diverged; the last finite state is saved."""
-
-
-def distributed_batches(config: configuration.Config, split: datasets.Split,
-                        strategy: tf.distribute.Strategy,
-                        start_step: int) -> tf.distribute.DistributedDataset:
-  """Returns an endless distributed dataset of `objectives.Batch`es.
-
-  The batch of step `t` depends only on (seed, t). With `accumulation_steps`
-  parts, part `i` of the global batch is the union of the replicas' parts `i`,
-  so that it does not depend on their number.
-
-  Args:
-    config: configuration of the run.
-    split: the training data.
-    strategy: distribution strategy of the run.
-    start_step: number of finished steps.
-  """
-  num_parts = config.optimizer.accumulation_steps
-  num_workers = strategies.num_workers(strategy)
-  num_local = strategy.num_replicas_in_sync // num_workers
-  size = config.optimizer.batch_size // strategy.num_replicas_in_sync
-  names = ['x', 'label', *['condition'] * split.is_conditional]
-
-  def by_replica(examples):
-    """Returns `[replica, rows, ...]` of tensors `[part, row, ...]`."""
-    return {name: tf.reshape(
-        tf.transpose(
-            tf.reshape(value, [num_parts, num_local, size, *value.shape[2:]]),
-            [1, 0, *range(2, value.shape.rank + 1)]),
-        [num_local, num_parts * size, *value.shape[2:]])
-            for name, value in examples.items()}
-
-  def of_worker(context):
-    """Returns the batches of the replicas of a process, one after another."""
-    dataset = datasets.training_batches(
-        split, batch_size=config.optimizer.batch_size,
-        seed=config.run.seed, start_step=start_step * num_parts,
-        flip=config.data.flip, crop_padding=config.data.crop_padding,
-        crop_mode=config.data.crop_mode,
-        share=(context.input_pipeline_id, num_workers))
-    if num_parts > 1 or num_local > 1:
-      dataset = dataset.batch(num_parts, drop_remainder=True).map(
-          tf.autograph.experimental.do_not_convert(by_replica)).unbatch()
-    return dataset.map(tf.autograph.experimental.do_not_convert(
-        lambda examples: objectives.Batch(
-            *(examples[name] for name in names)))).prefetch(2)
-
-  return strategy.distribute_datasets_from_function(of_worker)
 
 
 class Learner:
@@ -198,7 +152,7 @@ class Trainer(Learner):
       if another process has taken over the run.
 
   Attributes:
-    best: the `checkpoints.BestCheckpoint`; None without `keep_best`.
+    best: the `best_checkpoint.BestCheckpoint`; None without `keep_best`.
     is_chief: whether this process writes the files of the run, of several.
     split: the training part of the data.
 
@@ -229,7 +183,7 @@ class Trainer(Learner):
              **checkpoints.config_of(self.model)}
     if not self.is_chief:  # After the chief has looked at it.
       strategies.gather(strategy, 0)
-    self.best = checkpoints.BestCheckpoint(
+    self.best = best_checkpoint.BestCheckpoint(
         workdir, int(config.run.patience), writes=self.is_chief
     ) if config.run.keep_best else None
     if self.best:
@@ -262,7 +216,7 @@ class Trainer(Learner):
     step, *_ = strategies.gather(self.strategy, -1 if latest is None else int(
         latest.rpartition('-')[2]))
     if step < 0:
-      self.initialize(next(iter(distributed_batches(
+      self.initialize(next(iter(batches.distributed_batches(
           self.config, self.split, self.strategy, 0))))
       self.save()
       _logger.info('Initialised from the first batch.')
@@ -391,23 +345,26 @@ class Trainer(Learner):
     return ', '.join(map(str, np.sort(batch['label'])))
 
   def steps(
-      self, stop: signals.SharedStop | None = None,
+      self, stop: signals.Stop | signals.SharedStop | None = None,
   ) -> Iterator[tuple[int, objectives.Metrics]]:
     """Yields the step and its metrics after each remaining update.
 
     Args:
-      stop: that of several processes, which learns after every step whether one
-        of them was asked to stop before the step before.
+      stop: that of several processes learns after every step whether one of
+        them was asked to stop before the step before.
 
     Raises:
       TrainingDivergedError: if a norm of the weights is not finite, or a matrix
         is singular.
     """
+    if strategies.num_workers(self.strategy) == 1:
+      stop = None
     asked: list[tf.Tensor] = []
     # The batches are endless.
     for step, batch in zip(
         range(self.step, self.config.optimizer.num_steps),
-        distributed_batches(self.config, self.split, self.strategy, self.step),
+        batches.distributed_batches(
+            self.config, self.split, self.strategy, self.step),
         strict=False):
       try:
         # TensorFlow keeps a tensor of every Python number, not of arrays.

@@ -25,6 +25,7 @@ from tf_resflow import models
 from tf_resflow.configuration import flag_parsing as flags_lib
 from tf_resflow.models import model_config
 from tf_resflow.specs import spec
+from tf_resflow.training import best_checkpoint
 from tf_resflow.training import checkpoints
 from tf_resflow.training import ema as ema_lib
 from tf_resflow.training import files
@@ -237,7 +238,7 @@ def _complete(workdir):
 
 def _path_of(workdir, checkpoint):
   """Returns the path of the checkpoint that `load_model` was asked for."""
-  path = '' if checkpoint == 'latest' else checkpoints.best(workdir) or ''
+  path = '' if checkpoint == 'latest' else best_checkpoint.best(workdir) or ''
   errors.check_suits(bool(path) or checkpoint != 'best', 'checkpoint',
                      checkpoint, f'does not exist in {workdir}',
                      'Take latest, or train with --keep_best.')

@@ -1,0 +1,144 @@
+"""The best checkpoint of a run, and early stopping."""
+
+import logging
+import math
+import os
+from typing import Any
+
+import tensorflow as tf
+
+from tf_resflow import errors
+from tf_resflow.training import checkpoints
+from tf_resflow.training import files
+
+_logger = logging.getLogger(__name__)
+
+# Names of the lowest loss in a checkpoint; the second one is that of former
+# versions.
+_VALUES = tuple(
+    f'{name}/.ATTRIBUTES/VARIABLE_VALUE' for name in ('best/value', 'value'))
+
+
+def best(workdir: str) -> str | None:
+  """Returns the path of the best checkpoint of a run; None if there is none.
+
+  If an interruption left two, it is the one with the lower loss.
+
+  Args:
+    workdir: folder of the run.
+
+  Raises:
+    InvalidValueError: if one is damaged, since the other need not be the best,
+      or was set aside.
+  """
+  folder = os.path.join(workdir, 'best')
+  paths = checkpoints.complete(folder)
+  bad = [*filter(checkpoints.damage, paths)] or [
+      name for name in files.names(folder) if not paths and '.damaged' in name]
+  errors.check(
+      not bad, 'file', folder, 'an undamaged best checkpoint',
+      f'It has {os.path.basename(min(bad, default=""))}. Evaluate, sample and '
+      'export with --checkpoint=latest.')
+  return next(reversed(_from_worst_to_best(workdir)), None)
+
+
+def _value_of(path: str) -> float:
+  with checkpoints.reading(path):
+    reader = tf.train.load_checkpoint(path)
+    names = reader.get_variable_to_shape_map()
+    return float(reader.get_tensor(next(n for n in _VALUES if n in names)))
+
+
+def _from_worst_to_best(workdir: str) -> list[str]:
+  return sorted(
+      checkpoints.complete(os.path.join(workdir, 'best')), key=_value_of,
+      reverse=True)
+
+
+class BestCheckpoint(tf.Module):
+  """Keeps the checkpoint with the lowest validation loss; stops early.
+
+  `WORKDIR/best` holds it. The lowest loss and its step are part of the state of
+  a run, and so is whether the run has stopped: a run that continues from an
+  earlier checkpoint repeats the decisions that it made after it, and finds the
+  best checkpoint there already. A damaged one is set aside: the run decides
+  as with it, and there is no best one until a loss is lower.
+
+  Args:
+    workdir: folder of the run.
+    patience: number of updates without a lower loss after which `offer` stops
+      the run; 0 for never.
+    writes: whether this process writes files, of several.
+
+  Attributes:
+    value: variable, the lowest loss so far, infinite before the first.
+    step: variable, its step.
+    stopped_after: variable, the patience after which the run has stopped; 0 if
+      it has not.
+  """
+
+  def __init__(self, workdir: str, patience: int = 0, writes: bool = True):
+    super().__init__(name='best')
+    self._writes = writes
+    self._folder = os.path.join(workdir, 'best')
+    self._patience = patience
+    self.value, self.step, self.stopped_after = (
+        tf.Variable(value, dtype=dtype, trainable=False) for value, dtype in (
+            (math.inf, tf.float64), (0, tf.int64), (0, tf.int64)))
+    for path in checkpoints.complete(self._folder) if writes else ():
+      if reason := checkpoints.damage(path):
+        _logger.warning(
+            '%s, the best checkpoint, is damaged (%s) and set aside as %s; '
+            'until a validation is better, other commands need '
+            '--checkpoint=latest.', path, reason, checkpoints.set_aside(path))
+    # Of a run whose checkpoints do not have it yet.
+    paths = _from_worst_to_best(workdir)
+    self._kept_value = _value_of(paths[-1]) if paths else math.inf
+    if paths:
+      self.value.assign(self._kept_value)
+      self.step.assign(int(paths[-1].rpartition('-')[2]))
+    if writes:
+      checkpoints.write_list(self._folder)
+    self._manager: Any = None
+
+  def attach(self, **state: Any) -> None:
+    """Sets the objects to save, by name."""
+    self._manager = tf.train.CheckpointManager(
+        tf.train.Checkpoint(**state), self._folder, max_to_keep=1)
+
+  @property
+  def is_stopped(self) -> bool:
+    """Whether the run has stopped; a higher patience continues it."""
+    return 0 < self._patience <= int(self.stopped_after.numpy())
+
+  def offer(self, value: float, step: int) -> bool:
+    """Saves the state if its validation loss is the lowest so far.
+
+    Args:
+      value: validation loss; NaN is never the lowest.
+      step: number of finished updates.
+
+    Returns:
+      Whether it was saved.
+
+    Raises:
+      OSError: if the checkpoint cannot be written.
+    """
+    if value < self.value.numpy():
+      self.value.assign(value)
+      self.step.assign(step)
+      if value < self._kept_value:
+        if self._writes:
+          with files.writing(f'the best checkpoint, of step {step},'):
+            self._manager.save(checkpoint_number=step)
+        self._kept_value = value
+        return True
+    elif 0 < self._patience <= step - int(self.step.numpy()):
+      self.stopped_after.assign(self._patience)
+    return False
+
+  def describe(self) -> str:
+    """Returns the lowest loss and its step in words."""
+    is_lost = bool(self.value.numpy() < self._kept_value)
+    return (f'best {self.value.numpy():.4f} at step {self.step.numpy()}' +
+            ', which is lost' * is_lost)
