@@ -36,6 +36,11 @@ _SEPARATORS = ('\t', ';', '|', ',')
 _NUMBER = r'[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?'
 # What may have thousands separators.
 _THOUSANDS = '[+-]?[1-9][0-9]{0,2}(?:,[0-9]{3})+'
+# What text may be meant as, and what to do then.
+_HINTS = {
+  _THOUSANDS: 'remove thousands separators',
+  r'[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}.*|[0-9]{1,2}([./-])[0-9]{1,2}\1[0-9]{2,4}.*':
+    'for a date give a number, such as days'}
 # Integers above it are not all in float64.
 _MAX_INTEGER = 2**53
 _MAX_COLUMNS = 30
@@ -374,7 +379,10 @@ def numbers(cells: Any) -> tuple[np.ndarray, np.ndarray, str]:
     if is_text.any():
       shown = ', '.join(
         repr(cell[:30]) for cell in text[is_text].drop_duplicates().iloc[:3])
-      problem = f'{HOLDS_TEXT} {shown} {places(cells.index, is_text)}'
+      hints = [f'; {hint}' for pattern, hint in _HINTS.items()
+               if text[is_text].str.fullmatch(pattern).any()]
+      problem = ''.join(
+        [f'{HOLDS_TEXT} {shown} {places(cells.index, is_text)}', *hints])
   for mask, what in (
     (np.isinf(values), 'is infinite'),
     (is_integer & (np.abs(values) >= _MAX_INTEGER),
