@@ -161,9 +161,9 @@ def test_files_of_another_model_are_not_damaged(copied_run, tmp_path):
   before = runs.contents(copied_run)
   former = _state_of().save(str(tmp_path / 'ckpt'))
   for message, path, changes in (
-      ('That has hidden_channels=5, not 4. One of', 'ckpt-4',
+      ('That has another hidden_channels (5, not 4). One of', 'ckpt-4',
        {'hidden_channels': 5}),
-      ('That has lipschitz_coeff=0.5, not 0.98.', 'ckpt-4',
+      ('That has another lipschitz_coeff (0.5, not 0.98).', 'ckpt-4',
        {'lipschitz_coeff': 0.5}),
       ('expected readable files that fit', former, {'hidden_channels': 5})):
     assert message in splits.refusal(

@@ -202,12 +202,14 @@ def _check_model(model: models.Flow, path: str) -> None:
   """
   saved = models.model_from_json(tf.train.load_checkpoint(path).get_tensor(
       f'{_CONFIG}/.ATTRIBUTES/VARIABLE_VALUE').decode(), path)
+  differences = model.config.function_differences(saved)
   listed = ', '.join(
-      f'{name}={ours}, not {theirs}' for name, (ours, theirs)
-      in model.config.function_differences(saved).items())
+      f'{name} ({text})' if len(text := f'{ours}, not {theirs}') < 60 else name
+      for name, (ours, theirs) in differences.items())
   errors.check(
-      not listed, 'file', path, 'weights of the model that model.json '
-      'describes', f'That has {listed}. One of the two is of another run.')
+      not differences, 'file', path, 'weights of the model that model.json '
+      'describes', f'That has another {listed}. One of the two is of another '
+      'run.')
 
 
 def _parts(checkpoint: tf.train.Checkpoint) -> dict[str, Any]:
