@@ -41,10 +41,10 @@ def test_files_are_read_again_when_they_change(tmp_path):
   assert read == 2 * [(), ('a',), ()]
 
 
-def _warnings(caplog, *columns):
+def _warnings(caplog, *columns, types=()):
   caplog.clear()
   own_files.warn_of_density(
-    [f'c{i}' for i in range(len(columns))], np.stack(columns, axis=1))
+    [f'c{i}' for i in range(len(columns))], np.stack(columns, axis=1), types)
   return [record.getMessage() for record in caplog.records]
 
 
@@ -73,5 +73,9 @@ def test_columns_without_a_density_are_warned_of(caplog):
   assert 'Column c1 has only 8 distinct values in 200 rows' in text
   (text,) = _warnings(caplog, a, b, 2.0 * a - 3.0 * b + 1.0)
   assert 'columns are linearly dependent' in text
+  few, more = (np.arange(200) % n for n in (6, 7))
+  (text,) = _warnings(
+    caplog, a, few, more, types=('real', 'integer', 'signed_integer'))
+  assert text.startswith('There are at most 6 different values in c1; samples')
   # Fewer rows than columns say nothing of it.
   assert _warnings(caplog, *np.eye(3)[:, :2] + a[:2]) == []

@@ -177,8 +177,9 @@ def test_all_problems_at_once(tmp_path):
     '  const: has the value 3 in all training rows: it has no density\n'
     '  e: reaches ')
   assert message.endswith(
-    'Add --drop=city,big,const,e --missing=drop to leave these out. Mend the '
-    'file. Text of few values can be a condition: --condition=city.')
+    'Add --drop=city,big,const,e --missing=drop to leave these out. Or add '
+    '--drop=big,const,e --missing=drop --condition=city to model the others '
+    'given city. Mend the file.')
 
 
 def test_other_problems():
@@ -211,7 +212,7 @@ def test_a_data_frame(tmp_path):
 
 def test_warnings_are_about_what_is_modelled(tmp_path, caplog):
   frame = _frame(200).assign(
-    level=0.5 * (np.arange(200) % 5), count=np.arange(200) % 5)
+    level=0.5 * (np.arange(200) % 5), count=np.arange(200) % 9)
   frame['sum'] = frame['a'] + frame['b b']
   path = _write(tmp_path / 'own.csv', frame)
   options = {'dataset': f'table:{path}', 'num_blocks': 1}
@@ -261,5 +262,5 @@ def test_text_is_a_category_of_a_condition(tmp_path):
       ((many, {}), '...city: holds 150 levels; a condition has at most 100')])
   testing.check_refusals(tables.open_table, [
     (path, "...city: holds text such as 'Oslo', 'Rome' in lines 2, 3, 4 (60 "
-     'rows)\nAdd --drop=city to leave these out. Text of few values can be a '
-     'condition: --condition=city.')])
+     'rows)\nAdd --drop=city to leave these out. Or add --condition=city to '
+     'model the others given city.')])

@@ -1,14 +1,17 @@
 """Words about planted numbers."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 import tensorflow as tf
 
+from tf_resflow import configuration
 from tf_resflow import datasets
 from tf_resflow import models
 from tf_resflow.evaluation import baselines
 from tf_resflow.evaluation import comparison
+from tf_resflow.specs import registries
 
 
 def _values(num_rows, mean=0.0, std=1.0, seed=0):
@@ -105,3 +108,34 @@ def test_mixtures_of_the_same_rows():
   truth[:3] = np.inf
   assert '(597 rows)' in comparison.compare_on_splits(
       flow, truth, parts).summary
+
+
+def test_conditional_mixtures_know_the_condition(monkeypatch):
+  """A mean that is linear in a number and a category is the truth."""
+  rng = np.random.default_rng(0)
+  dose, city = rng.normal(50.0, 9.0, 1500), rng.integers(0, 3, 1500)
+  shift = 0.3 * dose + np.array([-2.0, 0.0, 4.0])[city]
+  frame = pd.DataFrame({
+      'a': shift + rng.normal(0.0, 0.5, 1500), 'dose': dose,
+      'city': np.array(['Oslo', 'Rome', 'Bonn'])[city],
+      'b': rng.normal(0.0, 2.0, 1500) - shift})
+  monkeypatch.setitem(registries.DATASETS._entries, 'doses', datasets.table(
+      frame, condition=['dose', 'city']))
+  config = configuration.make_config(
+      model='vector', dataset='doses', condition=('dose', 'city'), num_blocks=1,
+      hidden_units=(4,))
+  parts = {name: datasets.load_split(config.data, name)
+           for name in ('train', 'validation', 'test')}
+  model = config.model.build()
+  arrays = parts['test'].arrays
+  model.initialize(arrays['x'], arrays['condition'], seed=0)
+  c = arrays['condition'].numpy().astype(np.float64)
+  names = config.model.condition_names
+  mean = 0.3 * c[:, names.index('dose')] - 2.0 * c[
+      :, names.index('city=Oslo')] + 4.0 * c[:, names.index('city=Bonn')]
+  a, b = arrays['x'].numpy().T
+  truth = -stats.norm(mean, 0.5).logpdf(a) - stats.norm(-mean, 2.0).logpdf(b)
+  found = comparison.compare_on_splits(model, truth, parts)
+  difference = found.differences['gaussian']
+  assert abs(difference.mean) < 0.02 + 3.0 * difference.stderr < 0.1
+  assert found.summary.endswith('Their means are linear in the condition.')

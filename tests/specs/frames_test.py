@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tf_resflow import evaluation
 from tf_resflow import models
 from tf_resflow.specs import frames
 
@@ -33,9 +34,17 @@ def test_columns_go_by_name():
   x, condition = frame[['a', 'b']].to_numpy(), frame[['c', 'd']].to_numpy()
   flow.initialize(x, condition, seed=0)
   expected = flow.log_prob(x, condition, estimator='exact')
-  for other in (frame, frame[['d', 'b', 'c', 'a']].assign(more='text')):
-    np.testing.assert_array_equal(
-        flow.log_prob(other, other, estimator='exact'), expected)
+  for other in (frame, frame[['d', 'b', 'c', 'a']].assign(more='text'),
+                frame.astype(str)):
+    for given in ((), (other,), (condition,)):
+      np.testing.assert_array_equal(
+          flow.log_prob(other, *given, estimator='exact'), expected)
+  np.testing.assert_allclose(
+      evaluation.evaluate_inputs(flow, frame)['log_prob'], expected, rtol=1e-5)
+  np.testing.assert_array_equal(flow.encode(frame), flow.encode(x, condition))
   with pytest.raises(ValueError, match='x=a data frame: expected one with a, '
                      'b. It has no a.'):
     flow.log_prob(frame.drop(columns='a'), condition)
+  with pytest.raises(ValueError, match="x=a data frame: expected numbers in col"
+                     "umn b. It has '3 EUR' in row 4."):
+    flow.log_prob(frame.astype(object).replace({'b': {x[4, 1]: '3 EUR'}}))

@@ -25,7 +25,8 @@ class Condition(options_lib.Options):
   condition: str | None = fields.field(
       None, help='Condition of samples: labels (3, or 0,1,2, or all; a row '
       'each), the numbers of one condition, or a file with one condition per '
-      'sample, .npz (array condition) or a table such as .csv.')
+      'sample, .npz (array condition) or a table such as .csv, of whose rows '
+      '--num_samples are drawn if it is given.')
 
   def read_conditions(self, model: Any) -> Any:
     """Returns the conditions that the flag names, `[N, ...]`.

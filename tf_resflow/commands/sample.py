@@ -101,8 +101,6 @@ class Options(
          'It describes its paths.'),
         (self.reconstruct, ('condition',), 'with --reconstruct',
          'Images come with their own.'),
-        (self.is_condition_file, ('num_samples',), 'with a file of conditions',
-         'There is a sample for each.'),
         (bool(self.indices), ('num_samples',), 'with --indices',
          'They say how many.')):
       self.refuse(condition, names, where, advice)
@@ -170,7 +168,10 @@ def _conditions(
     options: Options, condition: np.ndarray | None, default: int) -> dict:
   """Returns how many samples to draw, and the condition of each."""
   num_samples = options.num_samples or default
-  if options.is_condition_file:
+  if options.is_condition_file and options.num_samples:
+    condition = condition[np.random.default_rng(options.seed).integers(
+        len(condition), size=num_samples)]
+  elif options.is_condition_file:
     num_samples = len(condition)
   elif condition is not None and len(condition) > 1:
     options.require(

@@ -157,11 +157,13 @@ def main(options: Options, config: configuration.Config) -> None:
 
 def _next_commands(workdir, config):
   """Returns what can be run now."""
-  suffix = 'csv' if len(config.data.info().event_shape) == 1 else 'png'
-  condition = conditions.example(config.model)
+  is_vector = len(config.data.info().event_shape) == 1
   path = registries.DATASETS.split(config.data.dataset)[1]
+  condition = conditions.example(config.model) and (
+      path if table_files.is_table(path) else conditions.example(config.model))
   calls = {
-      'sample': [f'--output=samples.{suffix}',
+      'sample': [f'--output=samples.{"csv" if is_vector else "png"}',
+                 *['--num_samples=1000'] * is_vector,
                  *[f'--condition={condition}'] * bool(condition)],
       'evaluate': [f'--inputs={path}', '--output=scores.csv'
                    ] * table_files.is_table(path),
@@ -173,10 +175,8 @@ def _next_commands(workdir, config):
 def _compare(config, model, test_nll, seconds):
   """Returns lines about a flow of vectors beside mixtures, and numbers."""
   data = config.data
-  if not data.info().is_validated or data.condition:
-    return ['not compared: Gaussians know no condition; tf_resflow baselines '
-            'without its columns (--drop) says what they reach.'
-            ] * data.info().is_validated, {}
+  if not data.info().is_validated:
+    return [], {}
   names = ['train', 'test', *['validation'] * (data.validation_size() > 1)]
   found = evaluation.comparison.compare_on_splits(
       model, test_nll,

@@ -36,6 +36,8 @@ _MIN_RELATIVE_STD = 1e-4
 _LARGEST = 1e18
 # What files have in place of missing values.
 _MISSING = {-1, -9, -99, -999, -9999, 999, 9999, 99999, 2**31 - 1, -2**31}
+# Whole numbers that are better a condition have at most so many values.
+_FEW_VALUES = 6
 # Columns with fewer distinct values per row are considered discrete.
 _MAX_SHARE_OF_VALUES = 0.1
 
@@ -235,7 +237,9 @@ def _far_value(column: np.ndarray) -> tuple[float, ...]:
 
 def warn_of_density(
   names: Sequence[str], train: np.ndarray, types: Sequence[str] = ()) -> None:
-  """Warns of modelled columns for which the likelihood is unbounded.
+  """Warns of modelled columns that are better no density.
+
+  Of those for which the likelihood is unbounded, and of few whole numbers.
 
   Args:
     names: Names of the D columns.
@@ -258,8 +262,15 @@ def warn_of_density(
     if num_values <= _MAX_SHARE_OF_VALUES * len(column) and name not in far:
       _logger.warning(
         'Column %s has only %d distinct values in %d rows: the likelihood is '
-        'unbounded. Add noise as wide as its steps, or remove it.', name,
-        num_values, len(column))
+        'unbounded. Scale it to whole numbers, which have probabilities, or '
+        'leave it out.', name, num_values, len(column))
+  few = [name for name, column in zip(names, train.T, strict=True)
+         if name not in columns and len(np.unique(column)) <= _FEW_VALUES]
+  if few:
+    _logger.warning(
+      'There are at most %d different values in %s; samples have others, too. '
+      'Make them a condition, to model the other columns given these.',
+      _FEW_VALUES, ', '.join(few))
   if len(train) > len(columns) > 1:
     correlations = np.corrcoef(list(columns.values()))
     if np.linalg.eigvalsh(correlations)[0] < _MIN_RELATIVE_STD**2:

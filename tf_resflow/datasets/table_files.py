@@ -106,18 +106,26 @@ class Problems:
              for column, texts in self._texts.items()]
     if len(lines) > _MAX_COLUMNS:
       lines[_MAX_COLUMNS:] = [f'  ... ({len(lines):,} columns in all)']
-    is_flags = self._options == 'flags'
-    given = (' ' if is_flags else ', ').join(
-      shlex.quote(f'--{name}={spec.text_of(value)}')
-      if is_flags else f'{name}={value!r}'
-      for name, value in self._given.items() if name in self._remedies)
-    advice = [f'Add {given} to leave these out.'] * bool(given) + [
-      'Mend the file.'] * ('mend' in self._remedies) + [
-        'Text of few values can be a condition: ' + (
-          f'--condition={spec.text_of(tuple(self.categories))}.' if is_flags
-          else f'condition={tuple(self.categories)}.')] * bool(self.categories)
+    given = {name: value for name, value in self._given.items()
+             if name in self._remedies}
+    advice = [f'Add {self._text_of(given)} to leave these out.'] * bool(given)
+    if self.categories:
+      given['condition'] = tuple(self.categories)
+      given['drop'] = tuple(
+        name for name in given['drop'] if name not in self.categories)
+      advice.append(f'Or add {self._text_of(given)} to model the others given '
+                    f'{spec.text_of(given["condition"])}.')
+    advice += ['Mend the file.'] * ('mend' in self._remedies)
     errors.check_format(
       not lines, '\n'.join(['It has problems:', *lines, ' '.join(advice)]))
+
+  def _text_of(self, options):
+    """Returns options as flags or arguments, but for empty ones."""
+    is_flags = self._options == 'flags'
+    return (' ' if is_flags else ', ').join(
+      shlex.quote(f'--{name}={spec.text_of(value)}')
+      if is_flags else f'{name}={value!r}'
+      for name, value in options.items() if value)
 
 
 def is_table(path: str | os.PathLike | None) -> bool:

@@ -18,8 +18,11 @@ import warnings
 import numpy as np
 from numpy import typing as npt
 from scipy import special
+from sklearn import linear_model
 from sklearn import mixture
 from sklearn import model_selection
+from sklearn import pipeline
+from sklearn import preprocessing
 import threadpoolctl
 
 from tf_resflow import errors
@@ -193,24 +196,40 @@ def fit_mixtures(
 
 def fit_columns(
     maps: Sequence[str], train: np.ndarray, test: np.ndarray,
-    validation: np.ndarray | None = None, **settings: Any,
+    validation: np.ndarray | None = None,
+    conditions: Sequence[np.ndarray] = (), **settings: Any,
 ) -> dict[str, Baseline]:
   """Fits `fit_mixtures` to rows in the coordinates of flows on columns.
 
   So all are densities, or probabilities of whole numbers, of the same rows.
+  With conditions `c` they are densities `q(z - A c - b)`, of the residuals of a
+  linear regression (ridge, its strength by leave-one-out).
 
   Args:
     maps: specs of the `ColumnType` of the columns; none if all are real.
     train: `[M, D]`.
     test, validation: `[N, D]` and `[V, D]`, values that the types support.
+    conditions: those of the parts, in this order, `[M, C]`, `[N, C]` and
+      `[V, C]`; none for unconditional densities.
     **settings: further arguments of `fit_mixtures`.
   """
-  z, log_det = column_types.mapped(maps, test)
-  others, other_log_det = (None, 0.0) if validation is None else (
-      column_types.mapped(maps, validation))
+  parts = [part for part in (train, test, validation) if part is not None]
+  mapped = [column_types.mapped(maps, part) for part in parts]
+  rows, *others = [z for z, _ in mapped]
+  rows = column_types.one_per_cell(rows)
+  if conditions:
+    regression = pipeline.make_pipeline(
+        preprocessing.StandardScaler(), linear_model.RidgeCV(
+            np.logspace(-3, 3, 7))).fit(conditions[0], rows)
+    means = [regression.predict(c).reshape([len(c), -1]) for c in conditions]
+    rows -= means[0]
+    others = [
+        z - (m[:, np.newaxis] if z.ndim > 2 else m)
+        for z, m in zip(others, means[1:], strict=True)]
+  _, test_log_det, *rest = [log_det for _, log_det in mapped]
   return fit_mixtures(
-      column_types.one_per_cell(column_types.mapped(maps, train)[0]), z, others,
-      test_log_det=log_det, validation_log_det=other_log_det, **settings)
+      rows, *others, test_log_det=test_log_det,
+      validation_log_det=rest[0] if rest else 0.0, **settings)
 
 
 def _as_rows(name, rows, shape, ranks=(2, 3)):

@@ -125,23 +125,39 @@ def compare_on_splits(
     max_seconds: float = math.inf, seed: int = 0) -> Comparison:
   """Compares a flow of vectors with mixtures that are fitted to its data.
 
-  Mixtures model the same coordinates, see `baselines.fit_columns`. Rows without
-  a density under the flow are left out.
+  Mixtures model the same coordinates, and have means that are linear in the
+  condition if there is one, see `baselines.fit_columns`. Rows without a density
+  under the flow are left out.
 
   Args:
-    model: an unconditional flow.
+    model: the flow.
     test_nll: `[N]`, -log p of the test rows under the flow, nats.
     splits: 'train', 'test' and, if there is one, 'validation'.
     is_best: see `compare`.
     max_seconds, seed: see `baselines.fit_mixtures`.
   """
   has_density = np.isfinite(test_nll)
-  x = {name: split.arrays['x'].numpy() for name, split in splits.items()}
+  parts = [splits['train'], splits['test'], *(
+      split for name, split in splits.items() if name == 'validation')]
+  x, conditions = ([part.arrays[name].numpy() for part in parts if name in
+                    part.arrays] for name in ('x', 'condition'))
+  if conditions:
+    conditions = [_as_numbers(c, model.condition_spec) for c in conditions]
+    conditions[1] = conditions[1][has_density]
+  x[1] = x[1][has_density]
   found = baselines_lib.fit_columns(
-      getattr(model.config, 'column_maps', ()), x['train'],
-      x['test'][has_density], x.get('validation'), max_seconds=max_seconds,
+      getattr(model.config, 'column_maps', ()), x[0], x[1],
+      x[2] if len(x) > 2 else None, conditions, max_seconds=max_seconds,
       seed=seed)
   train_nll = likelihood.nll(
       model, splits['train'], num_examples=min(
           _MAX_TRAINING_ROWS, splits['train'].num_examples)).mean(axis=0)
-  return compare(test_nll[has_density], found, train_nll, is_best)
+  result = compare(test_nll[has_density], found, train_nll, is_best)
+  return result._replace(summary=result.summary + (
+      ' Their means are linear in the condition.' if conditions else ''))
+
+
+def _as_numbers(condition, spec):
+  """Returns conditions `[N, C]`; labels have one number each."""
+  return np.eye(spec.num_labels)[condition] if spec.num_labels else (
+      np.reshape(condition, [len(condition), -1]))

@@ -16,6 +16,7 @@ from tf_resflow.evaluation import batch_map
 from tf_resflow.evaluation import statistics
 from tf_resflow.models import flow
 from tf_resflow.numerics import random
+from tf_resflow.specs import frames
 
 # Minimum number of draws for a score: fewer are too noisy.
 _MIN_SCORE_REPEATS = 16
@@ -220,7 +221,8 @@ def evaluate_inputs(
 
   Args:
     model: a flow.
-    x: `[n, ...]`, images in [0, 1).
+    x: `[n, ...]`, images in [0, 1); or a data frame, also with the columns of
+      the condition.
     batch_size, num_repeats, seed, estimator, verbose, num_probes, strategy: see
       `NegativeLogLikelihood`; the repeats are averaged.
     condition: of a flow `p(x|c)`, `[n, ...]`, or a single one for all.
@@ -242,6 +244,8 @@ def evaluate_inputs(
   """
   estimator = numerics.Estimator.get(
       estimator) or model.evaluation_estimator()
+  condition = frames.condition_of(x, condition, model.condition_spec)
+  x = frames.in_order('x', x, model.column_names)
   averages = model.augmentation.num_points > 0
   is_random = model.is_random_with(estimator)
   _check_draws(estimator, num_repeats, num_probes, is_random)

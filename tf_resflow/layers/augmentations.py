@@ -211,7 +211,8 @@ class UniformDequantization(Augmentation):
   cell of `x`, `P(x) = int p(x + u) du`. Training maximises the lower bound `E
   log p(x + u)`; evaluation approximates `log P(x)` by the log of the mean of
   `p` over `num_points` fixed points of the cell (`column_types.cell_points`).
-  Values of other columns are densities.
+  Values of other columns are densities. Where a value should be whole and is
+  not, log-densities are minus infinity.
 
   Args:
     columns: indices of the columns of whole numbers.
@@ -237,18 +238,28 @@ class UniformDequantization(Augmentation):
   def _is_whole(self, x):
     return tf.constant([i in self.columns for i in range(x.shape[-1])])
 
+  def _log_indicator(self, x):
+    """Returns 0, or minus infinity for examples with a fraction, `[B]`."""
+    zeros = bijection.zero_log_det(x)
+    return tf.where(
+        tf.reduce_any(self._is_whole(x) & (x != tf.floor(x)), axis=-1),
+        tf.constant(-np.inf, zeros.dtype), zeros)
+
   def augment(self, x: tf.Tensor, condition: Any = None, *,
               seed: numerics.random.SeedLike = None) -> Augmented:
     del condition
     u = numerics.random.uniform(tf.shape(x), seed, x.dtype)
-    return Augmented(
-        self._within_cells(x, x + u), bijection.zero_log_det(x))
+    return Augmented(self._within_cells(x, x + u), self._log_indicator(x))
 
   def points(self, x: tf.Tensor) -> tf.Tensor:
     u = np.zeros([self.num_points, 1, x.shape[-1]])
     u[:, 0, list(self.columns)] = column_types.cell_points(
         len(self.columns), self.num_points)
     return x + tf.constant(u, x.dtype)
+
+  def averaged(self, x: tf.Tensor, *arguments: Any, **settings: Any
+               ) -> tf.Tensor:
+    return self._log_indicator(x) + super().averaged(x, *arguments, **settings)
 
   def _within_cells(self, x, y):
     # Rounding may reach the next cell.

@@ -219,7 +219,8 @@ def supported(specs: Sequence[str], x: np.ndarray) -> np.ndarray:
     x: `[N, D]`.
   """
   return np.stack([
-      t.supports(column + 0.5 * t.is_whole)
+      t.supports(column + 0.5 * t.is_whole) & (
+          not t.is_whole or column == np.floor(column))
       for t, column in zip(_types(specs, x), x.T, strict=True)], axis=1)
 
 

@@ -56,6 +56,38 @@ def one_hot(cells: Any, levels: Sequence[str]) -> np.ndarray:
   return (text[:, np.newaxis] == np.array(levels, object)).astype(np.float64)
 
 
+def is_frame(x: Any) -> bool:
+  """Returns whether a value is a data frame, without importing pandas."""
+  return hasattr(x, 'columns') and hasattr(x, 'to_numpy')
+
+
+def condition_of(x: Any, condition: Any, spec: Any) -> Any:
+  """Returns the condition of `x`, not a frame: a frame `x` may have it, too.
+
+  Args:
+    x: data of a flow.
+    condition: its condition, or None.
+    spec: `ConditionSpec` of the flow, or None.
+  """
+  if spec is None:
+    return condition
+  return in_order('condition', x if condition is None and is_frame(x) else
+                  condition, spec.names)
+
+
+def _numbers(name, cells):
+  """Returns a column as float64, or raises with the first text in it."""
+  import pandas as pd  # Whoever has a frame has it.
+
+  numbers = pd.to_numeric(cells, errors='coerce')
+  is_text = (numbers.isna() & cells.notna()).to_numpy(bool)
+  if is_text.any():
+    errors.check(
+        False, name, 'a data frame', f'numbers in column {cells.name}',
+        f'It has {cells[is_text].iloc[0]!r} in row {cells.index[is_text][0]}.')
+  return numbers.to_numpy(np.float64, na_value=np.nan)
+
+
 def in_order(name: str, x: Any, columns: Sequence[str]) -> Any:
   """Returns the columns of a data frame as an array; other values unchanged.
 
@@ -66,7 +98,8 @@ def in_order(name: str, x: Any, columns: Sequence[str]) -> Any:
       and then those of the frame are taken as they are.
 
   Raises:
-    InvalidValueError: if the frame lacks a column, or has an unknown level.
+    InvalidValueError: if the frame lacks a column, or has an unknown level, or
+      text where numbers are expected.
 
   Example:
     >>> import pandas as pd
@@ -74,7 +107,7 @@ def in_order(name: str, x: Any, columns: Sequence[str]) -> Any:
     >>> in_order('x', frame, ['a', 'b', 'c=x', 'c=y']).tolist()
     [[2.0, 1.0, 0.0, 1.0]]
   """
-  if not (hasattr(x, 'columns') and hasattr(x, 'to_numpy')):
+  if not is_frame(x):
     return x
   if not columns:
     return x.to_numpy()
@@ -92,7 +125,7 @@ def in_order(name: str, x: Any, columns: Sequence[str]) -> Any:
     numbers |= {f'{column}={level}': values[:, i]
                 for i, level in enumerate(names)}
   return np.stack([
-      numbers[column] if column in numbers else x[column].to_numpy()
+      numbers[column] if column in numbers else _numbers(name, x[column])
       for column in columns], axis=1)
 
 
