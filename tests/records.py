@@ -1,57 +1,33 @@
 """Runs of an earlier version, stored with their numbers.
 
-    python -m tests.records FOLDER
-
-trains small flows, converts a checkpoint, saves a Keras file, and writes them
-to a new folder with the numbers that come of them: per example log_prob of
+`tests/testdata/records` holds small trained flows, a converted checkpoint, a
+Keras file, and the numbers that come of them: per example log_prob of
 evaluations (averages and last weights), samples, log_prob of an exported flow,
-and losses of two more steps. `tests/testdata/records` holds those of commit
-676ad6a, as this script wrote them there. `records_test.py` finds the same
-numbers with the present code: what was stored then stays readable, and means
-the same.
+and losses of two more steps. Commit 676ad6a wrote them by the program that is
+this module in commit 3dc966f. `records_test.py` finds the same numbers with the
+present code: what was stored then stays readable, and means the same.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 import csv
 import json
 import os
 import pathlib
 import shutil
-import sys
 
 import numpy as np
 
 RECORDS = pathlib.Path(__file__).parent / 'testdata' / 'records'
 KERAS_FILE = 'flow.keras'
-# Stored at step 3, when weights, averages and moments all differ.
-_STEP, _LAST_STEP = 3, 5
+# Runs are stored at step 3, when weights, averages and moments all differ.
 _STEPS = (
-    '--batch_size=16', f'--num_steps={_LAST_STEP}',
-    f'--checkpoint_every={_STEP}', '--checkpoints_to_keep=3',
-    '--warmup_steps=0', '--learning_rate=0.01', '--schedule=constant',
-    '--log_every=1', '--sample_every=0', '--noevaluate_at_end')
-# Two dense blocks are alike in all shapes.
-_IMAGES = (
-    '--num_blocks=1,1', '--hidden_channels=8', '--num_dense_blocks=2',
-    '--dense_hidden_units=8', *_STEPS)
-_VECTORS = ('--num_blocks=2', '--hidden_units=8,8', *_STEPS)
-RUNS = {
-    'density': ('--flagfile=digits', *_IMAGES),
-    'hybrid': ('--flagfile=digits_hybrid', '--head_channels=8', *_IMAGES),
-    'coupling': (
-        '--dataset=digits', '--block=coupling', '--activation=relu',
-        '--invertible_linear=lu', *_IMAGES),
-    'labels': (
-        '--flagfile=digits', '--condition=label', '--condition_features=4',
-        '--condition_hidden_units=8', *_IMAGES),
-    'norms': ('--flagfile=2d_norms', *_VECTORS),
-    # In the folder of the runs.
-    'table': ('--flagfile=table', '--dataset=table:table.csv', *_VECTORS),
-    'converted': None,
-}
+    '--batch_size=16', '--num_steps=5', '--checkpoint_every=3',
+    '--checkpoints_to_keep=3', '--warmup_steps=0', '--learning_rate=0.01',
+    '--schedule=constant', '--log_every=1', '--sample_every=0')
+RUNS = ('density', 'hybrid', 'coupling', 'labels', 'norms', 'table',
+        'converted')
 # What a converted model goes on to train on, in its folder.
-_FURTHER = {
-    'converted': ('--dataset=array:images.npz', *_STEPS)}
+_FURTHER = {'converted': ('--dataset=array:images.npz', *_STEPS)}
 
 # Runs a tool in this process, with its name and arguments.
 Run = Callable[..., object]
@@ -68,27 +44,20 @@ def copy(name: str, folder: pathlib.Path) -> str:
   return str(workdir)
 
 
-def measure(run: Run, workdir: str, folder: pathlib.Path,
-            ) -> dict[str, np.ndarray]:
-  """Returns the numbers of a stored run.
+def measure_weights(run: Run, workdir: str, folder: pathlib.Path,
+                    ) -> dict[str, np.ndarray]:
+  """Returns log_prob and samples in float64, where rounding does not matter.
 
   The present folder is that of the runs, which is where their data are.
 
   Args:
     run: `run(name, *arguments)` runs a tool.
-    workdir: of the run, which goes on training there.
+    workdir: of the run.
     folder: for files.
   """
-  return {**measure_weights(run, workdir, folder),
-          **measure_export(run, workdir, folder),
-          **measure_steps(run, workdir)}
-
-
-def measure_weights(run: Run, workdir: str, folder: pathlib.Path,
-                    ) -> dict[str, np.ndarray]:
-  """Returns log_prob and samples in float64, where rounding does not matter."""
   output = folder / 'samples.npz'
-  condition = ['--condition=3'] if _is_conditional(workdir) else []
+  model = json.loads(pathlib.Path(workdir, 'model.json').read_text())
+  condition = ['--condition=3'] if model['condition_labels'] else []
   run('sample', f'--workdir={workdir}', '--dtype=float64', '--num_samples=4',
       '--seed=5', *condition, f'--output={output}')
   with np.load(output) as arrays:
@@ -103,25 +72,13 @@ def measure_log_prob(run: Run, workdir: str, folder: pathlib.Path,
   name = 'averages' if averaged else 'weights'
   output = folder / f'{name}.npz'
   data = (['--inputs=inputs.npz', '--estimator=adaptive:0.02']
-          if _has_inputs(workdir) else
+          if pathlib.Path(workdir, 'conversion.json').exists() else
           ['--num_examples=16', '--nocertify'])
   run('evaluate', f'--workdir={workdir}', '--dtype=float64',
       f'--averaged={averaged}', *data, f'--output={output}')
   with np.load(output) as arrays:
     return {f'{name}.{key}': arrays[key] for key in (
         'log_prob', 'class_log_prob') if key in arrays}
-
-
-def _config(workdir):
-  return json.loads(pathlib.Path(workdir, 'model.json').read_text())
-
-
-def _is_conditional(workdir):
-  return bool(_config(workdir)['condition_labels'])
-
-
-def _has_inputs(workdir):
-  return pathlib.Path(workdir, 'conversion.json').exists()
 
 
 def measure_export(run: Run, workdir: str, folder: pathlib.Path,
@@ -168,90 +125,3 @@ def keras_log_prob(path: str | os.PathLike) -> np.ndarray:
   model = keras.models.load_model(path)
   x = np.random.default_rng(8).random([4, *model.event_shape], np.float32)
   return model.log_prob(x, seed=2).numpy()
-
-
-# How the folder is made.
-
-
-def _tool(name: str, *arguments: str) -> None:
-  from tf_resflow.commands import runner
-
-  status = runner.run(name, list(arguments))
-  if status:
-    raise RuntimeError(f'{name} {arguments}: status {status}')
-
-
-def _train(name: str) -> None:
-  _tool('train', *RUNS[name], f'--workdir={name}')
-  shutil.rmtree(f'{name}/tensorboard')
-  checkpoints = pathlib.Path(name, 'checkpoints')
-  for path in checkpoints.glob('ckpt-*'):
-    if path.name.partition('.')[0] != f'ckpt-{_STEP}':
-      path.unlink()
-  (checkpoints / 'checkpoint').write_text(
-      f'model_checkpoint_path: "ckpt-{_STEP}"\n'
-      f'all_model_checkpoint_paths: "ckpt-{_STEP}"\n'
-      'all_model_checkpoint_timestamps: 1.0\n')
-  rows = pathlib.Path(name, 'metrics.csv')
-  rows.write_text('\n'.join(
-      rows.read_text().splitlines()[:_STEP + 1]) + '\n')
-
-
-def _convert() -> None:
-  from tests.conversion import checkpoints
-
-  rng = np.random.default_rng(11)
-  np.savez_compressed(
-      'images.npz', x=rng.integers(256, size=[64, 8, 8, 1], dtype=np.uint8))
-  np.savez_compressed('inputs.npz', x=rng.random([4, 8, 8, 1]))
-  checkpoints.write('model.pth', 'grey')
-  _tool('convert', '--checkpoint=model.pth', '--workdir=converted')
-  os.remove('model.pth')
-
-
-def _keras_file() -> None:
-  from tf_resflow import models
-
-  model = models.ResidualFlowConfig(
-      image_shape=(4, 4, 1), num_levels=17, num_blocks=(1, 1),
-      hidden_channels=4, dense_hidden_units=4, num_dense_blocks=1,
-      activation='cpila').build()
-  rng = np.random.default_rng(12)
-  model.initialize(rng.random([8, 4, 4, 1], np.float32), seed=0)
-  model.save(KERAS_FILE)
-
-
-def _table() -> None:
-  from sklearn import datasets
-
-  cancer = datasets.load_breast_cancer()
-  np.savetxt('table.csv', cancer.data[:200, :4], '%g', ',', comments='',
-             header=','.join(cancer.feature_names[:4]))
-
-
-def main(folder: str) -> None:
-  """Makes the runs, measures copies of them, and writes the numbers."""
-  os.makedirs(folder)
-  os.chdir(folder)
-  _table()
-  _keras_file()
-  numbers: Mapping[str, np.ndarray] = {
-      'keras.log_prob': keras_log_prob(KERAS_FILE)}
-  scratch = pathlib.Path(folder).absolute().with_suffix('.scratch')
-  for name, flags in RUNS.items():
-    if flags is None:
-      _convert()
-    else:
-      _train(name)
-    shutil.copytree(name, scratch / name / name)
-    # Beside the data that it names.
-    found = measure(_tool, str(scratch / name / name), scratch / name)
-    numbers |= {f'{name}.{key}': value for key, value in found.items()}
-  np.savez_compressed('numbers.npz', **numbers)
-  shutil.rmtree(scratch)
-  flags = pathlib.Path('table', 'run.flags')
-  flags.write_text(flags.read_text().replace(os.getcwd(), _HERE))
-
-
-if __name__ == '__main__':
-  main(sys.argv[1])

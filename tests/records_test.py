@@ -52,15 +52,8 @@ def test_log_prob_and_samples(name, run, numbers, tmp_path):
 
 
 @pytest.mark.slow
-def test_log_prob_of_the_averages_of_images(run, numbers, tmp_path):
-  found = records.measure_log_prob(
-      run, records.copy('density', tmp_path), tmp_path, averaged=True)
-  assert 'averages.log_prob' in found
-  _assert_close(found, numbers, 'density')
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize('name', ['hybrid', 'labels', 'table', 'converted'])
+@pytest.mark.parametrize('name', [
+    'hybrid', 'coupling', 'labels', 'table', 'converted'])
 def test_exported_log_prob(name, run, numbers, tmp_path):
   found = records.measure_export(run, records.copy(name, tmp_path), tmp_path)
   assert 'exported.log_prob' in found
