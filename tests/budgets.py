@@ -5,46 +5,34 @@ has the table.
 """
 
 import collections
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 import time
 
 import pytest
 
 # Seconds on two cores beside nothing else, with `-n 2`.
 FAST, SLOW = 600, 1200
-FOLDER, CONFORMANCE = 120, 240
 # Beyond this multiple of its budget a run says where its time went.
 _TOLERANCE = 1.5
 _START = pytest.StashKey()
 
 
-def lines(seconds: Mapping[str, float], elapsed: float, budget: float,
-          num_processes: int) -> Iterator[str]:
-  """Says which folders exceed their budgets, and what takes longest in them.
+def lines(seconds: collections.Counter, elapsed: float, budget: float,
+          ) -> Iterator[str]:
+  """Says what takes longest, of a run that took half more than its budget.
 
   Args:
     seconds: what the tests of each file took, summed.
     elapsed: seconds of the whole run.
     budget: seconds that it may take.
-    num_processes: that ran the tests.
 
   Yields:
-    Lines; none unless the run took half more than its budget.
+    Lines.
   """
-  if elapsed <= _TOLERANCE * budget:
-    return
-  yield f'{elapsed / 60:.0f} minutes, expected at most {budget / 60:.0f}.'
-  folders = collections.defaultdict(dict)
-  for path, value in seconds.items():
-    folder = '/'.join(path.split('/')[:2])
-    folders[folder][path] = value / num_processes
-  for folder, files in folders.items():
-    limit = CONFORMANCE if folder.endswith('/conformance') else FOLDER
-    if budget == FAST and sum(files.values()) <= limit:
-      continue
-    yield f'{folder}: {sum(files.values()):.0f} s, of that'
-    for path in sorted(files, key=files.get, reverse=True)[:5]:
-      yield f'  {files[path]:6.0f} s  {path}'
+  if elapsed > _TOLERANCE * budget:
+    yield f'{elapsed / 60:.0f} minutes, expected at most {budget / 60:.0f}.'
+    for path, value in seconds.most_common(20):
+      yield f'  {value:6.0f} s  {path}'
 
 
 def pytest_sessionstart(session):
@@ -53,19 +41,12 @@ def pytest_sessionstart(session):
 
 
 def pytest_terminal_summary(terminalreporter, config):
-  """Prints `lines` of a run; fails nothing.
-
-  Args:
-    terminalreporter: knows what each test took.
-    config: of pytest.
-  """
+  """Prints `lines` of a run; fails nothing."""
   seconds = collections.Counter()
   for reports in terminalreporter.stats.values():
     for report in reports:
       if hasattr(report, 'duration') and hasattr(report, 'nodeid'):
         seconds[report.nodeid.partition('::')[0]] += report.duration
-  is_slow = config.option.markexpr == 'slow'
-  for line in lines(
-      seconds, time.monotonic() - config.stash[_START],
-      SLOW if is_slow else FAST, config.getoption('numprocesses', None) or 1):
+  budget = SLOW if config.option.markexpr == 'slow' else FAST
+  for line in lines(seconds, time.monotonic() - config.stash[_START], budget):
     terminalreporter.write_line(line)
