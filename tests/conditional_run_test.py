@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests import flows
 from tests.training import runs
 from tf_resflow import configuration
 from tf_resflow import models
@@ -36,17 +37,10 @@ def _batch(config, batch_size=8, seed=0):
                   rng.normal(size=[batch_size, 2]).astype(np.float32)))
 
 
-def _disturb(model):
-  """Makes conditions matter: at first they make no difference."""
-  rng = np.random.default_rng(9)
-  for variable in model.trainable_variables:
-    variable.assign(variable + 0.3 * rng.normal(size=variable.shape))
-
-
 def _make_step(config, learning_rate=0.1, **kwargs):
   model, batch = config.build('float64'), _batch(config)
   model.initialize(batch.x, seed=0, condition=batch.condition)
-  _disturb(model)
+  flows.disturb(model, 0.3, seed=9)
   optimizer = keras.optimizers.SGD(learning_rate)
   optimizer.build(model.trainable_variables)
   return model, training.TrainStep(
@@ -107,7 +101,7 @@ def test_classifiers_of_conditional_flows():
   ).build('float64')
   batch, seed = _batch(_NUMBERS), random.as_seed(3)
   model.initialize(batch.x, condition=batch.condition)
-  _disturb(model)
+  flows.disturb(model, 0.3, seed=9)
   logits = model.classify(batch.x, batch.condition)
   entropy = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(
       batch.labels, logits))

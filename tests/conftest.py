@@ -26,9 +26,6 @@ def pytest_configure(config):
   """Makes the devices, which are fixed when TensorFlow starts.
 
   So this must run before any test module makes a tensor.
-
-  Args:
-    config: of pytest.
   """
   if config.getoption('numprocesses', None) and not hasattr(
       config, 'workerinput'):
@@ -42,9 +39,6 @@ def pytest_configure(config):
 
 def pytest_collection_finish(session):
   """What the imports made stays: the collector need not look at it again.
-
-  Args:
-    session: of pytest.
 
   Raises:
     pytest.UsageError: if pytest-xdist would tear the tests of a case apart.
@@ -65,9 +59,6 @@ def pytest_runtest_setup(item):
   `bin/train` leaves them as they are, and a test that runs a graph once waits
   longer for the rewriting than for the result. A hook, since fixtures of the
   session come before those of a module, whatever ran before.
-
-  Args:
-    item: the test.
   """
   import tensorflow as tf
 
@@ -85,9 +76,6 @@ def pytest_collection_modifyitems(items):
   """Hands the tests of a case, or else those of a file, to one process.
 
   The cases, which are many and short, come last: so both processes end at once.
-
-  Args:
-    items: all tests.
   """
   for item in items:
     if not item.get_closest_marker('xdist_group'):
@@ -98,12 +86,7 @@ def pytest_collection_modifyitems(items):
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_teardown(item, nextitem):
-  """Forgets graphs after the last test of a file or of a case.
-
-  Args:
-    item: the test.
-    nextitem: the one after it, or None.
-  """
+  """Forgets graphs after the last test of a file or of a case."""
   result = yield
   if nextitem is None or _group(nextitem) != _group(item):
     graphs.forget(item.module)

@@ -20,14 +20,6 @@ def test_messages():
     assert str(error) == message
 
 
-def test_message_under_the_name_of_a_flag():
-  error = errors.InvalidValueError('imports', 'a/b', 'a module', 'Write a.b.')
-  assert error.message('--import') == (
-      '--import=a/b: expected a module. Write a.b.')
-  assert (error.name, error.value, error.expected, error.advice) == (
-      'imports', 'a/b', 'a module', 'Write a.b.')
-
-
 def test_errors_that_are_made_anew_from_their_message():
   """As Keras and pickle do."""
   error = errors.InvalidValueError('x', 1, 'two', 'Add one.')

@@ -37,7 +37,6 @@ def test_flags_know_the_types(run):
                'monotone', 'gaussian', 'stripes', 'npy:FILE.npy', 'clipped',
                '--pixel_alpha'):
     assert name in text
-  assert 'frobenius' not in run('train', '--help=all')
 
 
 @pytest.mark.parametrize('selection', [

@@ -1,5 +1,6 @@
 """Small flows."""
 
+import numpy as np
 import tensorflow as tf
 
 from tf_resflow import layers
@@ -40,3 +41,12 @@ def make_image_flow(
 def make_hybrid_flow(num_levels, **changes):
   """Returns such a flow with three classes."""
   return make_image_flow(num_levels, num_classes=3, head_channels=4, **changes)
+
+
+def disturb(model, scale=1.0, seed=0):
+  """Adds noise to all that is trained, by which conditions are at work."""
+  rng = np.random.default_rng(seed)
+  for variable in model.trainable_variables:
+    noise = scale * rng.normal(size=variable.shape)
+    variable.assign(variable.numpy() + noise.astype(variable.dtype))
+  return model

@@ -51,9 +51,6 @@ def forget(module: types.ModuleType) -> None:
   functions of the package that have a graph for every shape, and by TensorFlow,
   which keeps the gradient of every function with a custom one that was ever
   traced.
-
-  Args:
-    module: of tests.
   """
   from tensorflow.python.framework import ops
 

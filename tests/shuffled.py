@@ -11,22 +11,13 @@ import pytest
 
 
 def pytest_addoption(parser):
-  """Adds `--shuffle`.
-
-  Args:
-    parser: of the command line.
-  """
+  """Adds `--shuffle`."""
   parser.addoption('--shuffle', type=int, default=0, help='Seed of the order.')
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config, items):
-  """Shuffles files or cases, then the tests of each; equal in all processes.
-
-  Args:
-    config: of pytest.
-    items: all tests.
-  """
+  """Shuffles files or cases, then the tests of each; equal in all processes."""
   groups = {}
   for item in items:
     name = item.get_closest_marker('xdist_group').args[0]

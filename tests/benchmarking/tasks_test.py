@@ -9,9 +9,9 @@ import pytest
 import tensorflow as tf
 
 from tests import flows
+from tests import loops
 from tests import replicas
 from tests import splits
-from tests.commands import results
 from tf_resflow import configuration
 from tf_resflow import models
 from tf_resflow import numerics
@@ -253,8 +253,11 @@ def test_whole_batches_are_measured_unless_they_take_long(
   """
   work = 11 * 2 * 16
 
-  def check(case):
-    speed, changes, size = case
+  @loops.each([
+      (1e9, {}, 8), (6.1, {}, 6), (0.1, {}, 4),
+      (18.2, {'accumulation_steps': 3}, 6), (0.1, {'accumulation_steps': 3}, 1),
+      (0.1, {'block': 'coupling', 'num_blocks': 2, 'activation': 'relu'}, 8)])
+  def check(speed, changes, size):
     taken = set_seconds(itertools.repeat(99.0))
     monkeypatch.setattr(
         tasks, 'matmul_rate', lambda num_repeats: speed * work / 4)
@@ -263,10 +266,7 @@ def test_whole_batches_are_measured_unless_they_take_long(
     assert values['measured_batch_size'] == size
     assert taken == [(0, parts * size), (1, parts * size)]
 
-  results.check_each(check, [
-      (1e9, {}, 8), (6.1, {}, 6), (0.1, {}, 4),
-      (18.2, {'accumulation_steps': 3}, 6), (0.1, {'accumulation_steps': 3}, 1),
-      (0.1, {'block': 'coupling', 'num_blocks': 2, 'activation': 'relu'}, 8)])
+  check()
 
 
 def test_the_size_of_a_checkpoint(set_seconds, tmp_path):

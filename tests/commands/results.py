@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests import loops
+
 
 def report(result: Any) -> dict:
   """Returns the JSON object at the end of stdout, of a tool without errors."""
@@ -35,19 +37,12 @@ def check_errors(
     cases: arguments, and what the one line of the error begins with.
     *common: arguments of every call.
   """
-  check_each(lambda case: check_error(
-      run_tool(tool, *common, *case[0]), f'{tool}: error: {case[1]}'), cases)
 
+  @loops.each(cases)
+  def check(arguments, start):
+    check_error(run_tool(tool, *common, *arguments), f'{tool}: error: {start}')
 
-def check_each(check_fn: Callable, cases: Iterable) -> None:
-  """Calls a function with each of several things; says where it fails."""
-  wrong = []
-  for case in cases:
-    try:
-      check_fn(case)
-    except AssertionError as error:
-      wrong.append(f'{case}: {error}')
-  assert not wrong, '\n'.join(wrong)
+  check()
 
 
 def arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:

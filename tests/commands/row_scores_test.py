@@ -70,8 +70,7 @@ def test_rows_with_empty_cells_keep_their_place(run_tool, run, tmp_path):
   """In a run that leaves them out; otherwise they are an error."""
   workdir, _ = run
   new, scores = tmp_path / 'new.csv', tmp_path / 'y.csv'
-  new.write_text(
-      ',a,b,c,d\n7,1,5,-1,2\n8,1,,-1,2\n9,,5,-1,2\n10,1,5,-1,2.5\n')
+  new.write_text(',a,b,c,d\n7,1,5,-1,2\n8,1,,-1,2\n9,,5,-1,2\n10,1,5,-1,2.5\n')
   command = ['evaluate', f'--workdir={workdir}', f'--inputs={new}',
              '--nocertify']
   assert 'b: is empty in line 3\n' in run_tool(*command).stderr

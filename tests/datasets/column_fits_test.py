@@ -60,13 +60,10 @@ def test_what_cannot_be_fitted():
     ).with_validation(num_validation)
 
   testing.check_refusals(lambda options: fit(**options), [
-    ({'num_validation': 16}, 'num_validation=16: expected at most 14, as table '
-     'has 16 training'),
-    ({'condition': ['a'], 'column_types': ['a:log']}, 'column_types=a:log '
-     'cannot be used with a column of --condition'),
+    ({'num_validation': 16}, 'num_validation=16: expected at most 14, as'),
+    ({'condition': ['a'], 'column_types': ['a:log']}, '...a column of --condi'),
     ({'column_types': ['c:log']}, 'column_types=c:log: expected NAME:TYPE'),
-    ({'column_types': ['a:positive']}, 'column_types=a:positive: expected '
-     'NAME:TYPE with a column of table and one of real, log, ')])
+    ({'column_types': ['a:positive']}, '...and one of real, log, ')])
   plain = fit(column_types=['none'])
   assert (plain.column_maps, plain.whitening, plain.smoothing) == ((), (), 0.0)
   assert fit().whitening

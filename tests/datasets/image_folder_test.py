@@ -163,8 +163,7 @@ def test_no_images(tmp_path):
   (tmp_path / 'empty').mkdir()
   testing.check_refusals(
     lambda name: image_folder.open_folder(f'{tmp_path}/{name}'), [
-      ('none', f'dataset=images:{tmp_path}/none: expected a folder...There is '
-       'no such folder'),
+      ('none', f'dataset=images:{tmp_path}/none: ...There is no such folder'),
       ('empty', '...No file below it ends in .png, .jpg, .jpeg'),
       ('few', '...It has 1 of them')])
 

@@ -30,19 +30,6 @@ def test_arrays_and_examples_at_places(data_dir):
       split.examples_at([0, place])
 
 
-def test_labels_of_digits_are_conditions(data_dir):
-  arguments = {'data_dir': data_dir, 'num_validation': 7}
-  plain = datasets.load('digits', 'train', **arguments)
-  split = datasets.load('digits', 'train', condition=('label',), **arguments)
-  assert split.is_conditional and not plain.is_conditional
-  assert (split.num_condition_labels, plain.num_condition_labels) == (10, 0)
-  assert split.num_examples == plain.num_examples
-  np.testing.assert_array_equal(split.arrays['x'], plain.arrays['x'])
-  for key in ('label', 'condition'):
-    np.testing.assert_array_equal(split.arrays[key], plain.arrays['label'])
-    assert split.arrays[key].dtype == tf.int32
-
-
 def test_some_conditions(data_dir):
   plain = datasets.load('digits', 'test', data_dir=data_dir)
   assert split_lib.some_conditions(plain, 3) is None

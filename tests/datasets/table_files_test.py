@@ -143,8 +143,7 @@ def test_names_of_files():
 
 
 def _numbers(cells, dtype=None):
-  return table_files.numbers(
-    pd.Series(cells, dtype=dtype).rename_axis('row'))
+  return table_files.numbers(pd.Series(cells, dtype=dtype).rename_axis('row'))
 
 
 def test_text_of_numbers_is_exact():

@@ -35,14 +35,6 @@ def _fit_images(train, test, seed=0):
       train, test, 17, num_components=2, num_noise_draws=1, seed=seed)
 
 
-def _one_pixel_mixture(alpha, num_components=1):
-  rng = np.random.RandomState(0)
-  images = rng.choice([0, 1, 2, 8, 15, 16], p=[.4, .1, .1, .1, .1, .2],
-                      size=[400, 1, 1, 1])
-  return baselines._Mixture(num_components, alpha, 1e-4).fit(
-      baselines._dequantize(images, 17, (0, 0), 8))
-
-
 def test_gaussian_equals_the_closed_form():
   train, test = _images(seed=1), _images()
   found = _fit_images(train, test, seed=3)['gaussian_raw']
@@ -60,7 +52,10 @@ def test_gaussian_equals_the_closed_form():
 
 @pytest.mark.parametrize('alpha', [None, 0.05])
 def test_density_integrates_to_the_mass_inside_the_unit_interval(alpha):
-  mixture = _one_pixel_mixture(alpha)
+  images = np.random.RandomState(0).choice(
+      [0, 1, 2, 8, 15, 16], p=[.4, .1, .1, .1, .1, .2], size=[400, 1, 1, 1])
+  mixture = baselines._Mixture(1, alpha, 1e-4).fit(
+      baselines._dequantize(images, 17, (0, 0), 8))
   x = (np.arange(200_000) + 0.5) / 200_000
   mass = np.mean(np.exp(mixture.score_samples(x[:, None])))
   ends = np.array([0.0, 1.0])

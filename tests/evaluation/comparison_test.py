@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
-import tensorflow as tf
 
+from tests import splits
 from tf_resflow import configuration
 from tf_resflow import datasets
 from tf_resflow import models
@@ -88,10 +88,8 @@ def test_mixtures_of_the_same_rows():
   rng = np.random.default_rng(0)
   y = rng.normal([1.0, 3.0], [0.5, 0.4], [3000, 2])
   x = np.stack([y[:, 0], np.floor(np.exp(y[:, 1]))], axis=1).astype('f4')
-  parts = dict(zip(('train', 'validation', 'test'), (
-      datasets.Split(
-          tf.data.Dataset.from_tensor_slices({'x': part}), len(part), (2,))
-      for part in np.split(x, [2000, 2400])), strict=True))
+  parts = {name: splits.make_split(part, None) for name, part in zip(
+      ('train', 'validation', 'test'), np.split(x, [2000, 2400]), strict=True)}
   flow = models.VectorFlowConfig(
       event_size=2, num_blocks=1, hidden_units=(4,),
       column_maps=('real', 'integer'), column_mean=(1.0, 3.0),

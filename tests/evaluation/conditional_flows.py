@@ -3,20 +3,12 @@
 import numpy as np
 import tensorflow as tf
 
+from tests import flows
 from tests import splits
 from tf_resflow import models
 from tf_resflow.datasets import dataset_info
 
 NUM_LABELS = 3
-
-
-def _grown(model, scale=0.5):
-  """Returns a model in which conditions are at work."""
-  rng = np.random.default_rng(0)
-  for variable in model.trainable_variables:
-    noise = scale * rng.normal(size=variable.shape)
-    variable.assign(variable.numpy() + noise.astype(variable.dtype))
-  return model
 
 
 def make_labelled_flow(
@@ -31,7 +23,7 @@ def make_labelled_flow(
       condition_labels=NUM_LABELS, condition_features=4, **changes
   ).build(dtype)
   if is_grown:
-    _grown(model)
+    flows.disturb(model, 0.5)
   model.initialize(
       tf.random.stateless_uniform([9, 4, 4, 1], [0, 1], dtype=dtype),
       condition=np.arange(9) % NUM_LABELS)
@@ -46,7 +38,8 @@ def make_vector_flow(dtype='float64', names=('a', 'b'), **changes):
       condition_std=(0.5, 2.0), condition_features=4,
       condition_hidden_units=(5,), **changes).build(dtype)
   x, condition = make_vectors(8)
-  _grown(model, 0.3).initialize(tf.constant(x, dtype), condition=condition)
+  flows.disturb(model, 0.3)
+  model.initialize(tf.constant(x, dtype), condition=condition)
   return model
 
 

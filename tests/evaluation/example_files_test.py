@@ -282,5 +282,4 @@ def test_columns_behind_those_of_a_file(tmp_path):
     write(tmp_path / f'own.{suffix}', index=False)
     example_files.append_columns(
         tmp_path / f'own.{suffix}', path, {'score': [0.5, 8.0]})
-    assert path.read_text() == (
-        'name,a,n,score\nx,0.1,2,0.5\n,1e-300,3,8.0\n')
+    assert path.read_text() == ('name,a,n,score\nx,0.1,2,0.5\n,1e-300,3,8.0\n')

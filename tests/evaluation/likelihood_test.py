@@ -170,8 +170,7 @@ def test_two_devices_agree_with_one(split, flow, estimates):
   """
   with replicas.two_replicas().scope():
     model = flow.config.build()
-    for target, source in zip(model.variables, flow.variables, strict=True):
-      target.assign(source)
+    model.set_weights(flow.get_weights())
   one = estimates(seed=5, num_probes=2)
   two = evaluation.nll(
       model, split, strategy=replicas.two_replicas(), batch_size=4, seed=5,
@@ -187,8 +186,6 @@ def test_num_examples(estimates):
   bits = estimates(num_examples=7)
   assert bits.shape == (8, 7)
   np.testing.assert_array_equal(bits[:, :4], estimates()[:, :4])
-  with pytest.raises(ValueError, match='num_examples=12: expected'):
-    estimates(num_examples=12)
 
 
 def test_own_estimators_take_the_same_noise_and_draws(split, estimates):
@@ -294,8 +291,7 @@ def test_size_of_batches(flow64):
       flow64, 'adaptive:0.02', largest=100) == 100
   largest = int(1e9 // (16 * 16 * 8))
   for limit, expected in ((100, 100), (10**9, largest)):
-    assert evaluation.default_batch_size(
-        flow64, 'exact', limit) == expected
+    assert evaluation.default_batch_size(flow64, 'exact', limit) == expected
 
   class Large:
     is_random, compute_dtype = True, 'float32'

@@ -39,8 +39,7 @@ def test_far_values_keep_their_digits():
   heavy = column_types.stacked([column_types.Heavy(0.0, 0.3)], np.float32)
   y = heavy.forward(x[:, np.newaxis], np)[:, 0]
   assert y.dtype == np.float32 and len(set(y)) == 4 and y.max() < 50
-  np.testing.assert_allclose(
-      heavy.inverse(y, np), x, rtol=1e-5)
+  np.testing.assert_allclose(heavy.inverse(y, np), x, rtol=1e-5)
 
 
 def test_fitted():

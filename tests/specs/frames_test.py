@@ -14,8 +14,7 @@ def test_categories():
   frame = pd.DataFrame({
       'a=b': [3, 4], 'city': ['New York', 'Oslo'], 'dose': [0.5, 1.5]})
   numbers = frames.in_order('condition', frame, names)
-  np.testing.assert_array_equal(
-      numbers, [[0.5, 0, 1, 3], [1.5, 1, 0, 4]])
+  np.testing.assert_array_equal(numbers, [[0.5, 0, 1, 3], [1.5, 1, 0, 4]])
   back = frames.collapsed(dict(zip(names[:3], numbers.T[:3], strict=True)))
   assert list(back) == ['dose', 'city']
   assert back['city'] == ['New York', 'Oslo']

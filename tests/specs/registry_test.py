@@ -17,13 +17,10 @@ def table_fixture():
       'half': 'fractions:Fraction', 'none': 'no_such_module:Kind'})
 
 
-def test_names_and_checks_import_nothing(table):
+def test_names_and_checks_import_nothing_and_get_does(table):
   assert table.names() == ('half', 'none')
   assert table.check('none') == 'none'
   assert 'no_such_module' not in sys.modules
-
-
-def test_get_imports(table):
   assert table.get('half') is fractions.Fraction
   with pytest.raises(ModuleNotFoundError):
     table.get('none')

@@ -41,9 +41,8 @@ def test_update_follows_the_recursion(decay):
   # It starts again.
   assert np.any(ema.averages[1] != model.layers[0].bias)
   ema.reset()
-  for average, variable in zip(
-      ema.averages, model.trainable_variables, strict=True):
-    np.testing.assert_array_equal(average, variable)
+  np.testing.assert_equal(
+      _values(ema.averages), _values(model.trainable_variables))
 
 
 def test_swapped_restores_exactly():
@@ -54,12 +53,10 @@ def test_swapped_restores_exactly():
   model.layers[0].kernel.assign(np.random.default_rng(1).normal(size=[3, 2]))
   trained, averages = _values(model.trainable_variables), _values(ema.averages)
   with contextlib.suppress(KeyError), ema.swapped():
-    for a, b in zip(model.trainable_variables, averages, strict=True):
-      np.testing.assert_array_equal(a, b)
+    np.testing.assert_equal(_values(model.trainable_variables), averages)
     raise KeyError
-  for a, b in zip([*model.trainable_variables, *ema.averages],
-                  [*trained, *averages], strict=True):
-    np.testing.assert_array_equal(a, b)
+  np.testing.assert_equal(_values(model.trainable_variables), trained)
+  np.testing.assert_equal(_values(ema.averages), averages)
   assert not np.array_equal(trained[0], averages[0])
 
 

@@ -51,8 +51,7 @@ def test_a_lease_is_lost_by_a_takeover(tmp_path):
   """The former holder ends without touching that of the new one."""
   with contextlib.ExitStack() as stack:
     with lease_lib.Lease(str(tmp_path)) as former:
-      lease = stack.enter_context(
-          lease_lib.Lease(str(tmp_path), takeover=True))
+      lease = stack.enter_context(lease_lib.Lease(str(tmp_path), takeover=True))
       with pytest.raises(lease_lib.LeaseLostError, match='taken over') as info:
         former.check()
       assert info.value.exit_status == 4

@@ -249,10 +249,8 @@ def test_objective_of_a_model(model):
   assert objectives.objective_of(images, spec='nats') == objectives.Nats()
   testing.check_refusals(
       lambda case: objectives.objective_of(case[0], spec=case[1]), [
-          ((vectors, 'bits_per_dim'), 'objective=bits_per_dim cannot be used '
-           'with vector_flow. It requires images; use nats.'),
-          ((images, 'hybrid:0.5'), 'objective=hybrid:0.5 cannot be used with '
-           'residual_flow, which has no classifier. Use --hybrid.'),
+          ((vectors, 'bits_per_dim'), '...It requires images; use nats.'),
+          ((images, 'hybrid:0.5'), '...has no classifier. Use --hybrid.'),
           ((vectors, 'cross_entropy'), 'objective=cross_entropy cannot'),
           ((vectors, 'mine'), 'objective=mine: expected one of bits_per_dim')])
 

@@ -267,10 +267,8 @@ def test_a_continued_run_is_bit_identical(name, tmp_path):
   expected = run.train(3, 6)
   again = _Run(name)
   checkpoints.restore(again.checkpoint, path)
-  for variable, value in zip(again.optimizer.variables, state, strict=True):
-    np.testing.assert_array_equal(variable.numpy(), value)
-  for a, b in zip(again.train(3, 6), expected, strict=True):
-    np.testing.assert_array_equal(a, b)
+  np.testing.assert_equal([v.numpy() for v in again.optimizer.variables], state)
+  np.testing.assert_equal(again.train(3, 6), expected)
 
   other = _Run(name, model_class=_Reversed)
   assert [v.path for v in other.model.trainable_variables] == [

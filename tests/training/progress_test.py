@@ -52,19 +52,19 @@ class _Run:
 
 
 def test_rows():
-  run = _Run(10, 18)
+  run = _Run(10, 18, columns={'bits_per_dim': 'biased_bits_per_dim'})
   for bits, count in ((1.0, 3), (2.0, 7), (6.0, 5)):
     run.add(bits, count)
   row, bad = run.progress.end_window(13)
   assert bad is None
   assert row == {
-      'bits_per_dim': 3.0, 'steps': 7, 'examples_per_second': 8.0}
+      'biased_bits_per_dim': 3.0, 'steps': 7, 'examples_per_second': 8.0}
   assert isinstance(row['steps'], int)
   # The next window is empty, and its bad steps are counted from the run's.
   for bits in (1.0, math.nan):
     run.add(bits)
   row, bad = run.progress.end_window(15)
-  assert bad == 15 and np.isnan(row['bits_per_dim'])
+  assert bad == 15 and np.isnan(row['biased_bits_per_dim'])
   for bits in (math.inf, 1.0, math.nan):
     run.add(bits)
   assert run.progress.end_window(18)[1] == 16
@@ -81,13 +81,6 @@ def test_skipped_steps_are_counted_and_no_part_of_means():
     row, found = progress.end_window({3: 3, 2: 5}[len(values)])
     np.testing.assert_equal((row['nats'], row['skipped']), expected)
     assert found == bad
-
-
-def test_metrics_have_names_of_columns():
-  run = _Run(columns={'bits_per_dim': 'biased_bits_per_dim'})
-  run.add(2.0, 3)
-  row, _ = run.progress.end_window(1)
-  assert list(row.items())[:2] == [('biased_bits_per_dim', 2.0), ('steps', 3)]
 
 
 def test_speed_leaves_out_what_comes_between():
@@ -234,20 +227,16 @@ def test_durations():
           '0.00 s', '59.9 s', '0:01:00', '1234 days, 12:00:00']
 
 
-def test_counts_of_occasions():
-  """From every step on, against a walk through the run."""
+def test_when_something_is_due_and_how_often():
+  """How often, from every step on, against a walk through the run."""
+  for at_end, expected in ((False, [4, 8]), (True, [4, 8, 10])):
+    occasion = progress_lib.PeriodicTask(4, at_end)
+    assert [t for t in range(1, 11) if occasion.is_due(t, 10)] == expected
   for every, at_end, step, num_steps in itertools.product(
       (0, 1, 3, 5, 40), (False, True), range(20), (1, 12, 15, 19)):
     occasion = progress_lib.PeriodicTask(every, at_end)
     assert occasion.count(step, num_steps) == sum(
         occasion.is_due(t, num_steps) for t in range(step + 1, num_steps + 1))
-
-
-def test_when_something_is_due():
-  assert [t for t in range(1, 11) if progress_lib.PeriodicTask(4).is_due(t, 10)
-          ] == [4, 8]
-  assert [t for t in range(1, 11) if progress_lib.PeriodicTask(4, True).is_due(
-      t, 10)] == [4, 8, 10]
 
 
 def test_occasions_of_a_run():

@@ -293,8 +293,7 @@ def test_batches_that_are_passed_over_leave_no_trace(num_replicas):
     if not is_bad:
       expected = without(batch, tf.constant(i, tf.int64))
       assert {**metrics} == {**expected}
-    for one, other in zip(*map(state_of, runs_), strict=True):
-      np.testing.assert_array_equal(one, other)
+    np.testing.assert_equal(*map(state_of, runs_))
   assert runs_[1].num_skipped.numpy() == 2
   # At most two.
   assert run(bad, tf.constant(4, tf.int64))['skipped'] == 0

@@ -18,9 +18,11 @@ from tf_resflow.training import batches
 from tf_resflow.training import trainer as trainer_lib
 
 
-def _config(data_dir, **changes):
-  return runs.config(data_dir, **{
-      'num_steps': 8, 'checkpoints_to_keep': 8, 'log_every': 1,
+def _config(**changes):
+  return configuration.make_config(**{
+      'dataset': '2d/moons', 'num_blocks': 1, 'hidden_units': (4,),
+      'batch_size': 32, 'num_steps': 8, 'warmup_steps': 0, 'log_every': 1,
+      'checkpoint_every': 2, 'checkpoints_to_keep': 8, 'sample_every': 0,
       'learning_rate': 1e-3, **changes})
 
 
@@ -36,11 +38,10 @@ def _assert_all_finite(workdir):
   return sorted(steps)
 
 
-def test_absurd_learning_rate(tmp_path, data_dir):
+def test_absurd_learning_rate(tmp_path):
+  config = _config(learning_rate=1e30, checkpoint_every=1)
   with pytest.raises(training.TrainingDivergedError) as error:
-    training.train(
-        _config(data_dir, learning_rate=1e30, checkpoint_every=1,
-                sample_every=1), str(tmp_path))
+    training.train(config, str(tmp_path))
   message = str(error.value)
   # Whether such weights still have a norm in float32 is left open.
   step = int(re.search(r' step (\d)', message)[1])
@@ -66,9 +67,9 @@ def _poison(monkeypatch, name, factor, num_calls):
   monkeypatch.setattr(trainer_lib.Trainer, 'run_step', poisoned_run_step)
 
 
-def test_poisoned_weights(tmp_path, data_dir, monkeypatch):
+def test_poisoned_weights(tmp_path, monkeypatch):
   """One of them makes the loss NaN, the other one has no norm."""
-  config = _config(data_dir, log_every=5)
+  config = _config(log_every=5)
   for poisoned, num_calls, bad_step, good_steps in (
       # The second time the run goes on from the last good state.
       ('log_scale', 4, 4, [0, 2]), ('kernel', 3, 5, [0, 2, 4])):
@@ -87,10 +88,10 @@ def test_a_batch_that_is_not_finite(tmp_path, monkeypatch, caplog):
   """It is the same one in every start, until it is passed over."""
   rng = np.random.default_rng(0)
   np.savez(tmp_path / 'points.npz', x=rng.normal(size=[90, 2]))
-  config = configuration.make_config(
-      dataset=f'array:{tmp_path}/points.npz', num_blocks=1, hidden_units=(3,),
-      num_validation=0, batch_size=8, num_steps=5, checkpoint_every=1,
-      log_every=2, schedule='constant', evaluate_every=0, keep_best=False)
+  config = _config(
+      dataset=f'array:{tmp_path}/points.npz', num_validation=0, batch_size=8,
+      num_steps=5, checkpoint_every=1, log_every=2, schedule='constant',
+      evaluate_every=0, keep_best=False)
   distributed_batches, bad = batches.distributed_batches, []
 
   def draw(config, split, strategy, start_step):
@@ -132,11 +133,10 @@ def test_a_batch_that_is_not_finite(tmp_path, monkeypatch, caplog):
       runs.tensors(again / 'checkpoints' / 'ckpt-5'), runs.tensors(last))
 
 
-def test_a_matrix_without_an_inverse_ends_a_run(
-    tmp_path, data_dir, monkeypatch):
+def test_a_matrix_without_an_inverse_ends_a_run(tmp_path, monkeypatch):
   """Before its step, or after a step whose state would be saved."""
   config = _config(
-      data_dir, invertible_linear='free', block='coupling', activation='relu')
+      invertible_linear='free', block='coupling', activation='relu')
   _poison(monkeypatch, 'entries', 0.0, 3)
   with pytest.raises(training.TrainingDivergedError) as error:
     training.train(config, str(tmp_path))
@@ -157,9 +157,7 @@ def test_a_matrix_without_an_inverse_ends_a_run(
 
 
 @pytest.mark.parametrize('config, names', [
-    (configuration.make_config(
-        dataset='2d/moons', num_blocks=1, hidden_units=(8,), batch_size=32,
-        warmup_steps=0), ('nats',)),
+    (_config(), ('nats',)),
     pytest.param(
         runs.config(hybrid=True, head_channels=8, nll_weight=0.125),
         ('bits_per_dim', 'cross_entropy', 'accuracy'), marks=pytest.mark.slow)])
@@ -183,18 +181,15 @@ def test_two_replicas_agree_with_one(config, names, tmp_path, data_dir):
   np.testing.assert_allclose(one, two, rtol=1e-4)
 
 
-def test_batches_that_replicas_cannot_share_are_refused():
-  testing.check_refusal(
-      trainer_lib.Learner, {'config': _config(None, batch_size=3),
-                            'strategy': replicas.two_replicas()},
-      'batch_size=3: expected a multiple of 2, the number of replicas')
-
-
-def test_batches_that_exceed_the_memory_are_refused():
-  for name in ('batch_size', 'accumulation_steps'):
-    testing.check_refusal(
-        trainer_lib.Learner, {'config': _config(None, **{name: 10**12})},
-        f'{name}=1000000000000 needs')
+def test_batches_that_are_refused():
+  """Replicas cannot share them, or they exceed the memory."""
+  strategy = replicas.two_replicas()
+  testing.check_refusals(
+      lambda values: trainer_lib.Learner(_config(**values), strategy), [
+          ({'batch_size': 3}, 'batch_size=3: expected a multiple of 2, the nu'),
+          ({'batch_size': 10**12}, 'batch_size=1000000000000 needs'),
+          ({'accumulation_steps': 10**12},
+           'accumulation_steps=1000000000000 needs')])
 
 
 def test_what_flows_keep_resumes_bit_for_bit(tmp_path, data_dir):
@@ -214,8 +209,8 @@ def test_what_flows_keep_resumes_bit_for_bit(tmp_path, data_dir):
   assert whole.sample_images(whole.model, 3).shape == (3, 8, 8, 1)
 
 
-def test_names_of_what_training_keeps(data_dir):
-  learner = trainer_lib.Learner(_config(data_dir))
+def test_names_of_what_training_keeps():
+  learner = trainer_lib.Learner(_config())
   optimizer = [v.value.name for v in learner.optimizer.variables]
   assert len(optimizer) > 10 and set(optimizer[2:]) == {'state:0'}
   assert {v.name for v in learner.ema.averages} == {'average:0'}
