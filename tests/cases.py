@@ -153,7 +153,6 @@ BIJECTIONS = {
     'act_norm_feature': Case(
         lambda dtype: layers.ActNorm(per_feature=True, dtype=dtype),
         (2, 3, 2)),
-    'act_norm_vector': Case(lambda dtype: layers.ActNorm(dtype=dtype), (3,)),
     'moving_mean': Case(networks.moving_mean, (2, 3, 2)),
     'squeeze': _plain(layers.Squeeze, (4, 2, 2)),
     'flatten': _plain(layers.Flatten, (2, 3, 2)),
@@ -174,10 +173,7 @@ BIJECTIONS = {
     'split': Case(
         lambda dtype: layers.Split(layers.ActNorm(dtype=dtype)), (2, 2, 5)),
     'coupling_channel': coupling((3, 2, 4), 4),
-    'coupling_channel_swapped': coupling((3, 2, 4), 4, swap=True),
     'coupling_checkerboard': coupling((3, 4, 2), 4, mask='checkerboard'),
-    'coupling_checkerboard_swapped': coupling(
-        (3, 3, 1), 2, mask='checkerboard', swap=True),
     'coupling_vector': coupling((5,), 6),
     'coupling_flattened': Case(
         _flattened_coupling, (24,), has_bi_lipschitz_bounds=False,
@@ -265,15 +261,10 @@ def image_flow(event_shape: tuple = (4, 4, 1), is_random: bool = True,
 
 MODELS = {
     'flow': image_flow(),
-    'flow_factor_out': image_flow(
-        factor_out=True, num_dense_blocks=0, hidden_channels=3),
     'flow_squeeze_first': image_flow(
         squeeze_first=True, num_blocks=(1,), preprocessing='standardize',
         mean=(0.4,), std=(0.3,),
         estimator='roulette:geometric:0.3,probe=gaussian'),
-    'flow_elu': image_flow(
-        activation='elu', num_blocks=(2,), num_dense_blocks=0, act_norm=False,
-        memory='neumann'),
     'flow_fully_connected': image_flow(
         fully_connected=True, feature_act_norm=True, preprocessing='none',
         num_dense_hidden_layers=1, activation='lipschitz_cube',
@@ -284,8 +275,6 @@ MODELS = {
     'flow_moving_mean': image_flow(moving_mean=True, num_blocks=(1,)),
     'flow_hybrid_factor_out': image_flow(
         num_classes=3, head_channels=4, factor_out=True, num_dense_blocks=0),
-    'flow_linear_maps': image_flow(
-        invertible_linear='lu', num_blocks=(1, 1), num_dense_blocks=1),
     'flow_coupling': image_flow(
         block='coupling', activation='relu', num_blocks=(2, 1),
         num_dense_blocks=2, is_random=False, kernel_scale=0.2),
@@ -342,8 +331,7 @@ SLOW = frozenset({
     'induced_columns', 'induced_spectral', 'induced_conv_rows',
     'induced_conv_1x1', 'sequence_induced', 'sequence_dense',
     'condition_shift_image', 'sequence_conditional_conv',
-    'act_norm_feature', 'act_norm_vector', 'split', 'coupling_channel_swapped',
-    'coupling_checkerboard_swapped', 'coupling_vector', 'coupling_flattened',
+    'act_norm_feature', 'split', 'coupling_vector', 'coupling_flattened',
     *(f'{kind}_{parameterization}'
       for kind in ('invertible_conv', 'invertible_linear')
       for parameterization in registries.MATRICES.names()
@@ -362,9 +350,8 @@ SLOW = frozenset({
     'bijector_coupling', 'bijector_invertible_linear',
     'bijector_invertible_conv', 'bijector_squeeze', 'bijector_logit',
     'bijector_residual_exact', 'bijector_of_chain',
-    'flow', 'flow_factor_out', 'flow_squeeze_first', 'flow_elu',
-    'flow_fully_connected', 'flow_moving_mean', 'flow_hybrid_factor_out',
-    'flow_linear_maps', 'flow_coupling_hybrid', 'vector_flow_coupling',
+    'flow', 'flow_squeeze_first', 'flow_fully_connected', 'flow_moving_mean',
+    'flow_hybrid_factor_out', 'flow_coupling_hybrid', 'vector_flow_coupling',
     'vector_flow_norms', 'flow_norms', 'flow_of_chain',
     'flow_conditional_residual', 'flow_conditional_coupling',
     'flow_conditional_factor_out',

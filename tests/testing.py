@@ -101,17 +101,6 @@ def relative_error(actual, expected):
   return max(np.abs(np.subtract(a, b)).max() for a, b in pairs) / scale
 
 
-def count_traces(g_fn):
-  """Returns `g_fn`, and a list that grows by one whenever it is called."""
-  num_traces = []
-
-  def counted(weights, x):
-    num_traces.append(1)
-    return g_fn(weights, x)
-
-  return counted, num_traces
-
-
 def check_refusal(make_fn, values, message):
   """Checks that values are refused in one line that begins with a message."""
   check_refusals(lambda values: make_fn(**values), [(values, message)])

@@ -204,13 +204,10 @@ def test_work_of_a_step_against_a_count_by_hand():
   assert work.hidden_entries == 3 * passes * (
       2 * 8 * 8 * 5 + 2 * 4 * 4 * 5 + 2 * 7)
   assert work.block_evaluations == 3 * passes
-
-
-def test_factored_out_blocks_have_fewer_channels():
+  # Blocks behind a split have fewer channels.
   work = tasks.step_work(
       _make_model(factor_out=True, num_dense_blocks=0), batch_size=1,
       num_terms=0)
-  pixels = 8 * 8 * (9 * 2 * 5 + 5 * 5 + 9 * 5 * 2)
   halved = 4 * 4 * (9 * 4 * 5 + 5 * 5 + 9 * 5 * 4)
   assert work.operations == 7 * 2 * (pixels + halved)
 

@@ -21,19 +21,10 @@ from tf_resflow import numerics
 _NAMES = bijectors.ADAPTED
 
 
-def matrices(name, event_shape):
-  return [(name, event_shape, values) for values in (
-      dict(parameterization='lu', seed=1),
-      dict(initial_matrix=np.diag([1.0, 2.0, 3.0])))]
-
-
 @pytest.mark.parametrize('name, event_shape, values', [
-    ('ActNorm', [2, 2, 3], dict(variance_floor=4.0)),
-    ('ActNorm', [2, 2, 3], dict(per_feature=True)),
-    *matrices('InvertibleLinear', [3]),
-    *matrices('InvertibleConv1x1', [2, 2, 3]),
-    ('Logit', [2, 2, 1], dict(alpha=0.2, dtype='float64')),
-    ('Squeeze', [6, 6, 2], dict(factor=3))])
+    ('ActNorm', [2, 2, 3], dict(variance_floor=4.0, per_feature=True)),
+    ('InvertibleLinear', [3], dict(initial_matrix=np.diag([1.0, 2.0, 3.0]))),
+    ('Logit', [2, 2, 1], dict(alpha=0.2, dtype='float64'))])
 def test_values_and_settings_are_those_of_the_layer(name, event_shape, values):
   bijector = getattr(bijectors, name)(event_shape, **values)
   layer = getattr(layers, name)(**values)
@@ -47,13 +38,12 @@ def test_values_and_settings_are_those_of_the_layer(name, event_shape, values):
   assert bijector.layer is bijector.copy(name='other').layer
 
 
-@pytest.mark.parametrize('mask, size, dtype', [
-    ('channel', 2, 'float32'), ('checkerboard', 4, 'float64')])
-def test_a_coupling_by_position(mask, size, dtype):
-  network = keras.layers.Conv2D(size, 3, padding='same', dtype=dtype)
-  bijector = bijectors.AffineCoupling(network, [4, 3, 2], mask, swap=True)
-  layer = layers.AffineCoupling(network, mask, swap=True)
-  x = tf.random.stateless_normal([5, 4, 3, 2], [0, 1], dtype=dtype)
+def test_a_coupling_by_position():
+  network = keras.layers.Conv2D(4, 3, padding='same', dtype='float64')
+  bijector = bijectors.AffineCoupling(
+      network, [4, 3, 2], 'checkerboard', swap=True)
+  layer = layers.AffineCoupling(network, 'checkerboard', swap=True)
+  x = tf.random.stateless_normal([5, 4, 3, 2], [0, 1], dtype='float64')
   y, log_det = layer.forward_and_log_det(x)
   np.testing.assert_array_equal(bijector.forward(x), y)
   np.testing.assert_array_equal(bijector.forward_log_det_jacobian(x), log_det)
@@ -68,12 +58,6 @@ def test_copies_with_other_settings_share_the_weights():
   np.testing.assert_array_equal(other.forward(x), block.forward(x))
   block.layer.constrained_layers()[0].kernel.assign_add(tf.ones([3, 4]))
   np.testing.assert_array_equal(other.forward(x), block.forward(x))
-
-
-def test_takes_a_layer():
-  layer = layers.ActNorm()
-  bijector = bijectors.ActNorm([3], layer=layer)
-  assert bijector.layer is layer is bijector.copy(name='other').layer
 
 
 def test_signature_and_text_say_all_arguments():
@@ -119,10 +103,6 @@ def test_every_bijection_has_a_bijector():
     np.testing.assert_allclose(
         bijector.inverse(y, condition=condition), x, atol=1e-4, err_msg=name)
   assert not left
-
-
-def make_exact():
-  return cases.BIJECTORS['bijector_residual_exact'].make('float64')
 
 
 def make_g():
@@ -174,15 +154,6 @@ def test_event_shapes_are_inferred(initialized):
   assert density.log_prob(samples).shape == [2, 3]
 
 
-def test_samples_have_the_density_that_log_prob_states():
-  bijector = make_exact()
-  base = tfd.MultivariateNormalDiag(tf.zeros(3, tf.float64))
-  density = tfd.TransformedDistribution(base, tfb.Invert(bijector))
-  value, log_prob = density.experimental_sample_and_log_prob(5, seed=1)
-  np.testing.assert_allclose(
-      log_prob, density.log_prob(tf.identity(value)), atol=1e-7)
-
-
 def test_takes_a_residual_layer():
   layer = layers.ResidualBlock(make_g(), estimator=numerics.Exact())
   bijector = bijectors.ResidualBlock(layer=layer, event_shape=[3])
@@ -219,11 +190,3 @@ def test_refuses_unknown_event_shapes():
           errors.InvalidValueError, match='^event_shape=') as error:
         make_fn(shape)
       assert '\n' not in str(error.value)
-
-
-def test_certificate():
-  bijector = make_exact()
-  certificate = bijector.certificate()
-  assert certificate == bijector.layer.certificate()
-  assert certificate.methods == ('dense', 'dense')
-  assert certificate.bound < 1.0

@@ -37,14 +37,3 @@ def test_values_and_log_dets_are_those_of_tfb_chain():
       ours.inverse_log_det_jacobian(tf.identity(y), 1),
       -ours.forward_log_det_jacobian(x, 2), atol=1e-5)
   assert ours.forward_event_shape([2, 2]) == [4]
-
-
-def test_variables_are_those_of_the_parts(tmp_path):
-  chain, other = bijectors.Chain(_parts()), bijectors.Chain(_parts())
-  count = sum(len(b.trainable_variables) for b in chain.bijectors)
-  assert len(chain.trainable_variables) == count > 0
-  x = tf.random.stateless_normal([5, 2, 2], [0, 1])
-  y = chain.forward(x)
-  path = tf.train.Checkpoint(flow=chain).write(str(tmp_path / 'flow'))
-  tf.train.Checkpoint(flow=other).read(path).assert_consumed()
-  np.testing.assert_array_equal(other.forward(x), y)

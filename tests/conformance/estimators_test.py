@@ -79,23 +79,17 @@ def test_mean_of_value_and_gradient(case, series, memory):
 
 @_EACH_ESTIMATOR
 def test_mean_for_images(case):
+  """Estimators say whether it is the log-determinant."""
   block = testing.make_block('conv')
   series = cases.SERIES['residual']
   cotangents = averages.cotangents(block[2])
   log_det_fn = series.log_det_fn
   if case.num_terms is not None:
     log_det_fn = series.truncated(case.num_terms)
+  found = _expected(case, series, 'recompute', block, cotangents)
   averages.assert_equal(
-      _expected(case, series, 'recompute', block, cotangents),
-      averages.oracle(log_det_fn, block, cotangents), _ATOL)
-
-
-@_EACH_ESTIMATOR
-def test_is_biased_says_whether_the_mean_is_the_log_determinant(case):
-  g_fn, weights, x = block = testing.make_block('dense')
-  mean, _ = _expected(case, cases.SERIES['residual'], 'recompute', block,
-                      averages.cotangents(x))
-  error = np.abs(mean - testing.full_log_det(g_fn, weights, x)).max()
+      found, averages.oracle(log_det_fn, block, cotangents), _ATOL)
+  error = np.abs(found[0] - testing.full_log_det(*block)).max()
   assert (error > 1e-6) == case.estimator.is_biased
 
 
@@ -271,12 +265,6 @@ def test_batches_can_be_taken_in_chunks(case):
           cases.SERIES['residual'].series) for n in (None, 1, 2)]
   for other in results[1:]:
     assert testing.relative_error(other, results[0]) < 1e-13
-
-
-@_EACH_ESTIMATOR
-def test_largest_batch(case):
-  size = case.estimator.max_batch_size(100, tf.float32)
-  assert size is None or size >= 1
 
 
 def test_every_kind_has_a_case():

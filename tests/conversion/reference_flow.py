@@ -8,7 +8,6 @@ log-determinant of a residual block from its whole Jacobian. For tiny models.
 import numpy as np
 
 from tests.conversion import reference_nets
-from tests.conversion import reference_norms
 from tests.conversion import reference_state
 
 _LIPSWISH = 1.1
@@ -296,11 +295,11 @@ def _normalized(arguments, state, module, kernel):
   if module.orders == (2.0, 2.0):
     return kernel / max(1.0, top_singular(matrix)[0] / arguments['coeff'])
   orders = [
-      reference_norms.squash(_load(state, order)) if isinstance(order, str)
+      reference_nets.squash(_load(state, order)) if isinstance(order, str)
       else order for order in module.orders]
   v = (_load(state, f'{module.name}.v')
-       if reference_norms.has_vectors(module.orders) else None)
-  return reference_norms.normalize(
+       if reference_nets.has_vectors(module.orders) else None)
+  return reference_nets.normalize(
       kernel, matrix, v, orders, arguments['coeff'])
 
 

@@ -11,7 +11,6 @@ from typing import NamedTuple
 import numpy as np
 
 from tests.conversion import reference_nets
-from tests.conversion import reference_norms
 
 CIFAR10_MEAN = (0.4914, 0.4822, 0.4465)
 CIFAR10_STD = (0.2023, 0.1994, 0.2010)
@@ -274,7 +273,7 @@ def _operator_entries(operator):
       entries.append(Entry(
           f'{name}.{suffix}', (),
           'order' if order == f'{name}.{suffix}' else 'order_again', operator))
-  if not reference_norms.has_vectors(operator.orders):
+  if not reference_nets.has_vectors(operator.orders):
     return [*entries, Entry(f'{name}.scale', (), 'scale', operator)]
   if not dense:
     entries += [

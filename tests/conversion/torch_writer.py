@@ -6,27 +6,24 @@ the markers below as PyTorch would pickle what they stand for.
 """
 
 import collections
-import dataclasses
 import io
 import pathlib
 import pickle
 import struct
-from typing import Any
+from typing import Any, NamedTuple
 import zipfile
 
 import numpy as np
 
-MAGIC = 0x1950a86a20f9469cfc6c
-PROTOCOL_VERSION = 1001
-
+_MAGIC = 0x1950a86a20f9469cfc6c
+_PROTOCOL_VERSION = 1001
 _STORAGES = {
     'bool': 'BoolStorage', 'float16': 'HalfStorage', 'float32': 'FloatStorage',
     'float64': 'DoubleStorage', 'int8': 'CharStorage', 'int16': 'ShortStorage',
     'int32': 'IntStorage', 'int64': 'LongStorage', 'uint8': 'ByteStorage'}
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Global:
+class Global(NamedTuple):
   """A class or function, by name only."""
 
   module: str
@@ -36,28 +33,16 @@ class Global:
     """Never called; the pickler wants functions to be callable."""
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Instance:
-  """An object of the class `module.name` with the attributes `state`.
-
-  Attributes:
-    module, name: of the class.
-    state: dict of attributes, or what the class's `__getstate__` returns.
-  """
+class Instance(NamedTuple):
+  """An object of the class `module.name` with the attributes `state`."""
 
   module: str
   name: str
-  state: Any = None
+  state: Any
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class View:
-  """A tensor as `torch.as_strided` makes it, in range or not.
-
-  Attributes:
-    array: the numbers of the storage, contiguous.
-    offset, shape, strides: of the tensor, in numbers.
-  """
+class View(NamedTuple):
+  """A tensor as `torch.as_strided` makes it of an array, in range or not."""
 
   array: np.ndarray
   offset: Any
@@ -65,8 +50,7 @@ class View:
   strides: Any
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class _Storage:
+class _Storage(NamedTuple):
   """The reference to a storage in the pickle of a tensor."""
 
   key: str
@@ -85,20 +69,19 @@ class _Pickler(pickle._Pickler):
   def __init__(self, file, is_legacy):
     super().__init__(file, protocol=2)
     self.storages = {}
-    self._is_legacy = is_legacy
+    # What would say that a storage is a part of another.
+    self._last_fields = [None] if is_legacy else []
     self._keys = {}
 
   def persistent_id(self, obj):
-    if isinstance(obj, _Storage):
-      name = _STORAGES[obj.array.dtype.name]
-      fields = ('storage', Global('torch', name), obj.key, 'cpu',
-                obj.array.size)
-      # What would say that the storage is a part of another.
-      return (*fields, None) if self._is_legacy else fields
-    return None
+    if not isinstance(obj, _Storage):
+      return None
+    storage = Global('torch', _STORAGES[obj.array.dtype.name])
+    return ('storage', storage, obj.key, 'cpu', obj.array.size,
+            *self._last_fields)
 
   def save_global_marker(self, obj):
-    self.write(pickle.GLOBAL + f'{obj.module}\n{obj.name}\n'.encode())
+    self.write(global_fragment('.'.join(obj)))
     self.memoize(obj)
   dispatch[Global] = save_global_marker
 
@@ -106,19 +89,18 @@ class _Pickler(pickle._Pickler):
     self.save(Global(obj.module, obj.name))
     self.write(pickle.EMPTY_TUPLE + pickle.NEWOBJ)
     self.memoize(obj)
-    if obj.state is not None:
-      self.save(obj.state)
-      self.write(pickle.BUILD)
+    self.save(obj.state)
+    self.write(pickle.BUILD)
   dispatch[Instance] = save_instance
 
   def save_view(self, obj):
-    root = obj.array
+    root, *place = obj
     key = self._keys.setdefault(id(root), str(len(self._keys)))
     self.storages[key] = root
     self.save_reduce(
         Global('torch._utils', '_rebuild_tensor_v2'),
-        (_Storage(key, root), obj.offset, obj.shape, obj.strides, False,
-         collections.OrderedDict()), obj=obj)
+        (_Storage(key, root), *place, False, collections.OrderedDict()),
+        obj=obj)
   dispatch[View] = save_view
 
   def save_array(self, obj):
@@ -189,11 +171,11 @@ def write_zip(path, data, storages, byteorder='little'):
 
 def write_legacy(path, data, storages):
   """Writes the format before PyTorch 1.6 around a pickle; see `write_zip`."""
-  system = {'protocol_version': PROTOCOL_VERSION, 'little_endian': True,
+  system = {'protocol_version': _PROTOCOL_VERSION, 'little_endian': True,
             'type_sizes': {'short': 2, 'int': 4, 'long': 4}}
   keys = sorted(storages)
   with open(path, 'wb') as file:
-    for header in (MAGIC, PROTOCOL_VERSION, system):
+    for header in (_MAGIC, _PROTOCOL_VERSION, system):
       file.write(pickle.dumps(header, protocol=2))
     file.write(data)
     file.write(pickle.dumps(keys, protocol=2))

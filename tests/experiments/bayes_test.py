@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from scipy import special
 from scipy import stats
-import tensorflow as tf
 
 from tests import flows
 from tests.evaluation import conditional_flows
@@ -161,10 +160,3 @@ def test_conditions_that_are_no_labels(split, make_fn):
   with pytest.raises(errors.InvalidValueError, match=(
       f'model={model.name}: expected a flow whose conditions are labels')):
     bayes.main(model, split, _PRIOR)
-
-
-def test_a_graph_finds_labels_that_do_not_exist(model):
-  """So that Bayes' rule cannot quietly take the last one in its place."""
-  with pytest.raises(tf.errors.InvalidArgumentError, match='labels .B., int'):
-    tf.function(model.log_prob, autograph=False)(
-        tf.zeros([2, 4, 4, 1], tf.float64), tf.constant([0, 3]))

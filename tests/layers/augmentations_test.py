@@ -99,9 +99,3 @@ def test_refuses_numbers_of_channels(num_channels):
   with pytest.raises(errors.InvalidValueError, match=(
       f'^num_channels={num_channels}: expected an integer >= 1')):
     layers.NoiseChannels(num_channels)
-
-
-def test_refuses_distributions():
-  with pytest.raises(errors.InvalidValueError, match=(
-      '^noise_distribution=poisson: expected one of uniform, gaussian')):
-    layers.NoiseChannels(1, 'poisson')

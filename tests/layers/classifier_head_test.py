@@ -5,27 +5,11 @@ import tensorflow as tf
 
 from tf_resflow import layers
 from tf_resflow.layers import base_layer
-from tf_resflow.layers import classifier_head
 
 
 def features(size=5):
   return [tf.random.stateless_normal([size, *shape], [0, 1])
           for shape in ((4, 4, 2), (2, 2, 3))]
-
-
-def test_a_head_is_convolution_act_norm_relu_and_mean():
-  head = classifier_head.ClassifierHead(6, seed=1)
-  (x, _) = features()
-  head.build(x.shape)
-  assert not head.is_initialized
-  y = head(x)
-  assert head.is_initialized
-  hidden = tf.nn.conv2d(x, head.conv.kernel.value, 1, 'SAME')
-  hidden = (hidden + head.conv.bias.value + head.act_norm.bias.value) * tf.exp(
-      head.act_norm.log_scale.value)
-  np.testing.assert_allclose(
-      y, tf.reduce_mean(tf.nn.relu(hidden), [1, 2]), rtol=1e-4, atol=1e-5)
-  assert head.compute_output_shape(x.shape) == (5, 6)
 
 
 def test_the_classifier_joins_its_heads():

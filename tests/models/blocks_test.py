@@ -54,24 +54,15 @@ def test_activations_bounded_in_l2_alone_need_it():
             f'activation={activation} cannot be used with norms=inf')
 
 
-def test_a_constraint_without_orders_is_one_of_l2(monkeypatch):
-  monkeypatch.setattr(
-      registries.CONSTRAINTS, '_entries',
-      dict(registries.CONSTRAINTS._entries))
-  registries.CONSTRAINTS.register('mine', layers.Constraint(
+def test_constraints_without_orders_or_convolutions(monkeypatch):
+  entries = registries.CONSTRAINTS._entries
+  monkeypatch.setitem(entries, 'mine', layers.Constraint(
       layers.SpectralDense, layers.SpectralConv2D))
+  monkeypatch.setitem(entries, 'dense', layers.Constraint(layers.SpectralDense))
   blocks.make_network(make_request(constraint='mine', norms=('2.0',)))
   assert splits.refusal(blocks.make_network, make_request(
       constraint='mine', norms=('inf',))).startswith(
           'norms=inf cannot be used with constraint=mine')
-
-
-def test_a_constraint_without_convolutions(monkeypatch):
-  monkeypatch.setattr(
-      registries.CONSTRAINTS, '_entries',
-      dict(registries.CONSTRAINTS._entries))
-  registries.CONSTRAINTS.register(
-      'dense', layers.Constraint(layers.SpectralDense))
   assert splits.refusal(
       blocks.make_network, make_request(constraint='dense')).startswith(
           'constraint=dense has no convolutional layers. Use --fully_conn')

@@ -53,14 +53,6 @@ def test_a_flow_without_a_condition_is_what_it_was():
   assert model.bijection.name == 'bijection' and model.condition_spec is None
 
 
-def test_where_a_condition_enters():
-  config = models.VectorFlowConfig(**_LABELS, condition_at=('gates',))
-  assert config.is_conditional
-  assert config.enters_at('gates') and not config.enters_at('blocks')
-  plain = models.VectorFlowConfig(event_size=3)
-  assert not plain.is_conditional and not plain.enters_at('blocks')
-
-
 @pytest.mark.parametrize('values, message', [
     ({**_LABELS, 'condition_size': 2}, 'condition_size=2 cannot be used'),
     ({**_LABELS, 'condition_at': ('head',)}, 'condition_at=head: expected one'),

@@ -12,17 +12,13 @@ from tf_resflow.models import norm_orders
 @pytest.mark.parametrize('norms, expected', [
     (('2',), [(2.0, 2.0)] * 3), (('inf',), [(math.inf, math.inf)] * 3),
     (('inf', '1.5', '2', '1'), [(math.inf, 1.5), (1.5, 2.0), (2.0, 1.0)]),
+    (('2', '2.0', '2', '2'), [(2.0, 2.0)] * 3),
     (('learned',), [('learned', 'learned')] * 3)])
 def test_every_layer_goes_from_one_order_to_the_next(norms, expected):
   norm_orders.check(norms, uncertified=False)
   norm_orders.check_length(norms, 3, 'blocks')
   assert norm_orders.of_layers(norms, 3) == expected
-  assert norm_orders.is_spectral(norms) == (norms == ('2',))
-
-
-def test_a_list_of_2s_is_spectral():
-  assert norm_orders.is_spectral(('2', '2.0', '2'))
-  assert not norm_orders.is_spectral(('2', '3', '2'))
+  assert norm_orders.is_spectral(norms) == (expected == [(2.0, 2.0)] * 3)
 
 
 @pytest.mark.parametrize('norms, message', [

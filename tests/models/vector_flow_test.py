@@ -77,7 +77,7 @@ def test_densities_integrate_and_probabilities_sum_to_one(types):
       x = np.arange(*_RANGES[name], dtype=float)
       log_weight = np.zeros(len(x))
     else:
-      y = np.linspace(*_RANGES[name], 300)
+      y = np.linspace(*_RANGES[name], 150)
       x = column_type.inverse(y, np)
       log_weight = np.log(y[1] - y[0]) - column_type.log_slope(x, np)
     axes.append(x)

@@ -41,13 +41,6 @@ def test_draws_follow_the_density(distribution, dtype):
   assert np.abs(np.corrcoef(u[:, 0, 0], u[:, 0, 1])[0, 1]) < 0.28
 
 
-@loops.each(_DISTRIBUTIONS)
-def test_draws_depend_on_seed_and_place_alone(distribution):
-  whole = distribution.draw([5, 3], 1)
-  np.testing.assert_array_equal(distribution.draw([2, 3], 1), whole[:2])
-  assert np.all(distribution.draw([5, 3], 2) != whole)
-
-
 @loops.each(['gaussian:0', 'gaussian:-1', 'gaussian:inf'])
 def test_refuses_scales(spec):
   with pytest.raises(errors.InvalidValueError, match=(

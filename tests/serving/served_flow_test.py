@@ -72,8 +72,9 @@ def _images():
 @pytest.fixture(scope='module', name='folders')
 def _folders(labelled, vector, estimator, tmp_path_factory):
   folder = tmp_path_factory.mktemp('conditional')
-  serving.export(labelled, str(folder / 'images'), estimator)
-  serving.export(vector, str(folder / 'vectors'), numerics.Exact())
+  for name, model, settings in (
+      ('images', labelled, estimator), ('vectors', vector, 'exact')):
+    serving.export(model, str(folder / name), settings, warmup=False)
   return folder
 
 

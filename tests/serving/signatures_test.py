@@ -54,8 +54,6 @@ def test_bad_requests(signatures):
   for name, inputs, said in (
       ('encode', {'images': _IMAGES[:, 1:]}, [
           'tensor images [2,7,8,1]', 'expected shape [?,8,8,1]']),
-      ('classify', {'images': _IMAGES[0]}, [
-          'tensor images [8,8,1]', 'expected shape [?,8,8,1]']),
       ('encode', {'images': _IMAGES[:0]}, [
           'images is an empty batch; expected 1 or more']),
       ('encode', {'images': _IMAGES + 1.0}, [
@@ -64,8 +62,6 @@ def test_bad_requests(signatures):
           'images has the level', '[17]', 'expected levels 0 to 16']),
       ('log_prob', log_prob | {'seed': _SEED[:1]}, [
           'tensor seed [1]', 'expected shape [2]']),
-      ('log_prob', log_prob | {'images': _IMAGES + np.uint8(200)}, [
-          'images has the level', '[200]', 'expected levels 0 to 16']),
       ('sample', _SAMPLE | {'num_samples': np.int32(0)}, [
           'num_samples is', '[0]', 'expected 1 to 4096']),
       ('sample', _SAMPLE | {'num_samples': np.int32(4097)}, [
@@ -143,27 +139,6 @@ def test_exact_log_dets_of_parts_in_double_precision(
     assert found.dtype == tf.float64
     # x is of single precision, rounded otherwise in a graph.
     np.testing.assert_allclose(found, expected[:batch_size], rtol=5e-6)
-
-
-@pytest.mark.slow
-def test_an_exported_flow_with_noise_channels(noisy, images, tmp_path):
-  estimator = numerics.Estimator.get('fixed:3')
-  folder = str(tmp_path / 'noisy')
-  serving.export(noisy, folder, estimator, warmup=False)
-  signatures = tf.saved_model.load(folder).signatures
-  flow = serving.IntegerFlow(noisy, estimator)
-  images, seed = tf.constant(images), tf.constant([5, 6])
-  latents = signatures['encode'](images=images, seed=seed)['latents']
-  np.testing.assert_allclose(
-      latents, flow.encode(images, seed=seed)['latents'], atol=1e-5)
-  np.testing.assert_array_equal(
-      signatures['decode'](latents=latents)['images'], images)
-  np.testing.assert_allclose(
-      signatures['log_prob'](images=images, seed=seed)['log_prob'],
-      flow.log_prob(images, seed=seed)['log_prob'], rtol=1e-5)
-  assert signatures['sample'](
-      num_samples=tf.constant(2), seed=seed, temperature=tf.constant(1.0)
-  )['images'].shape == [2, 8, 8, 1]
 
 
 _ROWS = np.random.default_rng(0).normal(

@@ -123,28 +123,3 @@ def test_under_xla_an_example_that_failed_is_nan():
       solver=numerics.Banach(max_steps=1, atol=1e-9))
   block(x)
   assert np.all(np.isnan(tf.function(block.inverse, jit_compile=True)(x)))
-
-
-def test_defaults_of_a_plain_bijection():
-
-  class Double(layers.Bijection):
-
-    def forward_pass(self, x, settings):
-      return layers.PassResult(2.0 * x, self.log_det(x))
-
-    def inverse_pass(self, y, settings):
-      return layers.PassResult(0.5 * y, -self.log_det(y))
-
-    def log_det(self, x):
-      return tf.fill([tf.shape(x)[0]], x.shape[1] * tf.math.log(2.0))
-
-  double, x = Double(), tf.ones([5, 3])
-  np.testing.assert_array_equal(double(x), 2.0 * x)
-  x_again, log_det = double.inverse_and_log_det(2.0 * x)
-  np.testing.assert_array_equal(x_again, x)
-  np.testing.assert_allclose(log_det, np.full(5, -3.0 * np.log(2.0)), rtol=1e-6)
-  assert double.transform(x).solves == double.solve_inverse(x).solves == ()
-  assert double.frozen() is double
-  assert double.leaves() == [double]
-  assert not double.constrained_layers()
-  assert double.is_initialized and not double.is_random

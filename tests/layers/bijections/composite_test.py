@@ -8,7 +8,6 @@ from tests import loops
 from tests import networks
 from tf_resflow import errors
 from tf_resflow import layers
-from tf_resflow import numerics
 
 
 class Backwards(layers.CompositeBijection):
@@ -83,29 +82,15 @@ def test_refuses_what_batches_set():
     layers.Inverse(chain)
 
 
-def test_slopes_of_a_block_and_its_inverse_cancel():
+def test_slopes_of_an_inverse():
   block = layers.ResidualBlock(networks.dense_g('float64'))
-  turned = layers.Inverse(block)
-  x = tf.random.stateless_normal([4, 3], [0, 0], dtype=tf.float64)
-  both = layers.SequentialBijection([block, turned])
-  solver = numerics.Banach(atol=1e-13)
-  y, log_det = both.forward_and_log_det(
-      x, estimator=numerics.Exact(), solver=solver)
-  np.testing.assert_allclose(y, x, atol=1e-11)
-  np.testing.assert_allclose(log_det, 0.0, atol=1e-11)
   bound = block.lipschitz_bound
   np.testing.assert_allclose(
-      turned.bi_lipschitz_bounds()[:2], [1 / (1 + bound), 1 / (1 - bound)])
+      layers.Inverse(block).bi_lipschitz_bounds()[:2],
+      [1 / (1 + bound), 1 / (1 - bound)])
   # Of a map whose slopes nobody knows.
   assert layers.Inverse(layers.AffineCoupling(networks.dense_g('float64'))
                         ).bi_lipschitz_bounds()[:2] == (0.0, np.inf)
-
-
-def test_equal_blocks_share_their_functions():
-  chain = layers.SequentialBijection([layers.Inverse(layers.ResidualBlock(
-      networks.dense_g('float64'))) for _ in range(3)])
-  chain(tf.ones([2, 3], tf.float64))
-  assert len({b.function for b in chain.leaves()}) == 1
 
 
 def images(channels):

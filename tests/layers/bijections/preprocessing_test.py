@@ -1,11 +1,11 @@
 """The logit against that of TFP, and at its ends; standardisation."""
 
 import numpy as np
-import pytest
 import tensorflow as tf
 from tensorflow_probability import bijectors as tfb
 
 from tests import loops
+from tests import testing
 from tf_resflow import layers
 
 
@@ -34,12 +34,6 @@ def test_logit_is_finite_and_symmetric_at_the_ends(alpha):
   np.testing.assert_allclose(layer.inverse(y), x, atol=1e-6)
 
 
-@loops.each([0.0, 0.5, -0.1])
-def test_logit_refuses_alpha(alpha):
-  with pytest.raises(ValueError, match=f'alpha={alpha}: expected a number'):
-    layers.Logit(alpha)
-
-
 def test_standardize():
   mean, std = np.array([0.4, 0.6]), np.array([0.2, 0.5])
   rng = np.random.default_rng(0)
@@ -51,16 +45,17 @@ def test_standardize():
       log_det, np.full([3], -20 * np.log(std).sum()), rtol=1e-12)
 
 
-@loops.each([
-    ([], []), ([0.5], [0.5, 0.5]), ([0.5], [0.0]), ([0.5], [-1.0])])
-def test_standardize_refuses_statistics(mean, std):
-  with pytest.raises(ValueError, match='positive numbers, one per number'):
-    layers.Standardize(mean, std)
-
-
-def test_standardize_refuses_other_channels():
-  with pytest.raises(ValueError, match='expected 2 channels, the length of m'):
-    layers.Standardize([0.5, 0.5], [1.0, 1.0]).build((None, 4, 4, 3))
+def test_refusals():
+  testing.check_refusals(layers.Logit, [
+      (alpha, f'alpha={alpha}: expected a number')
+      for alpha in (0.0, 0.5, -0.1)])
+  testing.check_refusals(lambda values: layers.Standardize(*values), [
+      *(((mean, std), '...positive numbers, one per number') for mean, std in (
+          ([], []), ([0.5], [0.5, 0.5]), ([0.5], [0.0]), ([0.5], [-1.0]))),
+      (([0.0, 0.0], [1.0, 1.0], [1.0, 2.0]), 'whitening=2 numbers: expected 3'),
+      (([0.0, 0.0], [1.0, 1.0], [1.0, 0.5, -1.0]), 'whitening=-1 on the')])
+  testing.check_refusals(layers.Standardize([0.5, 0.5], [1.0, 1.0]).build, [
+      ((None, 4, 4, 3), '...expected 2 channels, the length of m')])
 
 
 def test_whitening_makes_covariances_the_identity():
@@ -76,13 +71,6 @@ def test_whitening_makes_covariances_the_identity():
   # Of a linear map, by the volumes of both sets of points.
   np.testing.assert_allclose(
       log_det, np.full([50], -0.5 * np.linalg.slogdet(np.cov(x.T, ddof=0))[1]))
-
-
-@loops.each([
-    ([1.0, 2.0], '2 numbers: expected 3'), ([1.0, 0.5, -1.0], '-1 on the')])
-def test_whitening_is_a_triangle_with_a_positive_diagonal(matrix, message):
-  with pytest.raises(ValueError, match=f'whitening={message}'):
-    layers.Standardize([0.0, 0.0], [1.0, 1.0], matrix)
 
 
 def test_rows_outside_of_the_support_have_no_density():

@@ -26,13 +26,8 @@ def test_squeeze_orders_channel_row_column(factor, shape):
   height, width, channels = shape
   r = factor
   expected = np.zeros([2, height // r, width // r, channels * r * r])
-  for i in range(height // r):
-    for j in range(width // r):
-      for c in range(channels):
-        for a in range(r):
-          for b in range(r):
-            expected[:, i, j, c * r * r + a * r + b] = (
-                x[:, i * r + a, j * r + b, c])
+  for i, j, c in np.ndindex(height, width, channels):
+    expected[:, i // r, j // r, (c * r + i % r) * r + j % r] = x[:, i, j, c]
   layer = layers.Squeeze(factor, dtype='float64')
   y, log_det = layer.forward_and_log_det(tf.constant(x))
   np.testing.assert_array_equal(y, expected)

@@ -1,18 +1,12 @@
 """Compositions of bijections: order, seeds, properties of the parts."""
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from tests import cases
+from tests import networks
 from tf_resflow import layers
 from tf_resflow import numerics
-
-
-def make_block(seed, units=3):
-  return layers.ResidualBlock(keras.Sequential([
-      layers.SpectralDense(5, seed=seed), layers.LipSwish(),
-      layers.SpectralDense(units, seed=seed + 5)]))
 
 
 def inputs(size=4):
@@ -32,7 +26,8 @@ def test_the_first_part_is_applied_first():
 
 def test_every_part_that_draws_has_a_seed_of_its_own():
   """Numbered by order among those, whatever stands between them."""
-  blocks = [make_block(1), make_block(2)]
+  blocks = [layers.ResidualBlock(networks.dense_g('float32'))
+            for _ in range(2)]
   chain = layers.SequentialBijection(
       [layers.Flatten(), blocks[0], layers.ActNorm(), blocks[1]])
   chain(inputs())

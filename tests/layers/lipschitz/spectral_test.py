@@ -9,8 +9,8 @@ import tensorflow as tf
 
 from tests import cases
 from tests import loops
+from tests import testing
 from tests.layers import operators
-from tf_resflow import errors
 from tf_resflow import layers
 from tf_resflow.specs import registries
 
@@ -106,22 +106,16 @@ def test_growth_out_of_equal_singular_values_is_seen(initializer):
   np.testing.assert_allclose(sigma(layer), 1.0 + growth, rtol=1e-4)
 
 
-def test_a_jump_outside_of_the_block_is_seen():
+@loops.each([
+    ([1, .9, .8, .5, .4, .3], [1, .9, .8, .5, .4, 5]),
+    ([8, 4, 2, 1, 1, 1], [4, 2, 1, 8, 1, 1])])
+def test_jumps_outside_of_the_block_are_seen(before, after):
   layer = layers.SpectralDense(6)
   layer.build((None, 6))
-  layer.kernel.assign(np.diag([1, .9, .8, .5, .4, .3]).astype('float32'))
+  layer.kernel.assign(np.diag(before))
   layer.save_norms()
-  layer.kernel.assign(np.diag([1, .9, .8, .5, .4, 5]).astype('float32'))
-  np.testing.assert_allclose(sigma(layer), 5.0, rtol=1e-3)
-
-
-def test_entries_that_change_places_are_seen():
-  layer = layers.SpectralDense(6)
-  layer.build((None, 6))
-  layer.kernel.assign(np.diag([8, 4, 2, 1, 1, 1]).astype('float32'))
-  layer.save_norms()
-  layer.kernel.assign(np.diag([4, 2, 1, 8, 1, 1]).astype('float32'))
-  np.testing.assert_allclose(sigma(layer), 8.0, rtol=1e-3)
+  layer.kernel.assign(np.diag(after))
+  np.testing.assert_allclose(sigma(layer), max(after), rtol=1e-3)
 
 
 @loops.each([0.0, np.nan])
@@ -151,26 +145,18 @@ def test_zero_kernel():
   np.testing.assert_array_equal(gradient, 2.0 * np.ones([3, 3]))
 
 
-@loops.each([2, [3, 4], [3, 3, 3]])
-def test_refuses_even_kernels(kernel_size):
-  with pytest.raises(ValueError, match='odd integers'):
-    layers.SpectralConv2D(3, kernel_size)
-
-
-@loops.each([[None, None, 4, 2], [None, 4, 2]])
-def test_refuses_an_unknown_spatial_size(shape):
-  with pytest.raises(ValueError, match=r'static \[B, H, W, C\]'):
-    layers.SpectralConv2D(3, 3).build(shape)
-
-
-def test_refuses_another_spatial_size():
+def test_refuses_even_kernels_and_other_sizes_of_images():
   """The norm grows with the image: 0.98 at 2 x 2 is more at 8 x 8."""
+  testing.check_refusals(lambda size: layers.SpectralConv2D(3, size), [
+      (size, '...odd integers') for size in (2, [3, 4], [3, 3, 3])])
+  testing.check_refusals(layers.SpectralConv2D(3, 3).build, [
+      (shape, '...static [B, H, W, C]')
+      for shape in ([None, None, 4, 2], [None, 4, 2])])
   layer = layers.SpectralConv2D(1, 3)
   layer.build((None, 2, 2, 1))
-  with pytest.raises(errors.InvalidValueError, match=(
-      r'^inputs=\(1, 8, 8, 1\): expected images of 2 x 2 in .* one layer per '
-      'spatial size.$')):
-    layer(tf.ones([1, 8, 8, 1]))
+  testing.check_refusals(layer, [
+      (tf.ones([1, 8, 8, 1]), 'inputs=(1, 8, 8, 1): expected images of 2 x 2 '
+       'in ... one layer per spatial size.')])
 
 
 @loops.each(registries.CONSTRAINTS.names())

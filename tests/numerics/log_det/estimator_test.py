@@ -47,53 +47,6 @@ def test_seed_and_draw():
   assert np.any(log_det() != log_det())
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize('estimator', [
-    numerics.AdaptiveRoulette(1.0, num_exact_terms=1),
-    # A spectral radius of at most 0.81: a finite variance for p < 0.34.
-    numerics.RussianRoulette(numerics.Geometric(0.3), num_exact_terms=0)])
-def test_drawn_mean(estimator):
-  """The mean of three examples, within 5.5 standard errors."""
-  g_fn, weights, x = testing.make_block('dense', scale=0.9)
-  g = numerics.ResidualFunction(g_fn)
-
-  @tf.function
-  def estimate(seed):
-    return numerics.forward_and_log_det(
-        g, weights, x, estimator, seed=tf.stack([3, seed]))[1]
-
-  values = np.stack([estimate(seed) for seed in tf.range(4000)])
-  stderr = values.std(0, ddof=1) / np.sqrt(len(values))
-  exact = testing.full_log_det(g_fn, weights, x)
-  assert np.all(np.abs(values.mean(0) - exact) < 5.5 * stderr)
-  assert np.all(stderr < 0.05)
-
-
-def test_equal_blocks_share_one_trace():
-  g_fn, weights, x = testing.make_block('dense')
-  counted, num_traces = testing.count_traces(g_fn)
-
-  def count(num_blocks):
-    g = numerics.ResidualFunction(counted)
-    num_traces.clear()
-
-    @tf.function
-    def run(x):
-      with tf.GradientTape() as tape:
-        tape.watch(weights)
-        y, total = x, 0.0
-        for i in range(num_blocks):
-          y, log_det = numerics.forward_and_log_det(
-              g, [(1 - 0.1 * i) * w for w in weights], y, _ESTIMATOR, seed=i)
-          total += log_det
-      return tape.gradient(total, weights)
-
-    run(x)
-    return len(num_traces)
-
-  assert count(1) == count(4)
-
-
 @loops.each(['rademacher', 'gaussian'])
 def test_draws(probe):
   estimator = numerics.FixedTruncation(4, probe=probe)

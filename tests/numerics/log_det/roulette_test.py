@@ -4,32 +4,13 @@ Means over all probes and numbers of terms are the matter of
 tests/conformance/estimators_test.
 """
 
-import itertools
-
 import numpy as np
-import pytest
-from scipy import stats
 import tensorflow as tf
 
 from tests import loops
 from tests import testing
-from tests.numerics import averages
 from tests.numerics import cases
 from tf_resflow import numerics
-
-
-def test_weights_follow_the_theorems():
-  tail = np.array([1.0, 0.5, 0.25])
-  estimator = numerics.RussianRoulette(
-      numerics.Geometric(0.5), num_exact_terms=2)
-  c = np.concatenate([[1.0, 1.0, 1.0], 1.0 / tail])
-  np.testing.assert_allclose(estimator.weights()[:6], c)
-  probe = tf.ones([1, 2], tf.float64)
-  schedule = estimator.schedule(numerics.Draw(tf.constant(4), probe))
-  for k in range(1, 6):
-    value_weight, w_weight = schedule.weights(tf.constant(k), ())
-    assert value_weight == w_weight == c[k]
-    assert bool(schedule.continues(tf.constant(k), ())) == (k <= 4)
 
 
 def test_one_draw_is_what_it_always_was():
@@ -43,9 +24,9 @@ def test_one_draw_is_what_it_always_was():
 # Several draws of N, whose weights are averaged.
 
 
-def _several(num_samples, num_exact_terms=1, probability=0.5):
+def _several(num_samples, num_exact_terms=1):
   return numerics.RussianRoulette(
-      numerics.Geometric(probability), num_exact_terms=num_exact_terms,
+      numerics.Geometric(0.5), num_exact_terms=num_exact_terms,
       num_samples=num_samples)
 
 
@@ -73,39 +54,6 @@ def test_several_draws_are_independent():
   np.testing.assert_array_less(np.abs(numbers.mean(axis=0) - 2.0), 5.5 * error)
 
 
-def test_variance_given_the_probe_falls_by_the_number_of_draws():
-  """Against the closed form, over all pairs of numbers."""
-  g_fn, weights, x = testing.make_block('dense')
-  distribution = stats.geom(0.4)
-  probe = tf.constant(np.random.default_rng(0).normal(size=x.shape))
-  num_terms = 40
-  u = averages.vectors(g_fn, weights, x, probe, num_terms=num_terms)
-  k = np.arange(1, num_terms + 1)
-  terms = (-1.0)**(k + 1) / k * np.einsum(
-      'kbd,bd->bk', u, probe.numpy().reshape([3, -1]))
-  # sum_kl a_k a_l (1 / P(N >= min(k, l)) - 1)
-  excess = 1.0 / distribution.sf(np.minimum.outer(k, k) - 1) - 1.0
-  expected = np.einsum('bk,bl,kl->b', terms, terms, excess) / 2
-
-  estimator = _several(2, num_exact_terms=0, probability=0.4)
-  g = numerics.ResidualFunction(g_fn)
-
-  @tf.function
-  def estimate(n, m):
-    return estimator.evaluate(
-        g, weights, [], x, numerics.Draw((n, m), probe))[1]
-
-  last, mean, square = 16, 0.0, 0.0
-  for n, m in itertools.combinations_with_replacement(range(1, last + 1), 2):
-    # What is beyond the last number has no further terms that count.
-    p = np.prod([distribution.pmf(i) if i < last else distribution.sf(i - 1)
-                 for i in (n, m)])
-    value = estimate(tf.constant(n), tf.constant(m)).numpy()
-    mean += (1 + (n != m)) * p * value
-    square += (1 + (n != m)) * p * value**2
-  np.testing.assert_allclose(square - mean**2, expected, rtol=1e-6)
-
-
 def test_for_bound_resolves_the_safe_distribution():
   estimator = numerics.RussianRoulette(
       numerics.SafeGeometric(0.5), num_exact_terms=7)
@@ -115,12 +63,20 @@ def test_for_bound_resolves_the_safe_distribution():
   assert numerics.RussianRoulette().for_bound(0.8) == numerics.RussianRoulette()
 
 
+_ADAPTIVE = numerics.AdaptiveRoulette
+
+
 @loops.each([
-    ({'num_exact_terms': -1}, 'num_exact_terms=-1: expected a number >= 0'),
-    ({'num_samples': 0}, 'num_samples=0: expected a number >= 1')])
-def test_impossible_settings_are_refused(settings, message):
-  with pytest.raises(ValueError, match=message):
-    numerics.RussianRoulette(**settings)
+    (numerics.RussianRoulette, {'num_exact_terms': -1}, '-1: expected a number'
+     ' >= 0'),
+    (numerics.RussianRoulette, {'num_samples': 0}, '0: expected a number >= 1'),
+    (_ADAPTIVE, {'tail': 0.0}, '0.0: expected a positive, finite number'),
+    (_ADAPTIVE, {'tail': float('nan')}, 'nan: expected a positive'),
+    (_ADAPTIVE, {'tail': float('inf')}, 'inf: expected a positive'),
+    (_ADAPTIVE, {'num_exact_terms': 0}, '0: expected a number >= 1')])
+def test_impossible_settings_are_refused(kind, settings, message):
+  (name,) = settings
+  testing.check_refusal(kind, settings, f'{name}={message}')
 
 
 @loops.each([0.0, 1e-30])
@@ -140,16 +96,6 @@ def test_thresholds():
   assert thresholds[0].dtype == tf.float64
   assert 0.0 < np.min(thresholds) and np.max(thresholds) <= 1.0
   assert 0.4 < np.mean(thresholds) < 0.6
-
-
-@loops.each([
-    ({'tail': 0.0}, 'tail=0.0: expected a positive, finite number'),
-    ({'tail': float('nan')}, 'tail=nan: expected a positive'),
-    ({'tail': float('inf')}, 'tail=inf: expected a positive'),
-    ({'num_exact_terms': 0}, 'num_exact_terms=0: expected a number >= 1')])
-def test_impossible_settings_of_the_adaptive_one_are_refused(settings, match):
-  with pytest.raises(ValueError, match=match):
-    numerics.AdaptiveRoulette(**settings)
 
 
 @loops.each([(1, 0.3), (3, 2.0)], [True, False])

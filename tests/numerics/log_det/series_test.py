@@ -107,31 +107,6 @@ def test_terms_beyond_the_weights_do_not_exist():
   np.testing.assert_array_equal(exact[1], more[1])
 
 
-def test_tabulated_weights():
-  weights, w_weights = np.array([1.0, 1.0, 2.0, 4.0]), np.array([1.0, 1.0, 0.0])
-  table = series_lib.TabulatedSchedule(
-      tf.constant(2), weights, None, tf.float64)
-  assert [bool(table.continues(tf.constant(k), ())) for k in (1, 2, 3)] == [
-      True, True, False]
-  assert table.max_terms == 3
-  for k in (1, 2, 3):
-    assert table.weights(tf.constant(k), ()) == (weights[k], weights[k])
-  assert table.advance(tf.constant(1), tf.ones([1, 2]), ()) == ()
-  # Gradient vectors may have weights of their own.
-  found = series_lib.TabulatedSchedule(
-      tf.constant(2), weights[:3], w_weights, tf.float32
-  ).weights(tf.constant(2), ())
-  assert found == (2.0, 0.0)
-  assert {weight.dtype for weight in found} == {tf.float32}
-
-
-def test_slopes_of_one_number():
-  """`(1 - a) / (1 + a)`, in closed form."""
-  slopes = np.array([-0.9, -0.3, 0.0, 0.5, 0.98])
-  log_det = numerics.OddSeries().exact(tf.constant(slopes[:, None, None]))
-  np.testing.assert_allclose(log_det, -2.0 * np.arctanh(slopes), rtol=1e-12)
-
-
 def test_terms_fall_as_fast_as_it_says():
   """Hence `safe` draws fewer terms than for residual blocks."""
   assert numerics.OddSeries().rate(0.9) == pytest.approx(0.81)

@@ -4,6 +4,7 @@ Oracles: scipy.stats for the tails, the terms of the second-moment series for
 the variance.
 """
 
+import math
 from unittest import mock
 
 import numpy as np
@@ -12,6 +13,7 @@ from scipy import stats
 import tensorflow as tf
 
 from tests import loops
+from tests import testing
 from tests.numerics import cases
 from tf_resflow import numerics
 from tf_resflow.numerics import random
@@ -23,12 +25,9 @@ _EACH_LAW = loops.each(
 
 @_EACH_LAW
 def test_tail_is_that_of_scipy(distribution, oracle):
+  """The table ends just below what a uniform can reach."""
   k = np.arange(40)
   np.testing.assert_allclose(distribution.tail(k), oracle.sf(k - 1), rtol=1e-10)
-
-
-@_EACH_LAW
-def test_table_ends_just_below_what_a_uniform_can_reach(distribution, oracle):
   table = distribution.tail_table()
   np.testing.assert_allclose(
       table, oracle.sf(np.arange(table.size)), rtol=1e-10)
@@ -49,32 +48,6 @@ def test_sample_inverts_the_tail(distribution, oracle):
   # Never beyond the table.
   assert _sample_with_uniform(
       distribution, 0.0) == distribution.tail_table().size
-
-
-def _empirical_tail(distribution, num_draws=20000):
-  """Frequencies of `N >= k` for k = 0, 1, ..., drawn inside a tf.function."""
-
-  @tf.function
-  def draw():
-    seeds = tf.stack([tf.range(num_draws), tf.fill([num_draws], 7)], axis=1)
-    return tf.map_fn(distribution.sample, seeds, parallel_iterations=1)
-
-  return np.mean(draw().numpy()[:, np.newaxis] >= np.arange(30), axis=0)
-
-
-@pytest.mark.parametrize('name', ['geometric', 'poisson'])
-def test_empirical_distribution_agrees_with_the_tail(name):
-  case = cases.TRUNCATION_DISTRIBUTIONS[name]
-  distribution, oracle = case.distribution, case.oracle
-  # Dvoretzky, Kiefer and Wolfowitz: exceeded with probability 1e-6.
-  bound = np.sqrt(np.log(2.0 / 1e-6) / 2.0 / 20000)
-  frequency = _empirical_tail(distribution)
-  assert np.abs(frequency - oracle.sf(np.arange(30) - 1)).max() < bound
-  # The bound tells the distribution from its shift by one and from its
-  # neighbour.
-  assert np.abs(frequency - oracle.sf(np.arange(30))).max() > 5 * bound
-  neighbour = stats.geom(0.33) if name == 'geometric' else stats.poisson(2.2)
-  assert np.abs(frequency - neighbour.sf(np.arange(30) - 1)).max() > bound
 
 
 def _second_moment_converges(log_tail, rho):
@@ -106,20 +79,13 @@ def test_poisson_variance_is_infinite_for_every_radius(rho):
 
 
 @loops.each([
-    (lambda: numerics.Geometric(0.0), 'strictly between 0 and 1'),
-    (lambda: numerics.Geometric(1.0), 'strictly between 0 and 1'),
-    (lambda: numerics.Geometric(float('nan')), 'strictly between'),
-    (lambda: numerics.Poisson(0.0), 'rate=.*: expected a positive, '),
-    (lambda: numerics.Poisson(float('inf')), 'rate=.*: expected a positive, '),
-    (lambda: numerics.Poisson(float('nan')), 'rate=.*: expected a positive, '),
-    (lambda: numerics.Geometric.largest_safe_probability(1.0), 'strictly'),
-    (lambda: numerics.Geometric.largest_safe_probability(0.0), 'strictly'),
-    (lambda: numerics.SafeGeometric(0.0), 'share=0.0: expected'),
-    (lambda: numerics.SafeGeometric(1.0), 'share=1.0: expected'),
-])
-def test_impossible_parameters_are_refused(make, match):
-  with pytest.raises(ValueError, match=match):
-    make()
+    (numerics.Geometric, [0.0, 1.0, math.nan], 'probability=...strictly betwe'),
+    (numerics.Geometric.largest_safe_probability, [0.0, 1.0],
+     'lipschitz_bound=...strictly between 0 and 1'),
+    (numerics.Poisson, [0.0, math.inf, math.nan], 'rate=...a positive, '),
+    (numerics.SafeGeometric, [0.0, 1.0], 'share=...: expected')])
+def test_impossible_parameters_are_refused(make, values, message):
+  testing.check_refusals(make, [(value, message) for value in values])
 
 
 @loops.each([0.05, 0.5, 0.94, 0.999])

@@ -12,16 +12,6 @@ from tests import testing
 from tf_resflow import numerics
 
 
-def test_weights():
-  estimator = numerics.FixedTruncation(3)
-  draw = estimator.draw(tf.zeros([2, 4], tf.float64), 5)
-  assert draw.stop == 3
-  schedule = estimator.schedule(draw)
-  weights = [schedule.weights(tf.constant(k), ()) for k in (1, 2, 3)]
-  np.testing.assert_array_equal(weights, [[1, 1], [1, 1], [1, 0]])
-  assert schedule.max_terms == 3
-
-
 def test_the_number_of_terms_is_not_a_constant_of_the_graph():
   """TensorFlow would compile the traced function anew for every such call."""
   estimator = numerics.FixedTruncation(3)

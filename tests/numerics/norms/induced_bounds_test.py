@@ -32,14 +32,6 @@ def test_closed_forms(shape, spatial_shape, domain, codomain):
           kernels.matrix(operator), domain, codomain, num_starts=100), rel=1e-6)
 
 
-@loops.each(induced_oracle.PAIRS)
-def test_what_is_closed(domain, codomain):
-  assert induced_bounds.is_closed(domain, codomain) == (
-      domain == 1.0 or codomain == np.inf)
-  assert not induced_bounds.is_closed(
-      tf.constant(domain), tf.constant(codomain))
-
-
 @loops.each([
     (*shape, *orders) for i, shape in enumerate(_SHAPES)
     for orders in induced_oracle.PAIRS[i % 3::3]])

@@ -30,6 +30,7 @@ def _layer_matrix(kernel, spatial_shape):
 
 @kernels.EACH_SHAPE
 def test_matvec_is_the_layer_or_its_transpose(shape, spatial_shape):
+  """And `rmatvec` its adjoint."""
   operator = kernels.operator(shape, spatial_shape)
   expected = _layer_matrix(operator.kernel.numpy(), spatial_shape)
   np.testing.assert_allclose(
@@ -41,21 +42,9 @@ def test_matvec_is_the_layer_or_its_transpose(shape, spatial_shape):
   np.testing.assert_allclose(
       testing.materialize(operator.matvec, operator.size), expected,
       atol=1e-12)
-
-
-@kernels.EACH_SHAPE
-def test_rmatvec_is_the_adjoint(shape, spatial_shape):
-  dtype = tf.float64 if len(shape) == 2 else tf.float32
-  operator = kernels.operator(shape, spatial_shape, dtype)
-  rng = np.random.default_rng(1)
-  v = tf.constant(rng.normal(size=[3, operator.size]), dtype)
-  image = operator.matvec(v)
-  u = tf.constant(rng.normal(size=image.shape), dtype)
-  pulled = operator.rmatvec(u)
-  assert pulled.shape == v.shape and pulled.dtype == dtype
   np.testing.assert_allclose(
-      np.sum(image * u, axis=1), np.sum(v * pulled, axis=1),
-      rtol=1e-4 if dtype == tf.float32 else 1e-11)
+      testing.materialize(operator.rmatvec, expected.shape[1]), expected.T,
+      atol=1e-12)
 
 
 @loops.each(kernels.SHAPES[1:5] + kernels.SHAPES[-1:], [False, True])

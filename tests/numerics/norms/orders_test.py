@@ -64,12 +64,6 @@ def test_of_zeros(order):
   np.testing.assert_array_equal(orders.dual_vectors(zeros, order), zeros)
 
 
-def test_dual():
-  assert orders.dual(1.0) == np.inf and orders.dual(np.inf) == 1.0
-  assert orders.dual(orders.dual(1.7)) == pytest.approx(1.7)
-  assert float(orders.dual(tf.constant(3.0))) == 1.5
-
-
 @loops.each([1.3, 2.0, 4.5])
 def test_derivatives(order):
   """Derivatives by entries, some of which are 0, and by the order."""
