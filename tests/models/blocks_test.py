@@ -79,20 +79,6 @@ def test_uncertified_norms():
   assert block.certificate() == numerics.Certificate(None, ('uncertified',))
 
 
-def test_names_and_seeds_follow_the_index():
-  networks = [blocks.make_network(make_request(index=i, seed=s))
-              for i, s in ((0, 0), (1, 0), (0, 1), (0, 0))]
-  kernels = []
-  for network in networks:
-    network.build((None, 4, 4, 2))
-    kernels.append(network.constrained_layers()[0].kernel.numpy())
-  assert [n.constrained_layers()[0].name for n in networks[:2]] == [
-      'block_0_conv_0', 'block_1_conv_0']
-  np.testing.assert_array_equal(kernels[0], kernels[3])
-  assert not np.array_equal(kernels[0], kernels[1])
-  assert not np.array_equal(kernels[0], kernels[2])
-
-
 def test_a_block_takes_the_settings_of_its_flow():
   block = blocks.make_residual_block(make_request(
       estimator='fixed:3', memory='neumann', lipschitz_coeff=0.5,
@@ -100,26 +86,6 @@ def test_a_block_takes_the_settings_of_its_flow():
   assert block.estimator.spec() == 'fixed:3' and block.memory == 'neumann'
   assert block.lipschitz_bound == 0.25
   assert block.name == 'block_2' and block.compute_dtype == 'float64'
-
-
-_X = tf.constant([[[[0.2], [0.7]]]])
-
-
-def make_preprocessing(name, **fields):
-  config = models.ResidualFlowConfig(
-      image_shape=(1, 2, 1), num_blocks=(1,), **fields)
-  return registries.PREPROCESSORS.get(name)(config, 'float32')
-
-
-def test_values_of_preprocessing():
-  np.testing.assert_allclose(
-      make_preprocessing('standardize', mean=(0.5,), std=(0.25,))(_X),
-      (_X - 0.5) / 0.25)
-  s = 0.1 + 0.8 * _X
-  np.testing.assert_allclose(
-      make_preprocessing('logit', logit_alpha=0.1)(_X),
-      np.log(s / (1.0 - s)), rtol=1e-5)
-  np.testing.assert_array_equal(make_preprocessing('none')(_X), _X)
 
 
 @pytest.mark.parametrize('name, event_shape, kernel_sizes, layer_class, size', [

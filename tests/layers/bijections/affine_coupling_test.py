@@ -1,4 +1,7 @@
-"""Affine couplings against NumPy, and what they refuse."""
+"""Affine couplings: views, small scales, and what they refuse.
+
+tests/conversion/weights_test.py compares them with another implementation.
+"""
 
 import keras
 import numpy as np
@@ -7,41 +10,6 @@ import tensorflow as tf
 from tests import loops
 from tests import testing
 from tf_resflow import layers
-
-
-def sigmoid(x):
-  return 1.0 / (1.0 + np.exp(-x))
-
-
-def affine(size):
-  """A network whose outputs follow from its inputs by hand."""
-  return keras.layers.Dense(size, dtype='float64', kernel_initializer='ones',
-                            bias_initializer=lambda shape, dtype: tf.range(
-                                shape[0], dtype=dtype))
-
-
-@loops.each([False, True])
-def test_vectors_by_hand(swap):
-  x = np.array([[0.5, -1.0, 2.0, 3.0]])
-  coupling = layers.AffineCoupling(affine(4), swap=swap)
-  a, b = (x[:, 2:], x[:, :2]) if swap else (x[:, :2], x[:, 2:])
-  s = sigmoid(a.sum() + np.array([0.0, 1.0]) + 2.0)
-  changed = b * s + a.sum() + np.array([2.0, 3.0])
-  expected = np.hstack([changed, a] if swap else [a, changed])
-  y, log_det = coupling.forward_and_log_det(tf.constant(x))
-  np.testing.assert_allclose(y, expected, rtol=1e-14)
-  np.testing.assert_allclose(log_det, [np.log(s).sum()], rtol=1e-12)
-
-
-def test_checkerboard_by_hand():
-  x = np.array([[[[1.0], [2.0]], [[3.0], [4.0]]]])
-  coupling = layers.AffineCoupling(affine(2), 'checkerboard')
-  # The network sees zeros at the two pixels that change.
-  s, t = sigmoid(2.0), 1.0
-  y, log_det = coupling.forward_and_log_det(tf.constant(x))
-  np.testing.assert_allclose(
-      y[0, ..., 0], [[1.0, 2.0 * s + t], [3.0 * s + t, 4.0]], rtol=1e-14)
-  np.testing.assert_allclose(log_det, [2 * np.log(s)], rtol=1e-14)
 
 
 def test_a_shape_of_its_own_is_a_view_of_the_event():
