@@ -90,8 +90,8 @@ def test_weights_follow_the_seed():
 
   np.testing.assert_array_equal(weights(1), weights(1))
   assert not np.array_equal(weights(1), weights(2))
-  kernels = [layer.kernel.numpy()
-             for layer in make_flow(num_dense_blocks=2).constrained_layers]
+  kernels = [layer.kernel.numpy() for seed in (0, 1) for layer in make_flow(
+      seed=seed, num_dense_blocks=2).constrained_layers]
   same = [
       (i, j) for i in range(len(kernels)) for j in range(i)
       if kernels[i].shape == kernels[j].shape and
