@@ -78,6 +78,12 @@ def test_numbers_and_the_columns_of_a_table(
   np.testing.assert_allclose(
       rows[:, [1, 3]], flow.sample(2, [[3.0, 1.0], [6.0, 4.0]], seed=0),
       rtol=1e-4)
+  # As many as asked for, of rows that are drawn.
+  results.report(run_tool(
+      *command, f'--condition={given}', '--num_samples=40', '--overwrite',
+      f'--output={again}'))
+  _, rows = results.table(again)
+  assert len(rows) == 40 and {*map(tuple, rows[:, [2, 0]])} == {(3, 1), (6, 4)}
 
 
 def test_labels_of_vectors_stand_beside_them(
@@ -155,8 +161,6 @@ def test_what_conditions_do_not_go_with(
   np.savez(file, condition=np.zeros(3, int))
   two.write_text('a,c\n1,2\n3,4\n')
   results.check_errors(run_tool, 'sample', [
-      ([f'--condition={file}', '--num_samples=3'],
-       '--num_samples cannot be used with a file of conditions'),
       (['--condition=0,1', '--temperature=0.5,1'],
        '--temperature=0.5,1.0: expected one number with several labels'),
       (['--condition=0,1', '--interpolate'], '--condition=0,1: expected one c'),

@@ -311,7 +311,7 @@ def _cells_of_sheet(path, sheet):
     import openpyxl  # noqa: F401
   except ImportError:
     raise errors.FormatError(
-      "Reading .xlsx requires pip install 'tf_resflow[tables]'; or save it as "
+      'Reading .xlsx requires pip install openpyxl defusedxml; or save it as '
       '.csv.') from None
   own_files.check_archive(path, MAX_WORKBOOK_BYTES)
   try:

@@ -19,6 +19,8 @@ _TABLE = (
   'a table of numbers (.csv, .tsv, .txt, .parquet, .feather or .xlsx)')
 # Of a category.
 _MAX_LEVELS = 100
+# Columns that a message names.
+_MAX_NAMED = 6
 _BY_COLUMN = 'column:'
 # With more empty cells, a column is left out rather than the rows.
 _MAX_SHARE_EMPTY = 0.5
@@ -125,12 +127,18 @@ def read_columns(
   Raises:
     InvalidValueError: If the table is invalid, with all of its problems.
   """
+  sources = [*dict.fromkeys(name.partition('=')[0] for name in names)]
+  more = f', ... ({len(sources)})' * (len(sources) > _MAX_NAMED)
   with errors.refusing(
-    name, path, f'a table with numbers in the columns {", ".join(names)}'):
+    name, path, 'a table with numbers in the columns '
+    f'{", ".join(sources[:_MAX_NAMED])}{more}'):
     problems = table_files.Problems(options='')
     frame = table_files.read_frame(path, problems=problems)
     absent = frames.lacking(names, frame.columns)
-    errors.check_format(not absent, f'It has no {absent}.')
+    errors.check_format(not absent, ' '.join(filter(None, [
+      f'It has no {absent}.', *(
+        errors.did_you_mean(column, list(frame.columns))
+        for column in absent.split(', '))])))
     levels = frames.categories(names, frame.columns)
     columns = [*(name for name in names if name in frame.columns), *levels]
     rows = _read_columns(

@@ -232,9 +232,13 @@ def _run(trainer: trainer_lib.Trainer, writer: metrics.MetricsWriter,
 def _ended(best: best_checkpoint.BestCheckpoint, patience: Any,
            step: int) -> str:
   """Returns where a run has ended, and its best step."""
-  return (f'Stopped at step {step}: validation did not improve for {patience} '
-          'steps. ' if best.is_stopped else '') + (
-              f'Validation: {best.describe()}.')
+  stopped = f'Stopped at step {step}: validation did not improve for ' + (
+      f'{patience} steps. ')
+  improving = (' It was still improving at the last step: a new run with more '
+               '--num_steps may be better.')
+  is_last = 0 < step == int(best.step.numpy())
+  return (stopped * best.is_stopped + f'Validation: {best.describe()}.' +
+          improving * (is_last and not best.is_stopped))
 
 
 def _validate(trainer: trainer_lib.Trainer, writer: metrics.MetricsWriter,
