@@ -80,7 +80,7 @@ def test_rows_with_empty_cells_keep_their_place(run_tool, run, tmp_path):
   result = run_tool(*command, f'--output={scores}', '--top=5')
   report = results.report(result)
   assert (report['num_examples'], report['num_with_empty_cells']) == (2, 2)
-  assert 'note: no score of 2 of 4 rows: a cell is empty in lines 3, 4.\n' in (
+  assert 'note: no score of 2 of 4 rows: a cell is empty in lines 3, 4. F' in (
       result.stderr)
   lines = [line.split(',') for line in scores.read_text().splitlines()]
   # The index still has no name.

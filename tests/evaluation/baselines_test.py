@@ -202,6 +202,15 @@ def test_cells_have_the_mean_density_of_their_points():
           fitted.weights_, laws, strict=True))).mean())
 
 
+def test_held_out_training_rows_are_in_the_units_of_the_data():
+  y = np.random.default_rng(0).normal(3.0, 0.4, [2000, 1])
+  train, test = np.split(np.floor(np.exp(y)), [1500])
+  found = baselines.fit_columns(['integer'], train, test)['gaussian']
+  # 5.5 standard errors.
+  assert found.facts['validation_nats'] == pytest.approx(
+      np.mean(found.values), abs=0.3)
+
+
 def test_the_rows_and_the_time_that_it_takes(monkeypatch):
   train = _blobs(200, 0)
   monkeypatch.setattr(baselines, '_VECTOR_FACTORS', (1e-6, 1e-2))

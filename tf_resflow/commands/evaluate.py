@@ -283,7 +283,8 @@ def _evaluate_inputs(options: Options, run: options_lib.OpenedRun,
     report['num_with_empty_cells'] = len(gaps)
     options_lib.note(
         f'note: no score of {len(gaps)} of {len(is_complete)} rows: a cell is '
-        f'empty {table_files.places(index, ~is_complete)}.')
+        f'empty {table_files.places(index, ~is_complete)}. Fill these cells, '
+        'or train without their columns.')
     results = {name: np.insert(
         np.float64(values), gaps - np.arange(len(gaps)), np.nan,
         axis=-1 if name.endswith('_repeats') else 0)

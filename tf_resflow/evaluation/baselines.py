@@ -92,6 +92,7 @@ def fit_mixtures(
     train: npt.ArrayLike, test: npt.ArrayLike,
     validation: npt.ArrayLike | None = None, *,
     test_log_det: npt.ArrayLike = 0.0, validation_log_det: npt.ArrayLike = 0.0,
+    train_log_det: npt.ArrayLike = 0.0,
     num_components: Sequence[int] = _NUM_COMPONENTS,
     max_seconds: float = math.inf, seed: int = 0,
     verbose: int = 0) -> dict[str, Baseline]:
@@ -108,13 +109,13 @@ def fit_mixtures(
   rows. Settings are tried on 10,000 training rows at most.
 
   Args:
-    train: `[M, D]`.
+    train: `[M, D]`, or `[M, K, D]` for cells; of each, one point is fitted.
     test: `[N, D]`, or `[N, K, D]` for cells.
     validation: `[V, D]` or `[V, K, D]`; None for a fifth of the training rows,
       after which the best settings are fitted to all of them.
     test_log_det: log|det dz/dx| of the test vectors, nats, `[N]` or `[N, K]`,
       or one for all.
-    validation_log_det: likewise.
+    validation_log_det, train_log_det: likewise.
     num_components: the numbers to choose from for the mixture.
     max_seconds: once a mixture is fitted, none is tried after this time.
     seed: of the parts and the start of EM.
@@ -136,12 +137,15 @@ def fit_mixtures(
     >>> print(f'{nats:.2f}, {np.log(4.0 * np.pi * np.e):.2f}')
     3.61, 3.53
   """
-  train = _as_rows('train', train, np.shape(train)[-1:], [2])
+  cells = _as_rows('train', train, np.shape(train)[-1:])
+  train = column_types.one_per_cell(cells)
   test = _as_rows('test', test, train.shape[1:])
   order = np.random.default_rng(seed).permutation(len(train))
   if validation is None:
     size = max(1, len(order) // 5)
-    held_out, order = train[order[:size]], order[size:]
+    held_out, validation_log_det = (values[order[:size]] for values in (
+        cells, np.broadcast_to(train_log_det, cells.shape[:-1])))
+    order = order[size:]
   else:
     held_out = _as_rows('validation', validation, train.shape[1:])
   mean, std = train.mean(axis=0), train.std(axis=0)
@@ -215,28 +219,27 @@ def fit_columns(
   """
   parts = [part for part in (train, test, validation) if part is not None]
   mapped = [column_types.mapped(maps, part) for part in parts]
-  rows, *others = [z for z, _ in mapped]
-  rows = column_types.one_per_cell(rows)
+  rows = [z for z, _ in mapped]
   if conditions:
     regression = pipeline.make_pipeline(
         preprocessing.StandardScaler(), linear_model.RidgeCV(
-            np.logspace(-3, 3, 7))).fit(conditions[0], rows)
-    means = [regression.predict(c).reshape([len(c), -1]) for c in conditions]
-    rows -= means[0]
-    others = [
-        z - (m[:, np.newaxis] if z.ndim > 2 else m)
-        for z, m in zip(others, means[1:], strict=True)]
-  _, test_log_det, *rest = [log_det for _, log_det in mapped]
+            np.logspace(-3, 3, 7))).fit(
+                conditions[0], column_types.one_per_cell(rows[0]))
+    rows = [
+        z - regression.predict(c).reshape(
+            [len(c), *[1] * (z.ndim - 2), z.shape[-1]])
+        for z, c in zip(rows, conditions, strict=True)]
+  settings |= {f'{name}_log_det': log_det for name, (_, log_det) in zip(
+      ('train', 'test', 'validation'), mapped, strict=False)}
   return fit_mixtures(
-      rows, *others, test_log_det=test_log_det,
-      validation_log_det=rest[0] if rest else 0.0, **settings)
+      rows[0], rows[1], rows[2] if len(rows) > 2 else None, **settings)
 
 
-def _as_rows(name, rows, shape, ranks=(2, 3)):
+def _as_rows(name, rows, shape):
   """Returns vectors or cells as float64, or raises."""
   rows = np.asarray(rows, np.float64)
   errors.check(
-      rows.ndim in ranks and rows.size > 0 and rows.shape[-1:] == shape
+      rows.ndim in (2, 3) and rows.size > 0 and rows.shape[-1:] == shape
       and np.all(np.isfinite(rows)), name, f'an array {list(rows.shape)}',
       f'finite numbers [N, {", ".join(map(str, shape)) or "D"}]')
   return rows
