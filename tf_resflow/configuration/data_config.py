@@ -61,7 +61,7 @@ class DataConfig(fields.Section):
       is_basic=True)
   columns: tuple[str, ...] = fields.field(
       (), help='Columns of a table to use, in this order, with those of '
-      '--condition; by default all.')
+      '--condition; by default all.', is_basic=True)
   drop: tuple[str, ...] = fields.field(
       (), help='Columns of a table not to use.', is_basic=True)
   missing: str = fields.field(
@@ -76,11 +76,13 @@ class DataConfig(fields.Section):
   split: str = fields.field(
       'random', help='Rows of a table to test on: random (a fixed fifth), last '
       '(the last fifth, such as the most recent), or column:NAME (a fifth of '
-      'the values in a column, such as of persons, with all of their rows).')
+      'the values in a column, such as of persons, with all of their rows).',
+      is_basic=True)
   test_file: str | None = fields.field(
       None, help='Table to test on; all rows of --dataset then train.')
   sheet: str | None = fields.field(
-      None, help='Name of the sheet of an .xlsx file, by default the first.')
+      None, help='Name of the sheet of an .xlsx file, by default the first.',
+      is_basic=True)
 
   def check(self) -> None:
     # Opens user-provided data only if necessary: a trained model can still be
