@@ -78,7 +78,8 @@ def test_numbers_and_the_columns_of_a_table(
   np.testing.assert_allclose(
       rows[:, [1, 3]], flow.sample(2, [[3.0, 1.0], [6.0, 4.0]], seed=0),
       rtol=1e-4)
-  # As many as asked for, of rows that are drawn.
+  # As many as asked for, of whole rows that are drawn.
+  given.write_text(given.read_text() + ',2,7\n')
   results.report(run_tool(
       *command, f'--condition={given}', '--num_samples=40', '--overwrite',
       f'--output={again}'))
@@ -122,7 +123,7 @@ def test_what_is_no_condition(tmp_path, monkeypatch):
       (_LABELS, 'own.npz', 'condition=own.npz: expected an .npz file with an'),
       (_LABELS, 'own.csv', 'condition=own.csv: expected a table with'),
       (_NUMBERS, 'own.csv', 'condition=own.csv: expected a table with '
-       'numbers in the columns c, a. It has no c.'),
+       'the columns c, a. It has no c.'),
       *[(_CITIES, wrong, f'condition={wrong}: expected city,a, such as Oslo,1.2'
          f'5, or an .npz file or table.{advice}') for wrong, advice in (
              ('oslo,1', ' city is one of Oslo, Rome.'), ('Oslo', ''),

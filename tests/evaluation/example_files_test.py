@@ -250,7 +250,7 @@ def test_bad_tables(table, tmp_path):
     path.write_text(text)
     tables.read_columns(path, example_files.column_names(table))
 
-  start = f'inputs={path}: expected a table with numbers in the columns'
+  start = f'inputs={path}: expected a table with the columns'
   testing.check_refusals(read, [
       ('a,d\n1,2\n', f'{start}...It has no b "c", d,e.'),
       ('a,"b ""c""","d,e"\n', f'{start}...It has no rows.'),

@@ -18,6 +18,9 @@ def test_categories():
   back = frames.collapsed(dict(zip(names[:3], numbers.T[:3], strict=True)))
   assert list(back) == ['dose', 'city']
   assert back['city'] == ['New York', 'Oslo']
+  frame.loc[0, 'city'] = None
+  np.testing.assert_array_equal(
+      frames.in_order('condition', frame, names)[0], [0.5, np.nan, np.nan, 3])
   frame.loc[0, 'city'] = 'Rome'
   with pytest.raises(ValueError, match='city among Oslo, New York. It has Rom'):
     frames.in_order('condition', frame, names)
@@ -41,6 +44,11 @@ def test_columns_go_by_name():
   np.testing.assert_allclose(
       evaluation.evaluate_inputs(flow, frame)['log_prob'], expected, rtol=1e-5)
   np.testing.assert_array_equal(flow.encode(frame), flow.encode(x, condition))
+  gaps = frame.mask(np.eye(5, 4, dtype=bool))  # One of each row but the last.
+  np.testing.assert_array_equal(
+      flow.log_prob(gaps, estimator='exact'), [*[np.nan] * 4, expected[4]])
+  with pytest.raises(ValueError, match='x=4 examples with NaN: expected num'):
+    evaluation.evaluate_inputs(flow, gaps)
   with pytest.raises(ValueError, match='x=a data frame: expected one with a, '
                      'b. It has no a.'):
     flow.log_prob(frame.drop(columns='a'), condition)

@@ -28,10 +28,14 @@ class Condition(options_lib.Options):
       'sample, .npz (array condition) or a table such as .csv, of whose rows '
       '--num_samples are drawn if it is given.')
 
-  def read_conditions(self, model: Any) -> Any:
+  def read_conditions(self, model: Any, missing: str = 'error') -> Any:
     """Returns the conditions that the flag names, `[N, ...]`.
 
     None for a flow that takes none.
+
+    Args:
+      model: the flow.
+      missing: see `evaluation.example_files.read_condition`.
 
     Raises:
       InvalidValueError: if they are missing, foreign, or of the wrong shape.
@@ -53,7 +57,7 @@ class Condition(options_lib.Options):
                         f'p(x|c): {expected}.')
     if self.is_condition_file:
       return evaluation.example_files.read_condition(
-          self.condition, spec, 'condition')
+          self.condition, spec, 'condition', missing=missing)
     if spec.num_labels and self.condition == 'all':
       return np.arange(spec.num_labels)
     values = self.condition.split(',')

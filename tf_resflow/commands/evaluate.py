@@ -276,6 +276,7 @@ def _evaluate_inputs(options: Options, run: options_lib.OpenedRun,
     if needs_marks:
       results |= row_scores.marks(
           known, run, x, condition, results['log_prob'], settings)
+      report |= row_scores.held_out(results, run.model.unit)
   if condition is not None:
     results['condition'] = condition
   gaps = np.flatnonzero(~is_complete)

@@ -59,6 +59,26 @@ def marks(
   return found
 
 
+def held_out(results: Mapping[str, np.ndarray], unit: str) -> dict[str, Any]:
+  """Returns what a report says of rows that the run was not trained on.
+
+  Args:
+    results: with those of `marks`.
+    unit: of the model.
+
+  Returns:
+    `num_in_training`, and the mean of the other rows, `UNIT_not_in_training`;
+    nothing if none or all of them are training rows.
+  """
+  is_new = results.get('in_training', np.array([])) == 0
+  values = results[unit][is_new] if is_new.any() else np.array([])
+  values = values[np.isfinite(values)]
+  if is_new.all() or not len(values):
+    return {}
+  return {'num_in_training': int(np.sum(~is_new)),
+          f'{unit}_not_in_training': float(values.mean())}
+
+
 def columns(results: Mapping[str, np.ndarray]) -> list[str]:
   """Returns the names of the results that a table of rows has."""
   is_exact = len(results['log_det_repeats']) == 1

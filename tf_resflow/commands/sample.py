@@ -186,7 +186,8 @@ def _conditions(
 def _draw_vectors(options: Options, run: options_lib.OpenedRun,
                   settings: dict[str, Any]) -> dict:
   suffix = os.path.splitext(options.output)[1]
-  condition = options.read_conditions(run.model)
+  condition = options.read_conditions(
+      run.model, 'drop' if options.num_samples else 'error')
   options.require(
       suffix != '.png' or condition is None or len(condition) == 1, 'condition',
       'one condition with .png of vectors', 'It shows one density.')

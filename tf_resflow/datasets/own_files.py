@@ -264,19 +264,22 @@ def warn_of_density(
         'Column %s has only %d distinct values in %d rows: the likelihood is '
         'unbounded. Scale it to whole numbers, which have probabilities, or '
         'leave it out.', name, num_values, len(column))
-  few = [name for name, column in zip(names, train.T, strict=True)
-         if name not in columns and len(np.unique(column)) <= _FEW_VALUES]
+  few = [f'{name} ({count})' for name, column in zip(
+    names, train.T, strict=True) if name not in columns and (
+      count := len(np.unique(column))) <= _FEW_VALUES]
   if few:
     _logger.warning(
-      'There are at most %d different values in %s; samples have others, too. '
-      'Make them a condition, to model the other columns given these.',
-      _FEW_VALUES, ', '.join(few))
+      'Few different whole numbers are in %s; samples have others, too. Make '
+      'such columns a condition, to model the others given these.',
+      ', '.join(few))
   if len(train) > len(columns) > 1:
-    correlations = np.corrcoef(list(columns.values()))
-    if np.linalg.eigvalsh(correlations)[0] < _MIN_RELATIVE_STD**2:
+    values, vectors = np.linalg.eigh(np.corrcoef(list(columns.values())))
+    if values[0] < _MIN_RELATIVE_STD**2:
+      among = [name for name, share in zip(
+        columns, vectors[:, 0], strict=True) if abs(share) > _MIN_RELATIVE_STD]
       _logger.warning(
-        'The columns are linearly dependent: the likelihood is unbounded. '
-        'Remove one of them.')
+        'The columns %s are linearly dependent: the likelihood is unbounded. '
+        'Remove one of them.', ', '.join(among))
 
 
 def split_order(num_examples: int) -> np.ndarray:

@@ -19,6 +19,8 @@ _TABLE = (
   'a table of numbers (.csv, .tsv, .txt, .parquet, .feather or .xlsx)')
 # Of a category.
 _MAX_LEVELS = 100
+# Of one that is proposed as a condition.
+_MAX_PROPOSED = 10
 # Columns that a message names.
 _MAX_NAMED = 6
 _BY_COLUMN = 'column:'
@@ -130,7 +132,7 @@ def read_columns(
   sources = [*dict.fromkeys(name.partition('=')[0] for name in names)]
   more = f', ... ({len(sources)})' * (len(sources) > _MAX_NAMED)
   with errors.refusing(
-    name, path, 'a table with numbers in the columns '
+    name, path, 'a table with the columns '
     f'{", ".join(sources[:_MAX_NAMED])}{more}'):
     problems = table_files.Problems(options='')
     frame = table_files.read_frame(path, problems=problems)
@@ -285,7 +287,7 @@ def _read_columns(
           f'{table_files.places(frame.index, is_new)}')
     if problem:
       problems.add(column, problem)
-      if not known and 0 < len(texts) <= min(_MAX_LEVELS, len(cells) // 3):
+      if not known and 0 < len(texts) <= min(_MAX_PROPOSED, len(cells) // 3):
         problems.categories.append(column)
       continue
     if missing == 'error' and is_empty.any():

@@ -147,7 +147,7 @@ def read_images(
 
 def read_condition(
     path: str | os.PathLike, spec: layers.ConditionSpec, name: str = 'inputs',
-    given: np.ndarray | None = None) -> np.ndarray:
+    given: np.ndarray | None = None, missing: str = 'error') -> np.ndarray:
   """Reads conditions: the array `condition` of an .npz file, or columns.
 
   Args:
@@ -155,6 +155,7 @@ def read_condition(
     spec: what the conditions of the flow are.
     name: of the argument or flag that names the file, for messages.
     given: the columns `[N, K]` of a table, if they have been read.
+    missing: 'error', or 'drop' to leave out rows of a table with an empty cell.
 
   Returns:
     `[N, ...]`, labels or float64.
@@ -166,7 +167,9 @@ def read_condition(
     names = condition_names(spec)
     expected = f'a table with {", ".join(names)}: {spec.expected}'
     if given is None:
-      given = tables.read_columns(path, names, name).to_numpy()
+      given = tables.read_columns(
+          path, names, name, 'nan' if missing == 'drop' else 'error'
+      ).dropna().to_numpy()
     if spec.num_labels:
       # All numbers of a table are read as floats.
       given, whole = given[:, 0], given[:, 0].astype(np.int64)

@@ -244,8 +244,10 @@ def evaluate_inputs(
   """
   estimator = numerics.Estimator.get(
       estimator) or model.evaluation_estimator()
-  condition = frames.condition_of(x, condition, model.condition_spec)
-  x = frames.in_order('x', x, model.column_names)
+  x, condition = frames.data_of(x, condition, model)
+  num_bad = int(np.isnan(np.asarray(x)).reshape([len(x), -1]).any(axis=1).sum())
+  errors.check(not num_bad, 'x', f'{num_bad} examples with NaN', 'numbers',
+               'Leave these out.')
   averages = model.augmentation.num_points > 0
   is_random = model.is_random_with(estimator)
   _check_draws(estimator, num_repeats, num_probes, is_random)

@@ -220,7 +220,7 @@ class Flow(latent_model.LatentModel):
       seed: random.SeedLike = None, estimator: layers.EstimatorLike = None,
       solver: layers.SolverLike = None) -> layers.PassResult:
     """Maps data to latents `[B, D]`, and reports convergence."""
-    condition = frames.condition_of(x, condition, self.condition_spec)
+    x, condition = frames.data_of(x, condition, self)
     return self.bijection.forward_pass(
         self.augment(x, condition, seed=seed).y, self._settings(
             condition, self._seeds(seed)[1], estimator, solver))
@@ -237,7 +237,7 @@ class Flow(latent_model.LatentModel):
   def encode(self, x: Any, condition: Any = None, *,
              seed: random.SeedLike = None) -> tf.Tensor:
     """Returns latents `[B, D]`; the seed is for a random augmentation."""
-    condition = frames.condition_of(x, condition, self.condition_spec)
+    x, condition = frames.data_of(x, condition, self)
     return base_layer.call_with(
         self.bijection, self.augment(x, condition, seed=seed).y, condition)
 
@@ -292,7 +292,7 @@ class Flow(latent_model.LatentModel):
     log of the mean density over these, random ones the mean of its logarithm.
     A data frame `x` may have the columns of the condition, too.
     """
-    condition = frames.condition_of(x, condition, self.condition_spec)
+    x, condition = frames.data_of(x, condition, self)
     used = self.estimator if estimator is None else estimator
     if self.augmentation.num_points and used not in (None, 'own'):
       return self.augmentation.averaged(

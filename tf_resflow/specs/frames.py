@@ -61,18 +61,29 @@ def is_frame(x: Any) -> bool:
   return hasattr(x, 'columns') and hasattr(x, 'to_numpy')
 
 
-def condition_of(x: Any, condition: Any, spec: Any) -> Any:
-  """Returns the condition of `x`, not a frame: a frame `x` may have it, too.
+def data_of(x: Any, condition: Any, flow: Any) -> tuple[Any, Any]:
+  """Returns data and condition of a flow as arrays, where they are frames.
+
+  By default a frame `x` has the columns of the condition, too. Rows of it with
+  an empty cell in the condition become NaN, with a condition of 0.
 
   Args:
-    x: data of a flow.
+    x: data of the flow.
     condition: its condition, or None.
-    spec: `ConditionSpec` of the flow, or None.
+    flow: has `column_names` and `condition_spec`.
   """
-  if spec is None:
-    return condition
-  return in_order('condition', x if condition is None and is_frame(x) else
-                  condition, spec.names)
+  spec = flow.condition_spec
+  if spec is not None:
+    condition = in_order('condition', x if condition is None and is_frame(x)
+                         else condition, spec.names)
+  if is_frame(x):
+    x = in_order('x', x, flow.column_names)
+    if np.shape(condition) == (len(x), *getattr(spec, 'shape', ())):
+      gaps = np.isnan(np.asarray(condition, np.float64))
+      x = np.where(gaps.reshape([len(x), -1]).any(axis=1)[:, np.newaxis],
+                   np.nan, x)
+      condition = np.where(gaps, 0, condition)
+  return x, condition
 
 
 def _numbers(name, cells):
@@ -95,7 +106,7 @@ def in_order(name: str, x: Any, columns: Sequence[str]) -> Any:
     name: of the argument, for messages.
     x: anything, such as a `pandas.DataFrame`.
     columns: names of the numbers, in the order of the model; none if unknown,
-      and then those of the frame are taken as they are.
+      and then those of the frame are taken as they are. Empty cells are NaN.
 
   Raises:
     InvalidValueError: if the frame lacks a column, or has an unknown level, or
@@ -118,7 +129,9 @@ def in_order(name: str, x: Any, columns: Sequence[str]) -> Any:
   numbers: dict[str, np.ndarray] = {}
   for column, names in categories(columns, list(x.columns)).items():
     values = one_hot(x[column], names)
-    unknown = x[column][values.sum(axis=1) == 0]
+    is_empty = x[column].isna().to_numpy(bool)
+    unknown = x[column][~is_empty & (values.sum(axis=1) == 0)]
+    values[is_empty] = np.nan
     errors.check(
         not len(unknown), name, 'a data frame', f'{column} among '
         f'{", ".join(names)}', f'It has {", ".join(map(str, unknown[:1]))}.')

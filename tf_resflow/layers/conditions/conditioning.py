@@ -67,7 +67,8 @@ class ConditionSpec(NamedTuple):
         `tf.errors.InvalidArgumentError` in a graph; under XLA, which drops
         assertions, results are NaN.
     """
-    self._check(condition is not None, None, 'Give it as condition=.')
+    self._check(condition is not None, None, 'Give it as condition=' + (
+        ', such as a data frame with these columns' * bool(self.names)) + '.')
     condition = self.of_any_shape(condition, dtype)
     # Integers are numbers, too.
     is_right = condition.dtype.is_integer or (
