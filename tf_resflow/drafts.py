@@ -25,10 +25,10 @@ def folder(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     OSError: if the folder is not empty at the end.
 
   Example:
-    >>> with folder('served/1') as draft:
+    >>> with folder('exports/1') as draft:
     ...   draft.mkdir()
-    ...   os.listdir('served/1') if os.path.exists('served/1') else None
-    >>> os.listdir('served')
+    ...   os.listdir('exports/1') if os.path.exists('exports/1') else None
+    >>> os.listdir('exports')
     ['1']
   """
   path = pathlib.Path(os.path.abspath(path))

@@ -23,12 +23,17 @@ def _send(number=signal.SIGTERM):
 
 @pytest.fixture(autouse=True)
 def restored():
-  """Handlers are afterwards what they were before."""
+  """Handlers are afterwards what they were before.
+
+  SIGHUP is not ignored, as it is under `nohup`.
+  """
+  ignored = signal.signal(signal.SIGHUP, signal.SIG_DFL)
   numbers = signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGALRM
   before = [signal.getsignal(number) for number in numbers]
   yield
   assert [signal.getsignal(number) for number in numbers] == before
   assert signal.set_wakeup_fd(-1) == -1
+  signal.signal(signal.SIGHUP, ignored)
 
 
 @pytest.mark.parametrize('number, continues, status, said', [
@@ -162,8 +167,9 @@ def test_an_operation_that_takes_long():
 
 # A tool in a terminal of its own, which is closed.
 _IN_TERMINAL = """
-import fcntl, os, sys, termios, time
+import fcntl, os, signal, sys, termios, time
 sys.path.insert(0, sys.argv[1])
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 os.setsid()
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 from tf_resflow.commands import runner
