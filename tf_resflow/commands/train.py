@@ -159,8 +159,9 @@ def _next_commands(workdir, config):
   """Returns what can be run now."""
   is_vector = len(config.data.info().event_shape) == 1
   path = registries.DATASETS.split(config.data.dataset)[1]
-  condition = conditions.example(config.model) and (
-      path if table_files.is_table(path) else conditions.example(config.model))
+  condition = conditions.example(config.model)
+  if condition and table_files.is_table(path):
+    condition = path
   calls = {
       'sample': [f'--output=samples.{"csv" if is_vector else "png"}',
                  *['--num_samples=1000'] * is_vector,

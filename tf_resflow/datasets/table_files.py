@@ -109,12 +109,11 @@ class Problems:
     given = {name: value for name, value in self._given.items()
              if name in self._remedies}
     advice = [f'Add {self._text_of(given)} to leave these out.'] * bool(given)
-    if self.categories:
-      given['condition'] = tuple(self.categories)
-      given['drop'] = tuple(
-        name for name in given['drop'] if name not in self.categories)
+    if names := tuple(self.categories):
+      given |= {'condition': names, 'drop': tuple(
+        name for name in given['drop'] if name not in names)}
       advice.append(f'Or add {self._text_of(given)} to model the others given '
-                    f'{spec.text_of(given["condition"])}.')
+                    f'{spec.text_of(names)}.')
     advice += ['Mend the file.'] * ('mend' in self._remedies)
     errors.check_format(
       not lines, '\n'.join(['It has problems:', *lines, ' '.join(advice)]))
@@ -387,10 +386,10 @@ def numbers(cells: Any) -> tuple[np.ndarray, np.ndarray, str]:
     if is_text.any():
       shown = ', '.join(
         repr(cell[:30]) for cell in text[is_text].drop_duplicates().iloc[:3])
-      hints = [f'; {hint}' for pattern, hint in _HINTS.items()
-               if text[is_text].str.fullmatch(pattern).any()]
-      problem = ''.join(
-        [f'{HOLDS_TEXT} {shown} {places(cells.index, is_text)}', *hints])
+      problem = '; '.join([
+        f'{HOLDS_TEXT} {shown} {places(cells.index, is_text)}', *(
+          hint for pattern, hint in _HINTS.items()
+          if text[is_text].str.fullmatch(pattern).any())])
   for mask, what in (
     (np.isinf(values), 'is infinite'),
     (is_integer & (np.abs(values) >= _MAX_INTEGER),

@@ -137,8 +137,8 @@ def compare_on_splits(
     max_seconds, seed: see `baselines.fit_mixtures`.
   """
   has_density = np.isfinite(test_nll)
-  parts = [splits['train'], splits['test'], *(
-      split for name, split in splits.items() if name == 'validation')]
+  parts = [splits[name] for name in ('train', 'test', 'validation')
+           if name in splits]
   x, conditions = ([part.arrays[name].numpy() for part in parts if name in
                     part.arrays] for name in ('x', 'condition'))
   if conditions:

@@ -74,8 +74,8 @@ def data_of(x: Any, condition: Any, flow: Any) -> tuple[Any, Any]:
   """
   spec = flow.condition_spec
   if spec is not None:
-    condition = in_order('condition', x if condition is None and is_frame(x)
-                         else condition, spec.names)
+    has_both = condition is None and spec.names and is_frame(x)
+    condition = in_order('condition', x if has_both else condition, spec.names)
   if is_frame(x):
     x = in_order('x', x, flow.column_names)
     if np.shape(condition) == (len(x), *getattr(spec, 'shape', ())):
