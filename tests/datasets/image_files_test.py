@@ -71,10 +71,6 @@ def test_large_images_are_read_without_a_warning(tmp_path, monkeypatch):
   monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 15)  # It warns at 24.
   Image.new('L', (4, 6)).save(tmp_path / 'a.png')
   assert image_files.read(str(tmp_path), 'a.png', 1, None).shape == (6, 4, 1)
-  monkeypatch.setattr(image_files, '_MAX_PIXELS', 23)
-  _, faults = image_files.look_at_all(
-    str(tmp_path), ['a.png'], reads_pixels=False)
-  assert faults == {'a.png': 'it has 4 x 6 pixels, more than 23'}
 
 
 def _deep_png(path):
@@ -130,7 +126,7 @@ BAD = {
   'gone.png': (lambda path: path.symlink_to('nowhere'),
                'it cannot be opened: No such file or directory'),
   'large.png': (lambda path: Image.new('1', (20_000, 20_000)).save(path),
-                'it has more than 178,000,000 pixels'),
+                'it has more than 178 million pixels'),
 }
 
 

@@ -11,8 +11,6 @@ from tf_resflow import configuration
 from tf_resflow import datasets
 
 _ROWS = np.random.default_rng(1).normal(size=[9, 2])
-
-
 _GREY = datasets.ImageInfo(
   name='grey', image_shape=(2, 4, 3), num_levels=4, num_classes=6)
 _VECTORS = datasets.VectorInfo(name='rows', event_size=2)
@@ -25,7 +23,9 @@ def test_bad_arguments(data_dir):
     ({'split': 'dev'}, 'split=dev: expected one of train, validation, test'),
     ({'split': 'validation'}, 'split=validation requires num_validation'),
     ({'num_validation': 1437}, 'num_validation=1437: expected fewer than the'),
-    ({'num_validation': -1}, 'num_validation=-1: expected an integer >=')])
+    ({'num_validation': -1}, 'num_validation=-1: expected an integer >='),
+    ({'num_bits': 9}, 'num_bits=9: expected an integer in [1, 8]'),
+    ({'resize': 0}, 'resize=0: expected an integer >= 1')])
 
 
 def test_load_split(data_dir):

@@ -62,7 +62,6 @@ class DatasetInfo(abc.ABC):
     model: Class attribute, name of the default model type, in
       `registries.MODELS`.
     opener: Class attribute, `'module:function'` that opens a part.
-    num_levels: Number of integer levels of images; None for vectors.
     name: Name in `--dataset=`.
     num_classes: Number of labels; 0 if there are none.
     num_train: Number of training examples, including validation; None to skip
@@ -106,8 +105,8 @@ class DatasetInfo(abc.ABC):
 
   @property
   def is_validated(self) -> bool:
-    """Whether runs hold out a validation part by default."""
-    return False
+    """Whether runs hold out a validation part by default: of read vectors."""
+    return self.num_levels is None and self.load_fn is not None
 
   @property
   def default_num_validation(self) -> int:
@@ -165,11 +164,7 @@ class DatasetInfo(abc.ABC):
       load_fn=lambda part: (*load_fn(part), parts[part]))
 
   def with_validation(self, num_validation: int) -> Self:
-    """Returns the metadata with what is fitted to the training examples.
-
-    Args:
-      num_validation: Number of training examples that are held out.
-    """
+    """Returns the metadata with what is fitted to the training examples."""
     return self
 
   def inferred_condition_fields(self) -> dict[str, Any]:
@@ -182,34 +177,26 @@ class DatasetInfo(abc.ABC):
     """Returns the metadata of images with fewer bits or of another size.
 
     Args:
-      num_bits: Bits per channel.
-      resize: Height and width, or None for no change.
+      num_bits: Bits per channel, 1 to 8.
+      resize: Height and width, at least 1, or None for no change.
       skip_bad: For a folder of images, whether to pass over bad files.
 
     Raises:
       InvalidValueError: If the data are not images, or the arguments do not
         suit them.
     """
-    self._check_files_can_be_bad(skip_bad)
+    errors.check_suits(
+      not skip_bad, 'skip_bad', 'true',
+      f'cannot be used with dataset={self.name}',
+      'It applies to images:FOLDER only.')
     if num_bits != 8:
       self.require_images('num_bits', num_bits)
     if resize is not None:
       self.require_images('resize', resize)
     return self
 
-  def _check_files_can_be_bad(self, skip_bad):
-    errors.check_suits(
-      not skip_bad, 'skip_bad', 'true',
-      f'cannot be used with dataset={self.name}',
-      'It applies to images:FOLDER only.')
-
   def require_images(self, name: str, value: Any) -> None:
-    """Raises `InvalidValueError` unless the data are images.
-
-    Args:
-      name: Name of a field that applies to images only.
-      value: Its value.
-    """
+    """Raises `InvalidValueError` for a field of images if the data are none."""
     errors.check_suits(
       self.num_levels is not None, name, spec.text_of(value),
       f'cannot be used with dataset={self.name}', 'It applies to images only.')
@@ -217,7 +204,7 @@ class DatasetInfo(abc.ABC):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ImageInfo(DatasetInfo):
-  """Metadata of an image data set; see `DatasetInfo` for other attributes.
+  """Metadata of images.
 
   Attributes:
     image_shape: `(height, width, channels)` in pixels.
@@ -258,10 +245,7 @@ class ImageInfo(DatasetInfo):
   def changed(
     self, num_bits: int = 8, resize: int | None = None,
     skip_bad: bool = False) -> Self:
-    self._check_files_can_be_bad(skip_bad)
-    errors.check(
-      resize is None or resize >= 1, 'resize', resize, 'an integer >= 1')
-    errors.check(1 <= num_bits <= 8, 'num_bits', num_bits, '1 to 8')
+    super().changed(num_bits, resize, skip_bad)
     errors.check_suits(
       num_bits == 8 or self.num_levels == 256, 'num_bits', num_bits,
       f'cannot be used with dataset={self.name}',
@@ -282,7 +266,7 @@ class ImageInfo(DatasetInfo):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class VectorInfo(DatasetInfo):
-  """Metadata of a data set of vectors; see `DatasetInfo` for the others.
+  """Metadata of vectors.
 
   Attributes:
     event_size: Size of a vector, D.
@@ -317,10 +301,6 @@ class VectorInfo(DatasetInfo):
   smoothing: float = 0.0
   asked_types: Mapping[str, str] | None = None
   is_embedded: bool = True
-
-  @property
-  def is_validated(self) -> bool:
-    return self.load_fn is not None
 
   @property
   def event_shape(self) -> tuple[int, ...]:

@@ -28,8 +28,6 @@ _COLOUR_MODES = ('RGB', 'RGBA', 'RGBa', 'RGBX', 'P', 'PA', 'CMYK', 'YCbCr')
 _ERRORS = (OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError,
            RuntimeError, struct.error, zlib.error)
 _ORIENTATION = 0x0112  # EXIF tag; from 5 on width and height are swapped.
-# A square of 13,341; Pillow itself refuses 0.5 % more.
-_MAX_PIXELS = 178_000_000
 # Least ratio of sides in resizing: JPEG files are decoded at a half, a quarter
 # or an eighth of their size where that leaves more. From 3 on, Pillow's
 # documentation says, the difference is not seen.
@@ -39,13 +37,10 @@ _REDUCING_GAP = 3
 def look_at_all(
   root: str, names: Collection[str], *, reads_pixels: bool
 ) -> tuple[dict[str, Any], dict[str, str]]:
-  """Looks at images, by their paths in a folder.
+  """Looks at images, by their paths in the folder `root`.
 
-  Args:
-    root: The folder.
-    names: The paths.
-    reads_pixels: Whether to read pixels, too: headers do not show whether these
-      are damaged or transparent.
+  With `reads_pixels` also at their pixels: headers do not show whether these
+  are damaged or transparent.
 
   Returns:
     A dictionary from good ones to `(height, width)` and whether they have
@@ -66,9 +61,6 @@ def _look_at(root, name, reads_pixels):
   """Returns height and width of an image, and whether it has colours."""
   with _opened(root, name) as image:
     mode, (width, height) = image.mode, image.size
-    errors.check_format(
-      width * height <= _MAX_PIXELS,
-      f'it has {width} x {height} pixels, more than {_MAX_PIXELS:,}')
     # The first picture of an MPO file, from a camera, is the photograph.
     num_frames = getattr(image, 'n_frames', 1) if image.format != 'MPO' else 1
     errors.check_format(
@@ -96,11 +88,8 @@ def read(
   root: str, name: str, num_channels: int, resize: int | None) -> np.ndarray:
   """Returns the pixels of an image, uint8 `[H, W, num_channels]`.
 
-  Args:
-    root: Its folder.
-    name: Its path in there.
-    num_channels: 3 for RGB, 1 for grayscale.
-    resize: Height and width to resize the square in the middle to, or None.
+  Those of the square in the middle, resized to height and width `resize`, if
+  that is not None.
 
   Raises:
     FormatError: If it is bad, with the reason.
@@ -153,9 +142,8 @@ def _opened(root: str, name: str) -> Iterator[Image.Image]:
         yield image
   except errors.FormatError:
     raise
-  except Image.DecompressionBombError:  # Pillow's limit, which may be lower.
-    raise errors.FormatError(
-      f'it has more than {_MAX_PIXELS:,} pixels') from None
+  except Image.DecompressionBombError:
+    raise errors.FormatError('it has more than 178 million pixels') from None
   except UnidentifiedImageError:
     raise errors.FormatError(
       f'it is no {KINDS} file, or its header is damaged') from None

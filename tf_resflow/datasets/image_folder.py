@@ -64,14 +64,13 @@ class FolderInfo(dataset_info.ImageInfo):
       + '; '.join([_sentence(self.faults, len(self.candidates))] * bool(
         self.faults) + [f'ignored {others or "no other files"}']))
     if resize is None:
-      (first, one), (other, another), *_ = [*self.sizes.items()] * 2
+      sizes = [f'{name} is {height} x {width}'
+               for (height, width), name in self.sizes.items()]
       errors.check(
-        len(self.sizes) == 1, 'dataset', f'images:{self.root}',
-        f'{_EXPECTED} and one size',
-        f'{one} is {first[0]} x {first[1]} and {another} {other[0]} x '
-        f'{other[1]}; use --resize=SIZE to crop to squares and resize.')
+        len(sizes) == 1, 'dataset', self.name, f'{_EXPECTED} and one size',
+        f'{" and ".join(sizes[:2])}; use --resize=SIZE to crop to squares and '
+        'resize.')
     else:
-      errors.check(resize >= 1, 'resize', resize, 'an integer >= 1')
       image_shape = (resize, resize, self.image_shape[-1])
       machine.check_memory(
         sum(map(len, self.parts.values())) * math.prod(image_shape), 'resize',
@@ -84,11 +83,10 @@ class FolderInfo(dataset_info.ImageInfo):
 
   def error(self, faults: Mapping[str, str]) -> errors.FormatError:
     """Returns the error that names all bad files, not only the known ones."""
-    names = sorted(name for name, *_ in self.candidates)
     _, others = image_files.look_at_all(
-      self.root, [name for name in names if name not in faults],
-      reads_pixels=True)
-    said = _sentence(dict(sorted({**faults, **others}.items())), len(names))
+      self.root, [name for name, *_ in self.candidates], reads_pixels=True)
+    said = _sentence(
+      dict(sorted({**faults, **others}.items())), len(self.candidates))
     return errors.FormatError(
       f'{said}. Repair or remove them; tf_resflow train passes over them with '
       '--skip_bad.')
@@ -127,9 +125,6 @@ def open_folder(path: str) -> FolderInfo:
   Images are read one at a time, in 4 bytes per pixel (1 if grayscale), and as
   many again where colours are converted; with `resize`, JPEG files at up to an
   eighth of their size. More than 178 million pixels are refused.
-
-  Args:
-    path: Path of the folder.
 
   Raises:
     InvalidValueError: If there are too few good images.
@@ -189,15 +184,13 @@ def _info_of(root: str, files: Any, ignored: Any, reads_pixels: bool) -> Any:
   except errors.FormatError as error:
     bad = f' {_sentence(faults, len(files))}.' * bool(faults)
     raise errors.FormatError(f'{error}{bad}') from None
-  # Paths without the folder of the part, if any.
+  # Without the folder of the part, if any.
   has_parts = parts['train'][0].startswith('train' + os.sep)
-  below = {name: name.partition(os.sep)[2] if has_parts else name
-           for name in names}
-  classes = sorted({path.partition(os.sep)[0] for path in below.values()})
+  folders = {name: name.split(os.sep)[has_parts:-1] for name in names}
+  classes = sorted({below[0] for below in folders.values() if below})
   labels = {}
-  if len(classes) > 1 and all(os.sep in path for path in below.values()):
-    labels = {name: classes.index(path.partition(os.sep)[0])
-              for name, path in below.items()}
+  if len(classes) > 1 and all(folders.values()):
+    labels = {name: classes.index(below[0]) for name, below in folders.items()}
   (height, width), *_ = sizes
   is_coloured = any(is_colour for _, is_colour in looks.values())
   info = FolderInfo(
@@ -207,8 +200,7 @@ def _info_of(root: str, files: Any, ignored: Any, reads_pixels: bool) -> Any:
     num_classes=len(classes) if labels else 0,
     num_train=len(parts['train']), num_test=len(parts['test']),
     fingerprint=own_files.fingerprint(
-      *(file[:2] for file in files if file[0] in looks)),
-    description='User-provided images.')
+      *(file[:2] for file in files if file[0] in looks)))
   return dataclasses.replace(
     info, load_fn=functools.partial(_load, info, None))
 
