@@ -5,7 +5,6 @@ earlier draws, threads or the number of replicas. So a stream can start at any
 step, and a resumed run sees the same data as an uninterrupted one.
 """
 
-
 import tensorflow as tf
 
 from tf_resflow import errors
@@ -145,7 +144,9 @@ def training_batches(
       example = {key: value[example] for key, value in arrays.items()}
     x = example['x']
     if crop_padding:
-      corner = _corner(crop_padding, crop_key, index)
+      corner = _uniform(
+        [2], crop_key, index, minval=0, maxval=2 * crop_padding + 1,
+        dtype=tf.int32)
       x = tf.slice(
         pad_fn(x, crop_padding), tf.concat([corner, [0]], axis=0),
         split.event_shape)
@@ -177,8 +178,7 @@ def evaluation_batches(
     num_examples: Number of examples, from the first; by default all.
 
   Returns:
-    `tf.data.Dataset` of dicts: `x` float32 `[B, ...]`, images in [0, 1) or
-    vectors; `label` int32 `[B]`; `condition` for conditional data; `index`
+    `tf.data.Dataset` of dicts as those of `training_batches`, and with `index`
     int64 `[B]`, the position in the split.
 
   Raises:
@@ -237,19 +237,11 @@ def _key(seed, purpose):
 
 def _integers(shape, key, index):
   """Returns uniform int64 of the full range, drawn from (key, index)."""
+  return _uniform(
+    shape, key, index, minval=None, maxval=None, dtype=tf.int64)
+
+
+def _uniform(shape, key, index, **options):
+  """Returns uniform draws from (key, index), by default float32 in [0, 1)."""
   return tf.random.stateless_uniform(
-    shape, seed=tf.stack([key, index]), minval=None, maxval=None,
-    dtype=tf.int64, alg='philox')
-
-
-def _uniform(shape, key, index):
-  """Returns float32 noise in [0, 1) drawn from (key, index)."""
-  return tf.random.stateless_uniform(
-    shape, seed=tf.stack([key, index]), alg='philox')
-
-
-def _corner(padding, key, index):
-  """Returns int32 `[2]` in {0, ..., 2 padding}, drawn from (key, index)."""
-  return tf.random.stateless_uniform(
-    [2], seed=tf.stack([key, index]), minval=0, maxval=2 * padding + 1,
-    dtype=tf.int32, alg='philox')
+    shape, seed=tf.stack([key, index]), alg='philox', **options)
