@@ -54,9 +54,8 @@ def test_downloaded_sets_on_stand_ins(name, split, num_examples):
   assert set(labels) <= (set(range(num_classes)) if num_classes else {-1})
 
 
-@pytest.fixture(name='small_mnist')
-def _small_mnist(tmp_path):
-  """Writes 12 and 4 images to disk under the name of MNIST."""
+def test_downloaded_set_from_disk(tmp_path, monkeypatch):
+  """A small one by the name of MNIST, which is refused as not complete."""
   rng = np.random.default_rng(0)
   images = rng.integers(0, 256, [16, 28, 28, 1], dtype=np.uint8)
 
@@ -73,24 +72,16 @@ def _small_mnist(tmp_path):
         yield i, {'image': images[i], 'label': i % 10}
 
   SmallMnist(data_dir=str(tmp_path)).download_and_prepare()
-  return tmp_path, images
-
-
-def test_downloaded_set_from_disk(small_mnist, monkeypatch):
-  """It is refused where it is not complete."""
-  folder, images = small_mnist
   testing.check_refusals(
     lambda folder: datasets.load('mnist', 'train', data_dir=folder),
-    [(folder, f'data_dir={folder}...: expected 60000 examples...not 12')])
-  info = dataclasses.replace(datasets.info('mnist'), num_train=12, num_test=4)
-  monkeypatch.setitem(registries.DATASETS._entries, 'mnist', info)
-  parts = {
-    split: splits.read(datasets.load(
-      'mnist', split, data_dir=folder, num_validation=3
-    ))[0]
-    for split in ('train', 'validation', 'test')}
-  assert [len(part) for part in parts.values()] == [9, 3, 4]
-  got = np.concatenate(list(parts.values()))
+    [(tmp_path, f'data_dir={tmp_path}...: expected 60000 examples...not 12')])
+  _shrink(monkeypatch, 'mnist', 12, 4)
+  parts = [
+    splits.read(datasets.load(
+      'mnist', split, data_dir=tmp_path, num_validation=3))[0]
+    for split in ('train', 'validation', 'test')]
+  assert [len(part) for part in parts] == [9, 3, 4]
+  got = np.concatenate(parts)
   # tfds permutes what it stores, so compare as sets of images.
   assert {row.tobytes() for row in got} == {row.tobytes() for row in images}
 
@@ -102,7 +93,7 @@ def test_folders_without_prepared_data(tmp_path):
   build = f'run `tfds build celeb_a_hq/64 --data_dir {tmp_path}`'
   testing.check_refusals(
     lambda case: datasets.load(case[0], 'train', data_dir=case[1]), [
-      (('mnist', absent), f'data_dir={absent}: ...no such folder...tfds build '
+      (('mnist', absent), f'data_dir={absent}: ...nothing is in ...tfds build '
        f'mnist --data_dir {absent}'),
       (('mnist', tmp_path), f'{start}mnist, but nothing is in {tmp_path}/mnist'
        f'...`tfds build mnist --data_dir {tmp_path}`'),
@@ -204,6 +195,6 @@ def test_missing_images_and_other_arrays(tmp_path):
 
   testing.check_refusals(load, [
     (_images(9, 32), f'data_dir={tmp_path}: expected 1281149 examples'),
-    (_images(9, 16), f'file={path}: ...Its array is [9, 16, 16'),
+    (_images(9, 16), f'file={path}: ...Its array is uint8 [9, 16, 16'),
     (_images(9, 32) / 255, f'file={path}: ...Its array is float64'),
     (None, f'file={path}: ...It cannot be read')])

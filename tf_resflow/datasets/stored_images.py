@@ -37,14 +37,9 @@ def open_part(
   is memory-mapped. An `.npz` file has `data`, uint8 `[n, C H W]`, and `labels`,
   starting at 1. Otherwise TFDS opens the prepared data set, or prepares it.
 
-  Args:
-    info: Metadata of the stored data set.
-    part: 'train' or 'test'.
-    data_dir: See `datasets.load`.
-
   Returns:
-    The stored part, a function that maps an example to its image, and the
-    number of examples.
+    The stored part, 'train' or 'test', a function that maps an example to its
+    image, and the number of examples.
 
   Raises:
     DatasetNotFoundError: If the data are not prepared and cannot be.
@@ -88,13 +83,11 @@ def _num_images(path, info):
         shape, _, dtype = np.lib.format.read_array_header_1_0(file)
   height, width, channels = info.image_shape
   errors.check(
-    shape[1:] in (
+    dtype == np.uint8 and shape[1:] in (
       (height, width, channels), (channels, height, width),
       (channels * height * width,)), 'file', path,
-    f'images {height} x {width} of {info.name}', f'Its array is {list(shape)}.')
-  errors.check(
-    dtype == np.uint8, 'file', path, f'uint8 images of {info.name}',
-    f'Its array is {dtype}.')
+    f'uint8 images {height} x {width} of {info.name}',
+    f'Its array is {dtype} {list(shape)}.')
   return shape[0]
 
 
@@ -147,8 +140,6 @@ def _prepared_builder(info, data_dir):
   if info.is_embedded:
     # The import registers its builders with TFDS.
     importlib.import_module('tf_resflow.datasets.embedded')
-  elif data_dir is not None and not tf.io.gfile.isdir(data_dir):
-    raise _not_found(info, data_dir, 'there is no such folder')
   # `download_and_prepare` does nothing for prepared data.
   try:
     with _quiet():
@@ -203,11 +194,7 @@ def _not_found(info, data_dir, reason):
 
 @contextlib.contextmanager
 def _quiet():
-  """Suppresses the output of TFDS.
-
-  It prints a notice, progress bars and a warning for each folder that it
-  creates.
-  """
+  """Suppresses notices, progress bars and warnings of TFDS."""
   verbosity = absl_logging.get_verbosity()
   absl_logging.set_verbosity(absl_logging.ERROR)
   try:
