@@ -133,7 +133,7 @@ def _check_refused(tmp_path, open_fn, cases):
 def test_bad_arrays(tmp_path):
   own = {'x': _VECTORS, 'label': _LABELS}
   _check_refused(tmp_path, arrays.open_array, [
-    ({'y': _VECTORS, 'z': _VECTORS}, 'Its arrays are y, z'),
+    ({'y': _VECTORS, 'z': _VECTORS}, 'It has no x, but y, z.'),
     ({'x': _VECTORS.astype(int)}, 'Its x of 20 examples is int64 [20, 2]'),
     ({'x': _IMAGES[..., :2]}, 'Its x of 20 examples is uint8 [20, 4, 6, 2]'),
     ({'x': _VECTORS[:0]}, 'Its x of 0 examples is float64 [0, 2]'),
@@ -147,7 +147,7 @@ def test_bad_arrays(tmp_path):
     ({'x': _VECTORS, 'x_test': _VECTORS[:1]}, 'Its x_test has one example'),
     ({**own, 'x_test': _VECTORS}, 'It has no label_test'),
     ({'x': _VECTORS, 'label_test': _LABELS, 'x_test': _VECTORS},
-     'It has no label.'),
+     'It has no label, but x, label_test, x_test.'),
     ({**own, 'x_test': _VECTORS, 'label_test': _LABELS + 1},
      'Its label_test has a class that label does not have'),
     ({**own, 'label': _LABELS[:3]}, 'Its label of 20 examples is int64 [3]'),

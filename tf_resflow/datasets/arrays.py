@@ -20,15 +20,11 @@ _MAX_LABELS = 100_000
 @own_files.opener('array', _ARRAY)
 def open_array(
   path: str, *, column_types: Sequence[str] = ()) -> dataset_info.DatasetInfo:
-  """Opens an array of images or vectors.
+  """Opens an array of images or vectors, from an .npz or .npy file.
 
-  Without `x_test`, a fixed fifth of the examples is the test part. Vectors are
-  standardised by the mean and standard deviation of the training part.
-
-  Args:
-    path: Path of an .npz or .npy file.
-    column_types: Types of columns x0, x1, ... of vectors, see
-      `tables.open_table`.
+  Without `x_test`, a fixed fifth of the examples is the test part. Vectors have
+  columns x0, x1, ..., of which `column_types` says the types, see
+  `configuration.DataConfig`.
 
   Raises:
     InvalidValueError: If the file is invalid.
@@ -41,8 +37,6 @@ def open_array(
   arrays = own_files.read_arrays(path)
   if len(arrays) == 1:
     arrays = {'x': next(iter(arrays.values()))}
-  errors.check_format(
-    'x' in arrays, f'Its arrays are {", ".join(arrays) or "none"}.')
   has_test = 'x_test' in arrays
   x = _parts(arrays, 'x')
   labels, num_classes = dict.fromkeys(x), 0
@@ -61,9 +55,8 @@ def open_array(
       return _conditions(arrays)
 
   fields: dict[str, Any] = {
-    'name': f'array:{path}', 'description': 'User-provided array.',
+    'name': f'array:{path}', 'num_classes': num_classes,
     'num_train': len(x['train']), 'num_test': len(x['test']),
-    'num_classes': num_classes,
     'load_fn': lambda part: (x[part], labels[part]),
     'entry_fn': conditions if 'condition' in arrays else None,
     'fingerprint': own_files.fingerprint(
@@ -95,7 +88,8 @@ def _parts(arrays, name):
   """Returns the 'train' and 'test' parts of an array, or raises."""
   names = [name] + [f'{name}_test'] * ('x_test' in arrays)
   for key in names:
-    errors.check_format(key in arrays, f'It has no {key}.')
+    errors.check_format(
+      key in arrays, f'It has no {key}, but {", ".join(arrays) or "nothing"}.')
     array, num_examples = arrays[key], len(arrays[key.replace(name, 'x')])
     errors.check_format(
       _is_good(name, array, num_examples), f'Its {key} of {num_examples} '

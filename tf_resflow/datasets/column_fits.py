@@ -42,16 +42,13 @@ def _gaussian_log_likelihood(
 
 
 def detected(
-  x: np.ndarray, others: np.ndarray | None = None) -> column_types.ColumnType:
-  """Returns the type of a column.
+  x: np.ndarray, others: Sequence[float] | np.ndarray = (),
+) -> column_types.ColumnType:
+  """Returns the type of a column `[N]`, which supports `others`, too.
 
   It is that of whole numbers if all values are; otherwise that under which the
   values are most likely if mapped values are Gaussian, as for the power of Box
   and Cox. Bounds of [0, 1] and [0, 100] are tried, no others.
-
-  Args:
-    x: Float64 `[N]`.
-    others: Further values, which the type has to support.
 
   Example:
     >>> rng = np.random.default_rng(0)
@@ -62,7 +59,7 @@ def detected(
   References:
     Box and Cox, 1964, An Analysis of Transformations, Section 3.
   """
-  known = x if others is None else np.concatenate([x, others])
+  known = np.concatenate([x, others])
   if np.all(known == np.round(known)) and np.abs(known).max() <= _LARGEST_WHOLE:
     return column_types.Integer.fitted(known)
   best: column_types.ColumnType = column_types.Real()
@@ -86,7 +83,7 @@ def asked_types(
   Args:
     dataset: Name of the data set.
     names: Names of its columns.
-    specs: `NAME:TYPE`, or 'none' to only standardise columns.
+    specs: `NAME:TYPE`, or 'none'.
 
   Raises:
     InvalidValueError: If there is no such column or type.
@@ -111,10 +108,7 @@ def _asked(
   if ':' not in spec:
     column_type = type(column_type).fitted(x)
   x = np.concatenate([x, others])
-  wrong = ~column_type.supports(x)
-  if column_type.is_whole:
-    # 0 is the lower end of its cell.
-    wrong = (x < 0) & wrong | (x != np.round(x))
+  wrong = ~column_types.supported([column_type.spec()], x[:, np.newaxis])[:, 0]
   errors.check(
     not wrong.any(), 'column_types', f'{name}:{spec}', 'a type of which all '
     f'training values are {column_type.expected}',
@@ -134,7 +128,7 @@ def fitted(
     x: Training rows without validation, `[N, D]`.
     asked: Maps columns to specs of types; others are detected. With the key
       'none' columns are only standardised.
-    validation: Validation rows, `[V, D]`, which types have to support.
+    validation: Rows `[V, D]` that types have to support, too.
 
   Returns:
     `column_maps`, specs of types, empty if all are real; `mean` and `std` of
@@ -183,11 +177,8 @@ def smoothing(z: np.ndarray) -> float:
   """Returns the standard deviation of noise that a Gaussian does best with.
 
   That is the `h` with the highest five-fold cross-validated likelihood of a
-  Gaussian with the covariance of training rows plus `h^2 I`. It is small where
-  there are many rows, or columns that nearly depend on each other.
-
-  Args:
-    z: Standardised rows, `[N, D]`.
+  Gaussian with the covariance of standardised rows `[N, D]` plus `h^2 I`. It is
+  small where there are many rows, or columns that nearly depend on each other.
 
   Example:
     >>> rng = np.random.default_rng(0)
@@ -214,16 +205,13 @@ def whitening(z: np.ndarray) -> tuple[float, ...]:
 
   Columns that nearly depend on each other leave the data so thin that a flow of
   bounded slopes takes long to widen them. With eigenvalues `l` of the
-  correlations (shrunk where rows are few), the matrix `W` multiplies directions
-  by
+  correlations of standardised rows `[N, D]` (shrunk where rows are few), the
+  matrix `W` multiplies directions by
 
     w(l)^2 = 1 + (t / (t + l))^2 / l,    t = 0.02,
 
   up to a rotation: those with `l << t` by `1 / sqrt(l)`, to unit variance,
   others by nearly 1.
-
-  Args:
-    z: Standardised rows `[N, D]`.
 
   Returns:
     The lower triangle of `W`, row by row, see `layers.Standardize`; empty for
@@ -255,8 +243,7 @@ def fields_of(info: Any, num_validation: int) -> dict[str, Any]:
 
   Args:
     info: With `asked_types`.
-    num_validation: Number of training examples that are held out, the last
-      ones.
+    num_validation: Number of the last training examples, which are held out.
 
   Raises:
     InvalidValueError: If a type that was asked for does not suit its column,
@@ -299,10 +286,6 @@ def fields_of(info: Any, num_validation: int) -> dict[str, Any]:
 
 def described(names: Sequence[str], specs: Sequence[str]) -> str:
   """Returns the types of columns in words; empty if all are real numbers.
-
-  Args:
-    names: Names of the columns, or none.
-    specs: Specs of their types, or none.
 
   Example:
     >>> described(['a', 'b', 'c'], ['log', 'real', 'heavy:0.0:1.0'])

@@ -76,10 +76,7 @@ def opener(
 
 
 def check_regular(path: str | os.PathLike) -> None:
-  """Raises `FormatError` unless a path is that of a local file.
-
-  Others, such as pipes and devices, may be without an end.
-  """
+  """Raises `FormatError` unless a path is that of a local file, no pipe."""
   errors.check_format(
     not re.match('[A-Za-z][A-Za-z0-9+.-]*://', os.fspath(path)),
     'It is a URL; download the file first.')
@@ -94,10 +91,9 @@ def check_regular(path: str | os.PathLike) -> None:
 def check_archive(path: str | os.PathLike, max_bytes: int) -> None:
   """Raises `FormatError` if a zip archive is damaged or would expand too far.
 
-  Args:
-    path: Path of the archive.
-    max_bytes: Maximum size of all members, uncompressed; less where the memory
-      is less or the archive is small. One that is not compressed may be larger.
+  `max_bytes` is the largest size of all members, uncompressed; less where the
+  memory is less or the archive is small. One that is not compressed may be
+  larger.
   """
   with reading(), zipfile.ZipFile(path) as archive:
     size = sum(member.file_size for member in archive.infolist())
@@ -106,12 +102,7 @@ def check_archive(path: str | os.PathLike, max_bytes: int) -> None:
 
 
 def check_columns(path: str | os.PathLike, max_bytes: int) -> None:
-  """Raises `FormatError` if columns are damaged or would expand too far.
-
-  Args:
-    path: Path of a .parquet or .feather file.
-    max_bytes: See `check_archive`.
-  """
+  """Raises `FormatError` as `check_archive`, of .parquet or .feather files."""
   from pyarrow import dataset
   from pyarrow import parquet
 
@@ -142,9 +133,7 @@ def read_arrays(
 ) -> dict[str, Any]:
   """Reads the arrays of an .npz file, or the one of an .npy file as `x`.
 
-  Args:
-    path: Path of the file.
-    keys: Names of the arrays to read, by default all; the others are None.
+  Those that are not among `keys`, if any, are None.
 
   Raises:
     FormatError: If there is no such file, or it is damaged, or has objects.
@@ -201,11 +190,7 @@ def fingerprint(*parts: Any) -> str:
 
 
 def column_problem(train: np.ndarray, test: np.ndarray) -> str:
-  """Returns why a column cannot be learned in float32, or an empty string.
-
-  Args:
-    train, test: Float64 `[N]` and `[M]`.
-  """
+  """Returns why a column, float64, cannot be learned in float32, or ''."""
   largest, std = np.abs(np.concatenate([train, test])).max(), train.std()
   if np.ptp(train) == 0:
     return f'has the value {train[0]:g} in all training rows: it has no density'
@@ -244,29 +229,25 @@ def warn_of_density(
   Args:
     names: Names of the D columns.
     train: `[N, D]`.
-    types: Specs of their `ColumnType`, or none if all are real numbers; whole
-      numbers have probabilities, which are bounded.
+    types: Specs of their `ColumnType`, or none if all are real numbers.
   """
-  far = {name: found for name, column in zip(names, train.T, strict=True)
-         if (found := _far_value(np.float64(column)))}
-  for name, found in far.items():
-    _logger.warning(
-      'Column %s has %.12g in %d of %d rows, far from all others (%g to %g): if'
-      ' it stands for missing values, empty these cells.', name, *found)
-  columns = {
-    name: np.float64(column) for name, column, spec in zip(
-      names, train.T, types or ['real'] * len(names), strict=True)
-    if not column_types.ColumnType.get(spec).is_whole}
-  for name, column in columns.items():
-    num_values = len(np.unique(column))
-    if num_values <= _MAX_SHARE_OF_VALUES * len(column) and name not in far:
+  columns, few = {}, []
+  for name, column, spec in zip(
+    names, np.float64(train).T, types or ['real'] * len(names), strict=True):
+    far, num_values = _far_value(column), len(np.unique(column))
+    if far:
       _logger.warning(
-        'Column %s has only %d distinct values in %d rows: the likelihood is '
-        'unbounded. Scale it to whole numbers, which have probabilities, or '
-        'leave it out.', name, num_values, len(column))
-  few = [f'{name} ({count})' for name, column in zip(
-    names, train.T, strict=True) if name not in columns and (
-      count := len(np.unique(column))) <= _FEW_VALUES]
+        'Column %s has %.12g in %d of %d rows, far from all others (%g to %g): '
+        'if it stands for missing values, empty these cells.', name, *far)
+    if not column_types.ColumnType.get(spec).is_whole:
+      columns[name] = column
+      if num_values <= _MAX_SHARE_OF_VALUES * len(column) and not far:
+        _logger.warning(
+          'Column %s has only %d distinct values in %d rows: the likelihood is '
+          'unbounded. Scale it to whole numbers, which have probabilities, or '
+          'leave it out.', name, num_values, len(column))
+    elif num_values <= _FEW_VALUES:
+      few.append(f'{name} ({num_values})')
   if few:
     _logger.warning(
       'Few different whole numbers are in %s; samples have others, too. Make '
@@ -283,11 +264,7 @@ def warn_of_density(
 
 
 def split_order(num_examples: int) -> np.ndarray:
-  """Returns the fixed order in which a data set without parts is split.
-
-  Args:
-    num_examples: Size of the data set.
-  """
+  """Returns the fixed order in which a data set without parts is split."""
   # Unlike `default_rng`, its stream never changes between versions of NumPy.
   return np.random.RandomState(0).permutation(num_examples)
 
@@ -299,12 +276,8 @@ def held_out(
   A fifth is held out. The split depends only on the number of examples, not on
   a seed, so that no run trains on test examples.
 
-  Args:
-    num_examples: Number of examples of the file.
-    noun: Plural name of examples, for the message.
-
   Raises:
-    FormatError: If there are too few.
+    FormatError: If there are too few, which it calls `noun`.
   """
   errors.check_format(
     num_examples >= MIN_EXAMPLES, f'It has {num_examples} {noun}; at least '

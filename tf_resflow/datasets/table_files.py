@@ -331,12 +331,7 @@ def _cells_of_sheet(path, sheet):
 
 
 def places(index: Any, mask: np.ndarray) -> str:
-  """Describes the rows of a mask, such as 'in lines 36, 77, 80 (12 rows)'.
-
-  Args:
-    index: Index of a frame of `read_frame`, `[N]`.
-    mask: Bool `[N]`.
-  """
+  """Describes rows of a frame, such as 'in lines 36, 77, 80 (12 rows)'."""
   found = index[mask]
   noun = f'{index.name}{"s" * (len(found) > 1)}'
   more = f' ({len(found):,} rows)' if len(found) > 3 else ''
@@ -344,13 +339,10 @@ def places(index: Any, mask: np.ndarray) -> str:
 
 
 def numbers(cells: Any) -> tuple[np.ndarray, np.ndarray, str]:
-  """Returns the numbers in a column of `read_frame`.
+  """Returns the numbers in a column of `read_frame`, `[N]`.
 
   Text of a number is that number, exactly as Python reads it, with a decimal
   point and without thousands separators; true and false are 1 and 0.
-
-  Args:
-    cells: A `pandas.Series`, `[N]`.
 
   Returns:
     Float64 `[N]`, NaN where there is none; bool `[N]`, the empty cells, as are

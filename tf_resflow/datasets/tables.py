@@ -37,24 +37,12 @@ def open_table(
 ) -> dataset_info.VectorInfo:
   """Opens a file of a table; see `table_files.read_frame` for the formats.
 
-  Columns of numbers, or of true and false, can be used. What is fitted to the
-  training part, as their mean, follows by `with_validation`.
+  Columns of numbers, or of true and false, can be used; in the condition also
+  text, a category of at most 100 levels, see `specs.frames`. What is fitted to
+  the training part, as means and types, follows by `with_validation`.
 
   Args:
-    path: Path of the file.
-    columns: Names of the columns to use, in this order; by default all but the
-      index that pandas writes.
-    drop: Names of columns not to use.
-    missing: What to do with rows with an empty cell: 'error' or 'drop'.
-    split: Rows of the test part: 'random', a fixed fifth; 'last', the last
-      fifth; or 'column:NAME', all rows of a fixed fifth of the values in a
-      column, which is not used otherwise.
-    test_file: Path of a file with the test part, instead of a split.
-    sheet: Name of a sheet of .xlsx files, by default the first one.
-    condition: Names of columns that are the condition of `p(x|c)`. Text is a
-      category of at most 100 levels, see `specs.frames`.
-    column_types: `NAME:TYPE`, specs of the `ColumnType` of columns; by default
-      they are detected, see `column_fits.detected`.
+    path: Path of the file. The options are those of `configuration.DataConfig`.
 
   Raises:
     InvalidValueError: If the table is invalid, with all of its problems.
@@ -92,9 +80,8 @@ def table(
     frame: A `pandas.DataFrame`. Its index is not used.
     name: Name of the data set.
     test: A data frame of the test part, instead of a split.
-    condition: Names of columns that are the condition of `p(x|c)`.
-    **options: `columns`, `drop`, `missing`, `split` and `column_types` of
-      `open_table`.
+    condition: As the other options, see `configuration.DataConfig`.
+    **options: `columns`, `drop`, `missing`, `split` and `column_types`.
 
   Raises:
     InvalidValueError: If the table is invalid, with all of its problems.
@@ -207,8 +194,7 @@ def _info(
     asked_types=column_fits.asked_types(name, used, column_types),
     fingerprint=own_files.fingerprint(','.join(used), values, *others),
     num_train=len(parts['train']), num_test=len(parts['test']),
-    load_fn=lambda part: (parts[part], None),
-    description='User-provided table.')
+    load_fn=lambda part: (parts[part], None))
   return info.with_condition(condition) if condition else info
 
 
@@ -242,14 +228,10 @@ def _used_columns(name, frame, columns, drop, group, condition):
 def _read_columns(
   name, frame, names, levels, problems, missing='error', group=(),
   condition=()):
-  """Reads columns, and adds what is wrong with them to `problems`.
+  """Reads columns as a frame of float64 (int for a group).
 
-  Text in columns of the condition is a category: adds its levels to `levels`.
-
-  Returns:
-    A frame of float64, or int for a group, as it is if the advice for the
-    problems is taken: without columns that cannot be used, and without rows
-    with empty cells; for 'nan' these are NaN.
+  Adds problems, and the levels of text in columns of the condition. The frame
+  is as if the advice were taken: without bad columns and rows.
   """
   import pandas as pd
 
