@@ -13,9 +13,14 @@ from tf_resflow.conversion import arguments as arguments_lib
 _FLAGS = pathlib.Path(__file__).resolve().parents[2] / 'bin' / 'flags'
 
 
-def convert(**changes):
+def convert(uncertified=False, **changes):
+  """Returns the configuration and notes of changed arguments."""
   return arguments_lib.convert_arguments(
-      reference_state.default_arguments() | changes)
+      reference_state.default_arguments(**changes), uncertified)
+
+
+def config_of(**changes):
+  return convert(**changes)[0]
 
 
 # The commands of the authors' README, by the flagfile that describes each.
@@ -41,30 +46,30 @@ def test_published_models():
   """They are those of the flagfiles, but for what a run takes and shows."""
   for name, arguments in _PUBLISHED.items():
     flagfile = flags_lib.from_flagfile(_FLAGS / f'{name}.flags')
-    made, values = convert(**arguments), flagfile.values()
+    (config, notes), values = convert(**arguments), flagfile.values()
     changes = {field: values[field] for field in (
         'num_steps', 'strategy', 'log_every', 'sample_every')}
     if name.endswith('hybrid'):  # They clip a loss in bits.
       changes['clip_norm'] = math.log(2.0)
-    assert flagfile == made.config.replace(**changes), name
+    assert flagfile == config.replace(**changes), name
     # The script dequantises five bits in another way.
-    assert len(made.notes) == (name == 'celebahq256')
+    assert len(notes) == (name == 'celebahq256')
 
 
 def test_arguments_of_older_versions_may_be_missing():
   arguments = reference_state.default_arguments(data='mnist', imagesize=28)
-  expected = arguments_lib.convert_arguments(arguments).config
+  expected = arguments_lib.convert_arguments(arguments)
   del arguments['logit_transform'], arguments['cdim']
-  assert arguments_lib.convert_arguments(arguments).config == expected
+  assert arguments_lib.convert_arguments(arguments) == expected
 
 
 def test_switches():
-  config = convert(
+  config = config_of(
       data='svhn', imagesize=16, nblocks='3-2-1-7', idim=9, kernels='5-1-1-3',
       vnorms='22222', act='lcube', coeff=0.5, actnorm=False, fc_actnorm=True,
       preact=False, first_resblock=False, fc_idim=11, fc=True, n_exact_terms=4,
       n_dist='geometric', logit_transform=False, lr=0.25,
-      warmup_iters=3).config
+      warmup_iters=3)
   assert config == configuration.make_config(
       dataset='svhn_cropped', resize=16, num_blocks=(3, 2, 1),
       hidden_channels=9, kernel_sizes=(5, 1, 1, 3),
@@ -74,7 +79,7 @@ def test_switches():
       num_dense_hidden_layers=3, preprocessing='none', learning_rate=0.25,
       warmup_steps=3, estimator='roulette:geometric:0.5,exact=4')
   for name in ('softplus', 'identity'):
-    assert convert(act=name).config.model.activation == name
+    assert config_of(act=name).model.activation == name
 
 
 def test_norms():
@@ -86,11 +91,10 @@ def test_norms():
       ({'vnorms': '122f'}, {
           'norms': ('1', '2', '2', 'inf'), 'uncertified': True}),
       ({'learn_p': True}, {'norms': ('learned',), 'order_gradient': 'norm'})):
-    made = arguments_lib.convert_arguments(
-        reference_state.default_arguments(**change), 'uncertified' in expected)
-    assert made.config == convert().config.replace(
+    config, notes = convert('uncertified' in expected, **change)
+    assert config == config_of().replace(
         norm_bound='released', **expected), change
-    assert 'estimates that may be too low' in made.notes[0]
+    assert 'estimates that may be too low' in notes[0]
 
 
 def test_couplings():
@@ -104,26 +108,24 @@ def test_couplings():
       {}, {'vnorms': '222f'}, {'learn_p': True}, {'coeff': 7.0},
       {'n_exact_terms': 8, 'n_dist': 'geometric', 'n_power_series': 5,
        'n_samples': 3, 'neumann_grad': False}):
-    conversion_ = convert(**arguments, **changes)
-    assert conversion_.config == expected
-    assert not conversion_.notes
-  linear = convert(**arguments, quadratic=True).config
+    assert convert(**arguments, **changes) == (expected, ())
+  linear = config_of(**arguments, quadratic=True)
   assert linear == expected.replace(invertible_linear='free')
   # With residual blocks, too.
-  assert convert(quadratic=True).config == configuration.make_config(
+  assert config_of(quadratic=True) == configuration.make_config(
       dataset='cifar10', flip=True, invertible_linear='free')
 
 
 def test_switches_of_training():
   for optimizer in ('adamax', 'rmsprop', 'sgd'):
-    assert convert(optimizer=optimizer).config.optimizer.optimizer == optimizer
-  config = convert(n_samples=3, annealing_iters=12, update_freq=5).config
+    assert config_of(optimizer=optimizer).optimizer.optimizer == optimizer
+  config = config_of(n_samples=3, annealing_iters=12, update_freq=5)
   assert config.model.estimator == 'roulette:poisson:2,exact=2,samples=3'
   # Counted in updates.
   assert config.objective.annealing_steps == 3
-  plain = convert(task='classification', annealing_iters=12).config.objective
+  plain = config_of(task='classification', annealing_iters=12).objective
   assert (plain.annealing_steps, plain.nll_weight) == (0, 0.0)
-  hybrid = convert(task='hybrid', cdim=7).config
+  hybrid = config_of(task='hybrid', cdim=7)
   assert hybrid.objective.hybrid and hybrid.objective.nll_weight == 1.0
   model = hybrid.model
   assert (model.head_channels, model.mean, model.std) == (
@@ -133,21 +135,13 @@ def test_switches_of_training():
 def test_what_is_done_to_the_data():
   for change, crop_padding in (
       ({}, 0), ({'data': 'svhn'}, 4), ({'task': 'classification'}, 4)):
-    data = convert(**change).config.data
+    data = config_of(**change).data
     assert (data.crop_padding, data.crop_mode) == (crop_padding, 'reflect')
   # The script reduces bits for two data sets alone.
-  assert convert(data='cifar10', nbits=5).config.data.num_bits == 8
-  faces = convert(data='celeba_5bit', imagesize=64).config.data
+  assert config_of(data='cifar10', nbits=5).data.num_bits == 8
+  faces = config_of(data='celeba_5bit', imagesize=64).data
   assert (faces.num_bits, faces.flip, faces.resize) == (5, True, None)
   assert faces.dataset in datasets.names()
-
-
-def test_rule_of_the_first_block():
-  assert not convert().config.model.activate_first_block
-  # With one scale the script does not pass the rule on.
-  one_scale = convert(nblocks='16').config.model
-  assert one_scale.activate_first_block and one_scale.first_act_norm
-  assert convert(fc=True).config.model.activate_first_block
 
 
 def test_what_cannot_be_converted_is_named():
@@ -197,5 +191,5 @@ def test_notes():
       ({'data': 'celebahq', 'imagesize': 256, 'nbits': 5},
        'trained on levels j as (j 31/32 + U) / 32; this package dequantises'),
       ({'my_flag': 1}, 'script does not know, which are ignored: my-flag')):
-    (found,) = convert(**change).notes
+    _, (found,) = convert(**change)
     assert note in found

@@ -59,8 +59,8 @@ def test_converted_model_agrees_with_the_oracle(name, tmp_path):
 def make(name):
   """Returns a variant's state, and a function that its model takes one by."""
   made = checkpoints.make(name)
-  model = conversion.arguments.convert_arguments(
-      made.arguments).config.model.build()
+  config, _ = conversion.arguments.convert_arguments(made.arguments)
+  model = config.model.build()
 
   def load(state):
     weights_lib.load_weights(

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import math
 import re
 import reprlib
-from typing import Any, NamedTuple
+from typing import Any
 
 from tf_resflow import configuration
 from tf_resflow import datasets
@@ -98,19 +98,6 @@ _TRAINED_OTHERWISE = {
 
 # Valid types by that of the default, for `_checked`; otherwise that type.
 _ACCEPTED = {float: (int, float), type(None): (int, type(None))}
-
-
-class Conversion(NamedTuple):
-  """The configuration for the arguments of a checkpoint.
-
-  Attributes:
-    config: a `configuration.Config`.
-    notes: sentences about differences in training or in the data; the function
-      is the same.
-  """
-
-  config: configuration.Config
-  notes: tuple[str, ...]
 
 
 def _check(condition, name, value, expected, advice=''):
@@ -241,7 +228,8 @@ def _preprocessing(args):
 
 
 def convert_arguments(
-    arguments: Mapping[str, Any], uncertified: bool = False) -> Conversion:
+    arguments: Mapping[str, Any], uncertified: bool = False,
+) -> tuple[configuration.Config, tuple[str, ...]]:
   """Converts training arguments to a configuration.
 
   Args:
@@ -251,14 +239,15 @@ def convert_arguments(
       1, 2, 2, inf.
 
   Returns:
-    A `Conversion`.
+    The configuration, and sentences about differences in training or in the
+    data; the function is the same.
 
   Raises:
     errors.InvalidValueError: naming the switch that is not supported.
 
   Example:
-    >>> conversion = convert_arguments({'data': 'mnist', 'imagesize': 28})
-    >>> conversion.config.data.dataset
+    >>> config, notes = convert_arguments({'data': 'mnist', 'imagesize': 28})
+    >>> config.data.dataset
     'mnist'
   """
   args = _checked(_DEFAULTS | dict(arguments))
@@ -310,4 +299,4 @@ def convert_arguments(
     raise errors.InvalidValueError(
         'checkpoint.args', reprlib.repr(args), 'arguments of a valid model',
         str(error)[:500]) from error
-  return Conversion(config, _training_notes(args, arguments))
+  return config, _training_notes(args, arguments)

@@ -69,13 +69,10 @@ class Checkpoint:
 
 
 def load_checkpoint(path: str | os.PathLike) -> Checkpoint:
-  """Reads a checkpoint that the authors' `train_img.py` saved.
+  """Reads a `.pth` file that the authors' `train_img.py` saved.
 
   Nothing in the file is executed, and PyTorch is not needed; see
   `torch_file.read`.
-
-  Args:
-    path: of the `.pth` file.
 
   Raises:
     errors.InvalidValueError: if there is no such file, or it is damaged or
@@ -125,9 +122,9 @@ def load_model(
 
   Args:
     checkpoint: path of the `.pth` file, or a `Checkpoint`.
-    weights: 'ema', the averaged parameters, or 'raw', the trained ones.
+    weights: see `Checkpoint.weights`.
     dtype: 'float32' or 'float64'.
-    uncertified: see `convert_arguments`.
+    uncertified: see `arguments.convert_arguments`.
 
   Returns:
     A `models.ResidualFlow` with converged norms, which takes log-determinants
@@ -144,11 +141,10 @@ def load_model(
   """
   if not isinstance(checkpoint, Checkpoint):
     checkpoint = load_checkpoint(checkpoint)
-  config = arguments_lib.convert_arguments(
-      checkpoint.arguments, uncertified).config.model
+  config, _ = arguments_lib.convert_arguments(checkpoint.arguments, uncertified)
   tensors = checkpoint.weights(weights)
-  _check_size(config, checkpoint.path, tensors)
-  model = config.build(dtype)
+  _check_size(config.model, checkpoint.path, tensors)
+  model = config.model.build(dtype)
   weights_lib.load_weights(model, tensors)
   model.estimator = model.evaluation_estimator()
   return model
@@ -205,8 +201,7 @@ def convert(
   Args:
     checkpoint_path: of the `.pth` file.
     workdir: a folder that does not exist or is empty.
-    weights: 'ema', the averaged parameters, or 'raw', the trained ones.
-    uncertified: see `convert_arguments`.
+    weights, uncertified: see `load_model`.
 
   Returns:
     A dict for JSON: `workdir`, `weights`, `num_parameters`, `dataset`,
@@ -221,20 +216,20 @@ def convert(
   """
   training.workdir.check_is_new(workdir)
   checkpoint = load_checkpoint(checkpoint_path)
-  conversion = arguments_lib.convert_arguments(
+  config, notes = arguments_lib.convert_arguments(
       checkpoint.arguments, uncertified)
   model = load_model(checkpoint, weights, uncertified=uncertified)
   report = {
       'workdir': os.fspath(workdir), 'weights': weights,
       'num_parameters': model.num_parameters,
-      'dataset': conversion.config.data.dataset,
+      'dataset': config.data.dataset,
       'image_shape': list(model.config.image_shape),
       'num_levels': model.config.num_levels,
       # A pure classifier has no density, and stores 0.
       'recorded_test_bits_per_dim': (
           None if checkpoint.arguments.get('task') == 'classification' else
           checkpoint.test_bits_per_dim),
-      'notes': list(conversion.notes)}
+      'notes': list(notes)}
   with open(checkpoint.path, 'rb') as file:
     digest = hashlib.file_digest(file, 'sha256').hexdigest()
   provenance = {
@@ -242,7 +237,7 @@ def convert(
       'arguments': checkpoint.arguments, 'latent_order': 'channels_first',
       **{k: v for k, v in report.items() if k != 'workdir'}}
   training.workdir.create_workdir(
-      workdir, conversion.config, model,
+      workdir, config, model,
       extra_files={_CONVERSION_JSON: json.dumps(
           provenance, indent=2, default=reprlib.repr)})
   return report

@@ -57,10 +57,7 @@ class Tensor:
     return np.dtype(self.stored.replace('V2', 'f4')).newbyteorder('=')
 
   def numpy(self) -> np.ndarray:
-    """Reads the numbers from the file, from the tensor's first to its last.
-
-    Returns:
-      A new, writable, C-contiguous array.
+    """Reads the numbers from the file into a new, C-contiguous array.
 
     Raises:
       FileNotFoundError: the file has been removed since it was opened.
@@ -85,9 +82,6 @@ def read(path: str | os.PathLike) -> object:
   """Reads a file of `torch.save`.
 
   Nothing in the file is executed; see `torch_reader`.
-
-  Args:
-    path: of the file.
 
   Returns:
     The saved object, of None, booleans, numbers, strings, lists (also for

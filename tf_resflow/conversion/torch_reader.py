@@ -73,10 +73,7 @@ def _check(condition, reason, error=ValueError):
 class StandIn:
   """Instance of a class, or result of a function, that the pickle names.
 
-  Attributes:
-    path: 'module.name'; each has its own subclass of `StandIn`.
-    args: what it was called with.
-    state: what the pickle sets as its state.
+  Each `path`, 'module.name', has its own subclass.
   """
 
   __slots__ = ('args', 'state')
@@ -115,11 +112,7 @@ class Storage(NamedTuple):
 class Unpickler(pickle.Unpickler):
   """Reads one pickle, of `StandIn`s, `Storage`s and plain objects.
 
-  Args:
-    file: left behind the last byte of the pickle.
-
-  Attributes:
-    storages: dict from their keys to `Storage`s.
+  The file is left behind the last byte of the pickle.
   """
 
   def __init__(self, file: BinaryIO):
@@ -155,8 +148,7 @@ class Unpickler(pickle.Unpickler):
 class Encoder:
   """Converts the results of an `Unpickler` to values for JSON.
 
-  Args:
-    starts: where storages begin in the file, by their keys.
+  `starts` says where storages begin in the file, by their keys.
   """
 
   def __init__(self, starts: dict[str, int]):
@@ -164,11 +156,7 @@ class Encoder:
     self._size = 0
 
   def encode(self, value: Any, depth: int = 0) -> object:
-    """Returns a value for JSON.
-
-    Args:
-      value: any result of a pickle.
-      depth: the number of containers that the value is inside of.
+    """Returns a result of a pickle, inside of `depth` containers, for JSON.
 
     Raises:
       ValueError: if it is too large, or a tensor that cannot be.

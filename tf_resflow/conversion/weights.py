@@ -52,8 +52,7 @@ def load_weights(
   `v` of the file and take up to 2,000 steps.
 
   Args:
-    model: a `models.ResidualFlow` of the configuration that
-      `convert_arguments` returns.
+    model: of the configuration that `arguments.convert_arguments` returns.
     weights: by the authors' names, as `Checkpoint.weights` returns them; only
       the method `numpy` of a tensor is used.
 
@@ -119,14 +118,7 @@ def _converge_estimates(model):
 
 
 def to_channels_first(model: models.ResidualFlow, z: tf.Tensor) -> tf.Tensor:
-  """Returns latents in the order of the authors' code.
-
-  Args:
-    model: a `models.ResidualFlow`.
-    z: `[B, D]`, latents of the model.
-
-  Returns:
-    `[B, D]`.
+  """Returns latents of the model, `[B, D]`, in the order of the authors' code.
 
   Raises:
     errors.InvalidValueError: if `z` has another shape.
@@ -135,14 +127,7 @@ def to_channels_first(model: models.ResidualFlow, z: tf.Tensor) -> tf.Tensor:
 
 
 def from_channels_first(model: models.ResidualFlow, z: tf.Tensor) -> tf.Tensor:
-  """Returns latents of the authors' code in the order of the model.
-
-  Args:
-    model: a `models.ResidualFlow`.
-    z: `[B, D]`, in the order of the authors' code.
-
-  Returns:
-    `[B, D]`, for `model.inverse`.
+  """Returns latents of the authors' code, `[B, D]`, in the order of the model.
 
   Raises:
     errors.InvalidValueError: if `z` has another shape.
