@@ -75,13 +75,7 @@ VARIANTS = {
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Made:
-  """The contents of a checkpoint.
-
-  Attributes:
-    arguments: the training arguments.
-    raw: the state.
-    ema: the state with the averaged parameters in place of the trained.
-  """
+  """Arguments and state of a checkpoint, also with averaged parameters."""
 
   arguments: dict
   raw: dict
@@ -94,12 +88,7 @@ class Made:
 
 @functools.cache
 def make(name, **changes):
-  """Returns the `Made` of a variant, with changed arguments.
-
-  Args:
-    name: one of `VARIANTS`.
-    **changes: of the arguments.
-  """
+  """Returns the `Made` of a variant, with changed arguments."""
   arguments = reference_state.default_arguments(
       **{**_TINY, **VARIANTS[name], **changes})
   raw, other = (reference_flow.make_state(arguments, seed) for seed in (0, 1))

@@ -14,18 +14,10 @@ _LIPSWISH = 1.1
 
 
 def make_state(arguments, seed):
-  """Returns random weights under the authors' names.
+  """Returns random weights by the authors' names, as after a forward pass.
 
   Every other constrained kernel has a norm above `coeff`. `u`, `v` and `scale`
   are the singular vectors and the norm of these kernels.
-
-  Args:
-    arguments: dict of the arguments of `train_img.py`.
-    seed: an integer.
-
-  Returns:
-    Dict from name to array, as in `state_dict()` after one forward pass:
-    float32, but float64 for `geom_p` and int64 for `initialized`.
   """
   rng = np.random.default_rng(seed)
   state, singular, num_constrained = {}, {}, 0
@@ -85,17 +77,9 @@ def _draw(entry, rng):
 
 
 def conv_matrix(kernel, height, width):
-  """Matrix of a convolution with zero padding `k // 2`.
+  """Matrix of a convolution with zero padding `p = k // 2`, `k` odd.
 
   `y[o, r, c] = sum_{i, a, b} kernel[o, i, a, b] x[i, r + a - p, c + b - p]`
-
-  Args:
-    kernel: `[outputs, inputs, k, k]`, `k` odd.
-    height: rows of the image.
-    width: columns of the image.
-
-  Returns:
-    `[outputs * height * width, inputs * height * width]`.
   """
   pad = kernel.shape[-1] // 2
   return sum(
@@ -135,17 +119,13 @@ def num_values(arguments):
 def evaluate(arguments, state, x):
   """Computes what the authors' model and `compute_loss` say of images.
 
-  Args:
-    arguments: dict of the arguments of `train_img.py`.
-    state: dict from name to array; only parameters, `mean` and `std` are read.
-    x: dequantised images in [0, 1), `[n, H, W, C]`.
+  Of the state only parameters, `mean` and `std` are read.
 
   Returns:
     A dict of float64 arrays: `z` `[n, D]` in the authors' order, latents that
     are factored out first; and `[n]`, in nats but for the last, `log_det`
     (log|det dz/dx|, exact), `log_prob_base`, `log_prob` (of the discrete
-    image) and `bits_per_dim`. With a classifier also `logits`
-    `[n, num_classes]`.
+    image) and `bits_per_dim`. With a classifier also `logits`.
   """
   x = np.asarray(x, np.float64)
   size = x[0].size

@@ -18,11 +18,9 @@ class Operator(NamedTuple):
 
   Attributes:
     name: of the module in the authors' state.
-    outputs: channels or, of a matrix, rows.
-    inputs: channels or, of a matrix, columns.
+    outputs, inputs: channels or, of a matrix, rows and columns.
     kernel: odd width of the square kernel; `None` for a matrix.
-    height: rows of the image; 1 for a matrix.
-    width: columns of the image; 1 for a matrix.
+    height, width: of the image; 1 for a matrix.
     constrained: whether its norm is limited to `coeff`.
     orders: of the norms of inputs and outputs: numbers, or, where they are
       learned, names in the state.
@@ -102,11 +100,7 @@ _CLOSED = {
 
 
 def has_vectors(orders):
-  """Whether the state of a layer has u and v.
-
-  Args:
-    orders: domain and codomain: numbers, or names where they are learned.
-  """
+  """Whether the state of a layer has u and v."""
   return orders not in _CLOSED
 
 
@@ -120,12 +114,7 @@ def squash(raw):
 def normalize(kernel, matrix, v, orders, coeff):
   """Returns a kernel as its layer computes with it.
 
-  Args:
-    kernel: `[outputs, inputs, ...]`.
-    matrix: of which the norm is taken.
-    v: the vector of the state; None where `has_vectors` is False.
-    orders: two numbers.
-    coeff: the bound.
+  The norm is that of `matrix`; `v` is None where `has_vectors` is False.
   """
   orders = tuple(map(float, orders))
   if v is None:

@@ -150,12 +150,7 @@ def make_pickle(obj, is_legacy=False):
 def write_zip(path, data, storages, byteorder='little'):
   """Writes the zip format around a pickle.
 
-  Args:
-    path: of the file; its stem is the name of the archive.
-    data: bytes of the pickle.
-    storages: dict from keys to arrays.
-    byteorder: what the file says of its numbers, or None to leave the entry
-      out as PyTorch before 2.1 did.
+  PyTorch before 2.1 did not write the entry `byteorder`, as with None.
   """
   folder = pathlib.Path(path).stem
   entries = {'data.pkl': data, '.format_version': b'1'}
@@ -186,10 +181,5 @@ def write_legacy(path, data, storages):
 
 
 def save_zip(path, obj):
-  """Writes an object as `torch.save(obj, path)` does since PyTorch 1.6.
-
-  Args:
-    path: of the file.
-    obj: of plain containers, numbers, strings, arrays and the markers above.
-  """
+  """Writes an object as `torch.save(obj, path)` does since PyTorch 1.6."""
   write_zip(path, *make_pickle(obj))
