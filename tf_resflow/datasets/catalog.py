@@ -117,14 +117,11 @@ def names() -> tuple[str, ...]:
 
 
 def info(name: str, field: str | None = None) -> dataset_info.DatasetInfo:
-  """Returns the metadata of a data set.
+  """Returns the metadata of a data set, one of `names()` or of your own.
 
   Args:
-    name: One of `names()`.
+    name: As of `--dataset`.
     field: The argument or flag that names it, for messages.
-
-  Returns:
-    A `DatasetInfo`.
 
   Raises:
     InvalidValueError: If the name is unknown.

@@ -22,15 +22,9 @@ _SEEDS = {'train': 2_147_483_001, 'validation': 2_147_483_002,
 def load_split(
   config: config_lib.DataConfig, split: str,
   data_dir: str | os.PathLike | None = None) -> split_lib.Split:
-  """Opens one part of the data set of a run.
+  """Opens the 'train', 'validation' or 'test' part of the data set of a run.
 
-  Args:
-    config: Data configuration of the run.
-    split: 'train', 'validation' or 'test'.
-    data_dir: Folder of prepared data, by default that of the run.
-
-  Returns:
-    The part, as a `Split`.
+  It is in `data_dir`, by default that of the run.
 
   Raises:
     DatasetNotFoundError: If the data are not prepared and cannot be.
@@ -71,9 +65,6 @@ def load(
       `DatasetInfo.with_condition`; and those of tables. `split` of a table is
       `DataConfig(split=...)` alone, for `load_split`.
 
-  Returns:
-    The part, as a `Split`.
-
   Raises:
     DatasetNotFoundError: If the data are not prepared and cannot be.
     InvalidValueError: If an argument does not suit the data set.
@@ -91,11 +82,7 @@ def load(
 def open_stored(
   info: Any, split: str,
   data_dir: str | os.PathLike | None, num_validation: int) -> split_lib.Split:
-  """Opens a part of images or vectors; see `load`.
-
-  Images changed by `ImageInfo.changed` are resized first, bilinearly with
-  antialiasing, and rounded to integer levels; then bits are reduced.
-  """
+  """Opens a part of images or vectors; see `load`."""
   part = 'test' if split == 'test' else 'train'
   is_image = info.num_levels is not None
   stored_info = (is_image and info.stored) or info

@@ -63,9 +63,6 @@ class Split:
   def examples_at(self, positions: Sequence[int]) -> dict[str, np.ndarray]:
     """Returns examples by index; reads the part up to the last of them.
 
-    Args:
-      positions: Indices in the part.
-
     Returns:
       Arrays by the keys of `examples`, such as `x` `[len(positions), ...]`, in
       the given order.
@@ -90,10 +87,6 @@ def some_conditions(split: Split, num_examples: int) -> tf.Tensor | None:
 
   These cycle through the labels, or through the conditions of the first
   examples.
-
-  Args:
-    split: A part of the data.
-    num_examples: N.
   """
   if not split.is_conditional:
     return None
@@ -104,12 +97,7 @@ def some_conditions(split: Split, num_examples: int) -> tf.Tensor | None:
 
 
 def first_conditions(split: Split, num_examples: int) -> np.ndarray:
-  """Returns the conditions of the first examples, `[N, ...]`.
-
-  Args:
-    split: A part of conditional data.
-    num_examples: N.
-  """
+  """Returns the conditions of the first examples, `[N, ...]`."""
   return np.concatenate([
     batch.numpy() for batch in split.examples.take(num_examples).map(
       lambda example: example['condition']

@@ -3,9 +3,6 @@
 Each is a function from a key, int64 `[2]`, to a point, float32 `[2]`: equal
 keys give equal points. Their scales are those of the released code of Residual
 Flows, which took them from FFJORD (Grathwohl et al., 2019).
-
-To add one: a function here, and a line in `registries.DATASETS` with its
-`DrawnInfo`.
 """
 
 import math
