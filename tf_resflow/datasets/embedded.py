@@ -119,12 +119,9 @@ class Mnist5k(EmbeddedImages):
 def load_patches(part: str) -> tuple[np.ndarray, None]:
   """Returns patches of the two photographs in scikit-learn.
 
-  The parts share no pixels. Training patches start at every fourth row and
-  column; test patches do not overlap, so that standard errors over them are
-  valid.
-
-  Args:
-    part: 'train' or 'test'.
+  The parts, 'train' and 'test', share no pixels. Training patches start at
+  every fourth row and column; test patches do not overlap, so that standard
+  errors over them are valid.
 
   Returns:
     uint8 `[N, 32, 32, 3]`, and None for labels.

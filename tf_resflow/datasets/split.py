@@ -83,7 +83,7 @@ class Split:
 
 
 def some_conditions(split: Split, num_examples: int) -> tf.Tensor | None:
-  """Returns conditions `[N, ...]` for samples; None for unconditional data.
+  """Returns conditions of samples, `[num_examples, ...]`, or None without any.
 
   These cycle through the labels, or through the conditions of the first
   examples.
@@ -97,7 +97,7 @@ def some_conditions(split: Split, num_examples: int) -> tf.Tensor | None:
 
 
 def first_conditions(split: Split, num_examples: int) -> np.ndarray:
-  """Returns the conditions of the first examples, `[N, ...]`."""
+  """Returns conditions of the first examples, `[num_examples, ...]`."""
   return np.concatenate([
     batch.numpy() for batch in split.examples.take(num_examples).map(
       lambda example: example['condition']

@@ -172,16 +172,15 @@ def _prepared_builder(info, data_dir):
 
 def _not_found(info, data_dir, reason):
   """Returns the error for missing data, with advice."""
-  advice = (
-    'Use a writable folder.' if info.is_embedded
-    else f'Run `tfds build {info.name} --data_dir {data_dir or "DIR"}` on a '
-    'machine with network access, or set the folder that has it.')
+  folder = data_dir or 'DIR'
+  build = f'`tfds build {info.name} --data_dir {folder}`'
+  advice = 'Use a writable folder.' if info.is_embedded else (
+    f'Run {build} on a machine with network access, or set the folder that has '
+    'it.')
   if info.manual_file:
-    folder = data_dir or 'DIR'
     advice = (
       f'Create {info.manual_file} as described at {info.homepage}, put it into '
-      f'{folder}/downloads/manual, run `tfds build {info.name} --data_dir '
-      f'{folder}`, and use --data_dir={folder}.')
+      f'{folder}/downloads/manual, run {build}, and use --data_dir={folder}.')
   if info.files:
     advice += (
       f' Or put its files there: {", ".join(info.files.values())} '

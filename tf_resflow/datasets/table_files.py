@@ -331,7 +331,10 @@ def _cells_of_sheet(path, sheet):
 
 
 def places(index: Any, mask: np.ndarray) -> str:
-  """Describes rows of a frame, such as 'in lines 36, 77, 80 (12 rows)'."""
+  """Describes the rows of a mask, such as 'in lines 36, 77, 80 (12 rows)'.
+
+  The index is that of a frame of `read_frame`.
+  """
   found = index[mask]
   noun = f'{index.name}{"s" * (len(found) > 1)}'
   more = f' ({len(found):,} rows)' if len(found) > 3 else ''
