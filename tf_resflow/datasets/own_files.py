@@ -101,7 +101,7 @@ def check_archive(path: str | os.PathLike, max_bytes: int) -> None:
     max_bytes, _MIN_BOMB_BYTES + _MAX_EXPANSION * os.path.getsize(path)))
 
 
-def check_columns(path: str | os.PathLike, max_bytes: int) -> None:
+def check_columns(path: str | os.PathLike) -> None:
   """Raises `FormatError` as `check_archive`, of .parquet or .feather files."""
   from pyarrow import dataset
   from pyarrow import parquet
@@ -117,7 +117,7 @@ def check_columns(path: str | os.PathLike, max_bytes: int) -> None:
     else:
       table = dataset.IpcFileFormat().make_fragment(file)
       size = 8 * table.count_rows() * len(table.physical_schema)
-  _check_size(path, size, max_bytes)
+  _check_size(path, size, MAX_ARRAY_BYTES)
 
 
 def _check_size(path, size, max_bytes):

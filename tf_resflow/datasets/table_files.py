@@ -176,7 +176,7 @@ def read_frame(
     if name.endswith('.xlsx'):
       return _framed(_cells_of_sheet(path, sheet), 'row')
     if name.endswith(('.parquet', '.feather')):
-      own_files.check_columns(path, own_files.MAX_ARRAY_BYTES)
+      own_files.check_columns(path)
       read = pd.read_feather if name.endswith('.feather') else pd.read_parquet
       with open(path, 'rb') as file:
         # So that integers stay integers beside missing ones.
