@@ -28,12 +28,6 @@ def _shown(levels):
   return np.floor(255.0 * levels / 16 + 0.5).astype(np.uint8)
 
 
-def test_bytes_are_those_of_the_cell():
-  x = np.array([-0.2, 0.0, 1 / 17 - 1e-6, 1 / 17 + 1e-6, 0.5, 0.999, 1.3])
-  np.testing.assert_array_equal(
-      pictures.to_bytes(x, 17), _shown(np.array([0, 0, 0, 1, 8, 16, 16])))
-
-
 def test_samples_of_several_temperatures(flow):
   picture = pictures.samples(
       flow, 3, seed=4, temperatures=(0.0, 0.5, 1.0), batch_size=9)
@@ -84,8 +78,10 @@ def test_what_is_refused(flow, labelled, split):
           ([0, place], f'position={place}: expected an index in [0, 8].')
           for place in (9, -1)])
   testing.check_refusals(
-      lambda places: pictures.interpolations(flow, split, places),
-      [([0, 1, 2], 'indices=3 indices: expected an even')])
+      lambda case: pictures.interpolations(
+          flow, split, case[0], num_points=case[1]), [
+              (([0, 1, 2], 9), 'indices=3 indices: expected an even'),
+              (([0, 1], 1), 'num_points=1: expected a number >= 2')])
 
 
 def _ends():
@@ -103,13 +99,6 @@ def test_ends_are_exact():
     # The other way round it is the same path.
     np.testing.assert_allclose(
         path(end, start, 7), points[:, ::-1], rtol=1e-10, atol=1e-12)
-
-
-def test_quarter_of_a_circle():
-  points = pictures.spherical_path([[2.0, 0.0]], [[0.0, 2.0]], 4)[0]
-  angles = np.pi / 2 * np.arange(4) / 3
-  np.testing.assert_allclose(
-      points, 2.0 * np.stack([np.cos(angles), np.sin(angles)], 1), atol=1e-14)
 
 
 def test_norms_and_angles_go_in_equal_steps():
@@ -137,14 +126,11 @@ def test_ends_in_one_direction():
   np.testing.assert_allclose(points[0], [[1, 1], [2, 2], [3, 3]], rtol=1e-15)
 
 
-def test_what_paths_refuse():
-  testing.check_refusals(lambda ends: pictures.spherical_path(*ends, 3), [
-      (([[1.0, 1.0]], [[-2.0, -2.0]]), 'latents=opposite to each other'),
-      (([[1.0, 1.0]], [[0.0, 0.0]]), 'latents=zero')])
-  for path in pictures.PATHS.values():
-    testing.check_refusals(lambda points, path=path: path(*points), [
-        (([[1.0]], [[2.0]], 1), 'num_points=1: expected a number >= 2'),
-        (([[1.0]], [[2.0, 3.0]], 2), '...expected [P, D] both')])
+def test_ends_without_a_shortest_arc():
+  testing.check_refusals(lambda end: pictures.spherical_path(
+      [[1.0, 1.0]], end, 3), [
+          (end, 'latents=zero, or opposite to each other')
+          for end in ([[-2.0, -2.0]], [[0.0, 0.0]])])
 
 
 def test_rows_of_labels_come_from_the_same_latents(labelled):

@@ -29,14 +29,12 @@ def spherical_path(
 
   Draws from a normal distribution in many dimensions lie close to a sphere. A
   straight line leaves it: half way between two independent latents the norm is
-  smaller by sqrt(2), a norm that samples never have, while that of the points
-  here lies between those of the two ends. For latents of equal norm at right
-  angles the path is `cos(t pi/2) start + sin(t pi/2) end`, along which
+  smaller by sqrt(2), a norm that samples never have. For latents of equal norm
+  at right angles the path is `cos(t pi/2) start + sin(t pi/2) end`, along which
   independent standard normals stay standard normal.
 
   Args:
-    start: `[P, D]`, latents where the paths begin.
-    end: `[P, D]`, latents where they end.
+    start, end: `[P, D]`, latents where the paths begin and end.
     num_points: number of points, both ends included, at least 2.
 
   Returns:
@@ -44,8 +42,8 @@ def spherical_path(
     the given ones.
 
   Raises:
-    InvalidValueError: if shapes do not fit, or a pair has no shortest arc: a
-      zero vector, or two opposite directions.
+    InvalidValueError: if a pair has no shortest arc: a zero vector, or two
+      opposite directions.
 
   Example:
     >>> path = spherical_path([[2.0, 0.0]], [[0.0, 2.0]], 3)
@@ -56,15 +54,15 @@ def spherical_path(
     Shoemake, 1985, Animating Rotation with Quaternion Curves (slerp); White,
     2016, Sampling Generative Networks.
   """
-  start, end = _ends(start, end, num_points)
+  start, end = np.asarray(start, np.float64), np.asarray(end, np.float64)
   norms = [np.linalg.norm(z, axis=-1, keepdims=True) for z in (start, end)]
-  errors.check(all(np.all(n > 0.0) for n in norms), 'latents', 'zero',
-               'nonzero vectors')
-  a, b = start / norms[0], end / norms[1]
+  sums = np.linalg.norm(
+      start * norms[1] + end * norms[0], axis=-1, keepdims=True)
   errors.check(
-      np.all(np.linalg.norm(a + b, axis=-1) > 1e-6), 'latents',
-      'opposite to each other', 'directions with a unique shortest arc',
-      'Choose another pair.')
+      np.all(sums > 1e-6 * norms[0] * norms[1]), 'latents',
+      'zero, or opposite to each other',
+      'directions with a unique shortest arc', 'Choose another pair.')
+  a, b = start / norms[0], end / norms[1]
   t = np.linspace(0.0, 1.0, num_points)
   path = np.linspace(*norms, num_points, axis=1) * np.stack([
       spatial.geometric_slerp(*pair, t) for pair in zip(a, b, strict=True)])
@@ -76,18 +74,11 @@ def linear_path(
     start: npt.ArrayLike, end: npt.ArrayLike, num_points: int) -> np.ndarray:
   """Returns points `(1-t) start + t end` on straight lines between latents.
 
-  Args:
-    start: `[P, D]`.
-    end: `[P, D]`.
-    num_points: number of points, both ends included, at least 2.
-
-  Returns:
-    Float64 array `[P, num_points, D]`, see `spherical_path`.
-
-  Raises:
-    InvalidValueError: if shapes do not fit.
+  Arguments and result are those of `spherical_path`.
   """
-  return np.linspace(*_ends(start, end, num_points), num_points, axis=1)
+  return np.linspace(
+      np.asarray(start, np.float64), np.asarray(end, np.float64), num_points,
+      axis=1)
 
 
 PATHS = {'spherical': spherical_path, 'linear': linear_path}
@@ -110,14 +101,9 @@ class Picture(NamedTuple):
 
 
 def to_bytes(x: np.ndarray, num_levels: int) -> np.ndarray:
-  """Quantises images to their levels, and scales these to bytes.
+  """Quantises floats to their levels, and scales these to bytes.
 
-  Args:
-    x: floats; points outside [0, 1) go to the nearest level.
-    num_levels: number of levels of the integer images.
-
-  Returns:
-    uint8, same shape.
+  Points outside [0, 1) go to the nearest level.
   """
   return plots.levels_to_bytes(_quantize(x, num_levels), num_levels)
 
@@ -137,12 +123,10 @@ def samples(
     num_columns: images in a row.
 
   Returns:
-    A `Picture` with the arrays `x`, `image`, `z`, `temperature` and, where
-    there are some, `condition`.
+    A `Picture` with the arrays of `draw`, and `image`.
 
   Raises:
-    NotConvergedError: if the inverse of a sample was not found.
-    InvalidValueError: for a temperature below 0.
+    NotConvergedError, InvalidValueError: see `draw`.
   """
   arrays, report = draw(model, num_samples, **options)
   x = arrays['x']
@@ -161,9 +145,8 @@ def draw(
   """Draws events of any flow; several temperatures share the same latents.
 
   Args:
-    model: a flow.
     num_samples: samples for every temperature.
-    seed: Python int; sample `i` depends on it and on `i` alone, and is that of
+    seed: sample `i` depends on it and on `i` alone, and is that of
       `model.sample`.
     temperatures: standard deviations of the latents; several of them make one
       row each.
@@ -227,8 +210,7 @@ def reconstructions(
 
   Args:
     model: a flow on images of integers.
-    split: the images.
-    indices: positions of the images in the split.
+    indices: their positions in the split.
     num_columns: images in a row.
     **options: of `inversion.decode`.
 
@@ -269,9 +251,8 @@ def interpolations(
 
   Args:
     model: a flow on images of integers.
-    split: the images.
     indices: positions of the images in the split: start, end, start, end.
-    num_points: images of a path, both ends included.
+    num_points: images of a path, both ends included, at least 2.
     path: one of `PATHS`.
     condition: of a flow `p(x|c)`, that of all points.
     **options: of `inversion.decode`.
@@ -289,6 +270,8 @@ def interpolations(
   """
   errors.check(len(indices) % 2 == 0, 'indices', f'{len(indices)} indices',
                'an even number, two per path')
+  errors.check(num_points > 1, 'num_points', num_points, 'a number >= 2',
+               'Both ends count.')
   levels, x, z, _ = _encode(model, split, indices, options, condition)
   points = PATHS[path](z[::2], z[1::2], num_points)  # [P, T, D]
   decoded = inversion.decode(
@@ -329,14 +312,3 @@ def _errors(levels, x, restored, num_levels):
   return {
       'reconstruction_error_max': float(np.abs(restored - x).max()),
       'num_images_changed': int(np.sum(is_other.any(axis=(1, 2, 3))))}
-
-
-def _ends(start, end, num_points):
-  """Returns both ends in float64, if their shapes fit."""
-  start, end = np.asarray(start, np.float64), np.asarray(end, np.float64)
-  errors.check(
-      start.ndim == 2 and start.shape == end.shape, 'start, end',
-      f'arrays {start.shape}, {end.shape}', '[P, D] both')
-  errors.check(num_points > 1, 'num_points', num_points, 'a number >= 2',
-               'Both ends count.')
-  return start, end
