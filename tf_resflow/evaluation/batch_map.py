@@ -27,12 +27,9 @@ _MAX_PARALLEL = 4
 
 def progress_bar(
     num_examples: int, verbose: int, title: str = '') -> keras.utils.Progbar:
-  """Returns a Keras progress bar, on stdout.
+  """Returns a Keras progress bar of examples, on stdout, if `verbose`.
 
-  Args:
-    num_examples: how many there will be.
-    verbose: 1 shows it, 0 does not.
-    title: logged before the bar is shown.
+  Its title is logged before.
   """
   if verbose and title:
     _logger.info(title)
@@ -48,10 +45,7 @@ def frozen(
   """Returns a frozen copy of a flow, which is traced in half of the time.
 
   Its kernels are normalised once, so that no graph contains power iterations.
-
-  Args:
-    model: a flow.
-    strategy: in whose scope the flow was made.
+  A flow that was made in the scope of a strategy needs that.
   """
   with contextlib.nullcontext() if strategy is None else strategy.scope():
     return model.frozen()
@@ -78,7 +72,8 @@ class BatchMap:
   Args:
     function: maps tensors `[B, ...]` to a structure of tensors `[B, ...]`;
       traced. If it draws random numbers, it marks its batch as whole, see
-      `numerics.random.whole_batch`.
+      `numerics.random.whole_batch`. Its results are no truth values, which
+      collectives between processes do not know.
     strategy: in its scope the variables that `function` reads were made; None
       for the default device.
     shared: positions of the arguments that all examples share, such as a seed.
@@ -96,23 +91,13 @@ class BatchMap:
     replicas: Any = strategy
     self._num_replicas = num_replicas = (
         1 if strategy is None else strategy.num_replicas_in_sync)
-
     self._is_spread = num_replicas > 1 and num_replicas > len(
         replicas.extended.worker_devices)
 
-    dtypes: list[tf.DType] = []
-
-    def on_replica(*arguments):
-      results = function(*arguments)
-      dtypes[:] = [leaf.dtype for leaf in tf.nest.flatten(results)]
-      # Collectives know no truth values.
-      return tf.nest.map_structure(
-          lambda leaf: tf.cast(leaf, tf.int32) if leaf.dtype == tf.bool else (
-              leaf), results)
-
-    def of_replicas(leaf, dtype):
-      return tf.split(tf.cast(
-          replicas.gather(leaf, axis=0), dtype), num_replicas)
+    def of_replicas(leaf):
+      if self._is_spread:
+        return tf.split(replicas.gather(leaf, axis=0), num_replicas)
+      return replicas.experimental_local_results(leaf)
 
     def run(parts):
       if num_replicas == 1:
@@ -122,17 +107,10 @@ class BatchMap:
               lambda context, values=values: values[
                   context.replica_id_in_sync_group])
           for values in zip(*parts, strict=True)]
-      if self._is_spread:
-        results = replicas.run(on_replica, args=arguments)
-        leaves = map(of_replicas, tf.nest.flatten(results), dtypes)
-        return [tf.nest.pack_sequence_as(results, leaves_of_one)
-                for leaves_of_one in zip(*leaves, strict=True)]
       results = replicas.run(function, args=arguments)
-      return [
-          tf.nest.map_structure(
-              lambda leaf, i=i: replicas.experimental_local_results(leaf)[i],
-              results)
-          for i in range(num_replicas)]
+      leaves = map(of_replicas, tf.nest.flatten(results))
+      return [tf.nest.pack_sequence_as(results, leaves_of_one)
+              for leaves_of_one in zip(*leaves, strict=True)]
 
     # Every evaluation traces its own function.
     self._run = private_apis.allow_frequent_tracing(
@@ -194,8 +172,7 @@ class BatchMap:
 def inputs_of(batch: Any) -> tuple[Any, ...]:
   """Returns the inputs `(x,)` or `(x, condition)` in a batch.
 
-  Args:
-    batch: one of `datasets.evaluation_batches`, or such a tuple, or `x`.
+  It is one of `datasets.evaluation_batches`, or such a tuple, or `x`.
   """
   if isinstance(batch, dict):
     return tuple(batch[key] for key in ('x', 'condition') if key in batch)
@@ -205,13 +182,9 @@ def inputs_of(batch: Any) -> tuple[Any, ...]:
 def slices(
     model: models.Flow, x: np.ndarray, condition: Any, batch_size: int,
 ) -> list[tuple[np.ndarray, ...]]:
-  """Splits arrays into batches `(x,)` or `(x, condition)`.
+  """Splits events or latents into batches `(x,)` or `(x, condition)`.
 
-  Args:
-    model: a flow.
-    x: events or latents.
-    condition: see `conditions_for`.
-    batch_size: examples of all but the last batch.
+  See `conditions_for`; the last batch may be smaller.
   """
   condition = conditions_for(model, condition, len(x))
   arrays = (x,) if condition is None else (x, condition)
@@ -224,7 +197,6 @@ def conditions_for(model: models.Flow, condition: Any,
   """Returns the conditions of examples; None for an unconditional flow.
 
   Args:
-    model: a flow.
     condition: `[N, ...]`, or `[1, ...]` or a single one for all examples.
     num_examples: `N`; by default that of `condition`.
 

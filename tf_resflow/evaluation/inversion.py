@@ -41,14 +41,11 @@ def convergence(
     inverted: layers.PassResult) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
   """Returns how the solves of an inverse converged, with computed residuals.
 
-  Args:
-    inverted: of `K` solves; `K` may be 0.
-
   Returns:
-    residual: `[B, K]`, largest `|f(x) - y|` of the solution `x` of a
-      bijection `f`, computed anew.
-    num_steps: int32 `[B, K]`, evaluations of `g`.
-    converged: `[B, K]`, whether the solver met its tolerance.
+    Of `K` solves, which may be none, `residual`, `[B, K]`, the largest
+    `|f(x) - y|` of the solution `x` of a bijection `f`; `num_steps`, int32,
+    evaluations of `g`; `failed`, int32, 1 where a solver did not meet its
+    tolerance.
   """
   def columns(values, dtype):
     return tf.stack(values, axis=1) if values else tf.zeros(
@@ -58,7 +55,8 @@ def convergence(
       columns([_largest(s.residual()) for s in inverted.solves],
               inverted.value.dtype),
       columns([s.solution.num_steps for s in inverted.solves], tf.int32),
-      columns([s.solution.converged for s in inverted.solves], tf.bool))
+      columns([tf.cast(~s.solution.converged, tf.int32)
+               for s in inverted.solves], tf.int32))
 
 
 def _largest(x):
@@ -76,8 +74,6 @@ def check_inverse(
   Nothing is raised for examples that do not converge; they are counted.
 
   Args:
-    model: the flow.
-    split: images or vectors.
     seed: of the noise of dequantisation and augmentation.
     batch_size, num_examples, strategy, verbose: see `likelihood.nll`.
   """
@@ -101,11 +97,11 @@ def check_inverse(
        for i, (images, *condition) in enumerate(batches)),
       batch_map.progress_bar(
           num_examples or split.num_examples, verbose, 'Inverting.'))
-  reconstruction_errors, residuals, num_steps, converged = map(
+  reconstruction_errors, residuals, num_steps, failed = map(
       np.concatenate, zip(*results, strict=True))
   return InversionReport(
       float(reconstruction_errors.max()), float(residuals.max(initial=0.0)),
-      int(num_steps.max(initial=0)), int(np.sum(~converged)),
+      int(num_steps.max(initial=0)), int(failed.sum()),
       len(reconstruction_errors))
 
 
@@ -114,14 +110,7 @@ class NotConvergedError(errors.ExpectedError):
 
 
 class Decoded(NamedTuple):
-  """Decoded events, with diagnostics of their `K` solves; `K` may be 0.
-
-  Attributes:
-    z: `[N, D]`, the latents.
-    x: `[N, ...]`, the events.
-    residual: `[N, K]`, see `convergence`.
-    num_steps: `[N, K]`, see `convergence`.
-  """
+  """Latents `z` `[N, D]`, and events `x`, with the `convergence` of solves."""
 
   z: np.ndarray
   x: np.ndarray
@@ -145,14 +134,9 @@ def decode_batches(
   """Maps batches of latents to events.
 
   Args:
-    model: the flow.
     latents: batches `[B, D]`, with conditions `(z, condition)`.
     solver: a solver to use in place of the blocks' own.
     strategy: see `likelihood.nll`.
-    bar: a progress bar.
-
-  Yields:
-    A `Decoded` for every batch.
 
   Raises:
     NotConvergedError: at the first batch in which an example failed.
@@ -168,9 +152,18 @@ def decode_batches(
     return z, inverted.value, *convergence(inverted)
 
   first = 0
-  for z, x, residual, num_steps, converged in batch_map.BatchMap(
+  for z, x, residual, num_steps, failed in batch_map.BatchMap(
       decode, strategy)(map(batch_map.inputs_of, latents), bar):
-    _check_converged(residual, num_steps, converged, solves, first)
+    if failed.any():
+      number, column = np.argwhere(failed)[0]
+      name, used = solves[column]
+      raise NotConvergedError(
+          f'{np.sum(failed.any(axis=1))} of {len(z)} examples in a batch did '
+          f'not converge, the first of them number {first + number} in {name}: '
+          f'residual {residual[number, column]:.3g} after '
+          f'{num_steps[number, column]} of at most {used.max_steps} '
+          'steps. A larger tolerance, more steps (max_steps) or float64 '
+          '(dtype) may help.')
     first += len(z)
     yield Decoded(z, x, residual, num_steps)
 
@@ -180,12 +173,10 @@ def decode(
     solver: layers.SolverLike = None,
     strategy: tf.distribute.Strategy | None = None, batch_size: int = 64,
     verbose: int = 0, condition: Any = None) -> Decoded:
-  """Maps latents to events, see `decode_batches`.
+  """Maps latents `[N, D]` to events, see `decode_batches`.
 
   Args:
-    model: the flow.
-    latents: `[N, D]`.
-    solver: a solver to use in place of the blocks' own.
+    model, latents, solver: see there.
     strategy, batch_size, verbose: see `likelihood.nll`.
     condition: of a flow `p(x|c)`, `[N, ...]`, or a single one for all.
 
@@ -200,19 +191,3 @@ def decode(
 def join(parts: Iterable[Decoded]) -> Decoded:
   """Returns the results of several batches as one."""
   return Decoded(*map(np.concatenate, zip(*parts, strict=True)))
-
-
-def _check_converged(residual, num_steps, converged, solves, first):
-  """Raises an error unless all converged; `solves` describes the columns."""
-  failures = np.argwhere(~converged)
-  if failures.size:
-    number, column = failures[0]
-    name, solver = solves[column]
-    raise NotConvergedError(
-        f'{len(np.unique(failures[:, 0]))} of {len(converged)} '
-        'examples in a batch did not converge, the first of them number '
-        f'{first + number} in {name}: residual '
-        f'{residual[number, column]:.3g} after '
-        f'{num_steps[number, column]} of at most '
-        f'{solver.max_steps} steps. A larger tolerance, more steps (max_steps) '
-        'or float64 (dtype) may help.')
