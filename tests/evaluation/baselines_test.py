@@ -163,7 +163,7 @@ def test_a_mixture_of_two_blobs():
   train, validation, test = map(_blobs, (400, 200, 300), range(3))
   found = baselines.fit_mixtures(
       np.exp(0.01 * train), np.exp(0.01 * test), np.exp(0.01 * validation),
-      test_log_det=np.sum(0.01 * test + np.log(0.01), axis=1))
+      log_dets=(0.0, np.sum(0.01 * test + np.log(0.01), axis=1), 0.0))
   mixture = found['gaussian_mixture']
   assert mixture.facts['num_components'] == 2
   true = np.logaddexp(*(
@@ -181,8 +181,9 @@ def test_cells_have_the_mean_density_of_their_points():
   # In coordinates z = x / 2.
   found = baselines.fit_mixtures(
       train / 2, cells / 2, train[:, np.newaxis] / 2,
-      test_log_det=np.full(cells.shape[:2], 2 * np.log(0.5)),
-      validation_log_det=2 * np.log(0.5), num_components=[2])
+      log_dets=(
+          0.0, np.full(cells.shape[:2], 2 * np.log(0.5)), 2 * np.log(0.5)),
+      num_components=[2])
   mean, std = train.mean(axis=0), train.std(axis=0)
   fitted = found['gaussian_mixture'].mixture
   laws = [stats.multivariate_normal(mean + std * m, c * np.outer(std, std))

@@ -91,8 +91,7 @@ class Baseline(NamedTuple):
 def fit_mixtures(
     train: npt.ArrayLike, test: npt.ArrayLike,
     validation: npt.ArrayLike | None = None, *,
-    test_log_det: npt.ArrayLike = 0.0, validation_log_det: npt.ArrayLike = 0.0,
-    train_log_det: npt.ArrayLike = 0.0,
+    log_dets: Sequence[npt.ArrayLike] = (0.0, 0.0, 0.0),
     num_components: Sequence[int] = _NUM_COMPONENTS,
     max_seconds: float = math.inf, seed: int = 0,
     verbose: int = 0) -> dict[str, Baseline]:
@@ -111,11 +110,10 @@ def fit_mixtures(
   Args:
     train: `[M, D]`, or `[M, K, D]` for cells; of each, one point is fitted.
     test: `[N, D]`, or `[N, K, D]` for cells.
-    validation: `[V, D]` or `[V, K, D]`; None for a fifth of the training rows,
-      after which the best settings are fitted to all of them.
-    test_log_det: log|det dz/dx| of the test vectors, nats, `[N]` or `[N, K]`,
-      or one for all.
-    validation_log_det, train_log_det: likewise.
+    validation: likewise; None for a fifth of the training rows, after which the
+      best settings are fitted to all of them.
+    log_dets: log|det dz/dx| of these parts, nats: `[N]` or `[N, K]`, or one for
+      all vectors.
     num_components: the numbers to choose from for the mixture.
     max_seconds: once a mixture is fitted, none is tried after this time.
     seed: of the parts and the start of EM.
@@ -143,11 +141,12 @@ def fit_mixtures(
   order = np.random.default_rng(seed).permutation(len(train))
   if validation is None:
     size = max(1, len(order) // 5)
-    held_out, validation_log_det = (values[order[:size]] for values in (
-        cells, np.broadcast_to(train_log_det, cells.shape[:-1])))
+    held_out, held_out_log_det = (values[order[:size]] for values in (
+        cells, np.broadcast_to(log_dets[0], cells.shape[:-1])))
     order = order[size:]
   else:
     held_out = _as_rows('validation', validation, train.shape[1:])
+    held_out_log_det = log_dets[2]
   mean, std = train.mean(axis=0), train.std(axis=0)
   errors.check(np.all(std > 0), 'train', f'a constant column {np.argmin(std)}',
                'columns that vary')
@@ -175,7 +174,7 @@ def fit_mixtures(
       not_tried.add(count)
     elif fitted := fit(count, reg_covar, train[order[:_MAX_ROWS]]):
       tried[fitted] = float(np.mean(log_prob(
-          fitted, held_out, validation_log_det)))
+          fitted, held_out, held_out_log_det)))
       if verbose:
         _logger.info('%d components, reg_covar %g: mean log p %.4f.', count,
                      reg_covar, tried[fitted])
@@ -189,18 +188,17 @@ def fit_mixtures(
     facts: dict[str, Any] = {'validation_nats': -tried[best]}
     if validation is None:
       best = fit(best.n_components, best.reg_covar, train) or best
-    facts |= {name: getattr(best, attribute) for name, attribute in (
-        ('num_components', 'n_components'), ('reg_covar', 'reg_covar'),
-        ('converged', 'converged_'))}
+    facts |= {
+        'num_components': best.n_components, 'reg_covar': best.reg_covar,
+        'converged': best.converged_}
     if not_tried and name == 'gaussian_mixture':
       facts['not_tried'] = sorted(not_tried)
-    results[name] = Baseline(best, -log_prob(best, test, test_log_det), facts)
+    results[name] = Baseline(best, -log_prob(best, test, log_dets[1]), facts)
   return results
 
 
 def fit_columns(
-    maps: Sequence[str], train: np.ndarray, test: np.ndarray,
-    validation: np.ndarray | None = None,
+    maps: Sequence[str], *parts: np.ndarray,
     conditions: Sequence[np.ndarray] = (), **settings: Any,
 ) -> dict[str, Baseline]:
   """Fits `fit_mixtures` to rows in the coordinates of flows on columns.
@@ -211,28 +209,23 @@ def fit_columns(
 
   Args:
     maps: specs of the `ColumnType` of the columns; none if all are real.
-    train: `[M, D]`.
-    test, validation: `[N, D]` and `[V, D]`, values that the types support.
-    conditions: those of the parts, in this order, `[M, C]`, `[N, C]` and
-      `[V, C]`; none for unconditional densities.
-    **settings: further arguments of `fit_mixtures`.
+    *parts: the training rows, the test rows, and the validation rows if there
+      are some, `[N, D]` each, values that the types support.
+    conditions: those of the parts, `[N, C]`; none for unconditional densities.
+    **settings: of `fit_mixtures`.
   """
-  parts = [part for part in (train, test, validation) if part is not None]
-  mapped = [column_types.mapped(maps, part) for part in parts]
-  rows = [z for z, _ in mapped]
+  rows, log_dets = zip(
+      *(column_types.mapped(maps, part) for part in parts), strict=True)
   if conditions:
     regression = pipeline.make_pipeline(
         preprocessing.StandardScaler(), linear_model.RidgeCV(
             np.logspace(-3, 3, 7))).fit(
                 conditions[0], column_types.one_per_cell(rows[0]))
-    rows = [
+    rows = tuple(
         z - regression.predict(c).reshape(
             [len(c), *[1] * (z.ndim - 2), z.shape[-1]])
-        for z, c in zip(rows, conditions, strict=True)]
-  settings |= {f'{name}_log_det': log_det for name, (_, log_det) in zip(
-      ('train', 'test', 'validation'), mapped, strict=False)}
-  return fit_mixtures(
-      rows[0], rows[1], rows[2] if len(rows) > 2 else None, **settings)
+        for z, c in zip(rows, conditions, strict=True))
+  return fit_mixtures(*rows, log_dets=log_dets, **settings)
 
 
 def _as_rows(name, rows, shape):

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy import typing as npt
@@ -130,7 +130,6 @@ def compare_on_splits(
   under the flow are left out.
 
   Args:
-    model: the flow.
     test_nll: `[N]`, -log p of the test rows under the flow, nats.
     splits: 'train', 'test' and, if there is one, 'validation'.
     is_best: see `compare`.
@@ -142,22 +141,17 @@ def compare_on_splits(
   x, conditions = ([part.arrays[name].numpy() for part in parts if name in
                     part.arrays] for name in ('x', 'condition'))
   if conditions:
-    conditions = [_as_numbers(c, model.condition_spec) for c in conditions]
+    spec: Any = model.condition_spec
+    conditions = [np.eye(spec.num_labels)[c] if spec.num_labels else
+                  c.reshape([len(c), -1]) for c in conditions]
     conditions[1] = conditions[1][has_density]
   x[1] = x[1][has_density]
   found = baselines_lib.fit_columns(
-      getattr(model.config, 'column_maps', ()), x[0], x[1],
-      x[2] if len(x) > 2 else None, conditions, max_seconds=max_seconds,
-      seed=seed)
+      getattr(model.config, 'column_maps', ()), *x, conditions=conditions,
+      max_seconds=max_seconds, seed=seed)
   train_nll = likelihood.nll(
       model, splits['train'], num_examples=min(
           _MAX_TRAINING_ROWS, splits['train'].num_examples)).mean(axis=0)
   result = compare(test_nll[has_density], found, train_nll, is_best)
   return result._replace(summary=result.summary + (
       ' Their means are linear in the condition.' if conditions else ''))
-
-
-def _as_numbers(condition, spec):
-  """Returns conditions `[N, C]`; labels have one number each."""
-  return np.eye(spec.num_labels)[condition] if spec.num_labels else (
-      np.reshape(condition, [len(condition), -1]))
