@@ -32,11 +32,10 @@ def default_batch_size(
   """Returns the default batch size for a model and an estimator.
 
   Args:
-    model: a flow.
     estimator: of its log-determinants; None if they are not computed.
     largest: the batch size unless the estimator limits it. By default 128, and
-      up to 10,000 for short vectors, for which launching the operations takes
-      most of the time.
+      up to 10,000 for short vectors: launching operations takes most of the
+      time then.
 
   Raises:
     InvalidValueError: if the events are too large for the estimator.
@@ -54,12 +53,11 @@ def default_batch_size(
 
 
 class ScoringRule(NamedTuple):
-  """The estimator of log-likelihoods of single examples, and its repeats.
+  """How log-likelihoods of single examples are estimated.
 
   Attributes:
     estimator: of the log-determinants.
-    num_repeats: independent draws that are averaged; 1 if the evaluation is
-      deterministic.
+    num_repeats: independent draws that are averaged; 1 if nothing is drawn.
     reason: explanation in words.
   """
 
@@ -80,13 +78,12 @@ def scoring_rule(
   well, and scores are means of the bound.
 
   Args:
-    model: a flow.
     estimator: another estimator, or its spec.
     num_repeats: number of draws, 16 by default.
 
   Raises:
-    InvalidValueError: if there are too few draws, or the evaluation is
-      deterministic and `num_repeats` is given.
+    InvalidValueError: if there are too few draws, or nothing is drawn and
+      `num_repeats` is given.
   """
   estimator = numerics.Estimator.get(estimator)
   if estimator is not None:
@@ -117,16 +114,12 @@ class NegativeLogLikelihood:
   """Evaluates bits/dim or nats of examples; one graph for all calls.
 
   Args:
-    model: a flow.
     estimator: of the log-determinant, or its spec; by default that of
       `Flow.evaluation_estimator`, for integers with their noise.
     strategy: in whose scope the model was made; its devices share the batches,
       and the result does not depend on their number.
     own_estimator: use the estimators of the model's blocks, those that it was
       trained with, in place of `estimator`; the noise is the same.
-
-  Attributes:
-    is_random: whether repeats differ.
   """
 
   def __init__(
@@ -137,7 +130,7 @@ class NegativeLogLikelihood:
         estimator) or model.evaluation_estimator(dequantizes=True)
     self._batch_size = default_batch_size(model, self._estimator)
     # Integers are dequantised with noise.
-    self.is_random = (
+    self._is_random = (
         model.num_levels is not None or own_estimator
         or model.is_random_with(self._estimator))
     used = 'own' if own_estimator else self._estimator
@@ -157,13 +150,12 @@ class NegativeLogLikelihood:
     repeats is an upper bound of bits/dim in expectation, see `models.Flow`.
 
     Args:
-      split: the data.
       batch_size: examples per batch, each on one device;
         `default_batch_size` by default.
       num_repeats: `R`, independent repeats, at least 8; a deterministic
         evaluation has one.
-      seed: Python int; the result is a function of it.
-      num_examples: evaluate only this many examples, the first ones.
+      seed: the result is a function of it.
+      num_examples: evaluate only the first ones.
       verbose: 1 shows a progress bar.
       num_probes: independent draws of the estimator (and of an augmentation)
         per example and repeat, at the same noise, which are averaged.
@@ -172,8 +164,8 @@ class NegativeLogLikelihood:
       Float64 `[R, N]`, in `model.unit`; `statistics.summarize_repeats` has its
       mean and both standard errors.
     """
-    _check_draws(self._estimator, num_repeats, num_probes, self.is_random)
-    num_repeats = num_repeats if self.is_random else 1
+    num_repeats = _checked_repeats(
+        self._estimator, num_repeats, num_probes, self._is_random)
     batch_size = batch_size or self._batch_size
 
     def batches_of(repeat):
@@ -194,17 +186,12 @@ def nll(
     estimator: layers.EstimatorLike = None,
     strategy: tf.distribute.Strategy | None = None,
     own_estimator: bool = False, **kwargs: Any) -> np.ndarray:
-  """Estimates the bits/dim or nats of every example of a split, several times.
+  """Evaluates the `NegativeLogLikelihood` of a flow on a split, `[R, N]`.
 
   Args:
-    model: a flow.
-    split: the data.
-    estimator, strategy, own_estimator: see `NegativeLogLikelihood`.
-    **kwargs: of its call: `batch_size`, `num_repeats`, `seed`, `num_examples`,
-      `verbose`, `num_probes`.
-
-  Returns:
-    Float64 `[R, N]`, in `model.unit`.
+    model, estimator, strategy, own_estimator: see there.
+    split, **kwargs: of its call: `batch_size`, `num_repeats`, `seed`,
+      `num_examples`, `verbose`, `num_probes`.
   """
   return NegativeLogLikelihood(
       batch_map.frozen(model, strategy), estimator, strategy, own_estimator)(
@@ -220,7 +207,6 @@ def evaluate_inputs(
   """Evaluates the density at given images or vectors.
 
   Args:
-    model: a flow.
     x: `[n, ...]`, images in [0, 1); or a data frame, also with the columns of
       the condition.
     batch_size, num_repeats, seed, estimator, verbose, num_probes, strategy: see
@@ -249,9 +235,8 @@ def evaluate_inputs(
   errors.check(not num_bad, 'x', f'{num_bad} examples with NaN', 'numbers',
                'Leave these out.')
   averages = model.augmentation.num_points > 0
-  is_random = model.is_random_with(estimator)
-  _check_draws(estimator, num_repeats, num_probes, is_random)
-  num_repeats = num_repeats if is_random else 1
+  num_repeats = _checked_repeats(
+      estimator, num_repeats, num_probes, model.is_random_with(estimator))
   batches = batch_map.slices(
       model, np.asarray(x, model.compute_dtype), condition,
       batch_size or default_batch_size(model, estimator))
@@ -320,14 +305,11 @@ class Classification:
             *given, seed=random.whole_batch(batch_seed)), strategy, shared=[0])
 
   def log_probs(self, batches: Iterable[Any], seed: int = 0) -> np.ndarray:
-    """Returns the log-probability of every class, in nats.
+    """Returns the log-probability of every class, float64 `[N, K]`, nats.
 
     Args:
-      batches: images `[B, ...]` in [0, 1), or what `batch_map.inputs_of` takes.
+      batches: what `batch_map.inputs_of` takes.
       seed: of the noise of an augmentation.
-
-    Returns:
-      `log p(y|x)`: float64 `[N, K]`.
     """
     logits = np.concatenate(list(self._classify(
         (random.fold_in(seed, i).values, *batch_map.inputs_of(batch))
@@ -338,38 +320,45 @@ class Classification:
       self, split: datasets.Split, batch_size: int = 128,
       num_examples: int | None = None, seed: int = 0,
   ) -> dict[str, statistics.MeanAndStderr]:
-    """Returns the accuracy and the cross-entropy on a split.
+    """Returns the `accuracy_and_cross_entropy` on a split.
 
     Args:
-      split: images with labels.
       batch_size, num_examples: see `NegativeLogLikelihood`.
       seed: of the noise of dequantisation and augmentation.
-
-    Returns:
-      `accuracy`: the share of images whose label has the largest logit, in
-      [0, 1]. Its standard error is the binomial one,
-      `sqrt(p (1 - p) / (N - 1))`, which says nothing if all or none are
-      right: it is 0 then.
-      `cross_entropy`: the mean of `-log p(y|x)`, nats.
     """
-    labels = []
-
-    def batches():
-      for batch in datasets.evaluation_batches(
-          split, batch_size=batch_size, seed=seed, num_examples=num_examples):
-        labels.append(batch['label'])
-        yield batch
-
-    log_probs = self.log_probs(batches(), seed)
-    label = np.concatenate(labels)
-    return {
-        'accuracy': statistics.mean_and_stderr(
-            log_probs.argmax(axis=1) == label),
-        'cross_entropy': statistics.mean_and_stderr(
-            -log_probs[np.arange(len(label)), label])}
+    batches = datasets.evaluation_batches(
+        split, batch_size=batch_size, seed=seed, num_examples=num_examples)
+    return accuracy_and_cross_entropy(
+        self.log_probs(batches, seed),
+        np.concatenate([batch['label'] for batch in batches]))
 
 
-def _check_draws(estimator, num_repeats, num_probes, is_random):
+def accuracy_and_cross_entropy(
+    log_probs: np.ndarray, label: np.ndarray,
+) -> dict[str, statistics.MeanAndStderr]:
+  """Returns how good a classification is.
+
+  Args:
+    log_probs: `log p(y|x)` of every label, `[N, K]`, nats.
+    label: `[N]`.
+
+  Returns:
+    `accuracy`: the share of examples whose label is the likeliest, in [0, 1].
+    Its standard error is the binomial one, `sqrt(p (1 - p) / (N - 1))`, which
+    says nothing if all or none are right: it is 0 then.
+    `cross_entropy`: the mean of `-log p(y|x)`, nats; infinite if a label was
+    impossible.
+  """
+  nats = -log_probs[np.arange(len(label)), label]
+  return {
+      'accuracy': statistics.mean_and_stderr(log_probs.argmax(axis=1) == label),
+      'cross_entropy': statistics.MeanAndStderr(np.inf, np.inf, len(nats))
+                       if nats.max() == np.inf else
+                       statistics.mean_and_stderr(nats)}
+
+
+def _checked_repeats(estimator, num_repeats, num_probes, is_random):
+  """Returns the number of repeats, 1 if nothing is drawn, or raises."""
   errors.check(
       num_repeats >= statistics.MIN_REPEATS or not is_random, 'num_repeats',
       num_repeats, f'a number >= {statistics.MIN_REPEATS}',
@@ -379,6 +368,7 @@ def _check_draws(estimator, num_repeats, num_probes, is_random):
   errors.check_suits(
       num_probes == 1 or estimator.is_random, 'num_probes', num_probes,
       'has no effect with a deterministic estimator')
+  return num_repeats if is_random else 1
 
 
 def _seeded(batches_of, seed, num_repeats, num_probes):

@@ -7,20 +7,20 @@ from scipy import special
 import tensorflow as tf
 
 from tf_resflow import datasets
-from tf_resflow import errors
 from tf_resflow import evaluation
 from tf_resflow import models
 from tf_resflow.evaluation import batch_map
+from tf_resflow.evaluation import likelihood
 from tf_resflow.evaluation import statistics
 from tf_resflow.numerics import random
 
 
 class ClassScores(NamedTuple):
-  """Estimates of `log p(x|y)` of `N` examples, for every label.
+  """Estimates of `log p(x|y)` of `N` examples, for every label, in nats.
 
   Attributes:
-    repeats: `[R, N, K]`, independent estimates of `log p(x|y)`, nats; within
-      one repeat of an example all labels share the random draws.
+    repeats: `[R, N, K]`, independent estimates of `log p(x|y)`; within one
+      repeat of an example all labels share the random draws.
     log_prior: `[K]`, `log p(y)`.
     label: `[N]`.
     rule: how the estimates were made.
@@ -33,13 +33,13 @@ class ClassScores(NamedTuple):
 
   @property
   def class_log_prob(self) -> np.ndarray:
-    """`log p(y|x)`, `[N, K]`, nats."""
+    """`log p(y|x)`, `[N, K]`."""
     return special.log_softmax(
         self.repeats.mean(axis=0) + self.log_prior, axis=1)
 
   @property
   def stderr(self) -> np.ndarray:
-    """The standard error of the mean of `log p(x|y)`, `[N, K]`, nats."""
+    """The standard error of the mean of `log p(x|y)`, `[N, K]`."""
     return statistics.stderr_per_example(self.repeats)
 
   @property
@@ -50,15 +50,11 @@ class ClassScores(NamedTuple):
 
   def report(self) -> dict[str, Any]:
     """Returns the accuracy and the cross entropy, a dict for JSON."""
-    log_prob = self.class_log_prob
-    accuracy = statistics.mean_and_stderr(log_prob.argmax(axis=1) == self.label)
-    nats = -log_prob[np.arange(len(self.label)), self.label]
-    # Infinite if a label does not occur in the training part.
-    cross_entropy = statistics.mean_and_stderr(nats) if np.all(
-        np.isfinite(nats)) else statistics.MeanAndStderr(
-            np.inf, np.inf, len(nats))
+    found = likelihood.accuracy_and_cross_entropy(
+        self.class_log_prob, self.label)
     return {
-        **accuracy.report('accuracy'), **cross_entropy.report('cross_entropy'),
+        **found['accuracy'].report('accuracy'),
+        **found['cross_entropy'].report('cross_entropy'),
         'accuracy_is': "by Bayes' rule from log p(x|y) and the frequencies of "
         'the labels in the training part',
         'accuracy_num_examples': len(self.label),
@@ -77,11 +73,7 @@ class ClassScores(NamedTuple):
 
 
 def log_frequencies(split: datasets.Split) -> np.ndarray:
-  """Returns the log-frequencies of all labels, `[K]`.
-
-  Args:
-    split: of a data set whose labels are conditions.
-  """
+  """Returns the log-frequencies of the labels that are conditions, `[K]`."""
   labels = datasets.split.first_conditions(split, split.num_examples)
   counts = np.bincount(labels, minlength=split.num_condition_labels)
   with np.errstate(divide='ignore'):
@@ -100,20 +92,13 @@ def main(
   the probes and the numbers of terms.
 
   Args:
-    model: a flow whose conditions are labels.
-    split: the data, whose conditions are labels.
+    model, split: a flow and data whose conditions are labels.
     log_prior: see `log_frequencies`.
     rule: that of `evaluation.scoring_rule` by default.
     batch_size, seed, num_examples, strategy, verbose: see `evaluation.nll`. The
       size of batches does not change the scores, but for rounding.
-
-  Raises:
-    InvalidValueError: if the conditions of the flow are not labels.
   """
-  spec: Any = model.condition_spec
-  errors.check(
-      spec is not None and spec.num_labels > 0, 'model', model.name,
-      'a flow whose conditions are labels', "Bayes' rule compares them.")
+  num_labels = len(log_prior)
   rule = rule or evaluation.scoring_rule(model)
   num_examples = num_examples or split.num_examples
   draws = [random.fold_in(seed, repeat).values
@@ -125,27 +110,17 @@ def main(
         x, label, seed=random.whole_batch(random.numbered(draw, numbers)),
         estimator=rule.estimator)
 
-  true_labels = []
-
-  def arguments():
-    # Reads the data only once.
-    for batch in datasets.evaluation_batches(
-        split, batch_size=batch_size, seed=seed, num_examples=num_examples):
-      true_labels.append(batch['condition'])
-      for draw in draws:
-        for label in range(spec.num_labels):
-          yield batch['x'], batch['index'], draw, tf.constant(label)
-
+  examples = datasets.evaluation_batches(
+      split, batch_size=batch_size, seed=seed, num_examples=num_examples)
   bar = batch_map.progress_bar(
-      rule.num_repeats * spec.num_labels * num_examples, verbose,
+      rule.num_repeats * num_labels * num_examples, verbose,
       f"Classifying by Bayes' rule: {rule.reason}.")
-  values = list(batch_map.BatchMap(
-      evaluate, strategy, shared=[2, 3])(arguments(), bar))
-  num_values = rule.num_repeats * spec.num_labels
-  repeats = np.concatenate([
-      np.reshape(values[i:i + num_values], [
-          rule.num_repeats, spec.num_labels, -1])
-      for i in range(0, len(values), num_values)], axis=2)
+  batches = ((batch['x'], batch['index'], draw, tf.constant(label))
+             for draw in draws for label in range(num_labels)
+             for batch in examples)
+  repeats = np.concatenate(list(batch_map.BatchMap(
+      evaluate, strategy, shared=[2, 3])(batches, bar)))
   return ClassScores(
-      repeats.astype(np.float64).swapaxes(1, 2), log_prior,
-      np.concatenate(true_labels), rule)
+      repeats.astype(np.float64).reshape([
+          rule.num_repeats, num_labels, num_examples]).swapaxes(1, 2),
+      log_prior, datasets.split.first_conditions(split, num_examples), rule)
