@@ -1,4 +1,8 @@
-"""Reads and writes user-provided files: .npz arrays and tables."""
+"""Reads and writes user-provided files: .npz arrays and tables.
+
+Readers raise an `InvalidValueError` for a file that does not exist, is damaged,
+or does not hold what is expected; it names the argument or flag of the file.
+"""
 
 from collections.abc import Collection, Mapping, Sequence
 import math
@@ -28,13 +32,8 @@ def read_arrays(
   """Returns the arrays of an .npz file.
 
   Args:
-    path: of the file.
     name: of the argument or flag that names the file, for messages.
     keys: which to read, all by default; the others are None.
-
-  Raises:
-    InvalidValueError: if there is no such file, or it is damaged, or holds
-      objects.
   """
   expected = 'an .npz file, as numpy.savez writes it'
   with errors.refusing(name, path, expected):
@@ -43,22 +42,10 @@ def read_arrays(
     return own_files.read_arrays(path, keys)
 
 
-def read_array(
-    path: str | os.PathLike, name: str, keys: Sequence[str],
-    shape: Sequence[int], limits: Mapping[type, tuple[float, float]],
-    expected: str) -> np.ndarray:
-  """Returns an array of an .npz file, one entry per example.
+def _read_array(path, name, keys, shape, limits, expected):
+  """Returns the first of some arrays in an .npz file, an entry per example.
 
-  Args:
-    path, name: see `read_arrays`.
-    keys: names of the array; the first one in the file is read.
-    shape: of an entry; for `(1,)` an array may be flat.
-    limits: from each accepted type, `np.integer` or `np.floating`, to the least
-      and the greatest value.
-    expected: description of a valid array, for messages.
-
-  Raises:
-    InvalidValueError: if it is no such file, or has no such array.
+  Of shape `(1,)` it may be flat; `limits` are by the types that are accepted.
   """
   arrays = read_arrays(path, name, keys)
 
@@ -92,12 +79,9 @@ def read_inputs(
 
   Returns:
     `x` as float64.
-
-  Raises:
-    InvalidValueError: if it is no such file, or `x` does not suit the model.
   """
   is_image = len(event_shape) == 3
-  return read_array(
+  return _read_array(
       path, 'inputs', ['x'], event_shape,
       {np.floating: (0.0, 1.0) if is_image else (-np.inf, np.inf)},
       f'an array x, floats [n, {", ".join(map(str, event_shape))}]' + (
@@ -117,13 +101,9 @@ def read_images(
   Args:
     path, name: see `read_arrays`.
     model: of images of the same shape and levels.
-
-  Raises:
-    InvalidValueError: if it is no such file, or its images do not fit the
-      model.
   """
   shape, num_levels = model.event_shape, model.num_levels
-  images = read_array(
+  images = _read_array(
       path, name, ['x', 'image'], shape,
       {np.integer: (0, num_levels - 1), np.floating: (0.0, 1.0)},
       f'an array x or image [n, {", ".join(map(str, shape))}], integers from 0 '
@@ -153,15 +133,12 @@ def read_condition(
   Args:
     path: of an .npz file or a table, see `datasets.table_files`.
     spec: what the conditions of the flow are.
-    name: of the argument or flag that names the file, for messages.
+    name: see `read_arrays`.
     given: the columns `[N, K]` of a table, if they have been read.
     missing: 'error', or 'drop' to leave out rows of a table with an empty cell.
 
   Returns:
     `[N, ...]`, labels or float64.
-
-  Raises:
-    InvalidValueError: if it is no such file, or has no valid conditions.
   """
   if table_files.is_table(path):
     names = condition_names(spec)
@@ -197,7 +174,6 @@ def write_bits(
   """Writes the bits/dim of several models.
 
   Args:
-    path: of the .npz file.
     bits: from the name of a model to its bits/dim `[N]`, in the order of the
       split.
     facts: metadata: `dataset`, `split`, `num_levels` and `image_shape`.
@@ -217,9 +193,6 @@ def read_bits(
 
   Returns:
     From names to bits/dim `[num_examples]`.
-
-  Raises:
-    InvalidValueError: if it is no such file, holds no model, or other examples.
   """
   arrays = read_arrays(path, 'compare')
 
@@ -242,24 +215,13 @@ def read_bits(
 
 
 def column_names(model: models.Flow) -> tuple[str, ...]:
-  """Returns the column names of a flow's vectors.
-
-  Args:
-    model: a flow on vectors `[D]`.
-
-  Returns:
-    `D` names, those of its data or by default `x0`, `x1` and so on.
-  """
+  """Returns names of the columns of a flow's vectors, else `x0`, `x1`, ..."""
   (size,) = model.event_shape
   return model.column_names or tuple(f'x{i}' for i in range(size))
 
 
 def condition_names(spec: layers.ConditionSpec | None) -> tuple[str, ...]:
-  """Returns the column names of a flow's conditions, if any.
-
-  Args:
-    spec: of the flow.
-  """
+  """Returns the column names of a flow's conditions, if any."""
   if spec is None:
     return ()
   size = math.prod(spec.shape)
@@ -269,7 +231,7 @@ def condition_names(spec: layers.ConditionSpec | None) -> tuple[str, ...]:
 
 def append_columns(
     source: str | os.PathLike, path: str | os.PathLike,
-    columns: Mapping[str, npt.ArrayLike], name: str = 'inputs') -> None:
+    columns: Mapping[str, npt.ArrayLike]) -> None:
   """Writes a table with further columns appended, as a .csv file.
 
   Args:
@@ -277,7 +239,6 @@ def append_columns(
       commas, which become points.
     path: of the file to write.
     columns: from names to numbers, one per row.
-    name: of the argument or flag that names the source, for messages.
 
   Raises:
     InvalidValueError: if the source has a column of such a name.
@@ -285,7 +246,7 @@ def append_columns(
   """
   import pandas as pd  # Takes a second.
 
-  with errors.refusing(name, source, 'a table'):
+  with errors.refusing('inputs', source, 'a table'):
     frame = table_files.read_frame(source)
     taken = [column for column in columns if column in frame.columns]
     errors.check_format(

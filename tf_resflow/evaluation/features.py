@@ -27,8 +27,8 @@ class FeatureExtractor:
   Args:
     function: maps floats `[B, h, w, c]` to features `[B, F]`, or to a dict.
     input_shape: `(h, w, c)` of the network; None where it takes any.
-    input_size: height and width to resize to, in place of that of the network
-      where it takes any (299 by default).
+    input_size: height and width to resize to where the network takes any, by
+      default 299.
     input_range: `(low, high)`, what 0 and 255 become.
     feature_name: which output, where there are several.
 
@@ -65,7 +65,7 @@ class FeatureExtractor:
       images: uint8 `[B, H, W, C]` in 0..255.
 
     Returns:
-      Float32 NumPy array `[B, F]`.
+      Float32 `[B, F]`.
 
     Raises:
       InvalidValueError: if the network does not take such images, or its output
@@ -145,13 +145,12 @@ def load_feature_extractor(
     (4, 3)
   """
   path = os.fspath(path)
-  expected = (f'a file that ends in {" or ".join(_KERAS_SUFFIXES)}, or the '
-              'folder of a SavedModel')
-  errors.check(
-      os.path.exists(path), 'inception', path, expected, 'It does not exist.')
   is_folder = os.path.isdir(path)
   errors.check(
-      is_folder or path.endswith(_KERAS_SUFFIXES), 'inception', path, expected)
+      is_folder or (os.path.exists(path) and path.endswith(_KERAS_SUFFIXES)),
+      'inception', path, f'a file that ends in {" or ".join(_KERAS_SUFFIXES)}, '
+      'or the folder of a SavedModel',
+      '' if os.path.exists(path) else 'It does not exist.')
   try:
     function, input_shape = (
         _from_saved_model if is_folder else _from_keras)(path)
