@@ -39,30 +39,25 @@ def evaluate(
 
   Args:
     model: with the weights to evaluate.
-    split: the data.
     batch_size, num_repeats, seed, num_examples, estimator, verbose, num_probes,
       strategy: see `likelihood.NegativeLogLikelihood`.
     num_reconstructions: number of examples to invert; None for all.
     certify: compute guaranteed Lipschitz bounds.
 
   Returns:
-    report: a dict for JSON: `estimator`, its spec, `bits_per_dim` of images or
+    report: a dict for JSON: `estimator`, its spec; `bits_per_dim` of images or
       `nats` of vectors, with their `_stderr` (across examples),
       `estimator_stderr` (of the mean, across repeats), `num_examples`,
-      `num_repeats`, `num_probes`,
-      `reconstruction_error_max` (of images in units of [0, 1], of vectors in
-      standard deviations of their columns, see `inversion.InversionReport`),
-      `inverse_residual_max`, `inverse_num_steps_max`,
-      `inverse_num_not_converged`, `lipschitz_bound_max` (certificate, None
-      when a block is uncertified, there is none, or `certify` is off),
-      `lipschitz_power_iteration_max`, where norms are estimates
-      `lipschitz_bound_exceeded_by_max` (largest relative excess over a block's
-      bound that a search found, 0 if none), of a hybrid model `accuracy` and
-      `cross_entropy` with their `_stderr` (across examples),
-      `num_without_density`, the number of vectors with values that their
-      columns cannot take, which other results leave out, if any, and
-      `bits_per_dim_is`, a note where bits/dim are a bound because the model's
-      augmentation is random;
+      `num_repeats` and `num_probes`; the fields of `inversion.InversionReport`;
+      `lipschitz_bound_max` (certificate, None when a block is uncertified,
+      there is none, or `certify` is off) and `lipschitz_power_iteration_max`;
+      where norms are estimates `lipschitz_bound_exceeded_by_max` (largest
+      relative excess over a block's bound that a search found, 0 if none); of a
+      hybrid model `accuracy` and `cross_entropy` with their `_stderr` (across
+      examples); if there are some, `num_without_density`, the number of vectors
+      with values that their columns cannot take, which other results leave
+      out; and `bits_per_dim_is`, a note where bits/dim are a bound because the
+      model's augmentation is random;
     nll: `[R, N]`, the estimates;
     bounds: Lipschitz bounds of all blocks that have some.
   """
@@ -163,11 +158,9 @@ def results_of_split(
   """Returns the results for every example of a split, as arrays for a file.
 
   Args:
-    model: the flow.
-    split: the data.
-    nll: `[R, N]`, what `likelihood.nll` returned for the first `N` of them.
+    model, split, batch_size, strategy: those of `likelihood.nll`.
+    nll: `[R, N]`, what it returned for the first `N` examples.
     seed: of the noise of the images that are classified.
-    batch_size, strategy: those of `likelihood.nll`.
 
   Returns:
     `bits_per_dim` or `nats` `[R, N]`; `log_prob` `[N]`, the mean over the
@@ -200,12 +193,10 @@ def report_inputs(
   """Returns a report on the results of `likelihood.evaluate_inputs`.
 
   Args:
-    model: the flow.
-    x: the images or vectors.
-    results: what `evaluate_inputs` returned for them.
-    certify: compute guaranteed Lipschitz bounds.
-    batch_size, num_probes, strategy, verbose, condition: those of
+    model, x, batch_size, num_probes, strategy, verbose, condition: those of
       `evaluate_inputs`.
+    results: what it returned.
+    certify: compute guaranteed Lipschitz bounds.
     index: see `rows_with_density`.
 
   Returns:

@@ -34,7 +34,7 @@ _NUM_TRIALS = 4000
 
 
 class MeanAndStderr(NamedTuple):
-  """A mean, its standard error, and the number of values behind it."""
+  """A mean, its standard error, and the number of values."""
 
   mean: float
   stderr: float
@@ -46,7 +46,7 @@ class MeanAndStderr(NamedTuple):
 
 
 class PairedDifference(MeanAndStderr):
-  """Mean of a - b over pairs, its standard error, and the number of pairs."""
+  """The same of differences a - b over pairs."""
 
   @property
   def num_stderrs(self) -> float:
@@ -66,11 +66,8 @@ class RepeatedMean(NamedTuple):
   """A mean over repeats and examples, with both standard errors.
 
   Attributes:
-    mean: mean over all repeats and examples.
     stderr: data error, across examples; None for a single one.
-    estimator_stderr: estimator error of `mean`, across repeats.
-    num_examples: number of examples.
-    num_repeats: number of repeats.
+    estimator_stderr: estimator error of the mean, across repeats.
   """
 
   mean: float
@@ -87,10 +84,7 @@ class RepeatedMean(NamedTuple):
 
   @property
   def total_stderr(self) -> float:
-    """The standard error from both sources, for the population mean.
-
-    Slightly too large: the data error includes a share of the estimator error.
-    """
+    """The standard error from both sources, for the population mean."""
     return math.nan if self.stderr is None else math.hypot(
         self.stderr, self.estimator_stderr)
 
@@ -101,10 +95,7 @@ def mean_and_stderr(values: npt.ArrayLike) -> MeanAndStderr:
   stderr = sqrt(sum_i (x_i - mean)^2 / (N - 1)) / sqrt(N).
 
   Args:
-    values: [N], at least two finite numbers.
-
-  Returns:
-    A `MeanAndStderr`, in the unit of the values.
+    values: [N], in any unit.
 
   Raises:
     InvalidValueError: if `values` is not [N] with N >= 2, or not finite.
@@ -121,13 +112,11 @@ def mean_and_stderr(values: npt.ArrayLike) -> MeanAndStderr:
 def paired_difference(a: npt.ArrayLike, b: npt.ArrayLike) -> PairedDifference:
   """Compares two models on the same examples.
 
-  The mean of a_i - b_i and its standard error. Examples that are hard for one
-  model are hard for the other, so pairs give a much smaller error than two
-  separate means do.
+  Examples that are hard for one model are hard for the other, so pairs give a
+  much smaller error of the mean of a_i - b_i than two separate means do.
 
   Args:
-    a: [N], values of the first model, one per example.
-    b: [N], values of the second model, for the same examples in one order.
+    a, b: [N], values of both models for the same examples, in one order.
 
   Returns:
     A `PairedDifference`; printed, it reads "a is below b by ...".
@@ -155,17 +144,12 @@ def estimator_stderr(repeats: npt.ArrayLike) -> float:
 
   Only the repeat means m_r are independent: the examples of a batch share the
   random truncation N, so their errors are correlated, and the spread across
-  examples does not show them. The result is the error of the mean over all R
-  repeats; one repeat alone is sqrt(R) times as uncertain. For a Poisson
-  truncation the estimate has infinite variance, and this number then says
-  little about rare large errors.
+  examples does not show them. For a Poisson truncation the estimate has
+  infinite variance, and this number then says little about rare large errors.
 
   Args:
-    repeats: [R, N], R >= 8 independent estimates (fresh seeds) of N examples.
-
-  Returns:
-    The standard error, in the unit of the values; 0 for a single repeat, which
-    stands for exact values.
+    repeats: [R, N], R >= 8 independent estimates (fresh seeds) of N examples,
+      or R = 1 for exact values, whose error is 0.
 
   Raises:
     InvalidValueError: if there are fewer than 8 repeats, or a value is not
@@ -189,8 +173,8 @@ def stderr_per_example(repeats: npt.ArrayLike) -> np.ndarray:
     repeats: [R, ...], independent estimates.
 
   Returns:
-    [...], in the unit of the values; 0 for a single repeat, which stands for
-    exact values, and where all repeats are minus infinity, no density.
+    [...]; 0 for a single repeat, of exact values, and where all repeats are
+    minus infinity, no density.
 
   Raises:
     InvalidValueError: if another value is not finite.
@@ -208,21 +192,7 @@ def summarize_repeats(repeats: npt.ArrayLike) -> RepeatedMean:
 
   The data error is computed across examples, after averaging each over its
   repeats. It still includes 1/R of the estimator variance of every example, so
-  it is slightly too large.
-
-  Args:
-    repeats: [R, N], R >= 8 independent estimates of N >= 2 examples, or R = 1.
-
-  Returns:
-    A `RepeatedMean`.
-
-  Raises:
-    InvalidValueError: as `estimator_stderr` and `mean_and_stderr` do.
-
-  Example:
-    >>> noise = np.random.RandomState(0).randn(8, 100)
-    >>> summarize_repeats(3.0 + noise).estimator_stderr
-    0.0387...
+  it is slightly too large. See also `estimator_stderr`.
   """
   mean, stderr, num_examples = mean_and_stderr(
       np.mean(np.asarray(repeats, np.float64), axis=0))
@@ -232,16 +202,13 @@ def summarize_repeats(repeats: npt.ArrayLike) -> RepeatedMean:
 
 def as_finite(values: npt.ArrayLike, name: str, rank: int = 1,
               least: int = 1) -> np.ndarray:
-  """Returns values as float64.
+  """Returns values as float64, or raises.
 
   Args:
-    values: `[N]`, or `[R, N]`.
+    values: finite numbers, `[N]` or, for rank 2, `[R, N]`.
     name: of the argument, for the message.
     rank: 1 or 2.
-    least: smallest `N`.
-
-  Raises:
-    InvalidValueError: if the shape is wrong, or a value is not finite.
+    least: smallest number of values.
   """
   values = np.asarray(values, np.float64)
   errors.check(
@@ -262,10 +229,10 @@ def conformal_p_values(
 
     p_i = (1 + number of held-out scores <= score_i) / (n + 1)
 
-  If an example is exchangeable with the held-out ones, `P(p_i <= t) <= t` for
-  any scores, those of a bad model as well: a small p-value says that the
-  example is an outlier. That holds for examples that the model was not trained
-  on. All p-values share the held-out examples, so they are dependent.
+  If an example is exchangeable with the held-out ones, so that the model was
+  trained on neither, `P(p_i <= t) <= t` for any scores, those of a bad model as
+  well: a small p-value says that the example is an outlier. All p-values share
+  the held-out examples, so they are dependent.
 
   Args:
     scores: `[N]`, such as `log p(x)`, low for outliers.
@@ -351,7 +318,7 @@ def simultaneous_band(
     num_simulations: `N`.
     num_draws: `L`.
     level: the probability.
-    seed: of the simulation.
+    seed: of that simulation.
 
   Example:
     >>> band = simultaneous_band(500, 99)
