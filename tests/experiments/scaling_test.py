@@ -13,11 +13,16 @@ _CONFIG = configuration.make_config(
     dataset='digits', num_blocks=(1, 1), hidden_channels=4,
     num_dense_blocks=1, dense_hidden_units=4, batch_size=4, resize=8)
 _MODES = registries.MEMORY_MODES.names()
-# The first value of each is that of the base.
-_SWEEPS = {name: (field, {'num_blocks': (1, 2), 'resize': (8, 16)}.get(
-    field, (4, 8))) for name, (field, _) in scaling.SWEEPS.items()}
 # By step, evaluation of a block, operation, hidden entry.
 _TIMES = [0.02, 1e-3, 5e-9, 3e-8]
+
+
+@pytest.fixture(autouse=True)
+def _few_sweeps(monkeypatch):
+  """The first value of each is that of the base."""
+  monkeypatch.setattr(scaling, 'SWEEPS', {
+      name: (field, {'num_blocks': (1, 2), 'resize': (8, 16)}.get(
+          field, (4, 8))) for name, (field, _) in scaling.SWEEPS.items()})
 
 
 class _Machine:
@@ -45,8 +50,7 @@ def _pixels(path):
 
 def test_known_costs_are_found(tmp_path):
   machine = _Machine(_TIMES)
-  report = scaling.study_time(
-      _CONFIG, machine.measure, tmp_path / 'a.png', _SWEEPS)
+  report = scaling.study_time(_CONFIG, machine.measure, tmp_path / 'a.png')
   # Each of the five sweeps has the base and one more.
   assert len(machine.asked) == 6
   assert report['fit_error_max'] < 1e-6
@@ -55,8 +59,7 @@ def test_known_costs_are_found(tmp_path):
   assert list(report['train_step_s']['terms n']) == [4, 8]
   # Where all is one operation after the other, time goes by these.
   report = scaling.study_time(
-      _CONFIG, _Machine([0, 0, 1e-9, 0]).measure, tmp_path / 'b.png',
-      _SWEEPS)
+      _CONFIG, _Machine([0, 0, 1e-9, 0]).measure, tmp_path / 'b.png')
   assert report['exponents']['batch'] == pytest.approx(1.0)
   # (8 + 7) / (4 + 7) of the time at twice the terms.
   seconds = list(report['train_step_s']['terms n'].values())
@@ -69,7 +72,7 @@ def test_known_costs_are_found(tmp_path):
 def test_costs_are_not_negative_and_noise_is_averaged(tmp_path):
   report = scaling.study_time(
       _CONFIG, _Machine([0.0, 1e-3, 5e-9, 0.0], noise=0.02).measure,
-      tmp_path / 'a.png', _SWEEPS)
+      tmp_path / 'a.png')
   assert min(report['time_model'].values()) >= 0.0
   assert report['fit_error_max'] < 0.08
 

@@ -36,9 +36,8 @@ def main(
   Args:
     runs: the name of each, the run with its `model`, `step` and `strategy`, the
       data, and an unbiased estimator.
-    split_name: name of the split.
-    picture: the file of the figure, of a type that matplotlib knows.
-    curves: the metrics of all runs by name, see `save_bias`.
+    split_name: of the data.
+    picture, curves: file and runs of `save_bias`, by the names of the runs.
     batch_size: examples per batch, or fewer where so many do not fit.
     **settings: of `measure_bias`.
 
@@ -68,10 +67,8 @@ def measure_bias(
   """Compares the estimates of a flow's own estimators with unbiased ones.
 
   Args:
-    model: a flow.
-    split: the data.
-    **settings: of `evaluation.nll`, for both; its `estimator` is an unbiased
-      one, by default that of `Flow.evaluation_estimator`.
+    model, split, **settings: of `evaluation.nll`, for both; its `estimator` is
+      an unbiased one, by default that of `Flow.evaluation_estimator`.
 
   Returns:
     A dict for JSON: `unit`; under its name the unbiased mean and its `_stderr`
@@ -104,7 +101,7 @@ def save_bias(
   """Plots the bits/dim of runs over their steps, one panel each.
 
   Args:
-    path: of the image.
+    path: of the image, of a type that matplotlib knows.
     runs: from titles to the columns of their metrics: `step`; `bits_per_dim`
       or `biased_bits_per_dim`, of training batches; and those of
       `evaluation.report.Validation`. Cells without a value are NaN.

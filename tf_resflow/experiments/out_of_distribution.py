@@ -18,7 +18,6 @@ from scipy import stats
 import tensorflow as tf
 
 from tf_resflow import datasets
-from tf_resflow import errors
 from tf_resflow import evaluation
 from tf_resflow import models
 from tf_resflow.evaluation import batch_map
@@ -42,11 +41,10 @@ def main(
 
   Args:
     model: a flow on images of integers.
-    inside: images like those that it was trained on.
-    outside: others.
+    inside, outside: images like those that it was trained on, and others.
     rule: see `evaluation.scoring_rule`.
     names: of both, for the picture.
-    picture: the file of the histograms, of a type that matplotlib knows.
+    picture: the file of the histograms.
     output: an .npz file for the scores, those of the others as `ood_NAME`.
     batch_size: images per batch; what fits by default.
     seed: the scores are a function of it.
@@ -103,12 +101,12 @@ class Scores(NamedTuple):
 
   @property
   def log_prob(self) -> np.ndarray:
-    """The mean of the estimates, `[N]`, nats."""
+    """The mean of the estimates, `[N]`."""
     return self.repeats.mean(axis=0)
 
   @property
   def stderr(self) -> np.ndarray:
-    """The standard error of that mean, `[N]`, nats."""
+    """The standard error of that mean, `[N]`."""
     return statistics.stderr_per_example(self.repeats)
 
   def arrays(self) -> dict[str, np.ndarray]:
@@ -139,9 +137,8 @@ def score_examples(
   """Estimates the scores of single images.
 
   Args:
-    model: a flow on images of integers.
+    model, rule: see `main`.
     split: the images, integers or dequantised ones.
-    rule: see `evaluation.scoring_rule`.
     seed: of the estimates.
     noise_seed: of the noise of integers.
     batch_size, num_examples, strategy, verbose: see `evaluation.nll`. The size
@@ -192,10 +189,6 @@ def compare_scores(
   `noise_share = sqrt(sum of mean squared standard errors) / s` reduces the
   `Phi^-1(AUROC)` of exact scores by the factor `sqrt(1 - noise_share^2)`.
 
-  Args:
-    model: the flow.
-    inside, outside: of images like those that it was trained on, of others.
-
   Returns:
     A dict for JSON: `auroc` of `log p(x)`, above 1/2 if the model finds its
     own images likelier, `auroc_stderr` (across images) and
@@ -243,27 +236,22 @@ def measure_auroc(
   estimate of `P(X > Y) + P(X = Y) / 2`. Below 1/2 the examples outside have the
   higher scores.
 
-  The standard error is that of DeLong et al., which assumes no distribution. To
-  leading order the deviation of a U-statistic from its expectation is a sum of
-  two independent means,
+  The standard error is that of DeLong et al., which assumes no distribution,
+  from two independent means, with sample variances:
 
-    AUROC - E ~ mean_i (V_i - E) + mean_j (W_j - E),
-    V_i = mean_j psi(X_i, Y_j),   W_j = mean_i psi(X_i, Y_j),
+    stderr^2 = var(V) / m + var(W) / n,
+    V_i = mean_j psi(X_i, Y_j),   W_j = mean_i psi(X_i, Y_j).
 
-  so that `stderr^2 = var(V) / m + var(W) / n`, with sample variances. The
-  components follow from ranks, ties at their mean: `V_i` is the rank of `X_i`
-  in both samples together less that in its own, over `n`, and `1 - W_j`
-  likewise.
-
-  If the samples do not overlap the formula gives 0, which only means that no
-  example lay in between.
+  They follow from ranks, ties at their mean: `V_i` is the rank of `X_i` in both
+  samples together less that in its own, over `n`, and `1 - W_j` likewise. If
+  the samples do not overlap it is 0, which only means that no example lay in
+  between.
 
   Args:
     inside, outside: `[m]` and `[n]`, 2 or more finite numbers each.
 
   Returns:
-    The AUROC, in [0, 1], 1/2 for a score without information; its data error,
-    across examples; and `m + n`.
+    The AUROC, 1/2 for a score without information; its data error; `m + n`.
 
   Raises:
     InvalidValueError: if they are not.
@@ -296,17 +284,13 @@ def estimator_stderr(inside: np.ndarray, outside: np.ndarray) -> float:
     stderr^2 = (R - 1) / R sum_r (A_r - mean A)^2.
 
   Args:
-    inside, outside: `[R, m]` and `[R, n]`, independent estimates of all scores.
-
-  Returns:
-    The standard error; 0 for `R = 1`, which stands for exact scores.
+    inside, outside: `[R, m]` and `[R, n]`, independent estimates of all scores;
+      `R = 1` stands for exact ones, whose error is 0.
 
   References:
     Efron and Stein, 1981, The Jackknife Estimate of Variance.
   """
   num_repeats = len(inside)
-  errors.check(len(outside) == num_repeats, 'outside',
-               f'{len(outside)} repeats', f'{num_repeats}, as inside')
   if num_repeats == 1:
     return 0.0
   means = [[(a.sum(axis=0) - a[r]) / (num_repeats - 1)
@@ -325,9 +309,8 @@ def save_histograms(
 
   Args:
     path: of the image, of a type that matplotlib knows.
-    names: of the two samples.
-    report: that of `compare_scores`.
-    scores: of the two samples.
+    names, scores: of the two samples.
+    report: of `compare_scores`.
   """
   panels = [('log p(x), nats', [part.log_prob for part in scores])]
   if 'class_auroc' in report:

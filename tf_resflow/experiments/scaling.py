@@ -1,6 +1,6 @@
 """Studies of how the time and memory of a training step scale."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 import functools
 import os
 import tempfile
@@ -38,12 +38,12 @@ def _describe(config: configuration.Config) -> str:
 
 
 def study_time(
-    config: configuration.Config, measure_fn: Callable, path: str | os.PathLike,
-    plan: Mapping[str, tuple[str, Sequence[int]]] = SWEEPS) -> dict[str, Any]:
+    config: configuration.Config, measure_fn: Callable,
+    path: str | os.PathLike) -> dict[str, Any]:
   """Measures how the time of a training step scales, and plots it.
 
-  One setting at a time is varied around a base, and non-negative coefficients
-  are fitted to all measurements, by relative errors:
+  One setting at a time is varied around a base of 4 terms, and non-negative
+  coefficients are fitted to all measurements, by relative errors:
 
     t = c_step + c_block B (n + 7) + F / rate + E / throughput
 
@@ -52,10 +52,7 @@ def study_time(
 
   Args:
     config: the base.
-    measure_fn: from a configuration to what `tasks.measure_training`
-      returns.
-    path: of the figure.
-    plan: varied settings; the number of terms is 4 where it is not varied.
+    measure_fn: from a configuration to results of `tasks.measure_training`.
 
   Returns:
     A dict for JSON: `time_model`; `exponents`, slopes of `log t` against the
@@ -75,7 +72,7 @@ def study_time(
   sweeps = {
       name: {v: measured(base.replace(**{field: as_value.get(field, int)(v)}))
              for v in values}
-      for name, (field, values) in plan.items()}
+      for name, (field, values) in SWEEPS.items()}
   seconds, features = map(np.asarray, zip(*{
       m for points in sweeps.values() for m in points.values()}, strict=True))
   # Columns of very different sizes would stop the solver early.
@@ -110,14 +107,9 @@ def study_memory(
     path: str | os.PathLike) -> dict[str, Any]:
   """Measures the peak memory of a training step in every mode, and plots it.
 
-  Args:
-    config: of the run.
-    measure_fn: measures a step.
-    path: of the figure.
-
-  Returns:
-    A dict for JSON: `imports_gb` of a process that has trained nothing, and
-    `peak_memory_gb` by modes and numbers of terms.
+  Arguments are those of `study_time`. Returns a dict for JSON: `imports_gb` of
+  a process that has trained nothing, and `peak_memory_gb` by modes and numbers
+  of terms.
   """
   imports = benchmarking.tasks.peak_memory_gb()
   peaks = {
@@ -150,15 +142,11 @@ def main(
   """Studies time or memory, with every step in a separate process.
 
   Args:
-    study: 'time' or 'memory'.
-    config: of the run.
-    path: of the figure.
+    study: 'time' or 'memory', see `study_time` and `study_memory`.
+    config, path: see there.
     command: that of the tool `benchmark`, without arguments.
     num_repeats: timed steps; the memory is that of the first one.
     progress_fn: called with a line about what is measured.
-
-  Returns:
-    What the study returns.
 
   Raises:
     MeasurementError: if a measuring process fails.
