@@ -1,6 +1,5 @@
 """Measurements of a tiny flow: what they report, not how long it took."""
 
-import dataclasses
 import itertools
 import os
 
@@ -8,7 +7,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests import flows
 from tests import loops
 from tests import replicas
 from tests import splits
@@ -16,18 +14,16 @@ from tf_resflow import configuration
 from tf_resflow import models
 from tf_resflow import numerics
 from tf_resflow.benchmarking import tasks
-from tf_resflow.specs import fields
 from tf_resflow.specs import machine
-from tf_resflow.specs import registries
 from tf_resflow.training import strategies
 from tf_resflow.training import trainer
 
 _IMAGES = configuration.make_config(
     dataset='digits', num_blocks=(1,), hidden_channels=4, num_dense_blocks=0,
     batch_size=4)
-_PLANE = configuration.make_config(
-    dataset='2d/moons', num_blocks=1, hidden_units=(4,), batch_size=4,
-    estimator='fixed:4')
+_RUN = configuration.make_config(
+    dataset='2d/moons', num_blocks=1, hidden_units=(4,), batch_size=8)
+_PLANE = _RUN.replace(batch_size=4, estimator='fixed:4')
 
 
 def _settings(config=_PLANE, **changes):
@@ -70,7 +66,7 @@ def test_what_is_not_reported(set_seconds):
 def test_evaluation(monkeypatch):
   """The deviation is that of the repeats, after two that warm up."""
   for estimator in (None, numerics.Estimator.get('roulette:safe,exact=2')):
-    settings = _settings(estimator=estimator, seed=7)
+    settings = _settings(_PLANE.replace(seed=7), estimator=estimator)
     made = settings.make_model()
     with monkeypatch.context() as context:
       context.setattr(tasks.Settings, 'make_model', lambda _, made=made: made)
@@ -99,23 +95,9 @@ def test_sampling_stops_at_the_tolerance():
   assert 1.0 <= num_steps[0] < num_steps[1]
 
 
-def test_a_flow_without_blocks(monkeypatch):
-  """A type of model of which nothing is known but its events."""
-
-  @dataclasses.dataclass(frozen=True, kw_only=True)
-  class PlainConfig(models.ModelConfig):
-    image_shape: tuple[int, ...] = fields.field((8, 8, 1), is_flag=False)
-    num_levels: int = fields.field(17, is_flag=False)
-
-    def build(self, dtype='float32'):
-      return flows.make_flow_without_blocks(
-          self.image_shape, self.num_levels, dtype)
-
-  monkeypatch.setattr(
-      registries.MODELS, '_entries', dict(registries.MODELS._entries))
-  registries.MODELS.register('plain', PlainConfig)
-  settings = _settings(configuration.make_config(
-      model='plain', dataset='digits', batch_size=4))
+def test_a_flow_that_solves_nothing():
+  settings = _settings(_RUN.replace(
+      block='coupling', num_blocks=2, activation='relu'))
   trained = tasks.measure_training(settings, 0.0)
   assert trained['train_step_s'] > 0.0 and 'work' not in trained
   measured = tasks.measure_evaluation(settings)
@@ -221,10 +203,6 @@ def test_numbers_of_terms_that_are_fixed():
       ({'estimator': 'exact'}, None)):
     config = configuration.make_config(num_blocks=(1,), **values)
     assert tasks.fixed_num_terms(config) == expected, values
-
-
-_RUN = configuration.make_config(
-    dataset='2d/moons', num_blocks=1, hidden_units=(4,), batch_size=8)
 
 
 def test_steps_are_measured_until_they_are_enough(set_seconds):

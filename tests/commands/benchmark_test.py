@@ -75,8 +75,8 @@ def test_what_a_process_measures(
   run_tool('benchmark', f'--workdir={digits_workdir}', '--batch_size=2',
            '--worker=sample')
   first, run, stored = seen
-  assert (first.num_repeats, first.tolerance, first.seed, first.workdir) == (
-      7, 1e-3, 5, None)
+  assert (first.num_repeats, first.tolerance, first.config.run.seed,
+          first.workdir) == (7, 1e-3, 5, None)
   assert first.estimator == numerics.FixedTruncation(22)
   np.testing.assert_array_equal(first.images, np.full([4, 8, 8, 1], 0.5))
   assert run.config.optimizer.batch_size == 4

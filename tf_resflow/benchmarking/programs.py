@@ -42,7 +42,6 @@ class Program(NamedTuple):
       iterations start from.
     function: the compiled `tf.function`, without arguments.
     metric_name: of the first output.
-    num_parameters: of the model.
   """
 
   text: str
@@ -64,9 +63,6 @@ def make_program(settings: tasks.Settings) -> Program:
 
   The program is `training.step.TrainStep.gradients`: a step without clipping,
   the optimizer and the averages. Random numbers of terms are those of step 0.
-
-  Args:
-    settings: the run.
 
   Raises:
     NoProgramError: if a step has an operation that XLA does not support, such
@@ -110,18 +106,12 @@ def make_program(settings: tasks.Settings) -> Program:
 def write_program(settings: tasks.Settings, prefix: str) -> dict[str, Any]:
   """Writes a program to PREFIX.mlir and PREFIX.npz, and returns a report.
 
-  Args:
-    settings: the run.
-    prefix: of the files, which are replaced.
+  The files are replaced.
 
   Returns:
     A dict for JSON: reference values for a run elsewhere, the first metric by
     its name and `gradient_norm`, of the same program compiled by TensorFlow
     here; and the sizes of the program.
-
-  Raises:
-    NoProgramError: see `make_program`.
-    OSError: if a file cannot be written.
   """
   program = make_program(settings)
   files.write_text(f'{prefix}.mlir', program.text)

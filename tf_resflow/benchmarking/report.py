@@ -47,9 +47,6 @@ def measure(command: Sequence[str], tasks: Sequence[str],
     tasks: names of the tasks.
     progress_fn: called with the name of a task before it starts.
 
-  Returns:
-    A dict with the entries of all objects.
-
   Raises:
     MeasurementError: if a process fails, with its last line of errors.
   """
@@ -74,9 +71,6 @@ def measure(command: Sequence[str], tasks: Sequence[str],
 def read_baseline(path: str | os.PathLike) -> dict[str, Any]:
   """Reads the last line of a file as a JSON object with measurements.
 
-  Args:
-    path: of a file with some of the keys of tf_resflow benchmark.
-
   Raises:
     OSError: if it cannot be read.
     InvalidValueError: if it holds no measurement to compare with.
@@ -98,12 +92,7 @@ def read_baseline(path: str | os.PathLike) -> dict[str, Any]:
 
 def format_table(values: Mapping[str, float],
                  baseline: Mapping[str, float] | None = None) -> str:
-  """Returns the measurements as text, one per line.
-
-  Args:
-    values: the measurements.
-    baseline: others to compare with, whose numbers and ratios are added.
-  """
+  """Returns measurements as text, beside those of a baseline and the ratios."""
   baseline = baseline or {}
   lines = {'': f'{"":42s}{"this":>12s}{"baseline":>12s}{"ratio":>8s}'
            } if baseline else {}
@@ -123,12 +112,9 @@ def advise(
   If fewer examples than a batch were measured, time and memory are scaled up in
   proportion, though parts of both are constant. `left_out` is not included.
 
-  Args:
-    config: of the run.
-    measured: what `tasks.measure_run` returned.
-
   Returns:
-    A dict for JSON that includes `measured`; `warnings` is a list of texts.
+    A dict for JSON that includes what `tasks.measure_run` measured; `warnings`
+    is a list of texts.
   """
   optimizer, values = config.optimizer, config.values()
   batch, memory = optimizer.batch_size, measured['memory_gb']

@@ -33,8 +33,9 @@ class Settings:
   """Settings of the measurements.
 
   Attributes:
-    config: of the run; its `batch_size` is that of every task, its estimator
-      that of training. With a fixed number of terms all steps are equal.
+    config: of the run; its `batch_size` and seed are those of every task, its
+      estimator that of training. With a fixed number of terms all steps are
+      equal.
     workdir: a run whose averaged weights are evaluated and sampled; None for
       freshly initialised ones.
     images: dequantised images `[n, H, W, C]`, of which the first batch is used;
@@ -44,7 +45,6 @@ class Settings:
     estimator: of the evaluation, `Flow.evaluation_estimator` of data by
       default.
     tolerance: residual at which sampling stops.
-    seed: Python int.
   """
 
   config: configuration.Config
@@ -53,12 +53,11 @@ class Settings:
   num_repeats: int = 5
   estimator: numerics.Estimator | None = None
   tolerance: float = 1e-5
-  seed: int = 0
 
   def batch(self, event_shape: Sequence[int], size: int) -> tf.Tensor:
     """Returns images `[size, H, W, C]`."""
     if self.images is None:
-      return tf.constant(np.random.default_rng(self.seed).random(
+      return tf.constant(np.random.default_rng(self.config.run.seed).random(
           [size, *event_shape]), tf.float32)
     errors.check(len(self.images) >= size, 'batch_size', size,
                  f'at most {len(self.images)}, the number of images')
@@ -81,11 +80,9 @@ class Settings:
   def first_batch(
       self, learner: trainer.Learner, size: int | None = None
   ) -> training.Batch:
-    """Returns a batch per replica, and initialises the learner by it.
+    """Returns a batch per replica, and initialises a new learner by it.
 
-    Args:
-      learner: a new one.
-      size: of the batch; `step_size` by default.
+    It has `step_size` examples by default.
     """
     size = size or self.step_size
     condition = self.condition(learner.model, size)
@@ -147,16 +144,19 @@ def _times(function, num_repeats):
   return seconds[_NUM_WARM_UP:], results[_NUM_WARM_UP:]
 
 
+def _times_of_draws(function, settings):
+  """Returns those of a function of a seed, as a graph."""
+  traced = tf.function(function, autograph=False)
+  return _times(lambda i: traced(tf.constant([settings.config.run.seed, i])),
+                settings.num_repeats)
+
+
 def matmul_rate(size: int = 2048, num_repeats: int = 15) -> float:
   """Returns the speed of plain matrix products, operations per second.
 
   This is the maximum of several float32 products of square matrices on this
   machine, by the library that the flow uses as well. Where operations have one
   thread, every core computes one.
-
-  Args:
-    size: of the matrices.
-    num_repeats: products that are timed.
   """
   rng = np.random.default_rng(0)
   num_products = numerics.parallel.num_parallel()
@@ -191,12 +191,9 @@ class StepWork(NamedTuple):
 
 def step_work(
     model: models.Flow, batch_size: int, num_terms: float) -> StepWork:
-  """Returns the operation counts of a training step.
+  """Returns the operation counts of a training step of `num_terms` terms `n`.
 
-  Args:
-    model: a flow of blocks, without classifier.
-    batch_size: images per step.
-    num_terms: `n`, terms of the log-determinant.
+  The flow has blocks and no classifier.
   """
   evaluations = num_terms + 7
   blocks = [b.constrained_layers() for b in model.certified_bijections]
@@ -221,19 +218,16 @@ def fixed_num_terms(config: configuration.Config) -> int | None:
 def measure_training(settings: Settings, start_time: float) -> dict[str, Any]:
   """Measures training steps of a freshly initialised model.
 
-  Args:
-    settings: what is measured.
-    start_time: `time.perf_counter()` when the process started.
-
   Returns:
-    `num_parameters`; `first_step_s` (from the start of the process to the end
-    of the first step: imports, building, tracing, compilation) and
-    `first_metrics`, what that step would log; `train_step_s`, the median, and
-    `train_step_mean_s`, the mean over all draws of the number of terms;
-    `num_steps_measured`, `images_per_second`, `peak_memory_gb`; with a fixed
-    number of terms also `matmul_gflops` and `ceiling_fraction`, the time that
-    plain matrix products would take for the operations of a step over the time
-    of the step, and `work`, a dict of its `StepWork`.
+    `num_parameters`; `first_step_s` (from the start of the process, at
+    `start_time` of `time.perf_counter()`, to the end of the first step:
+    imports, building, tracing, compilation) and `first_metrics`, what that step
+    would log; `train_step_s`, the median, and `train_step_mean_s`, the mean
+    over all draws of the number of terms; `num_steps_measured`,
+    `images_per_second`, `peak_memory_gb`; with a fixed number of terms also
+    `matmul_gflops` and `ceiling_fraction`, the time that plain matrix products
+    would take for the operations of a step over the time of the step, and
+    `work`, a dict of its `StepWork`.
   """
   learner = trainer.Learner(settings.config)
   batch, size = settings.first_batch(learner), settings.step_size
@@ -270,9 +264,6 @@ def measure_training(settings: Settings, start_time: float) -> dict[str, Any]:
 def measure_evaluation(settings: Settings) -> dict[str, Any]:
   """Measures log-densities of one batch.
 
-  Args:
-    settings: what is measured.
-
   Returns:
     `evaluate_s`, and `evaluate_std_nats`, the standard deviation of an
     image's log-determinant over the repeats, root mean square over the images.
@@ -282,14 +273,9 @@ def measure_evaluation(settings: Settings) -> dict[str, Any]:
       dequantizes=True)
   condition = settings.condition(model, len(images))
   frozen = model.frozen()  # As in evaluations.
-
-  @tf.function(autograph=False)
-  def run(seed):
-    return frozen.forward_and_log_det(
-        images, condition, seed=seed, estimator=estimator)[1]
-
-  seconds, values = _times(
-      lambda i: run(tf.constant([settings.seed, i])), settings.num_repeats)
+  seconds, values = _times_of_draws(
+      lambda seed: frozen.forward_and_log_det(
+          images, condition, seed=seed, estimator=estimator)[1], settings)
   return {
       'evaluate_s': statistics.median(seconds),
       'evaluate_std_nats': float(np.sqrt(np.mean(
@@ -298,9 +284,6 @@ def measure_evaluation(settings: Settings) -> dict[str, Any]:
 
 def measure_sampling(settings: Settings) -> dict[str, Any]:
   """Measures drawing one batch of samples.
-
-  Args:
-    settings: what is measured.
 
   Returns:
     `sample_s`, and over all solves, samples and repeats `sample_residual_max`,
@@ -312,15 +295,13 @@ def measure_sampling(settings: Settings) -> dict[str, Any]:
   solver = numerics.Anderson(atol=settings.tolerance, rtol=0.0)
   frozen = model.frozen()
 
-  @tf.function(autograph=False)
   def run(seed):
     inverted = frozen.solve_inverse(
         model.draw_latents(len(images), seed=seed), condition, solver=solver)
     return inverted.value, [solve.solution._replace(x=()) for solve in
                         inverted.solves]
 
-  seconds, values = _times(
-      lambda i: run(tf.constant([settings.seed, i])), settings.num_repeats)
+  seconds, values = _times_of_draws(run, settings)
   solutions = [solution for _, found in values for solution in found]
   return {
       'sample_s': statistics.median(seconds),
@@ -333,12 +314,7 @@ def measure_sampling(settings: Settings) -> dict[str, Any]:
 
 
 def measure_run(settings: Settings, start_time: float) -> dict[str, Any]:
-  """Measures training steps, on fewer examples if a batch takes long.
-
-  Args:
-    settings: the run.
-    start_time: `time.perf_counter()` when the process started.
-  """
+  """Measures training steps, on fewer examples if a batch takes long."""
   learner = trainer.Learner(settings.config)
   parts = settings.config.optimizer.accumulation_steps
   work = step_work(learner.model, parts, num_terms=4).operations + 1

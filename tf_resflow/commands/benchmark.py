@@ -154,7 +154,7 @@ def main(options: Options, config: configuration.Config) -> None:
       config, workdir=options.workdir, num_repeats=options.num_repeats,
       estimator=numerics.Estimator.get(
           options.evaluation_estimator or None, 'evaluation_estimator'),
-      tolerance=options.tolerance, seed=config.run.seed, images=images)
+      tolerance=options.tolerance, images=images)
   if options.program is not None:
     options_lib.note(f'Compiling {options.program}.mlir ...')
     options_lib.print_report(
