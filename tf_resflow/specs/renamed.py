@@ -4,8 +4,8 @@ Flagfiles, `model.json` and Keras files are read with the old names, and a
 warning names the new ones. Python names and flags that are typed are not
 translated.
 
-To rename a field, a registered name, a class or an argument of a constructor,
-change it and add a line here: files that exist stay readable.
+To rename a field, a class or an argument of a constructor, change it and add a
+line here: files that exist stay readable.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,9 +22,6 @@ FIELDS: dict[str, str] = {
 }
 # All flags, of which `--help` knows the present ones.
 FLAGS: dict[str, str] = FIELDS | {'against': 'ood_dataset'}
-# Names of types, which registries hold, by the present name of their field. The
-# options behind one (`name:options`) stay.
-VALUES: dict[str, dict[str, str]] = {}
 # Classes of Keras files.
 CLASSES: dict[str, str] = {
     'Asserted': 'AssertedLayer',
@@ -44,30 +41,17 @@ _ALWAYS_IN_RUN_FLAGS = {'epsilon', 'checkpoints_to_keep', 'num_validation'}
 
 
 def present(names: Mapping[str, str], name: str, noun: str) -> str:
-  """Returns the present name for one of a table, which it warns of.
-
-  Args:
-    names: the table, from old to new.
-    name: a stored name.
-    noun: what it is the name of, for the warning.
-  """
+  """Returns the present name of what a noun says, and warns of an old one."""
   if name not in names:
     return name
   _logger.warning('The %s %s is called %s now.', noun, name, names[name])
   return names[name]
 
 
-def _present_value(field: str, value: Any) -> Any:
-  if not isinstance(value, str) or field not in VALUES:
-    return value
-  name, *options = value.split(':', 1)
-  return ':'.join([present(VALUES[field], name, field), *options])
-
-
 def present_fields(values: Mapping[str, Any]) -> dict[str, Any]:
   """Returns stored values of fields under their present names."""
-  return {(field := present(FIELDS, name, 'field')): _present_value(
-      field, value) for name, value in values.items()}
+  return {present(FIELDS, name, 'field'): value
+          for name, value in values.items()}
 
 
 def present_flag(argument: str) -> str:
@@ -77,7 +61,7 @@ def present_flag(argument: str) -> str:
   name, equals, value = argument[2:].partition('=')
   negation = 'no' if not equals and name.removeprefix('no') in FIELDS else ''
   field = present(FIELDS, name.removeprefix(negation), 'flag')
-  return f'--{negation}{field}{equals}{_present_value(field, value)}'
+  return f'--{negation}{field}{equals}{value}'
 
 
 def completed(arguments: Sequence[str]) -> list[str]:
