@@ -5,7 +5,6 @@ import sys
 
 import pytest
 
-from tests import splits
 from tests import testing
 from tf_resflow import errors
 from tf_resflow.specs import registry
@@ -72,12 +71,6 @@ def test_bad_names(table):
       (name, 'estimator=') for name in (
           'half', '', 'a b', 'a:b', 'a,b', 'a=b', 3, 'file', 'file:OTHER',
           'half:PATH')])
-
-
-def test_unknown_name(table):
-  for field, start in ((None, 'estimator'), ('log_det', 'log_det')):
-    assert splits.refusal(table.check, 'third', field) == (
-        f'{start}=third: expected one of half, none.')
 
 
 def test_name_of(table):

@@ -183,14 +183,10 @@ class SignedInteger(Real):
 
 
 def stacked(types: Sequence[ColumnType], dtype: Any) -> ColumnType:
-  """Returns one type, of several columns of one class.
+  """Returns one type for `K` columns, all of one class.
 
-  Args:
-    types: `K` types of one class.
-    dtype: NumPy dtype of the parameters.
-
-  Returns:
-    A type whose parameters are arrays `[K]`; its functions take `[..., K]`.
+  Its parameters are arrays `[K]` of a NumPy dtype; its functions take
+  `[..., K]`.
   """
   result = copy.copy(types[0])
   for field in dataclasses.fields(result):
@@ -212,11 +208,7 @@ def cell_points(num_columns: int, num_points: int = 16) -> np.ndarray:
 
 
 def supported(specs: Sequence[str], x: np.ndarray) -> np.ndarray:
-  """Returns which values their columns can take, bool `[N, D]`.
-
-  Args:
-    specs: of the types of the columns; none if all are real.
-    x: `[N, D]`.
+  """Returns which values their columns can take, bool `[N, D]`; see `mapped`.
   """
   return np.stack([
       t.supports(column + 0.5 * t.is_whole) & (
@@ -225,11 +217,7 @@ def supported(specs: Sequence[str], x: np.ndarray) -> np.ndarray:
 
 
 def one_per_cell(y: np.ndarray) -> np.ndarray:
-  """Returns one point of each cell in turn, `[N, D]`.
-
-  Args:
-    y: of `mapped`, `[N, K, D]`; or `[N, D]`, which stay as they are.
-  """
+  """Returns one point of each cell of `mapped` in turn, `[N, D]`."""
   rows = np.arange(len(y))
   return y if y.ndim < 3 else y[rows, rows % y.shape[1]]
 

@@ -1,7 +1,4 @@
-"""Fields of configurations, with their defaults, help and limits.
-
-Flags, help texts, configuration files and checks are derived from them.
-"""
+"""Fields of configurations: their flags, help, limits and files follow."""
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 import dataclasses
@@ -32,7 +29,7 @@ def field(default: Any, **rules: Any) -> Any:
 
   Args:
     default: default value.
-    **rules: attributes of `Field` other than name, type and default.
+    **rules: attributes of `Field`.
 
   Example:
     >>> @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -57,9 +54,6 @@ class Field:
   """Metadata of one field of a `Section`.
 
   Attributes:
-    name: name of the field.
-    type: its type annotation.
-    default: its default value.
     flag: name of its flag, by default that of the field.
     group: title in the help, the first docstring line of its class.
     help: its meaning, without limits, choices and default, which `--help` adds.
@@ -145,11 +139,7 @@ class Field:
     return ', or '.join([what, *self.words])
 
   def parse(self, text: str) -> Any:
-    """Parses a string, in which ~ in front is the home folder.
-
-    Raises:
-      InvalidValueError: if it is not a value of this type.
-    """
+    """Parses a string, in which ~ in front is the home folder, or raises."""
     if text in self.words:
       return text
     try:
@@ -163,13 +153,10 @@ class Field:
           self.flag, text, self.expected) from None
 
   def check(self, value: Any) -> Any:
-    """Returns a validated value.
+    """Returns a valid value, or raises `InvalidValueError`.
 
     Lists, as read from JSON, become tuples, and integers become floats if these
     are expected.
-
-    Raises:
-      InvalidValueError: if the value is invalid.
     """
     if value is None and type(None) in typing.get_args(self.type):
       return None
@@ -211,7 +198,7 @@ class Section:
     super().__init_subclass__(**kwargs)
     cls.__repr__ = Section.__repr__  # Not that of dataclasses.
     fields = {
-        name: value for owner in (*cls.__mro__[:0:-1], cls)
+        name: value for owner in reversed(cls.__mro__)
         for name, value in {**vars(owner).get('__dataclass_fields__', {}),
                             **vars(owner)}.items()
         if isinstance(value, dataclasses.Field) and value.metadata.get('help')}
@@ -231,8 +218,8 @@ class Section:
     return super().__new__(cls)
 
   def __repr__(self) -> str:
-    changed_ = [f'{f.name}={value!r}' for f in self.fields()
-                if (value := getattr(self, f.name)) != f.default]
+    changed_ = [f'{name}={value!r}'
+                for name, value in self.non_default_values().items()]
     return f'{type(self).__name__}({", ".join(changed_)})'
 
   def __post_init__(self):
@@ -258,28 +245,20 @@ class Section:
 
   def require_defaults(
       self, names: Collection[str], where: str, advice: str) -> None:
-    """Raises `InvalidValueError` if fields without an effect are set.
-
-    Args:
-      names: names of the fields.
-      where: when they have no effect, such as `without a condition`.
-      advice: what to do, a sentence.
+    """Raises `InvalidValueError` if fields are set that have no effect `where`.
     """
-    for field_ in self.fields():
+    for name in self.non_default_values():
       self.check_suits(
-          field_.name not in names or
-          getattr(self, field_.name) == field_.default, field_.name,
-          f'has no effect {where}', advice)
+          name not in names, name, f'has no effect {where}', advice)
 
   def require_lengths(
       self, names: Sequence[str], sizes: Collection[int], expected: str
   ) -> None:
-    """Raises `InvalidValueError` unless mean and std have valid lengths.
+    """Raises `InvalidValueError` unless tuples have valid lengths.
 
     Args:
       names: fields of the mean, the standard deviation, and any other tuples.
-      sizes: valid lengths besides 0.
-      expected: description of the valid lengths, for the message.
+      sizes: valid lengths besides 0, which `expected` describes.
     """
     for name in names:
       self.require(len(getattr(self, name)) in (0, *sizes), name, expected)
@@ -311,6 +290,11 @@ class Section:
     """Returns the values of all fields, by name."""
     return {f.name: getattr(self, f.name) for f in self.fields()}
 
+  def non_default_values(self) -> dict[str, Any]:
+    """Returns the values that differ from the defaults, by name."""
+    return {f.name: value for f in self.fields()
+            if (value := getattr(self, f.name)) != f.default}
+
   def changes(self, other: Self) -> Iterator[tuple[Field, tuple[Any, Any]]]:
     """Yields the fields that differ, with the values of `self` and `other`."""
     for field_ in self.fields():
@@ -319,11 +303,7 @@ class Section:
         yield field_, pair
 
   def differences(self, other: Self) -> dict[str, tuple[Any, Any]]:
-    """Returns the differences that prevent continuing a run of `other`.
-
-    Returns:
-      Maps flag names to the values of `self` and `other`.
-    """
+    """Returns the changes that prevent continuing a run of `other`, by flag."""
     return {
         f.flag: pair for f, pair in self.changes(other) if f.is_flag and not (
             f.resumable(self, other) if callable(f.resumable)

@@ -14,11 +14,7 @@ from tf_resflow import errors
 
 def categories(
     names: Sequence[str], columns: Sequence[str]) -> dict[str, list[str]]:
-  """Returns the levels of the categories among names, by column.
-
-  Args:
-    names: of numbers, such as `COLUMN=LEVEL`.
-    columns: names of the columns that there are.
+  """Returns the levels of the categories among names of numbers, by column.
 
   Example:
     >>> categories(['dose', 'city=Oslo', 'city=Rome'], ['dose', 'city'])
@@ -46,12 +42,7 @@ def lacking(names: Sequence[str], columns: Sequence[str]) -> str:
 
 
 def one_hot(cells: Any, levels: Sequence[str]) -> np.ndarray:
-  """Returns the numbers of a category, `[N, K]`; unknown levels are zeros.
-
-  Args:
-    cells: a `pandas.Series`, `[N]`.
-    levels: `K` levels, as text.
-  """
+  """Returns the numbers of a category, `[N, K]`; unknown levels are zeros."""
   text = cells.astype('str').str.strip().to_numpy(object)
   return (text[:, np.newaxis] == np.array(levels, object)).astype(np.float64)
 
@@ -66,11 +57,6 @@ def data_of(x: Any, condition: Any, flow: Any) -> tuple[Any, Any]:
 
   By default a frame `x` has the columns of the condition, too. Rows of it with
   an empty cell in the condition become NaN, with a condition of 0.
-
-  Args:
-    x: data of the flow.
-    condition: its condition, or None.
-    flow: has `column_names` and `condition_spec`.
   """
   spec = flow.condition_spec
   if spec is not None:
@@ -144,10 +130,6 @@ def in_order(name: str, x: Any, columns: Sequence[str]) -> Any:
 
 def collapsed(numbers: Any) -> dict[str, Any]:
   """Returns columns in which the numbers of a category are its levels again.
-
-  Args:
-    numbers: maps names, of which some are `COLUMN=LEVEL`, to `[N]`: a dict or a
-      `pandas.DataFrame`.
 
   Example:
     >>> collapsed({'c=x': np.array([0.0, 1.0]), 'c=y': np.array([1.0, 0.0])})

@@ -12,7 +12,6 @@ def check_local(name: str, path: str | os.PathLike) -> None:
   text = os.fspath(path)
   target = os.readlink(text) if os.path.islink(text) else ''
   for condition, expected, advice in (
-      ('\0' not in text, 'a path', 'It has a NUL character.'),
       ('://' not in text, 'a local path',
        'It is a URL: mount the store, or copy files from and to there.'),
       (not text.startswith('~'), 'a path without ~ in front',
@@ -20,17 +19,14 @@ def check_local(name: str, path: str | os.PathLike) -> None:
       (not target or os.path.exists(text), 'a path that exists or is new',
        f'It is a link to {target}, which does not exist: restore that, or '
        'remove the link.')):
-    errors.check(condition, name, text.replace('\0', '\\0'), expected, advice)
+    errors.check(condition, name, text, expected, advice)
 
 
 def check_folder(
     name: str, path: str | os.PathLike, writes: bool = False) -> None:
   """Raises `InvalidValueError` unless a path can be that of a folder.
 
-  Args:
-    name: of the argument or flag.
-    path: what was given; it need not exist.
-    writes: whether files are to be written there, too.
+  It need not exist; `writes` says whether files are to be written there, too.
   """
   check_local(name, path)
   nearest = path = pathlib.Path(path)

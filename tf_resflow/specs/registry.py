@@ -79,9 +79,7 @@ class Registry:
         ', with arguments' if self._with_arguments else '')
 
   def split(self, text: Any) -> tuple[str, str]:
-    """Splits a text into its name or pattern and the rest.
-
-    The name is empty if it is not registered.
+    """Splits a text into its name or pattern, empty if unknown, and the rest.
     """
     text = str(text)
     word, colon, rest = text.partition(':')
@@ -125,12 +123,7 @@ class Registry:
     return value
 
   def check(self, name: str, field: str | None = None) -> str:
-    """Returns `name`, or raises `InvalidValueError` if it is unknown.
-
-    Args:
-      name: a name, pattern or spec.
-      field: name of the field or flag for messages; by default the noun.
-    """
+    """Returns a name, pattern or spec, or raises an error; see `get`."""
     if not self.knows(name):
       raise errors.InvalidValueError(
           field or self.noun, name, self.expected, self.advice(name))
@@ -159,9 +152,7 @@ class Registry:
         _imported(self._entries[name])).parameters
 
   def get(self, text: str, field: str | None = None, **options: Any) -> Any:
-    """Returns the value of a name, pattern or spec.
-
-    It is imported if necessary.
+    """Returns the value of a name, pattern or spec; imports it if necessary.
 
     Args:
       text: the name, pattern or spec.
@@ -179,11 +170,7 @@ class Registry:
     return spec.bind(value, text, field or self.noun) if rest else value
 
   def name_of(self, value: Any) -> str:
-    """Returns the name under which `value` is registered.
-
-    Raises:
-      InvalidValueError: if it is not registered.
-    """
+    """Returns the name under which `value` is registered, or raises."""
     path = f'{getattr(value, "__module__", "")}:' + getattr(
         value, '__qualname__', '')
     for name, entry in self._entries.items():

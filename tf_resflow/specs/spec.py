@@ -4,7 +4,7 @@ A spec is `NAME[:ARGUMENT ...][,OPTION=VALUE ...]`, without characters that are
 special to shells. The registered type defines the meaning of the arguments.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 import dataclasses
 import functools
 import inspect
@@ -33,11 +33,7 @@ class Spec:
 
   @classmethod
   def parse(cls, text: str, field: str = 'spec') -> Self:
-    """Parses a spec; `field` is its name in messages.
-
-    Raises:
-      InvalidValueError: if `text` is not a spec.
-    """
+    """Parses a spec, or raises `InvalidValueError` about a field."""
     head, *options = text.split(',')
     pairs = [option.partition('=') for option in options]
     name, *arguments = head.split(':')
@@ -54,15 +50,7 @@ class Spec:
 
 
 def parse_value(value_type: type, text: str) -> Any:
-  """Parses a value of a type, the inverse of `text_of`.
-
-  Args:
-    value_type: bool, int, float or str.
-    text: the value as a string.
-
-  Raises:
-    ValueError: if the string is not a value of the type.
-  """
+  """Parses a bool, int, float or str, or raises; the inverse of `text_of`."""
   if value_type is not bool:
     return value_type(text)
   # Like the flags of absl.
@@ -74,10 +62,7 @@ def parse_value(value_type: type, text: str) -> Any:
 
 
 def text_of(value: Any) -> str:
-  """Returns a value as a string that `parse_value` reads.
-
-  Objects are written as their specs, and tuples separated by commas.
-  """
+  """Returns a value as text: objects as specs, tuples separated by commas."""
   if isinstance(value, Specified):
     return value.spec()
   if isinstance(value, tuple):
@@ -99,6 +84,11 @@ class Specified:
   Fields are the arguments of the spec, in order; those defined by `option` are
   its options. A field holds a float, int, str, bool, None, or another
   `Specified`, which takes all remaining arguments.
+
+  Example:
+    >>> estimator = numerics.Estimator.get('roulette:poisson:3,exact=4')
+    >>> estimator.num_exact_terms, estimator
+    (4, roulette:poisson:3.0,exact=4)
   """
 
   registry: ClassVar['registry_lib.Registry']
@@ -138,7 +128,7 @@ class Specified:
     field = field or cls.registry.noun
     spec = Spec.parse(value, field)
     try:
-      return cls.registry.get(spec.name, field).from_spec(spec, value, field)
+      return cls.registry.get(spec.name, field).from_spec(spec, field)
     except errors.InvalidValueError as error:
       if (error.name, error.value) == (field, value):
         raise
@@ -147,12 +137,11 @@ class Specified:
           field, value, 'a valid spec', str(error)) from error
 
   @classmethod
-  def from_spec(cls, spec: Spec, text: str, field: str) -> Self:
+  def from_spec(cls, spec: Spec, field: str) -> Self:
     """Returns the object of a spec with the name of this class."""
     fields = dataclasses.fields(cls)
     return cls(**_arguments(
-        spec, text, field,
-        {f.name: f for f in fields if 'option' not in f.metadata},
+        spec, field, [f for f in fields if 'option' not in f.metadata],
         {f.metadata['option']: f for f in fields if 'option' in f.metadata}))
 
   def spec(self) -> str:
@@ -170,40 +159,25 @@ class Specified:
 def bind(value: Any, text: str, field: str) -> Any:
   """Binds the arguments and options of a spec to a function or class.
 
-  Args:
-    value: a function or class. Its parameters with a number, string or bool as
-      the default are the arguments of the spec, in order, and its options.
-    text: the spec, such as `densenet:3,growth=16`.
-    field: name of the field for messages.
-
-  Returns:
-    A `functools.partial`.
-
-  Raises:
-    InvalidValueError: if `value` has no such parameters.
+  Its parameters with a number, string or bool as the default are the arguments
+  of the spec, in order, and its options.
   """
   known = {
       p.name: p for p in inspect.signature(value).parameters.values()
       if isinstance(p.default, (bool, int, float, str)) and p.name[0] != '_'
   } if callable(value) else {}
   return functools.partial(value, **_arguments(
-      Spec.parse(text, field), text, field, known, known))
+      Spec.parse(text, field), field, list(known.values()), known))
 
 
 def _arguments(
-    spec: Spec, text: str, field: str, positional: Mapping[str, Any],
+    spec: Spec, field: str, parameters: Sequence[Any],
     options: Mapping[str, Any]) -> dict[str, Any]:
   """Returns the values of parameters in a spec, by parameter name.
 
-  Args:
-    spec: the parts of `text`.
-    text: the spec, for messages.
-    field: name of the field, for messages.
-    positional: parameters, with `name` and `default`, in the order of the
-      arguments.
-    options: parameters by option name.
+  Parameters have `name` and `default`; `options` is by names of options.
   """
-  name, parameters = spec.name, list(positional.values())
+  name, text = spec.name, str(spec)
   arguments, last = list(spec.arguments), len(parameters) - 1
   if parameters and arguments[last:] and isinstance(
       parameters[last].default, Specified):
