@@ -151,13 +151,6 @@ def test_the_naive_gradient_is_another_estimate():
   assert list(start.differences(naive)) == ['memory']
 
 
-def test_nll_weight_as_a_number():
-  numbers = [
-      config_lib.ObjectiveConfig(nll_weight=weight).nll_weight_of(48)
-      for weight in ('1/D', 0, 0.25)]
-  assert numbers == [1.0 / 48.0, 0.0, 0.25]
-
-
 def test_only_endless_schedules_are_prolonged():
   for schedule, names in (('constant', []), ('cosine', ['num_steps'])):
     start = config_lib.OptimizerConfig(schedule=schedule)

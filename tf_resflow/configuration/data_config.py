@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 import dataclasses
 import os
+import re
 from typing import Any, Literal
 
 from tf_resflow import errors
@@ -87,27 +88,28 @@ class DataConfig(fields.Section):
   def check(self) -> None:
     # Opens user-provided data only if necessary: a trained model can still be
     # sampled from after its data are gone.
-    object.__setattr__(self, 'dataset', _whole_path(self.dataset))
+    name, path = registries.DATASETS.split(self.dataset)
+    if name and path:
+      object.__setattr__(
+          self, 'dataset', self.dataset.removesuffix(path) + _absolute(path))
     if self.test_file is not None:
       object.__setattr__(self, 'test_file', _absolute(self.test_file))
     self.require(
-        self.split in ('random', 'last') or
-        self.split.startswith('column:') and self.split != 'column:', 'split',
+        re.fullmatch('(?s)random|last|column:.+', self.split), 'split',
         'random, last or column:NAME')
     self.check_suits(
         self.test_file is None or self.split == 'random', 'split',
         'cannot be used with test_file', 'The file has the rows to test on.')
     if not registries.DATASETS.knows(self.dataset):
       return  # Of a run; `info` raises. A model needs no data.
-    for name in self._table_options():
+    for name, value in self.non_default_values().items():
       self.check_suits(
+          name not in TABLE_FIELDS or
           registries.DATASETS.takes(self.dataset, name), name,
           f'cannot be used with dataset={self.dataset}',
           'It applies to tables only.')
-    for field in self.fields():
-      value = getattr(self, field.name)
-      if field.name in _IMAGE_FIELDS and value != field.default:
-        self.info().require_images(field.name, value)
+      if name in _IMAGE_FIELDS:
+        self.info().require_images(name, value)
     if self.crop_padding:
       check_crop_padding(self.crop_padding, self.info().event_shape)
     if self.image_size is not None:
@@ -124,10 +126,10 @@ class DataConfig(fields.Section):
         known.knows(name), 'dataset', name, known.expected, known.advice(name)
         or 'Data of your own are known after registries.DATASETS.register('
         f'{name!r}, datasets.table(FRAME)), in a module of --import=MODULE.')
-    options = self._table_options()
-    if self.condition and registries.DATASETS.takes(self.dataset, 'condition'):
-      options['condition'] = self.condition
-    info = registries.DATASETS.get(self.dataset, 'dataset', **options).changed(
+    options = {
+        option: value for option, value in self.non_default_values().items()
+        if option in (*TABLE_FIELDS, 'condition') and known.takes(name, option)}
+    info = known.get(name, 'dataset', **options).changed(
         num_bits=self.num_bits, resize=self.resize, skip_bad=self.skip_bad)
     if self.condition and info.condition is None:
       info = info.with_condition(self.condition)
@@ -135,24 +137,10 @@ class DataConfig(fields.Section):
         info.default_num_validation if self.num_validation == fields.AUTO else
         self.num_validation)
 
-  def _table_options(self):
-    """Returns the fields that apply to tables and are not at their defaults."""
-    return {
-        field.name: value for field in self.fields()
-        if field.name in TABLE_FIELDS and
-        (value := getattr(self, field.name)) != field.default}
-
   def validation_size(self) -> int:
     """Returns `num_validation` as a number."""
     return self.info().default_num_validation if (
         self.num_validation == fields.AUTO) else int(self.num_validation)
-
-
-def _whole_path(dataset: str) -> str:
-  """Makes the path in `table:FILE` absolute, for any working directory."""
-  name, path = registries.DATASETS.split(dataset)
-  return dataset.removesuffix(path) + _absolute(path) if name and path else (
-      dataset)
 
 
 def _absolute(path: str) -> str:
@@ -161,16 +149,9 @@ def _absolute(path: str) -> str:
 
 
 def check_crop_padding(padding: int, image_shape: Sequence[int]) -> None:
-  """Checks that the padding is smaller than the image.
+  """Raises `InvalidValueError` unless the padding is smaller than the image.
 
   So every crop has pixels of its image, and reflection has enough to mirror.
-
-  Args:
-    padding: number of pixels added on each side.
-    image_shape: `(height, width, channels)`.
-
-  Raises:
-    InvalidValueError: if the padding is too large.
   """
   errors.check(
       0 <= padding < min(image_shape[:2]), 'crop_padding', padding,

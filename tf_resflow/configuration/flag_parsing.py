@@ -3,8 +3,7 @@
 Every function takes the `FlagValues` to use; the commands pass those of absl.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-import contextlib
+from collections.abc import Callable, Iterable, Sequence
 import dataclasses
 import importlib
 import os
@@ -29,20 +28,17 @@ _SECTIONS = {'type': config_lib.ModelTypeConfig, **config_lib.SECTIONS}
 
 
 def import_modules(
-    arguments: Sequence[str], before_fn: Callable[[], None] | None = None,
+    arguments: Sequence[str], before_fn: Callable[[], object] = bool,
 ) -> tuple[str, ...]:
-  """Imports the modules named by `--import`, also in flagfiles named there.
+  """Imports and returns the modules of `--import`, also in flagfiles there.
 
   Call it before `define`, so that flags and their help include what the modules
   register. The current working directory is searched, too. Nothing else imports
   modules: `from_flagfile` refuses a run with modules that are not named so.
 
   Args:
-    arguments: command-line arguments, without the name of the command.
+    arguments: those of a command line.
     before_fn: called before the imports, if there are any.
-
-  Returns:
-    The names of the modules.
 
   Raises:
     InvalidValueError: if a module cannot be imported.
@@ -51,7 +47,7 @@ def import_modules(
   modules = _modules(arguments)
   if modules and os.getcwd() not in sys.path:
     sys.path.append(os.getcwd())
-  if modules and before_fn is not None:
+  if modules:
     before_fn()
   for module in modules:
     _import(module)
@@ -59,8 +55,6 @@ def import_modules(
 
 
 def _modules(arguments: Sequence[str]) -> tuple[str, ...]:
-  """Returns the modules named by `--import` in arguments and their flagfiles.
-  """
   values = flags.FlagValues()
   define_import(values)
   values.set_gnu_getopt(True)
@@ -112,8 +106,7 @@ def define_field(
   """Defines the flag of one field; its value is a string or None.
 
   Args:
-    owners: maps sections or model types to their field of that name; the help
-      group is that of the first one.
+    owners: the field of each section or model type; the first says the group.
     flag_values: where the flag is defined.
   """
   field = next(iter(owners.values()))
@@ -144,10 +137,7 @@ def _help(owners: dict[str, fields.Field]) -> str:
 
 def field_values(fields_: Iterable[fields.Field],
                  flag_values: flags.FlagValues) -> dict[str, Any]:
-  """Returns the values of the flags that were given, by field name.
-
-  Raises:
-    InvalidValueError: if the value of a flag is invalid.
+  """Returns the values of the flags that were given, by field name, or raises.
   """
   return {
       field.name: field.parse(flag_values[field.flag].value)
@@ -173,15 +163,10 @@ def by_name() -> dict[str, dict[str, fields.Field]]:
 def config(
     flag_values: flags.FlagValues,
     model: model_config.ModelConfig | None = None) -> config_lib.Config:
-  """Returns the configuration given by parsed flags.
+  """Returns the configuration given by parsed flags, or raises.
 
-  Args:
-    flag_values: the parsed flags.
-    model: supplies the fields that follow from the data; by default the data
-      set does.
-
-  Raises:
-    InvalidValueError: if the value of a flag is invalid.
+  The model supplies the fields that follow from the data, by default the data
+  set does.
   """
   return config_lib.make_config(
       inferred=None if model is None else model.inferred_fields(),
@@ -254,7 +239,7 @@ def from_flagfile(
   """
   for module in imports:
     _import(module)
-  with _reading(path):
+  try:
     with open(path, encoding='utf-8') as f:
       text = f.read()  # Errors of files are clearer here than from absl.
     stated = re.match(r'# (\d+) flags\n', text)  # Not by former versions.
@@ -266,25 +251,19 @@ def from_flagfile(
                        'Write its lines there.')
     arguments = stored_arguments(path)
     missing = [m for m in _modules(arguments) if m not in sys.modules]
-  errors.check_suits(
-      not missing, 'file', path, f'needs {", ".join(missing)}, and to import a '
-      'module runs its code', 'If you trust it, give '
-      f'--import={",".join(missing)}; in Python load(workdir, '
-      f'imports={missing}).')
-  with _reading(path):
-    values = flags.FlagValues()
-    define(values)
-    values(['', *arguments])
-    return config(
-        values, model_config.load(model_path) if model_path else None)
-
-
-@contextlib.contextmanager
-def _reading(path: str | os.PathLike) -> Iterator[None]:
-  try:
-    yield
+    if not missing:
+      values = flags.FlagValues()
+      define(values)
+      values(['', *arguments])
+      return config(
+          values, model_config.load(model_path) if model_path else None)
   except (OSError, UnicodeError, errors.InvalidValueError,
           flags.Error) as error:
     raise errors.InvalidValueError(
         'file', path, 'the flags of a run of this version',
         errors.sentence(error)) from error
+  raise errors.InvalidValueError(
+      'file', path,
+      problem=f'needs {", ".join(missing)}, and to import a module runs its '
+      'code', advice=f'If you trust it, give --import={",".join(missing)}; in '
+      f'Python load(workdir, imports={missing}).')

@@ -30,8 +30,7 @@ def names() -> list[str]:
 
 
 def overview() -> str:
-  """Returns a list of the flagfiles in groups: their names, and what they are.
-  """
+  """Returns a list of the flagfiles in groups, and what they are."""
   lines = {title: [''] * (title != _GROUPS['For ']) + [f'{title}:']
            for title in _GROUPS.values()}
   for name in names():

@@ -6,7 +6,7 @@ Here are the objective, the optimizer and the run. The data are in
 
 from collections.abc import Mapping
 import dataclasses
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 from tf_resflow import errors
 from tf_resflow.configuration import data_config
@@ -181,26 +181,6 @@ class RunConfig(fields.Section):
       'validation loss; needs --keep_best; 0 for never; auto is 0 except for '
       'your own vectors.', minimum=0, resumable=True, is_basic=True)
 
-  def resolved(self, num_validation: int, num_train: int | None) -> Self:
-    """Returns the section with numbers in place of `auto`.
-
-    Args:
-      num_validation: number of validation examples.
-      num_train: number of training examples with these, for data that are
-        validated by default; None for other data and stored configurations.
-    """
-    is_default = num_train is not None and num_validation > 1
-    every = self.evaluate_every
-    if every == fields.AUTO:
-      every = is_default * (10 if (num_train or 0) < _FEW_EXAMPLES else 50)
-    keep_best = (is_default and every != 0
-                 if self.keep_best is None else self.keep_best)
-    patience = self.patience
-    if patience == fields.AUTO:
-      patience = is_default * keep_best * _PATIENCE
-    return dataclasses.replace(
-        self, evaluate_every=every, keep_best=keep_best, patience=patience)
-
   def check(self) -> None:
     self.check_suits(
         self.evaluate_every != 0 or not self.keep_best, 'keep_best',
@@ -288,11 +268,7 @@ class Config:
     return make_config(inferred=inferred, **{**self.values(), **values})
 
   def differences(self, other: 'Config') -> dict[str, tuple[Any, Any]]:
-    """Returns the differences that prevent continuing a run of `other`.
-
-    Returns:
-      Maps flag names to the values of `self` and `other`.
-    """
+    """Returns the changes that prevent continuing a run of `other`, by flag."""
     return {
         name: pair
         for mine, theirs in zip(self.sections(), other.sections(), strict=True)
@@ -354,22 +330,31 @@ def _resolved(
   In a stored configuration only those of former versions have it, which did not
   validate by default.
   """
-  num_train = None
-  if not is_stored and data.info().is_validated:
-    num_train = data.info().num_train
+  info = None if is_stored else data.info()
+  # Of data that are validated by default.
+  num_train = info.num_train if info and info.is_validated else None
+  is_small = (num_train or 0) < _FEW_EXAMPLES
   if data.num_validation == fields.AUTO:
     data = dataclasses.replace(
-        data, num_validation=0 if is_stored else data.validation_size())
+        data, num_validation=info.default_num_validation if info else 0)
   if optimizer.input_noise == fields.AUTO:
     optimizer = dataclasses.replace(
-        optimizer, input_noise=0.0 if is_stored else _NOISE_OF_SMOOTHING *
-        getattr(data.info(), 'smoothing', 0.0))
+        optimizer,
+        input_noise=_NOISE_OF_SMOOTHING * getattr(info, 'smoothing', 0.0))
   if optimizer.num_steps == fields.AUTO:
     optimizer = dataclasses.replace(
-        optimizer, num_steps=1000 if num_train is None else
-        500 if num_train < _FEW_EXAMPLES else 2000)
-  return {'data': data, 'optimizer': optimizer,
-          'run': run.resolved(int(data.num_validation), num_train)}
+        optimizer,
+        num_steps=1000 if num_train is None else 500 if is_small else 2000)
+  is_validated = num_train is not None and int(data.num_validation) > 1
+  every, keep_best, patience = run.evaluate_every, run.keep_best, run.patience
+  if every == fields.AUTO:
+    every = is_validated * (10 if is_small else 50)
+  if keep_best is None:
+    keep_best = is_validated and every != 0
+  if patience == fields.AUTO:
+    patience = is_validated * keep_best * _PATIENCE
+  return {'data': data, 'optimizer': optimizer, 'run': dataclasses.replace(
+      run, evaluate_every=every, keep_best=keep_best, patience=patience)}
 
 
 def _taken(section: type[fields.Section], values: dict[str, Any]
