@@ -21,8 +21,6 @@ print(*loaded - sys.stdlib_module_names)
 """
 
 _SAVE = """
-import pytest
-
 from tf_resflow import layers, models
 import keras
 models.VectorFlowConfig(event_size=2, num_blocks=1).build().save('a.keras')

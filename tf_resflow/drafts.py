@@ -18,11 +18,8 @@ def folder(path: str | os.PathLike) -> Iterator[pathlib.Path]:
   It lies in a hidden folder beside it, `.NAME.draft.*`. Those that killed
   processes left there are removed, those of living ones are not.
 
-  Args:
-    path: of a folder that does not exist or is empty.
-
   Raises:
-    OSError: if the folder is not empty at the end.
+    OSError: if there is a folder `path` that is not empty at the end.
 
   Example:
     >>> with folder('exports/1') as draft:

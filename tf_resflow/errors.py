@@ -1,7 +1,4 @@
-"""User-facing errors: values that are refused, runs that end early.
-
-Every message says what was given, what was expected and what to do.
-"""
+"""Errors that say what was given, what was expected and what to do."""
 
 from collections.abc import Iterable, Iterator
 import contextlib
@@ -86,16 +83,7 @@ def check_format(condition: object, reason: str) -> None:
 
 @contextlib.contextmanager
 def refusing(name: str, value: object, expected: str) -> Iterator[None]:
-  """Inside, a `FormatError` becomes `NAME=VALUE: expected WHAT. REASON`.
-
-  Args:
-    name: of the argument or flag that names the file.
-    value: what was given.
-    expected: what the file should be, without a full stop.
-
-  Raises:
-    InvalidValueError: in place of it.
-  """
+  """Inside, a `FormatError` becomes an `InvalidValueError` with that advice."""
   try:
     yield
   except FormatError as error:
@@ -103,13 +91,9 @@ def refusing(name: str, value: object, expected: str) -> Iterator[None]:
 
 
 class ExpectedError(RuntimeError):
-  """An expected failure at run time, reported without a traceback.
+  """An expected failure at run time, reported without a traceback."""
 
-  Attributes:
-    exit_status: of a tool that ends with it.
-  """
-
-  exit_status = 2
+  exit_status = 2  # Of a tool that ends with it.
 
 
 def sentence(error: Exception | str) -> str:

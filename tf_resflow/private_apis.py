@@ -1,7 +1,7 @@
 """Uses of the private APIs of other packages, one function for each.
 
-Each function says why. `tests/private_apis_test.py` fails where an upgrade
-changes one of them. Private APIs of TFP are in `private_tfp_apis.py`.
+Each says why. `tests/private_apis_test.py` fails where an upgrade changes one.
+Private APIs of TFP are in `private_tfp_apis.py`.
 """
 
 from collections.abc import Callable, Iterator
@@ -70,11 +70,8 @@ def notice_lost_peers(num_processes: int, seconds: float) -> None:
   """Sets after which time without a sign the processes of a job are lost.
 
   `tf.distribute` takes TensorFlow's default, and has no public way to change
-  it. Call this before a strategy for several processes is made.
-
-  Args:
-    num_processes: of the job `worker`, whose first one leads.
-    seconds: the time.
+  it. Call this before a strategy is made for the processes of the job `worker`,
+  whose first one leads.
   """
   context.context().configure_coordination_service(
       service_type='standalone', service_leader='/job:worker/replica:0/task:0',
@@ -89,9 +86,6 @@ def saved_children(path: str) -> list[dict[str, int]]:
   TensorFlow has no public reader of this part of its files. Variable names
   alone (`tf.train.list_variables`) do not tell which weight an element of a
   list belongs to.
-
-  Args:
-    path: of a checkpoint, without the suffixes of its files.
 
   Returns:
     For every object the indices of its children in this list, by their names.
