@@ -180,11 +180,8 @@ def test_what_conditions_do_not_go_with(
       'conditions as examples, 3. It has 2.')
 
 
-def test_who_classifies(labelled, flow, digits_workdir):
-  plain, _ = training.workdir.load_model(str(digits_workdir))
-  assert conditions.has_labels(labelled)
-  assert not conditions.has_labels(flow) and not conditions.has_labels(plain)
-  # 64 dimensions: exact, so by default.
-  for asked, expected in ((None, True), (True, True), (False, False)):
-    assert conditions.should_classify(labelled, asked) == expected
-    assert not conditions.should_classify(flow, asked)
+def test_who_does_not_classify(labelled, flow):
+  """Who was asked not to, and without being asked flows without labels."""
+  for model, asked in ((labelled, False), (flow, None)):
+    run = types.SimpleNamespace(model=model)
+    assert conditions.class_scores(run, None, asked) is None

@@ -98,9 +98,13 @@ def test_bad_input(
   results.check_errors(run_tool, 'evaluate', [
       (['--inputs=x.npz', '--compare=y.npz'], '--compare cannot be used with '),
       (['--output=x.csv'], '--output=x.csv: expected an .npz file without'),
+      (['--top=3'], '--top requires --inputs. It shows'),
+      (['--top=3', f'--inputs={path}'], '--top cannot be used with images. It'),
       *[([f'--inputs={path}', f'--output={output}', '--overwrite'],
          f'--output={output}: expected another file than that of --inputs.')
         for output in (path, f'{tmp_path}/../{tmp_path.name}/x.npz')],
+      (['--num_examples=361'], '--num_examples=361: expected at most 360. That '
+       'many examples are in the test split.'),
       (['--estimator=exact', '--num_repeats=9', f'--inputs={path}'],
        '--num_repeats cannot be used with --estimator=exact.'),
       *[([f'--workdir={workdir}', '--classify'],
@@ -227,10 +231,9 @@ def test_other_data_that_do_not_suit(run_tool, digits_workdir, others):
       (['--ood_dataset=mnist5k'],
        '--ood_dataset=mnist5k: expected images (8, 8, 1) of'),
       (['--ood_dataset=2d/moons'], '--ood_dataset=2d/moons: expected a data s'),
-      (['--ood_dataset='], '--ood_dataset=: expected the name of a data set o'),
+      (['--ood_dataset='], '--ood_dataset=: expected one of digits, '),
       (['--picture=a.png'], '--picture requires --ood_dataset.'),
       ([with_others, '--inputs=x.npz'], '--inputs cannot be used with --ood_d'),
-      ([with_others, '--num_repeats=20'], '--num_repeats=20 has no effect: no'),
       ([with_others, '--num_repeats=15', '--estimator=adaptive'],
        '--num_repeats=15: expected a number >= 16.'),
       ([with_others, f'--output={others}', '--overwrite'],

@@ -50,17 +50,13 @@ def test_flags_reach_the_export(
 
 
 def test_bad_input(run_tool, digits_workdir, tmp_path):
-  copies = [shutil.copytree(digits_workdir, tmp_path / name)
-            for name in ('without', 'damaged')]
-  shutil.rmtree(copies[0] / 'checkpoints')
-  (data,) = (copies[1] / 'checkpoints').glob('*.data*')
-  data.write_bytes(data.read_bytes()[:100])
+  copy = shutil.copytree(digits_workdir, tmp_path / 'copy')
+  shutil.rmtree(copy / 'checkpoints')
   old, output = tmp_path / 'old', tmp_path / 'new'
   (old / '1').mkdir(parents=True)
   before = sorted(tmp_path.rglob('*'))
   results.check_errors(run_tool, 'export', [
-      ([f'--workdir={copies[0]}'], f'--workdir={copies[0]}: expected '),
-      ([f'--workdir={copies[1]}'], f'file={copies[1]}/checkpoints/ckpt-0:'),
+      ([f'--workdir={copy}'], f'--workdir={copy}: expected '),
       ([f'--output={old}'], f'--output={old}: expected a new or empty folder'),
   ], f'--workdir={digits_workdir}', f'--output={output}')
   assert sorted(tmp_path.rglob('*')) == before

@@ -11,53 +11,26 @@ import pytest
 
 from tests import testing
 from tf_resflow import errors
-from tf_resflow import numerics
 from tf_resflow import training
+from tf_resflow.commands import fid
 from tf_resflow.commands import options
-from tf_resflow.specs import fields
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Greeting(options.Options):
-  """What is said."""
-
-  text: str = options.required(help='What to say.')
-  num_times: int = fields.field(1, help='How often.', minimum=1)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Voice(options.Options):
-  """How it sounds."""
-
-  loudly: bool = fields.field(False, help='Whether to shout.')
-  language: str | None = fields.field(None, help='By default English.')
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Speech(Greeting, Voice):
-  """The speech."""
-
-  num_times: int = fields.changed(Greeting, 'num_times', 2)
-  title: str = fields.field('', help='Of it.')
 
 
 def test_help_has_defaults_and_groups():
-  """The groups are those of the classes."""
+  """The groups are those of the classes, that of the tool first."""
   flag_values = flags.FlagValues()
-  Speech.define(flag_values)
-  helps = {name: flag_values[name].help for name in flag_values}
-  assert helps['text'] == 'What to say. (required)'
-  assert helps['num_times'] == 'How often. (default: 2; an integer >= 1)'
-  assert helps['language'] == 'By default English.'
-  groups = flag_values.flags_by_module_dict()
-  assert {group: {flag.name for flag in members}
-          for group, members in groups.items()} == {
-              'The speech': {'title'}, 'What is said': {'text', 'num_times'},
-              'How it sounds': {'loudly', 'language'}}
-  assert next(iter(groups)) == 'The speech'
-
-
-# The groups that tools share.
+  fid.Options.define(flag_values)
+  assert flag_values['workdir'].help == 'Folder of the run. (required)'
+  # A default of its own.
+  assert flag_values['split'].help.endswith(
+      ' (default: train; one of train, validation, test)')
+  groups = {group: {flag.name for flag in members} for group, members in
+            flag_values.flags_by_module_dict().items()}
+  assert list(groups) == [
+      'The comparison', 'The run', 'The data', 'Randomness', 'The inverse',
+      'Devices and precision']
+  assert groups['The data'] == {'split', 'data_dir'}
+  assert groups['The inverse'] == {'tolerance', 'max_steps'}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -86,26 +59,6 @@ def test_output_files_are_checked_before_the_work(tmp_path, monkeypatch):
   monkeypatch.setattr(os, 'access', lambda path, mode: False)
   with pytest.raises(errors.InvalidValueError, match='that may be written'):
     File(output='a.txt')
-
-
-def test_solver():
-  inversion = options.Inversion(tolerance=1e-3, max_steps=7)
-  assert inversion.make_solver() == numerics.Anderson(atol=1e-3, max_steps=7)
-
-
-def test_counts_of_a_split():
-  @dataclasses.dataclass(frozen=True, kw_only=True)
-  class Counted(options.Split):
-    """Some examples."""
-
-    num_examples: int | None = fields.field(None)
-
-  Counted().check_count('num_examples', 5)
-  Counted(num_examples=5).check_count('num_examples', 5)
-  with pytest.raises(errors.InvalidValueError, match=(
-      '^num_examples=6: expected at most 5. That many examples are in the test '
-      'split.$')):
-    Counted(num_examples=6).check_count('num_examples', 5)
 
 
 def test_certificates_are_for_embedded_sets():

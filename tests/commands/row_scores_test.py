@@ -127,11 +127,3 @@ def test_columns():
   assert row_scores.columns(given) == ['log_prob', 'log_prob_stderr']
   given |= {'log_det_repeats': np.zeros([1, 2]), 'p_value': np.ones(2)}
   assert row_scores.columns(given) == ['log_prob', 'p_value']
-
-
-def test_bad_input(run_tool, table_workdir, digits_workdir, tmp_path):
-  np.savez(tmp_path / 'x.npz', x=np.zeros([1, 8, 8, 1]))
-  results.check_errors(run_tool, 'evaluate', [
-      ([f'--workdir={table_workdir}'], '--top requires --inputs. It shows'),
-      ([f'--workdir={digits_workdir}', f'--inputs={tmp_path}/x.npz'],
-       '--top cannot be used with images. It')], '--top=3')

@@ -29,6 +29,7 @@ from tf_resflow.configuration import flagfiles
 from tf_resflow.numerics import parallel
 from tf_resflow.specs import fields
 from tf_resflow.specs import machine
+from tf_resflow.training import signals
 
 # Everything that a tool does without work, and what it imports for that.
 _SCRIPT = """
@@ -61,10 +62,6 @@ class Options(options_lib.Options):
   text: str = options_lib.required(help='What to say.')
   num_times: int = fields.field(1, help='How often.', minimum=1)
   loudly: bool = fields.field(False, help='Whether to shout.')
-
-
-class _Interrupted(errors.ExpectedError):
-  exit_status = 3
 
 
 @pytest.fixture
@@ -130,7 +127,7 @@ def test_expected_errors(run):
       (FileNotFoundError(2, 'No such file', 'a.txt'), 2,
        "[Errno 2] No such file: 'a.txt'."),
       (errors.ExpectedError('it diverged.'), 2, 'it diverged.'),
-      (_Interrupted('stopped; it is saved.'), 3, 'stopped; it is saved.'),
+      (signals.TrainingInterruptedError('it is saved.'), 3, 'it is saved.'),
       (KeyboardInterrupt(), 130,
        'SIGINT before the end; run the same command again.'),
       (tf.errors.ResourceExhaustedError(
@@ -238,10 +235,10 @@ def test_which_tools_set_up_training(run, monkeypatch):
       calls.extend(['set up', bool(jit_compile)])))
 
   @dataclasses.dataclass(frozen=True, kw_only=True)
-  class OfTraining(options_lib.Configured):
+  class OfTraining(options_lib.Options):
     """Trains."""
 
-    sets_up_training = True
+    takes_configuration = sets_up_training = True
 
   for options, argument, is_own_process, expected in (
       (OfTraining, '--jit_compile', True, [None, 'set up', True]),

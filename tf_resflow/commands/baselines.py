@@ -9,9 +9,6 @@ or logit space, and the regularisation, on a part of it, and evaluates once on
 the test split. A table goes to stderr; the last line of stdout is one JSON
 object.
 
-The .npz file has the bits/dim of every test image for each baseline, and names
-the data: for paired comparisons by tf_resflow evaluate --compare.
-
 Columns of vectors are mapped by their types, as in tf_resflow train, and
 standardised, but nats are in the units of the data. The mixture has 1, 2, 3, 5
 or 10 components, whichever does best on that part.
@@ -37,7 +34,7 @@ class Options(options_lib.OutputFile):
 
   output: str | None = fields.field(
       None, help='For images: also write the bits/dim of every example to this '
-      '.npz file.')
+      '.npz file, for tf_resflow evaluate --compare.')
   dataset: str = _of_data('dataset', dataclasses.MISSING)
   data_dir: str | None = _of_data('data_dir', None)
   num_bits: int = _of_data('num_bits', 8)

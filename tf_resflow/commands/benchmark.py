@@ -21,8 +21,7 @@ log-determinant terms; --estimator=fixed:4 fixes it, and
 A table goes to stderr; the last line of stdout is one JSON object with
 num_parameters, first_step_s (from the start of the process), first_metrics
 (such as the loss of that step), train_step_s, evaluate_s, sample_s,
-peak_memory_gb and more. --baseline_json reads such a line of another run and
-adds ratios.
+peak_memory_gb and more.
 
 --program=PREFIX exports loss and gradients of a training step, to run with XLA
 without TensorFlow: PREFIX.mlir (StableHLO) and PREFIX.npz (arguments arr_0,
@@ -55,8 +54,10 @@ _WITH_WORKDIR = {'batch_size', 'import'}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Options(options_lib.Configured):
+class Options(options_lib.Options):
   """What is measured."""
+
+  takes_configuration = True
 
   workdir: str | None = fields.field(
       None, help='A run to take configuration and weights from.')
@@ -73,7 +74,8 @@ class Options(options_lib.Configured):
   tolerance: float = fields.field(
       1e-5, help='Stop inverting at this residual.', minimum=0)
   baseline_json: str | None = fields.field(
-      None, help='File whose last line has measurements to compare with.')
+      None, help='File whose last line is such an object of another run: print '
+      'ratios to it.')
   min_ceiling_fraction: float | None = fields.field(
       None, help='For tests: fail if a training step with --estimator=fixed:N '
       'is below this fraction of the speed of matrix products.', minimum=0,
@@ -99,25 +101,19 @@ class Options(options_lib.Configured):
         self.advise, ('workdir', 'inputs', 'tasks', 'program', *_TIMING),
         'with --advise', 'It always measures training.')
     self.require(
-        self.tasks == ('train',) or self.num_repeats >= 2,
-        'num_repeats',
+        self.tasks == ('train',) or self.num_repeats >= 2, 'num_repeats',
         '2 or more with the tasks evaluate and sample')
     self.refuse(self.num_repeats == 0 or 'train' not in self.tasks,
                 ('min_ceiling_fraction',), 'without --tasks=train and repeats',
                 'It is about timed steps.')
-    if self.program is not None:
-      self._check_program()
-
-  def _check_program(self):
+    if self.program is None:
+      return
     self.require(
         'tasks' not in self.given or self.tasks == ('train',), 'tasks',
         'train alone, with --program',
         'The program is that of a training step.')
     self.refuse(True, _TIMING, 'with --program', 'Nothing is timed then.')
     folder = os.path.dirname(os.path.abspath(self.program))
-    self.require(
-        os.path.isdir(folder), 'program', 'a prefix of files in a folder that '
-        'exists', f'There is no folder {folder}.')
     for path in (f'{self.program}.mlir', f'{self.program}.npz'):
       self.require(
           not os.path.isdir(path) and os.access(

@@ -29,16 +29,10 @@ class Condition(options_lib.Options):
       '--num_samples are drawn if it is given.')
 
   def read_conditions(self, model: Any, missing: str = 'error') -> Any:
-    """Returns the conditions that the flag names, `[N, ...]`.
+    """Returns the conditions that the flag names, `[N, ...]`, or raises.
 
-    None for a flow that takes none.
-
-    Args:
-      model: the flow.
-      missing: see `evaluation.example_files.read_condition`.
-
-    Raises:
-      InvalidValueError: if they are missing, foreign, or of the wrong shape.
+    None for a flow that takes none. `missing` is that of
+    `evaluation.example_files.read_condition`.
     """
     spec = model.condition_spec
     if spec is None:
@@ -98,13 +92,8 @@ def write_table(path: str, model: Any, arrays: Mapping[str, np.ndarray],
                 columns: Sequence[str] = ()) -> None:
   """Writes vectors and what they are conditioned on to a .csv file.
 
-  Columns are in the order of the data of the run, if these are a table.
-
-  Args:
-    path: of the file.
-    model: a flow on vectors.
-    arrays: `x` `[N, D]`, and `condition` of a flow p(x|c).
-    columns: names of further arrays `[N]`, which stand behind those.
+  Columns are in the order of the data of the run, if these are a table; those
+  of further arrays `[N]` that `columns` names stand behind.
   """
   import pandas as pd  # Takes a second.
 
@@ -131,18 +120,10 @@ def has_labels(model: Any) -> bool:
   return spec is not None and spec.num_labels > 0
 
 
-def should_classify(model: Any, asked: bool | None) -> bool:
-  """Whether to classify by Bayes' rule, see `class_scores`."""
-  return has_labels(model) and (
-      asked if asked is not None else
-      model.condition_spec.num_labels <= _MAX_LABELS
-      and evaluation.scoring_rule(model).num_repeats == 1)
-
-
 def class_scores(
     run: options_lib.OpenedRun, split: Any, asked: bool | None = None,
     data_dir: str | None = None, **settings: Any) -> Any:
-  """Classifies a split, where `should_classify` says so.
+  """Classifies a split by Bayes' rule, if the condition of a flow is the label.
 
   Args:
     run: with the model.
@@ -155,7 +136,10 @@ def class_scores(
   Returns:
     Its `ClassScores`, or None.
   """
-  if not should_classify(run.model, asked):
+  if asked is None and has_labels(run.model):
+    asked = (run.model.condition_spec.num_labels <= _MAX_LABELS
+             and evaluation.scoring_rule(run.model).num_repeats == 1)
+  if not asked:
     return None
   # Loads TensorFlow.
   from tf_resflow.experiments import bayes

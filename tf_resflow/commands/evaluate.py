@@ -9,25 +9,22 @@
   tf_resflow evaluate --workdir=runs/wine --inputs=new.csv --output=scores.csv
   tf_resflow evaluate --workdir=runs/cifar10 --ood_dataset=svhn_cropped
 
-The third command evaluates as the paper does. --inputs reads an .npz file with
-dequantised images x [n, H, W, C] in [0, 1), or vectors x [n, D], or a table
-(.csv, .tsv, .txt, .parquet, .feather, .xlsx) with the columns of that of the
-run. --output then gets log_prob, log_prob_stderr (its standard error) and
-log_det [n], in nats, bits_per_dim [n], z [n, D] and log_det_repeats [repeats,
-n], with noise channels also log_prob_repeats. z is flattened channels-last
-(channels-first after convert).
+--inputs reads an .npz file with dequantised images x [n, H, W, C] in [0, 1), or
+vectors x [n, D], or a table (.csv, .tsv, .txt, .parquet, .feather, .xlsx) with
+the columns of that of the run. --output then gets log_prob, log_prob_stderr
+(its standard error) and log_det [n], in nats, bits_per_dim [n], z [n, D] and
+log_det_repeats [repeats, n], with noise channels also log_prob_repeats. z is
+flattened channels-last (channels-first after convert).
 
 A flow p(x|c) is evaluated given the condition of every example; --inputs then
-needs an array condition, or those columns. If the condition is the label, the
-accuracy is by Bayes' rule (--classify).
+needs an array condition, or those columns.
 
 Of vectors, --output also gets in_training [n], 1 for rows that the run was
 trained on, and p_value [n] = (1 + k) / (m + 1), where k of the m rows of the
 test part have at most the log_prob of the row: low values mean outliers
 (docs/evaluation.md). A .csv file has log_prob, these two, and log_prob_stderr
 where log-determinants are estimated. If the run has --missing=drop, rows with
-an empty cell stay, without scores. --top=20 prints the 20 rows of the lowest
-log_prob, by their lines or rows in the table.
+an empty cell stay, without scores.
 
 Without --inputs, --output gets bits_per_dim [repeats, n], log_prob and
 log_prob_stderr [n], means over the repeats and so over the noise of
@@ -91,8 +88,8 @@ class Options(
       None, help='The .npz file or table of examples to evaluate in place of a '
       'split, see above.')
   top: int | None = fields.field(
-      None, help='With --inputs of vectors: print this many of the rows with '
-      'the lowest log p(x).', minimum=1)
+      None, help='With --inputs of vectors: print this many rows of the lowest '
+      'log p(x), by their places in the table.', minimum=1)
   compare: str | None = fields.field(
       None, help='An .npz file of tf_resflow baselines --output: print paired '
       'differences to its models.')
@@ -138,8 +135,6 @@ class Options(
         'It has scores only, and draws are averaged by --num_repeats.')
     self.refuse(self.ood_dataset is None, ('picture',), 'without --ood_dataset',
                 'It shows the scores of both data sets.')
-    self.require(self.ood_dataset != '', 'ood_dataset',
-                 'the name of a data set or the path of an .npz file')
     # A workdir that there is not has an error of its own.
     if self.ood_dataset and (self.picture or os.path.isdir(self.workdir)):
       self.check_file('picture', self.picture_path, ('.png', '.svg'))

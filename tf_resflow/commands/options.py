@@ -26,7 +26,7 @@ EXACT = 'with a model whose log-determinants are exact'
 
 
 def required(**rules: Any) -> Any:
-  """Returns a field that has to be given; see `fields.field`."""
+  """Returns a `fields.field` that has to be given."""
   return fields.field(dataclasses.MISSING, **rules)
 
 
@@ -42,7 +42,7 @@ class Options(fields.Section):
     arguments: the command line.
     given: names of the flags in it.
     takes_configuration: whether the tool has the flags of a run's configuration
-      as well; its `main` then takes that, too.
+      as well; its `main` then takes a `configuration.Config`, too.
     sets_up_training: whether TensorFlow is set up for training on CPUs, see
       `runner.set_up_training`.
 
@@ -71,11 +71,7 @@ class Options(fields.Section):
   @classmethod
   def parse(cls, flag_values: flags.FlagValues,
             arguments: Sequence[str]) -> Self:
-    """Returns what parsed flags say.
-
-    Args:
-      flag_values: the parsed flags.
-      arguments: the command line that they come from.
+    """Returns what the parsed flags of a command line say.
 
     Raises:
       InvalidValueError: naming a flag whose value is refused.
@@ -107,13 +103,7 @@ class Options(fields.Section):
 
 
 class OpenedRun(NamedTuple):
-  """A run that was opened.
-
-  Attributes:
-    config: its configuration.
-    model: its `models.Flow`, with the weights of a checkpoint.
-    step: of that checkpoint.
-    strategy: the `tf.distribute.Strategy` in whose scope the model is.
+  """A run: its `models.Flow` of a checkpoint, made in the scope of a strategy.
   """
 
   config: configuration.Config
@@ -193,9 +183,7 @@ class Split(Options):
   def load_split(self, run: OpenedRun, *counts: str) -> 'datasets.Split':
     """Opens the part of the run's data set; refuses data that have changed.
 
-    Args:
-      run: the run.
-      *counts: names of flags, see `check_count`.
+    The flags named by `counts` are checked by `check_count`.
     """
     run.config.check_data()
     split = datasets.load_split(run.config.data, self.split, self.data_dir)
@@ -229,13 +217,7 @@ class OutputFile(Options):
 
   def check_file(
       self, name: str, path: str, suffixes: tuple[str, ...]) -> None:
-    """Raises `InvalidValueError` if a file cannot be written.
-
-    Args:
-      name: of the flag that names it.
-      path: of the file.
-      suffixes: one of which it must have.
-    """
+    """Raises `InvalidValueError` if the file of a flag cannot be written."""
     exists = os.path.exists(path)
     folder = os.path.dirname(os.path.abspath(path))
     paths.check_local(name, path)
@@ -273,13 +255,7 @@ class Estimation(Options):
   ) -> 'numerics.Estimator':
     """Returns the estimator that the flag names, or the default of a run.
 
-    Args:
-      run: with the model.
-      dequantizes: see `models.Flow.evaluation_estimator`.
-
-    Raises:
-      InvalidValueError: for another one than exact, which would be ignored,
-        since the model draws nothing.
+    One that would be ignored, since the model draws nothing, is an error.
     """
     estimator = self.make_estimator()
     self.refuse(
@@ -327,16 +303,6 @@ class Randomness(Options):
 
   seed: int = fields.field(
       0, help='Random seed; it fixes the result.', minimum=0, maximum=2**31 - 1)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Configured(Options):
-  """What tools derive from that take the configuration of a run as flags.
-
-  Their `main` is called with the options and a `configuration.Config`.
-  """
-
-  takes_configuration = True
 
 
 def note(text: str) -> None:

@@ -27,7 +27,7 @@ def marks(
   Args:
     known: of the training rows, see `training.train_rows.read`.
     run: the run.
-    x: `[N, D]`.
+    x: the rows, `[N, D]`.
     condition: of a flow p(x|c), `[N, ...]`.
     log_prob: `[N]`, of the rows.
     settings: of `evaluation.evaluate_inputs`, which gave them.
@@ -62,16 +62,13 @@ def marks(
 def held_out(results: Mapping[str, np.ndarray], unit: str) -> dict[str, Any]:
   """Returns what a report says of rows that the run was not trained on.
 
-  Args:
-    results: with those of `marks`.
-    unit: of the model.
-
-  Returns:
-    `num_in_training`, and the mean of the other rows, `UNIT_not_in_training`;
-    nothing if none or all of them are training rows.
+  The number of training rows, and the mean of the other rows in a unit; nothing
+  if none or all of them are training rows.
   """
-  is_new = results.get('in_training', np.array([])) == 0
-  values = results[unit][is_new] if is_new.any() else np.array([])
+  if 'in_training' not in results:
+    return {}
+  is_new = results['in_training'] == 0
+  values = results[unit][is_new]
   values = values[np.isfinite(values)]
   if is_new.all() or not len(values):
     return {}
@@ -88,7 +85,7 @@ def columns(results: Mapping[str, np.ndarray]) -> list[str]:
 
 def lowest(results: Mapping[str, np.ndarray], num_rows: int,
            cells: Any = None) -> str:
-  """Returns at most `num_rows` rows with the lowest log p(x), as text.
+  """Returns the `num_rows` rows with the lowest log p(x), as text.
 
   They are shown by the index and the cells of a frame, or else count from 1.
   """

@@ -40,10 +40,7 @@ _HELP = {'--help': '--help=basic', '-help': '--help=basic',
 
 
 def main() -> None:
-  """Runs the tool that the first argument names, and exits.
-
-  This is the console script: `tf_resflow TOOL --FLAG=VALUE ...`.
-  """
+  """Runs the console script `tf_resflow TOOL --FLAG=VALUE ...`, and exits."""
   name, *arguments = sys.argv[1:] or ['--help']
   if name == 'help' and arguments:
     name, arguments = arguments[0], ['--help']
@@ -97,19 +94,12 @@ def _tool(name: str) -> ModuleType:
 
 
 def run(name: str, arguments: Sequence[str]) -> int:
-  """Runs a tool.
+  """Runs a tool on the arguments of its command line; returns the exit status.
 
   Expected errors (bad flags, missing data, a folder that does not fit, a run
   that diverged) end in one line on stderr and status 2; signals in one line and
   status 3 where the same command continues, else 128 + the number of the
   signal. Anything else is a defect and shows its traceback.
-
-  Args:
-    name: of the tool, that of its module.
-    arguments: of its command line.
-
-  Returns:
-    The exit status.
   """
   for stream in ('stdout', 'stderr'):  # None where they are closed.
     if getattr(sys, stream) is None:
@@ -231,18 +221,15 @@ def fail(name: str, message: str, status: int = 2) -> int:
 def load_tensorflow(show_log: bool = False) -> None:
   """Imports TensorFlow for a process that runs a tool.
 
-  Without its start-up lines, unless they are wanted, and without looking for
-  garbage in what was imported.
-
-  Args:
-    show_log: whether the lines are wanted. They are as well where the
-      environment sets TF_CPP_MIN_LOG_LEVEL to 0 or 1.
+  Without its start-up lines, unless they are asked for, also by the environment
+  (TF_CPP_MIN_LOG_LEVEL), and without looking for garbage in what was imported.
   """
   if 'tensorflow' in sys.modules:
     return
   is_quiet = not show_log and os.environ.get(_LOG_LEVEL) not in ('0', '1')
   os.environ.setdefault(_LOG_LEVEL, '3' if is_quiet else '0')
   gc.disable()
+  # Its libraries write some lines before they ask how much to log.
   with _held_back_stderr() if is_quiet else contextlib.nullcontext():
     import tensorflow
   if is_quiet:
@@ -257,10 +244,8 @@ def set_up_training(jit_compile: bool = False) -> None:
 
   Graphs run as they are: rewriting those of a training step takes as long as
   tracing them, and saves no time later. Inverses would gain from it. And
-  operations have one thread each, while batches are divided among the cores.
-
-  Args:
-    jit_compile: whether XLA compiles steps, which divides its own operations.
+  operations have one thread each, while batches are divided among the cores;
+  not where XLA compiles steps, which divides its own operations.
   """
   import tensorflow as tf
 
@@ -281,10 +266,7 @@ def set_up_training(jit_compile: bool = False) -> None:
 
 @contextlib.contextmanager
 def _held_back_stderr() -> Iterator[None]:
-  """Drops what the process writes to stderr, unless an error ends the block.
-
-  TensorFlow's libraries write some lines before they ask how much to log.
-  """
+  """Drops what the process writes to stderr, unless an error ends the block."""
   sys.stderr.flush()
   stderr = os.dup(2)
   with tempfile.TemporaryFile() as file:

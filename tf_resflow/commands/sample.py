@@ -18,9 +18,6 @@ latent space. Latents go along an arc with a norm between those of the two ends
 (--path=spherical), since a straight line (--path=linear) would pass through
 norms that no sample has. Both ends are exactly the images themselves.
 
---reconstruct: rows of images of the split, each above its reconstruction from
-latents; the largest error is reported.
-
 Images X enter as (X + 1/2) / num_levels; results are shown rounded down to
 levels. A path has one condition; --reconstruct takes that of each image.
 
@@ -74,7 +71,8 @@ class Options(
   interpolate: bool = fields.field(
       False, help='Show paths between images of a split.')
   reconstruct: bool = fields.field(
-      False, help='Show images of a split above their reconstructions.')
+      False, help='Show images of a split above their reconstructions from '
+      'latents, and report the largest error.')
   indices: tuple[int, ...] = fields.field(
       (), help='Indices of images in the split, such as 3,14; pairs for '
       '--interpolate. By default the first ones.', minimum=0)

@@ -22,9 +22,10 @@ from tf_resflow.specs import fields
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Options(options_lib.Configured, options_lib.OutputFile):
+class Options(options_lib.OutputFile):
   """The study."""
 
+  takes_configuration = True
   suffixes = ('.png', '.svg')
 
   output: str = options_lib.required(

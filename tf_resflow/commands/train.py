@@ -57,9 +57,10 @@ _SHARE_OF_TIME = 0.1
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Options(options_lib.Certification, options_lib.Configured):
+class Options(options_lib.Certification):
   """The run."""
 
+  takes_configuration = True
   sets_up_training = True
 
   workdir: str = options_lib.required(
