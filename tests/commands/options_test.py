@@ -85,8 +85,6 @@ def test_averaged_weights_or_the_others(trained_workdir):
         str(trained_workdir), averaged=averaged)
     np.testing.assert_array_equal(found[-1], model(image))
   assert np.abs(found[0] - found[1]).max() > 5e-3
-  with pytest.raises(errors.InvalidValueError, match='checkpoint=best'):
-    options.Run(workdir=str(trained_workdir), checkpoint='best').open()
 
 
 def test_numbers_that_are_not_finite_are_null(capsys):

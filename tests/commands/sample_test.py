@@ -111,7 +111,6 @@ def test_bad_input(run_tool, digits_workdir, table_workdir, tmp_path):
       (['--num_samples=1000000000000'], '--num_samples=1000000000000 needs '),
       ([file], f'{file}: expected a file .png or .npz for images'),
       ([*table, '--interpolate'], '--interpolate cannot be used with model=ve'),
-      ([*table[:2], '--reconstruct'], '--reconstruct cannot be used with mode'),
       ([*table, '--temperature=0.5,1'], '--temperature=0.5,1.0: expected one '),
   ], f'--workdir={digits_workdir}', f'--output={tmp_path}/x.png')
   assert not list(tmp_path.iterdir())

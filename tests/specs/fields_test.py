@@ -116,13 +116,6 @@ def test_values_become_what_the_type_says():
   assert hash(sample) == hash(dataclasses.replace(sample))
 
 
-def test_a_type_registered_later_is_known():
-  COLOURS.register('green', 1)
-  assert Sample(colour='green', spec='green:3').colour == 'green'
-  assert 'green' in FIELDS['colour'].expected
-  del COLOURS._entries['green']
-
-
 def test_fields():
   assert [f.name for f in Sample.fields()] == list(Sample().values())
   assert FIELDS['plain'] == fields.Field(
