@@ -31,15 +31,14 @@ def names() -> list[str]:
 
 def overview() -> str:
   """Returns a list of the flagfiles in groups, and what they are."""
-  lines = {title: [''] * (title != _GROUPS['For ']) + [f'{title}:']
-           for title in _GROUPS.values()}
+  lines = {title: [f'{title}:'] for title in _GROUPS.values()}
   for name in names():
     comment = _comment(find(name))
     start = next(start for start in _GROUPS if comment.startswith(start))
     lines[_GROUPS[start]].append(textwrap.fill(
         f'  {name:28}{comment.removeprefix(start)}', 80,
         subsequent_indent=' ' * 30))
-  return '\n'.join(itertools.chain(*lines.values()))
+  return '\n\n'.join(map('\n'.join, lines.values()))
 
 
 def _comment(path: str) -> str:
