@@ -17,8 +17,7 @@ from tf_resflow.training import best_checkpoint
 def _offer(workdir, values, start=1):
   """Offers values, of states that are ten times their steps."""
   state = tf.Variable(0.0)
-  best = best_checkpoint.BestCheckpoint(str(workdir))
-  best.attach(state=state, best=best)
+  best = best_checkpoint.BestCheckpoint(str(workdir), state=state)
   taken = []
   for step, value in enumerate(values, start):
     state.assign(10.0 * step)
@@ -39,23 +38,6 @@ def test_the_lowest_is_kept(tmp_path):
   # What a kill left unfinished does not count.
   (tmp_path / 'best' / 'ckpt-9.data-00000-of-00001').write_bytes(b'half')
   assert best_checkpoint.best(workdir) == f'{tmp_path}/best/ckpt-4'
-
-
-def test_a_run_that_goes_on_from_before_keeps_it(tmp_path):
-  """The steps in between are run again, with the same values.
-
-  By another process, which knows the best value.
-  """
-  values = [3.0, 2.5, 2.7, 1.0, 1.5]
-  assert _offer(tmp_path, values) == [1, 2, 4]
-  before = runs.contents(tmp_path / 'best')
-  before.pop('checkpoint')
-  assert _offer(tmp_path, values[1:], start=2) == []
-  after = runs.contents(tmp_path / 'best')
-  assert {name: after[name] for name in before} == before
-  assert best_checkpoint.BestCheckpoint(str(tmp_path)).value == 1.0
-  assert _offer(tmp_path, [1.0, 0.9], start=6) == [7]
-  assert runs.steps(tmp_path) == [7]
 
 
 def test_of_two_that_a_kill_left_it_is_the_lower(tmp_path):
@@ -93,7 +75,6 @@ def test_a_damaged_best_one_is_not_replaced_in_silence(
   best = best_checkpoint.BestCheckpoint(workdir)
   assert f'set aside as {folder}/ckpt-2.damaged; until' in caplog.text
   check_readers('ckpt-2.damaged.data-00000-of-00001')
-  best.attach(best=best)
   best.value.assign(1.0)  # As restored from a checkpoint of the run.
   best.step.assign(2)
   assert best.describe() == 'best 1.0000 at step 2, which is lost'

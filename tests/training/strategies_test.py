@@ -1,11 +1,15 @@
-"""Devices by name."""
+"""Devices by name; their parts of a batch; processes that are lost."""
 
 from unittest import mock
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests import replicas
 from tests import testing
+from tests.training import runs
+from tf_resflow import datasets
 from tf_resflow import training
 from tf_resflow.training import clusters
 from tf_resflow.training import strategies
@@ -39,3 +43,26 @@ def test_a_lost_process_is_named():
   assert (strategies.num_workers(several), strategies.num_workers(alone)) == (
       3, 1)
   assert strategies.gather(alone, 7) == [7]
+
+
+def _batch(config, strategy):
+  split = datasets.load_split(config.data, 'train')
+  return next(iter(
+      strategies.distributed_batches(config, split, strategy, start_step=0)))
+
+
+def test_parts_are_unions_of_the_replicas_parts(data_dir):
+  config = runs.config(
+      data_dir, batch_size=6, accumulation_steps=3, condition=('label',))
+  one = _batch(config, training.make_strategy('single'))
+  assert one.x.shape == (18, 8, 8, 1) and one.labels.shape == (18,)
+  two = _batch(config, replicas.two_replicas())
+  for expected, values in zip(one, two, strict=True):
+    parts = np.split(expected.numpy(), 3)
+    halves = [np.split(v, 3) for v in replicas.local_values(values)]
+    for i, part in enumerate(parts):
+      np.testing.assert_array_equal(
+          part, np.concatenate([half[i] for half in halves]))
+  np.testing.assert_array_equal(one.condition, one.labels)
+  plain = config.replace(condition=())
+  assert _batch(plain, training.make_strategy('single')).condition is None

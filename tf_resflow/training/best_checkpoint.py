@@ -24,9 +24,6 @@ def best(workdir: str) -> str | None:
 
   If an interruption left two, it is the one with the lower loss.
 
-  Args:
-    workdir: folder of the run.
-
   Raises:
     InvalidValueError: if one is damaged, since the other need not be the best,
       or was set aside.
@@ -39,7 +36,7 @@ def best(workdir: str) -> str | None:
       not bad, 'file', folder, 'an undamaged best checkpoint',
       f'It has {os.path.basename(min(bad, default=""))}. Evaluate, sample and '
       'export with --checkpoint=latest.')
-  return next(reversed(_from_worst_to_best(workdir)), None)
+  return _lowest(folder)
 
 
 def _value_of(path: str) -> float:
@@ -49,10 +46,9 @@ def _value_of(path: str) -> float:
     return float(reader.get_tensor(next(n for n in _VALUES if n in names)))
 
 
-def _from_worst_to_best(workdir: str) -> list[str]:
-  return sorted(
-      checkpoints.complete(os.path.join(workdir, 'best')), key=_value_of,
-      reverse=True)
+def _lowest(folder: str) -> str | None:
+  """Returns the path of the one with the lowest loss; None if there is none."""
+  return min(checkpoints.complete(folder), key=_value_of, default=None)
 
 
 class BestCheckpoint(tf.Module):
@@ -69,6 +65,7 @@ class BestCheckpoint(tf.Module):
     patience: number of updates without a lower loss after which `offer` stops
       the run; 0 for never.
     writes: whether this process writes files, of several.
+    **state: objects to save beside this one, by name.
 
   Attributes:
     value: variable, the lowest loss so far, infinite before the first.
@@ -77,7 +74,8 @@ class BestCheckpoint(tf.Module):
       it has not.
   """
 
-  def __init__(self, workdir: str, patience: int = 0, writes: bool = True):
+  def __init__(self, workdir: str, patience: int = 0, writes: bool = True,
+               **state: Any):
     super().__init__(name='best')
     self._writes = writes
     self._folder = os.path.join(workdir, 'best')
@@ -92,19 +90,15 @@ class BestCheckpoint(tf.Module):
             'until a validation is better, other commands need '
             '--checkpoint=latest.', path, reason, checkpoints.set_aside(path))
     # Of a run whose checkpoints do not have it yet.
-    paths = _from_worst_to_best(workdir)
-    self._kept_value = _value_of(paths[-1]) if paths else math.inf
-    if paths:
+    lowest = _lowest(self._folder)
+    self._kept_value = _value_of(lowest) if lowest else math.inf
+    if lowest:
       self.value.assign(self._kept_value)
-      self.step.assign(int(paths[-1].rpartition('-')[2]))
+      self.step.assign(int(lowest.rpartition('-')[2]))
     if writes:
       checkpoints.write_list(self._folder)
-    self._manager: Any = None
-
-  def attach(self, **state: Any) -> None:
-    """Sets the objects to save, by name."""
     self._manager = tf.train.CheckpointManager(
-        tf.train.Checkpoint(**state), self._folder, max_to_keep=1)
+        tf.train.Checkpoint(best=self, **state), self._folder, max_to_keep=1)
 
   @property
   def is_stopped(self) -> bool:
@@ -112,14 +106,9 @@ class BestCheckpoint(tf.Module):
     return 0 < self._patience <= int(self.stopped_after.numpy())
 
   def offer(self, value: float, step: int) -> bool:
-    """Saves the state if its validation loss is the lowest so far.
+    """Saves the state if its validation loss is the lowest; returns whether.
 
-    Args:
-      value: validation loss; NaN is never the lowest.
-      step: number of finished updates.
-
-    Returns:
-      Whether it was saved.
+    NaN never is.
 
     Raises:
       OSError: if the checkpoint cannot be written.

@@ -34,11 +34,6 @@ class Cluster(NamedTuple):
   workers: tuple[str, ...]
   rank: int
 
-  @property
-  def is_chief(self) -> bool:
-    """Whether this process writes the files of the run."""
-    return self.rank == 0
-
 
 class Peers(NamedTuple):
   """What is said of the other processes.
@@ -66,11 +61,7 @@ def find(environment: Mapping[str, str], peers: Peers) -> Cluster:
   """Returns the cluster of this process.
 
   It is that of the given hosts, of TF_CONFIG, or of the step of Slurm, in this
-  order.
-
-  Args:
-    environment: such as `os.environ`.
-    peers: the other processes, where they are known.
+  order. `environment` is one such as `os.environ`.
 
   Raises:
     InvalidValueError: if what is given names no process of a cluster.
@@ -143,8 +134,6 @@ def _of_hosts(peers, environment):
 def _of_tf_config(environment):
   """Returns the cluster that TF_CONFIG describes; None without a cluster."""
   text = environment.get('TF_CONFIG') or '{}'
-  expected = ('{"cluster": {"worker": ["HOST:PORT", ...]}, '
-              '"task": {"type": "worker", "index": 0}}')
   try:
     value = json.loads(text)
     jobs, task = value.get('cluster', {}), value.get('task', {})
@@ -159,7 +148,9 @@ def _of_tf_config(environment):
   except (AttributeError, KeyError, TypeError, RecursionError,
           json.JSONDecodeError) as error:
     raise errors.InvalidValueError(
-        'TF_CONFIG', text, expected, errors.sentence(error)) from None
+        'TF_CONFIG', text, '{"cluster": {"worker": ["HOST:PORT", ...]}, '
+        '"task": {"type": "worker", "index": 0}}', errors.sentence(error)
+    ) from None
 
 
 def _num_slurm_tasks(environment):
@@ -201,9 +192,6 @@ def _of_slurm(environment):
 def expand(nodes: str) -> list[str]:
   """Returns the names in a list of nodes of Slurm, in its order.
 
-  Args:
-    nodes: names with ranges of numbers in brackets, separated by commas.
-
   Raises:
     ValueError: if it is none.
 
@@ -232,7 +220,7 @@ def meet(cluster: Cluster, timeout: float, num_gpus: int) -> None:
   Args:
     cluster: the processes.
     timeout: seconds to wait.
-    num_gpus: that of this process.
+    num_gpus: number of GPUs of this process.
 
   Raises:
     InvalidValueError: if the port of this process is taken, or the numbers of

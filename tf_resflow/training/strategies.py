@@ -1,4 +1,4 @@
-"""Distribution strategies: the devices and the processes to train on."""
+"""Distribution strategies: devices and processes to train on, their batches."""
 
 from collections.abc import Iterator
 import contextlib
@@ -8,54 +8,50 @@ import re
 
 import tensorflow as tf
 
+from tf_resflow import configuration
+from tf_resflow import datasets
 from tf_resflow import private_apis
 from tf_resflow.specs import registries
 from tf_resflow.training import clusters
+from tf_resflow.training import objectives
 from tf_resflow.training import signals
 
 # After which a process that hangs is lost.
 _SECONDS_TO_ANSWER = 20.0
 
 
-def _devices() -> list:
-  """Returns the logical GPUs, or the CPUs if there are none."""
+def _devices(peers):
+  """Returns the logical GPUs, or the CPUs, of a process without others."""
+  if peers:
+    peers.check_alone()
   return (tf.config.list_logical_devices('GPU') or
           tf.config.list_logical_devices('CPU'))
 
 
-def single(
-    peers: clusters.Peers | None = None) -> tf.distribute.Strategy:
+def single(peers: clusters.Peers | None = None) -> tf.distribute.Strategy:
   """Returns a strategy for one device."""
-  if peers:
-    peers.check_alone()
-  return tf.distribute.OneDeviceStrategy(_devices()[0].name)
+  return tf.distribute.OneDeviceStrategy(_devices(peers)[0].name)
 
 
-def mirrored(
-    peers: clusters.Peers | None = None) -> tf.distribute.Strategy:
+def mirrored(peers: clusters.Peers | None = None) -> tf.distribute.Strategy:
   """Returns a strategy for all GPUs, or all CPUs if there are none."""
-  if peers:
-    peers.check_alone()
-  return tf.distribute.MirroredStrategy([d.name for d in _devices()])
+  return tf.distribute.MirroredStrategy([d.name for d in _devices(peers)])
 
 
-def auto(
-    peers: clusters.Peers | None = None) -> tf.distribute.Strategy:
+def auto(peers: clusters.Peers | None = None) -> tf.distribute.Strategy:
   """Returns `mirrored()` if there are several GPUs, else `single()`.
 
   With `peers` it joins the processes that TF_CONFIG names, if there are.
   """
   if peers:
     peers.check_alone()
-    cluster = clusters.find_named(os.environ)
-    if cluster:
+    if cluster := clusters.find_named(os.environ):
       return _joined(cluster, peers.timeout)
   return mirrored() if len(
       tf.config.list_logical_devices('GPU')) > 1 else single()
 
 
-def multi_worker(
-    peers: clusters.Peers | None = None) -> tf.distribute.Strategy:
+def multi_worker(peers: clusters.Peers | None = None) -> tf.distribute.Strategy:
   """Returns a strategy for all GPUs of all processes; see `clusters.find`.
 
   It waits until all have joined. Nothing may have run in TensorFlow before.
@@ -138,13 +134,54 @@ def naming_lost_peers(strategy: tf.distribute.Strategy) -> Iterator[None]:
 
 def make_strategy(
     name: str, peers: clusters.Peers | None = None) -> tf.distribute.Strategy:
-  """Returns a strategy by its name.
+  """Returns a strategy by its name, one of `registries.STRATEGIES`.
 
-  Args:
-    name: one of `registries.STRATEGIES`: auto, single, mirrored, multi_worker.
-    peers: for a program that may train together with other processes.
+  `peers` are for a program that may train together with other processes.
   """
   strategy = registries.STRATEGIES.get(name)(peers)
   if signals.active:
     signals.active.install()  # One for several workers takes SIGTERM.
   return strategy
+
+
+def distributed_batches(config: configuration.Config, split: datasets.Split,
+                        strategy: tf.distribute.Strategy,
+                        start_step: int) -> tf.distribute.DistributedDataset:
+  """Returns an endless distributed dataset of `objectives.Batch`es.
+
+  The batch of step `t` depends only on (seed, t); the first is that after
+  `start_step` finished ones. With `accumulation_steps` parts, part `i` of the
+  global batch is the union of the replicas' parts `i`, so that it does not
+  depend on their number.
+  """
+  num_parts = config.optimizer.accumulation_steps
+  count = num_workers(strategy)
+  num_local = strategy.num_replicas_in_sync // count
+  size = config.optimizer.batch_size // strategy.num_replicas_in_sync
+  names = ['x', 'label', *['condition'] * split.is_conditional]
+
+  def by_replica(examples):
+    """Returns `[replica, rows, ...]` of tensors `[part, row, ...]`."""
+    return {name: tf.reshape(
+        tf.transpose(
+            tf.reshape(value, [num_parts, num_local, size, *value.shape[2:]]),
+            [1, 0, *range(2, value.shape.rank + 1)]),
+        [num_local, num_parts * size, *value.shape[2:]])
+            for name, value in examples.items()}
+
+  def of_worker(context):
+    """Returns the batches of the replicas of a process, one after another."""
+    dataset = datasets.training_batches(
+        split, batch_size=config.optimizer.batch_size,
+        seed=config.run.seed, start_step=start_step * num_parts,
+        flip=config.data.flip, crop_padding=config.data.crop_padding,
+        crop_mode=config.data.crop_mode,
+        share=(context.input_pipeline_id, count))
+    if num_parts > 1 or num_local > 1:
+      dataset = dataset.batch(num_parts, drop_remainder=True).map(
+          tf.autograph.experimental.do_not_convert(by_replica)).unbatch()
+    return dataset.map(tf.autograph.experimental.do_not_convert(
+        lambda examples: objectives.Batch(
+            *(examples[name] for name in names)))).prefetch(2)
+
+  return strategy.distribute_datasets_from_function(of_worker)

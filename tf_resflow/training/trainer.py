@@ -17,7 +17,6 @@ from tf_resflow import models
 from tf_resflow.layers import base_layer
 from tf_resflow.layers.bijections import invertible_matrix
 from tf_resflow.specs import machine
-from tf_resflow.training import batches
 from tf_resflow.training import best_checkpoint
 from tf_resflow.training import checkpoints
 from tf_resflow.training import ema as ema_lib
@@ -43,8 +42,6 @@ class Learner:
     strategy: by default that of the configuration.
 
   Attributes:
-    config: configuration of the run.
-    strategy: distribution strategy of the run.
     model: the model with the latest weights.
     ema: moving average of the weights.
     optimizer: a Keras optimizer.
@@ -94,15 +91,14 @@ class Learner:
 
   @property
   def columns(self) -> dict[str, str]:
-    """Names of columns for metrics that are not what their names say.
+    """Names of columns for metrics that include a log-determinant.
 
-    These are biased by the log-determinant estimator (`biased_NAME`), or those
-    of perturbed data (`noisy_NAME`).
+    These may be biased by its estimator (`biased_NAME`), or those of perturbed
+    data (`noisy_NAME`).
     """
     prefix = 'biased_' * self.model.is_biased + 'noisy_' * (
         float(self.config.optimizer.input_noise) > 0)
-    return {name: f'{prefix}{name}' for name in self.objective.density_metrics
-            } if prefix else {}
+    return {name: f'{prefix}{name}' for name in self.objective.density_metrics}
 
   @property
   def state(self) -> dict[str, Any]:
@@ -111,11 +107,7 @@ class Learner:
             'skipped': self._num_skipped}
 
   def initialize(self, batch: objectives.Batch) -> None:
-    """Initialises norms, ActNorms and averages from the first batch.
-
-    Args:
-      batch: a distributed batch.
-    """
+    """Initialises norms, ActNorms and averages from a distributed batch."""
     # Before the first pass, which then needs no power iteration.
     self.model.save_norms()
 
@@ -145,9 +137,9 @@ class Trainer(Learner):
   uninterrupted one.
 
   Args:
-    config: configuration of the run.
+    config: see `Learner`.
     workdir: folder of the run, already checked; see `workdir.check`.
-    strategy: by default that of the configuration.
+    strategy: see `Learner`.
     check_fn: called before something is written to the folder; raises an error
       if another process has taken over the run.
 
@@ -157,8 +149,7 @@ class Trainer(Learner):
     split: the training part of the data.
 
   Raises:
-    InvalidValueError: if the batch size is not divisible by the replicas, or
-      all checkpoints are damaged.
+    InvalidValueError: see `Learner`, and if all checkpoints are damaged.
   """
 
   def __init__(self, config: configuration.Config, workdir: str,
@@ -184,11 +175,10 @@ class Trainer(Learner):
     if not self.is_chief:  # After the chief has looked at it.
       strategies.gather(strategy, 0)
     self.best = best_checkpoint.BestCheckpoint(
-        workdir, int(config.run.patience), writes=self.is_chief
+        workdir, int(config.run.patience), writes=self.is_chief, **state
     ) if config.run.keep_best else None
     if self.best:
       state['best'] = self.best
-      self.best.attach(**state)
     self._checkpoint = tf.train.Checkpoint(**state)
     self._manager = None
     if self.is_chief:
@@ -216,7 +206,7 @@ class Trainer(Learner):
     step, *_ = strategies.gather(self.strategy, -1 if latest is None else int(
         latest.rpartition('-')[2]))
     if step < 0:
-      self.initialize(next(iter(batches.distributed_batches(
+      self.initialize(next(iter(strategies.distributed_batches(
           self.config, self.split, self.strategy, 0))))
       self.save()
       _logger.info('Initialised from the first batch.')
@@ -251,8 +241,7 @@ class Trainer(Learner):
             *(v.value for v in self.optimizer.variables), *self.ema.averages]
 
   def _check_equal(self):
-    """Raises an error unless all processes have the same state, in every bit.
-    """
+    """Checks that all processes have the same state, in every bit."""
     if strategies.num_workers(self.strategy) == 1:
       return
     digest = hashlib.blake2b(digest_size=7)
@@ -270,10 +259,9 @@ class Trainer(Learner):
   def validation_loss(self, values: Mapping[str, float]) -> float:
     """Returns the loss from the metrics of a validation.
 
-    Args:
-      values: has `validation_NAME` for each metric of the objective. Otherwise,
-        as for an objective of one's own, the loss is the mean of -log p(x),
-        `validation_UNIT` with the unit of the model.
+    It follows from `validation_NAME` for each metric of the objective. If one
+    is missing, as for an objective of one's own, the loss is the mean of
+    -log p(x), `validation_UNIT` with the unit of the model.
 
     Raises:
       InvalidValueError: if that is missing, too.
@@ -308,10 +296,7 @@ class Trainer(Learner):
 
   def diverged_error(
       self, reason: str, step: int | None = None) -> TrainingDivergedError:
-    """Returns an error with the reason, the step of a bad batch, and advice.
-
-    The step and its examples are noted in `not_finite.txt`.
-    """
+    """Returns an error; notes the step of a bad batch in `not_finite.txt`."""
     what = 'ends there again'
     if step is not None and self.is_chief:
       self._check_fn()
@@ -349,9 +334,8 @@ class Trainer(Learner):
   ) -> Iterator[tuple[int, objectives.Metrics]]:
     """Yields the step and its metrics after each remaining update.
 
-    Args:
-      stop: that of several processes learns after every step whether one of
-        them was asked to stop before the step before.
+    A `stop` of several processes learns after every step whether one of them
+    was asked to stop before the step before.
 
     Raises:
       TrainingDivergedError: if a norm of the weights is not finite, or a matrix
@@ -363,7 +347,7 @@ class Trainer(Learner):
     # The batches are endless.
     for step, batch in zip(
         range(self.step, self.config.optimizer.num_steps),
-        batches.distributed_batches(
+        strategies.distributed_batches(
             self.config, self.split, self.strategy, self.step),
         strict=False):
       try:
