@@ -18,9 +18,9 @@ from tf_resflow.training import checkpoints
 from tf_resflow.training import workdir as workdir_lib
 
 
-def _state_of(**changes):
+def _state_of(config):
   """Returns a checkpoint of a model that nothing has been loaded into."""
-  model = runs.config(**changes).model.build()
+  model = config.model.build()
   return tf.train.Checkpoint(
       model=model, ema=training.ExponentialMovingAverage(model),
       step=tf.Variable(0, dtype=tf.int64))
@@ -48,15 +48,12 @@ def _damage(path, where=0.5, how='flipped'):
 def two_saved(tmp_path_factory):
   """A folder with two checkpoints of a flow, and what to restore them into."""
   workdir = tmp_path_factory.mktemp('saved')
-  model = configuration.make_config(
-      dataset='2d/moons', num_blocks=1, hidden_units=(3,)).model.build()
-  state = tf.train.Checkpoint(
-      model=model, ema=training.ExponentialMovingAverage(model),
-      step=tf.Variable(0, dtype=tf.int64))
+  state = _state_of(configuration.make_config(
+      dataset='2d/moons', num_blocks=1, hidden_units=(3,)))
   manager = checkpoints.make_manager(state, str(workdir), 3)
   for step in (1, 2):
     state.step.assign(step)
-    for variable in model.variables:
+    for variable in state.model.variables:
       variable.assign(tf.fill(variable.shape, tf.cast(step, variable.dtype)))
     manager.save(step)
   return workdir, state
@@ -159,7 +156,7 @@ def test_a_run_with_a_damaged_one_ends_as_an_undisturbed_one(
 def test_files_of_another_model_are_not_damaged(copied_run, tmp_path):
   """Also those of equal shapes, and of former versions, which have no model."""
   before = runs.contents(copied_run)
-  former = _state_of().save(str(tmp_path / 'ckpt'))
+  former = _state_of(runs.config()).save(str(tmp_path / 'ckpt'))
   for message, path, changes in (
       ('That has another hidden_channels (5, not 4). One of', 'ckpt-4',
        {'hidden_channels': 5}),
@@ -167,9 +164,9 @@ def test_files_of_another_model_are_not_damaged(copied_run, tmp_path):
        {'lipschitz_coeff': 0.5}),
       ('expected readable files that fit', former, {'hidden_channels': 5})):
     assert message in splits.refusal(
-        checkpoints.restore, _state_of(**changes),
+        checkpoints.restore, _state_of(runs.config(**changes)),
         str(copied_run / 'checkpoints' / path))
-  checkpoints.restore(_state_of(lipschitz_coeff=0.5), former)
+  checkpoints.restore(_state_of(runs.config(lipschitz_coeff=0.5)), former)
   assert runs.contents(copied_run) == before
 
 

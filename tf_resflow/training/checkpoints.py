@@ -7,7 +7,7 @@ checksum, so that damage is found before a variable is assigned.
 """
 
 import collections
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 import contextlib
 import logging
 import os
@@ -79,13 +79,9 @@ def _listed(folder: str) -> list[str]:
 
 
 def latest(workdir: str) -> str | None:
-  """Returns the path of the newest complete checkpoint.
+  """Returns the path of the newest complete checkpoint of a run.
 
-  Args:
-    workdir: folder of a run.
-
-  Returns:
-    The path without file suffixes; None before the first checkpoint.
+  Without file suffixes; None before the first checkpoint.
 
   Raises:
     InvalidValueError: if checkpoints were written but none is left.
@@ -133,11 +129,6 @@ def make_manager(checkpoint: tf.train.Checkpoint, workdir: str,
   If TensorFlow's list is missing, damaged or outdated, it is repaired and a
   warning logged. Checkpoints missing from the list are never deleted, except
   the newest in its turn.
-
-  Args:
-    checkpoint: objects to save.
-    workdir: folder of the run.
-    num_to_keep: number of most recent checkpoints to keep.
   """
   folder = os.path.join(workdir, 'checkpoints')
   newest, listed = os.path.basename(latest(workdir) or ''), _listed(folder)
@@ -212,25 +203,10 @@ def _check_model(model: models.Flow, path: str) -> None:
       'run.')
 
 
-def _parts(checkpoint: tf.train.Checkpoint) -> dict[str, Any]:
-  """Returns the objects of a checkpoint that are restored, by name."""
-  parts = dict(tf.train.TrackableView(checkpoint).children(checkpoint))
-  parts.pop(_CONFIG, None)
-  return parts
-
-
-def _without(
-    checkpoint: tf.train.Checkpoint, name: str) -> tf.train.Checkpoint:
-  """Returns a checkpoint without one of the objects."""
-  parts = _parts(checkpoint)
-  parts.pop(name, None)
-  parts.pop('save_counter', None)
-  return tf.train.Checkpoint(**parts)
-
-
-def _as_saved(checkpoint: tf.train.Checkpoint,
-              positions: Sequence[int]) -> tf.train.Checkpoint:
-  """Returns a checkpoint with lists in the order of a saved file."""
+def _as_saved(
+    checkpoint: tf.train.Checkpoint, saved_names: Mapping[str, int],
+    positions: Sequence[int]) -> tf.train.Checkpoint:
+  """Returns a checkpoint with the objects and the orders of lists of a file."""
 
   def as_saved(variables):
     """Sorts variables, of which each weight has the same number."""
@@ -238,7 +214,11 @@ def _as_saved(checkpoint: tf.train.Checkpoint,
     return [variables[i * number + j] for i in np.argsort(positions)
             for j in range(number)]
 
-  parts = _parts(checkpoint)
+  parts = dict(tf.train.TrackableView(checkpoint).children(checkpoint))
+  # Files of former versions lack the last two.
+  for name in (_CONFIG, 'save_counter',
+               *{'best', 'skipped'} - saved_names.keys()):
+    parts.pop(name, None)
   parts['ema'] = tf.train.Checkpoint(averages=as_saved(checkpoint.ema.averages))
   if 'optimizer' in parts:
     optimizer = parts['optimizer']
@@ -259,7 +239,7 @@ def restore(checkpoint: tf.train.Checkpoint, path: str) -> bool:
   Args:
     checkpoint: has model, ema and step, and the optimizer if its state is to be
       loaded.
-    path: path of a checkpoint, without file suffixes.
+    path: without file suffixes.
 
   Returns:
     Whether the file has optimizer state. Otherwise the optimizer is unchanged,
@@ -272,12 +252,10 @@ def restore(checkpoint: tf.train.Checkpoint, path: str) -> bool:
     saved_names = private_apis.saved_children(path)[0]
     if _CONFIG in saved_names:
       _check_model(checkpoint.model, path)
-    for name in {'best', 'skipped'} - saved_names.keys():
-      checkpoint = _without(checkpoint, name)
     positions = _positions(checkpoint.model, path)
     saved = tf.train.Checkpoint(
         model=checkpoint.model, step=checkpoint.step
-    ) if positions is None else _as_saved(checkpoint, positions)
+    ) if positions is None else _as_saved(checkpoint, saved_names, positions)
     saved.restore(path).assert_existing_objects_matched().expect_partial()
     if positions is None:
       checkpoint.ema.reset()
@@ -328,13 +306,8 @@ def set_aside(path: str) -> str:
 def undamaged(workdir: str, sets_aside: bool = False) -> str | None:
   """Returns the path of the newest checkpoint that can be read whole.
 
-  Args:
-    workdir: folder of the run.
-    sets_aside: whether to rename the files of newer ones, of which a warning
-      tells, as only the process that trains may.
-
-  Returns:
-    The path without file suffixes; None before the first checkpoint.
+  None before the first one. A warning tells of newer ones that are damaged;
+  with `sets_aside`, for the process that trains, their files are renamed.
 
   Raises:
     InvalidValueError: if checkpoints were written but none is left, or all are
