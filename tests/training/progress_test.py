@@ -232,11 +232,12 @@ def test_when_something_is_due_and_how_often():
   for at_end, expected in ((False, [4, 8]), (True, [4, 8, 10])):
     occasion = progress_lib.PeriodicTask(4, at_end)
     assert [t for t in range(1, 11) if occasion.is_due(t, 10)] == expected
-  for every, at_end, step, num_steps in itertools.product(
-      (0, 1, 3, 5, 40), (False, True), range(20), (1, 12, 15, 19)):
+  for every, at_end, num_steps in itertools.product(
+      (1, 3, 5, 40), (False, True), (1, 12, 15, 19)):
     occasion = progress_lib.PeriodicTask(every, at_end)
-    assert occasion.count(step, num_steps) == sum(
-        occasion.is_due(t, num_steps) for t in range(step + 1, num_steps + 1))
+    for step in range(num_steps):
+      assert occasion.count(step, num_steps) == sum(
+          occasion.is_due(t, num_steps) for t in range(step + 1, num_steps + 1))
 
 
 def test_occasions_of_a_run():

@@ -12,7 +12,6 @@ import tensorflow as tf
 from tf_resflow import configuration
 from tf_resflow import errors
 from tf_resflow import models
-from tf_resflow.training import best_checkpoint
 from tf_resflow.training import files
 from tf_resflow.training import lease as lease_lib
 from tf_resflow.training import metrics
@@ -43,7 +42,7 @@ def train(
       `evaluate_every` steps; returns a dict of scalars to log. `keep_best` uses
       `validation_NAME` for each metric of the objective, as
       `evaluation.report.validation_fn` has them.
-    save_images_fn: called as `save_images_fn(path, images)` for sample grids.
+    save_images_fn: see `MetricsWriter`.
     picture_fn: called as `picture_fn(model)` with averaged weights every
       `sample_every` steps; returns images for `MetricsWriter.write_images`. By
       default these are samples of image flows, and none for other flows.
@@ -82,8 +81,7 @@ def train(
     # Checks data and batch size before anything is written. A signal exits at
     # once: there is nothing to save yet, and downloads take long.
     trainer = trainer_lib.Trainer(config, workdir, strategy, check_fn)
-    stop: signals.Stop | signals.SharedStop
-    stop = stack.enter_context(signals.deferring())
+    stop: Any = stack.enter_context(signals.deferring())
     if strategies.num_workers(strategy) > 1:
       stop = signals.SharedStop(stop)
 
@@ -123,8 +121,8 @@ def _finished(trainer: trainer_lib.Trainer) -> str:
   config = trainer.config
   num_steps = config.optimizer.num_steps
   if trainer.best and trainer.best.is_stopped:
-    ended = _ended(trainer.best, config.run.patience, trainer.step)
-    return f'{ended} The run has finished; to continue it, raise --patience.'
+    return (f'{_ended(trainer)} The run has finished; to continue it, raise '
+            '--patience.')
   can_continue = not config.replace(
       num_steps=num_steps + 1).differences(config)
   return (f'The run has already finished {trainer.step} of {num_steps} steps.' +
@@ -132,8 +130,7 @@ def _finished(trainer: trainer_lib.Trainer) -> str:
 
 
 def _run(trainer: trainer_lib.Trainer, writer: metrics.MetricsWriter,
-         stop: signals.Stop | signals.SharedStop, evaluate_fn: Any,
-         picture_fn: Any) -> None:
+         stop: Any, evaluate_fn: Any, picture_fn: Any) -> None:
   """Runs the remaining steps; see `train`."""
   config, optimizer = trainer.config.run, trainer.config.optimizer
   num_steps = optimizer.num_steps
@@ -165,10 +162,32 @@ def _run(trainer: trainer_lib.Trainer, writer: metrics.MetricsWriter,
       progress.show(step, row, trainer.is_finished)
 
   def validate(step):
+    """Also saves the checkpoint if it is the best one."""
     with progress.between(progress_lib.VALIDATION):
-      value = _validate(trainer, writer, stop, step, evaluate_fn)
-    progress.note = f'validation: {value:.4f}' + (
+      with trainer.ema.swapped(), stop.interruptible():
+        values = dict(evaluate_fn(trainer.model))
+      if trainer.best:
+        values['validation_loss'] = trainer.validation_loss(values)
+      writer.write(step, values)
+      if trainer.best:
+        writer.flush()
+        trainer.best.offer(values['validation_loss'], step)
+    loss = values['validation_loss' if trainer.best else next(iter(values))]
+    progress.note = f'validation: {float(loss):.4f}' + (
         f' ({trainer.best.describe()})' if trainer.best else '')
+
+  def write_samples(step):
+    with progress.between(progress_lib.SAMPLES):
+      try:
+        with trainer.ema.swapped(), stop.interruptible():
+          images = picture_fn(trainer.model)
+      except (tf.errors.InvalidArgumentError,
+              errors.InvalidValueError) as error:
+        # An inverse fails, as it would each time that the run is continued.
+        _logger.warning(
+            'No samples at step %d: %s', step, ' '.join(str(error).split()))
+      else:
+        writer.write_images(step, 'samples', images)
 
   def run_tasks(step, due):
     """Runs those that are due; returns whether no signal has ended one."""
@@ -179,8 +198,7 @@ def _run(trainer: trainer_lib.Trainer, writer: metrics.MetricsWriter,
           due |= periodic_tasks.keys()
           log(step)
       if progress_lib.SAMPLES in due:
-        with progress.between(progress_lib.SAMPLES):
-          _write_samples(trainer, writer, stop, step, picture_fn)
+        write_samples(step)
     except KeyboardInterrupt:
       if not stop.received:
         raise
@@ -225,50 +243,17 @@ def _run(trainer: trainer_lib.Trainer, writer: metrics.MetricsWriter,
     if trainer.is_finished:
       break
   if trainer.best:
-    _logger.info(
-        '%s', _ended(trainer.best, config.patience, trainer.step))
+    _logger.info('%s', _ended(trainer))
 
 
-def _ended(best: best_checkpoint.BestCheckpoint, patience: Any,
-           step: int) -> str:
-  """Returns where a run has ended, and its best step."""
-  stopped = f'Stopped at step {step}: validation did not improve for ' + (
-      f'{patience} steps. ')
+def _ended(trainer: trainer_lib.Trainer) -> str:
+  """Returns where a run with a best checkpoint has ended, and its best step."""
+  best: Any = trainer.best
+  step = trainer.step
+  stopped = (f'Stopped at step {step}: validation did not improve for '
+             f'{trainer.config.run.patience} steps. ')
   improving = (' It was still improving at the last step: a new run with more '
                '--num_steps may be better.')
   is_last = 0 < step == int(best.step.numpy())
   return (stopped * best.is_stopped + f'Validation: {best.describe()}.' +
           improving * (is_last and not best.is_stopped))
-
-
-def _validate(trainer: trainer_lib.Trainer, writer: metrics.MetricsWriter,
-              stop: Any, step: int, evaluate_fn: Callable) -> float:
-  """Validates, writes the metrics, and saves the checkpoint if it is best.
-
-  Returns the loss, or without `keep_best` the first metric.
-  """
-  with trainer.ema.swapped(), stop.interruptible():
-    values = dict(evaluate_fn(trainer.model))
-  if trainer.best:
-    values['validation_loss'] = trainer.validation_loss(values)
-  writer.write(step, values)
-  if not trainer.best:
-    return float(next(iter(values.values())))
-  writer.flush()
-  trainer.best.offer(values['validation_loss'], step)
-  return values['validation_loss']
-
-
-def _write_samples(trainer: trainer_lib.Trainer, writer: metrics.MetricsWriter,
-                   stop: Any, step: int,
-                   picture_fn: Callable) -> None:
-  """Writes a picture of samples; logs a warning if an inverse fails."""
-  try:
-    with trainer.ema.swapped(), stop.interruptible():
-      images = picture_fn(trainer.model)
-  except (tf.errors.InvalidArgumentError, errors.InvalidValueError) as error:
-    # Otherwise the run would fail at this step each time it is continued.
-    _logger.warning('No samples at step %d: %s', step,
-                    ' '.join(str(error).split()))
-  else:
-    writer.write_images(step, 'samples', images)

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import datetime
 import logging
+import math
 import os
 import shutil
 import statistics
@@ -30,10 +31,10 @@ CHECKPOINTS = 'checkpoints'
 
 
 class PeriodicTask(NamedTuple):
-  """Schedule of a task that is run every `every` steps.
+  """Schedule of a task that is run every `every` steps, 1 or more.
 
   Attributes:
-    every: number of steps between runs of the task; 0 for never.
+    every: number of steps between runs of the task.
     at_end: whether it also runs after the last step.
 
   Example:
@@ -47,42 +48,28 @@ class PeriodicTask(NamedTuple):
 
   def is_due(self, step: int, num_steps: int) -> bool:
     """Returns whether the task is due after a step."""
-    return self.every > 0 and (
-        step % self.every == 0 or self.at_end and step == num_steps)
+    return step % self.every == 0 or self.at_end and step == num_steps
 
   def count(self, step: int, num_steps: int) -> int:
-    """Returns the number of times that the task is due after `step`."""
-    if self.every <= 0 or step >= num_steps:
-      return 0
+    """Returns how often the task is due after `step`, one of the run's."""
     is_extra = self.at_end and num_steps % self.every > 0
     return num_steps // self.every - step // self.every + is_extra
 
 
 def periodic_tasks(config: configuration.Config, has_validation: bool,
                  has_samples: bool) -> dict[str, PeriodicTask]:
-  """Returns the periodic tasks of a run, by name.
-
-  Args:
-    config: configuration of the run.
-    has_validation: whether the run has a validation function.
-    has_samples: whether the run has a function that makes sample pictures.
-  """
+  """Returns the periodic tasks of a run, by name."""
   run = config.run
-  periodic_tasks = {
+  tasks = {
       VALIDATION: PeriodicTask(
-          int(run.evaluate_every) if has_validation else 0,
-          at_end=bool(run.keep_best)),
-      SAMPLES: PeriodicTask(
-          run.sample_every if has_samples else 0, at_end=True),
+          has_validation * int(run.evaluate_every), bool(run.keep_best)),
+      SAMPLES: PeriodicTask(has_samples * run.sample_every, at_end=True),
       CHECKPOINTS: PeriodicTask(run.checkpoint_every, at_end=True)}
-  return {name: t for name, t in periodic_tasks.items() if t.every > 0}
+  return {name: task for name, task in tasks.items() if task.every}
 
 
 def format_duration(seconds: float) -> str:
   """Formats a duration: in seconds, or `H:MM:SS` from a minute on.
-
-  Args:
-    seconds: 0 or more.
 
   Example:
     >>> [format_duration(s) for s in (0.1238, 75, 3725, 100000)]
@@ -111,7 +98,7 @@ class Progress:
   Args:
     start_step: number of finished steps.
     num_steps: total number of steps of the run.
-    examples_per_step: number of examples per step.
+    examples_per_step: number of examples of one step.
     columns: names of metrics in rows and on the bar, where they differ.
     periodic_tasks: tasks between steps, by name.
     clock: returns seconds.
@@ -135,7 +122,7 @@ class Progress:
     self._recent: collections.deque[float] = collections.deque(
         maxlen=_NUM_RECENT)
     self._seconds_between: dict[str, float] = {}
-    self._last_shown: float | None = None
+    self._last_shown = -math.inf
     self._last_length = 0
     self.note = ''
 
@@ -151,10 +138,7 @@ class Progress:
     return bool(self._window)
 
   def end_window(self, step: int) -> tuple[dict[str, float], int | None]:
-    """Returns the row of metrics of the steps since the last row.
-
-    Args:
-      step: the latest step.
+    """Returns the row of metrics of the steps since the last row, up to `step`.
 
     Returns:
       The means of metrics (the maxima of integers) over the steps that were not
@@ -190,11 +174,7 @@ class Progress:
 
   @contextlib.contextmanager
   def between(self, name: str) -> Iterator[None]:
-    """Measures the duration of a task between steps within the context.
-
-    Args:
-      name: one of `periodic_tasks`.
-    """
+    """Measures the duration of one of `periodic_tasks`, within the context."""
     start = self.clock()
     yield
     seconds = self.clock() - start
@@ -207,10 +187,7 @@ class Progress:
     return statistics.fmean(self._recent) if self._recent else None
 
   def time_left(self, step: int) -> tuple[float | None, list[str]]:
-    """Returns the estimated time to the end of the run.
-
-    Args:
-      step: the latest step, before the tasks after it.
+    """Returns the estimated time to the end, with the tasks after `step`.
 
     Returns:
       Seconds, None before the second step; and the names of the tasks that are
@@ -243,18 +220,14 @@ class Progress:
            is_last: bool = False) -> None:
     """Updates the bar, or prints a line, if the last one is old enough.
 
-    Args:
-      step: the latest step.
-      row: its metrics.
-      is_last: whether it is the last one, also before `num_steps`.
+    `is_last` tells that the run ends here, also before `num_steps`.
     """
     if sys.stdout is None:  # Closed before the start.
       sys.stdout = open(os.devnull, 'w')
     is_terminal = sys.stdout.isatty()
     is_last = is_last or step >= self.num_steps
     now, interval = self.clock(), 0.5 if is_terminal else 30.0
-    if (self._last_shown is not None and now - self._last_shown < interval and
-        not is_last):
+    if now - self._last_shown < interval and not is_last:
       return
     self._last_shown = now
     count, text = f'{step}/{self.num_steps}', self.describe(step, row)
