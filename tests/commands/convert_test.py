@@ -75,7 +75,7 @@ def test_fine_tuning(run_tool, made, data_dir, tmp_path):
   # Another model is refused.
   result = run_tool(*train, '--hidden_channels=4')
   assert result.status == 2
-  assert 'hidden_channels=3, not 4' in result.stderr, result.stderr
+  assert 'hidden_channels was 3 and is 4' in result.stderr, result.stderr
   result = run_tool(*train)
   assert result.status == 0, result.stderr
   # The folder now describes the model of these data, of 17 levels.

@@ -60,7 +60,8 @@ def test_prepare_knows_the_training_rows(tmp_path, monkeypatch):
 
 def test_prepare_accepts_what_a_killed_start_left(tmp_path):
   (tmp_path / 'model.json').write_text('{}')
-  (tmp_path / 'run.flags.tmp').write_text('--seed')
+  (tmp_path / 'run.flags.0123abcd.tmp').write_text('--seed')
+  workdir_lib.check(str(tmp_path), _CONFIG)
   workdir_lib.prepare(str(tmp_path), _CONFIG)
   assert training.load_config(str(tmp_path)) == _CONFIG
 
@@ -101,22 +102,6 @@ def test_run_of_another_configuration_is_refused(copied_run, data_dir):
   assert '--hidden_channels was 4 and is 5' in message
   assert '--seed was 0 and is 1' in message
   assert runs.contents(copied_run) == before
-
-
-def test_what_a_run_keeps(tmp_path, data_dir):
-  """Its condition; its lambda, of which 1/D is another flag than the number."""
-  given = runs.config(data_dir, condition=('label',), condition_features=3)
-  hybrid = runs.config(hybrid=True, head_channels=4, nll_weight='1/D')
-  for i, (config, other, message) in enumerate((
-      (given, runs.config(data_dir), '--condition was label and is '),
-      (given, given.replace(condition_at=('base', 'gates')),
-       '--condition_at was blocks,base and is base,gates'),
-      (hybrid, hybrid.replace(nll_weight=0.015625),
-       '--nll_weight was 1/D and is 0.015625'))):
-    workdir = str(tmp_path / str(i))
-    workdir_lib.prepare(workdir, config)
-    workdir_lib.check(workdir, config.replace(num_steps=9))
-    assert message in splits.refusal(workdir_lib.check, workdir, other)
 
 
 def test_a_run_with_conditions_outlives_its_data(tmp_path):

@@ -1,14 +1,6 @@
-"""The folder of a run: its files, checks, and loading of models.
+"""The folder of a run: checks, making one, and loading of models.
 
-    run.flags      configuration of the run; marks the folder as a run
-    model.json     configuration of the model
-    train_rows.npy digests of the training rows, see `train_rows`
-    run.lock       names the process that trains, see `lease`
-    metrics.csv    one row every `log_every` updates
-    checkpoints/   weights, optimizer, averages
-    best/          checkpoint with the lowest validation loss, with keep_best
-    tensorboard/   metrics and samples
-    samples/       pictures of samples
+docs/training.md lists its files; run.flags marks a folder as a run.
 """
 
 from collections.abc import Iterable, Mapping
@@ -38,16 +30,10 @@ _LEFTOVERS = {files.MODEL_JSON, files.TRAIN_ROWS, files.LOCK}
 def check(workdir: str, config: configuration.Config) -> None:
   """Checks that a run can be started or continued in a folder.
 
-  The folder must be new, empty, or a run of the same configuration, which must
-  fit its data.
-
-  Args:
-    workdir: folder of the run.
-    config: configuration of the run.
-
   Raises:
-    InvalidValueError: if the folder holds a run of another configuration, a run
-      whose checkpoints are lost, or other files.
+    InvalidValueError: if the configuration does not fit its data, or the folder
+      holds a run of another one, a run whose checkpoints are lost, or other
+      files.
   """
   files.check_path(workdir, writes=True)
   config.check_data()
@@ -60,51 +46,33 @@ def check(workdir: str, config: configuration.Config) -> None:
     return
   latest = checkpoints.latest(workdir)
   previous = load_config(workdir, config.run.imports)
+  expected, mark = 'a run of this configuration', '--'
   differences = config.differences(previous)
   if differences and latest and not checkpoints.has_optimizer(latest):
     # Initial weights may be trained with any other flags.
+    expected, mark = 'weights of this model', ''
     differences = config.model.function_differences(previous.model)
-    listed = _listed(differences, '{0}={2}, not {1}')
-    errors.check(
-        not differences, 'workdir', workdir, 'weights of this model',
-        f'Its weights have {listed}. Use the model flags in '
-        f'{workdir}/{files.RUN_FLAGS} (--flagfile), and data of the same '
-        'shape.')
-  else:
-    listed = _listed(differences, '--{0} was {2} and is {1}')
-    errors.check(
-        not differences, 'workdir', workdir, 'a run of this configuration',
-        f'In that run {listed}. Continue it with --flagfile={workdir}/'
-        f'{files.RUN_FLAGS}, or take another workdir.')
-  changed = {} if config.differences(previous) else {
-      f.name: pair for f, pair in config.model.changes(previous.model)
-      if not f.is_flag}
-  errors.check_suits(
-      not changed or 'data_fingerprint' in changed or
-      not config.model.data_fingerprint, 'workdir', workdir,
-      f'was begun by another version, which fits {", ".join(changed)} to data '
-      'otherwise', 'Start a new run in another workdir.')
+  listed = ', '.join(
+      f'{mark}{name} was {spec.text_of(theirs) or "none"} and is '
+      f'{spec.text_of(ours) or "none"}'
+      for name, (ours, theirs) in differences.items())
+  errors.check(
+      not differences, 'workdir', workdir, expected, f'In that run {listed}. '
+      f'Continue it with --flagfile={run_flags}, or take another workdir.')
+  changed = [] if config.differences(previous) else [
+      f.name for f, _ in config.model.changes(previous.model) if not f.is_flag]
   errors.check_suits(
       not changed, 'dataset', config.data.dataset,
-      f'has changed since the run began ({", ".join(changed)})',
+      'has changed since the run began, or this version fits flows to it '
+      f'otherwise ({", ".join(changed)})',
       'Restore the data, or start a new run in another workdir.')
-
-
-def _listed(differences, template):
-  """Formats differences, with our value and theirs."""
-  return ', '.join(
-      template.format(name, *(spec.text_of(v) or 'none' for v in pair))
-      for name, pair in differences.items())
 
 
 def prepare(workdir: str, config: configuration.Config,
             train: datasets.Split | None = None) -> None:
   """Creates the folder of a run; writes its flags and model.
 
-  Args:
-    workdir: the folder.
-    config: configuration of the run.
-    train: the training part, which `train_rows.npy` is made from once.
+  `train_rows.npy` is made once from the training part, if it is given.
   """
   os.makedirs(workdir, exist_ok=True)
   latest = checkpoints.latest(workdir)
@@ -121,11 +89,7 @@ def prepare(workdir: str, config: configuration.Config,
 
 
 def check_is_new(workdir: str | os.PathLike) -> None:
-  """Checks that a folder does not exist or is empty.
-
-  Raises:
-    InvalidValueError: if it is not empty.
-  """
+  """Raises `InvalidValueError` unless a folder does not exist or is empty."""
   files.check_path(workdir, writes=True)
   errors.check(not files.names(workdir), 'workdir', workdir,
                'a new or empty folder', 'It has files.')
@@ -133,11 +97,7 @@ def check_is_new(workdir: str | os.PathLike) -> None:
 
 def load_config(
     workdir: str, imports: Iterable[str] = ()) -> configuration.Config:
-  """Returns the configuration of the run in a folder.
-
-  Args:
-    workdir: the folder.
-    imports: see `load`.
+  """Returns the configuration of the run in a folder; see `load`.
 
   Raises:
     InvalidValueError: if the folder is not a run, or `imports` lacks a module.
@@ -159,12 +119,11 @@ def create_workdir(
   Args:
     workdir: a folder that does not exist or is empty.
     config: configuration of the run, with that of the model.
-    model: the model whose weights are stored.
+    model: has the weights to store.
     extra_files: maps names of additional files to their texts.
 
   Raises:
-    InvalidValueError: if the folder is not empty, or the configuration is not
-      that of the model.
+    InvalidValueError: for another folder, or another model.
     OSError: if it cannot be written.
   """
   check_is_new(workdir)
