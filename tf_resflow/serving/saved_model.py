@@ -27,8 +27,7 @@ def _write_requests(
     assets: pathlib.Path, specs: Mapping[str, Sequence[tf.TensorSpec]]) -> None:
   """Writes one request per signature into a folder `assets.extra`.
 
-  TensorFlow Serving runs these before it serves a model, since the first
-  request takes longer than others.
+  TensorFlow Serving runs these before it serves a model: the first take longer.
   """
   from tensorflow_serving.apis import prediction_log_pb2
 

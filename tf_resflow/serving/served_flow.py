@@ -71,14 +71,9 @@ class ServedFlow:
   def _signature(
       self, method: Callable, names: Sequence[str],
       keywords: Sequence[str] = ()) -> tuple[Callable, list[tf.TensorSpec]]:
-    """Returns a function of tensors, and their specs.
+    """Returns a method as a function of tensors, and their specs.
 
     The last one is the condition, if the flow is conditional.
-
-    Args:
-      method: of this flow.
-      names: of its positional arguments.
-      keywords: of its keyword arguments.
     """
     keywords = [
         *keywords, *['condition'] * (self.model.condition_spec is not None)]
@@ -168,10 +163,7 @@ class ServedFlow:
       condition: see `sample`; `[B, ...]`.
 
     Returns:
-      Data of the model, by the names of `data_specs()`: `[B, ...]`.
-
-    Raises:
-      tf.errors.InvalidArgumentError: if an inverse does not converge.
+      `[B, ...]`, see `sample`, which also has the errors.
     """
     latents = self._checked_batch('latents', latents)
     latents = require(
@@ -246,8 +238,7 @@ def require(condition: tf.Tensor, tensor: tf.Tensor,
             message: Sequence[Any]) -> tf.Tensor:
   """Returns `tensor`, behind an assertion with the parts of a message.
 
-  One that fails is a `tf.errors.InvalidArgumentError`, which TensorFlow Serving
-  returns to the client.
+  TensorFlow Serving returns the error of one that fails to the client.
   """
   with tf.control_dependencies([tf.debugging.Assert(condition, message)]):
     return tf.identity(tensor)

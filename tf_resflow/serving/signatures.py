@@ -32,13 +32,7 @@ class IntegerFlow(served_flow.ServedFlow):
   named like the outputs of the signatures that `export` makes of them; they
   work eagerly and in a `tf.function`.
 
-  Args:
-    model: an initialised flow on images of integers.
-    estimator: see `ServedFlow`.
-    max_samples: see `ServedFlow`.
-
-  Raises:
-    InvalidValueError: see `ServedFlow`, and if the model has no `num_levels`.
+  The model must have `num_levels`; see `ServedFlow` for the arguments.
 
   Example:
     >>> model = models.ResidualFlowConfig(
@@ -77,8 +71,7 @@ class IntegerFlow(served_flow.ServedFlow):
 
     Args:
       images: uint8 `[B, H, W, C]`.
-      condition: of a flow p(x|c), `[B, ...]`, or `[1, ...]` for all: int32
-        labels, or numbers.
+      condition: see `sample`; `[B, ...]`.
       seed: int32 `[2]`.
 
     Returns:
@@ -100,9 +93,9 @@ class IntegerFlow(served_flow.ServedFlow):
     """Classifies images, at the centres of their bins, with a hybrid model.
 
     Args:
-      images: uint8 `[B, H, W, C]`.
+      images: see `log_prob`.
       condition: see `log_prob`.
-      seed: int32 `[2]`, of a random augmentation; None without one.
+      seed: see `encode`.
 
     Returns:
       `logits`, `probabilities`: `[B, num_classes]`.
@@ -143,11 +136,7 @@ def tensor_names(
 
   `_` replaces all characters but letters and digits, the prefix `c_` comes
   before a name that does not begin with a letter or is a Python keyword, and a
-  number follows a name that is taken, ignoring case.
-
-  Args:
-    names: of the columns, without duplicates.
-    taken: reserved names.
+  number follows a name that another column has or is `taken`, ignoring case.
 
   Example:
     >>> tensor_names(['mean radius', 'area (mm2)', 'class', 'X', 'x', 'seed'])
@@ -168,12 +157,12 @@ def tensor_names(
 def tensors_of_columns(model: models.Flow) -> dict[str, str]:
   """Returns a dict from the columns of a table to the names of their tensors.
 
-  Args:
-    model: any flow; the dict is empty if its data are not a table. Columns that
-      are conditions belong to one tensor, `condition`.
+  It is empty if the data of the flow are not a table. Columns that are
+  conditions belong to one tensor, `condition`.
   """
-  names = model.column_names or ()
-  columns = dict(zip(names, tensor_names(names, _taken(model)), strict=True))
+  columns = dict(zip(
+      model.column_names, tensor_names(model.column_names, _taken(model)),
+      strict=True))
   spec = model.condition_spec
   return columns | {
       name: f'condition[:, {i}]' for i, name in enumerate(
@@ -194,13 +183,8 @@ class VectorSignatures(served_flow.ServedFlow):
   results of a vector with NaN or infinity are NaN; it harms no other one.
 
   Args:
-    model: an initialised flow on vectors.
-    estimator: see `ServedFlow`.
-    max_samples: see `ServedFlow`.
+    model, estimator, max_samples: see `ServedFlow`.
     names: of the columns of a table, by default those of the model.
-
-  Raises:
-    InvalidValueError: see `ServedFlow`, and for a model of images.
 
   Example:
     >>> model = models.VectorFlowConfig(
@@ -236,8 +220,8 @@ class VectorSignatures(served_flow.ServedFlow):
 
     Args:
       *data: see `data_specs()`.
-      condition: see `IntegerFlow.log_prob`; numbers in the order of the columns
-        that are conditions, in their units.
+      condition: see `sample`; numbers in the order of the columns that are
+        conditions, in their units.
       seed: int32 `[2]`, if the log-density is random.
 
     Returns:

@@ -24,12 +24,7 @@ class PeerLostError(errors.ExpectedError):
 
 
 class Cluster(NamedTuple):
-  """The processes of a run on several machines.
-
-  Attributes:
-    workers: `HOST:PORT` of each, the chief first.
-    rank: which of them this process is, from 0 on.
-  """
+  """`HOST:PORT` of the processes of a run, the chief first; this is `rank`."""
 
   workers: tuple[str, ...]
   rank: int

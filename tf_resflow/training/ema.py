@@ -70,11 +70,7 @@ class ExponentialMovingAverage(tf.Module):
     assign(self.averages, self._weights())
 
   def update(self, step: tf.Tensor) -> None:
-    """Updates the averages after an optimizer update.
-
-    Args:
-      step: integer scalar, index of the update, 0 for the first.
-    """
+    """Updates the averages after the optimizer's update `step`, from 0 on."""
     t = tf.cast(step, self.averages[0].dtype)
     share = 1.0 - tf.minimum(
         tf.cast(self._decay, t.dtype), (1.0 + t) / (10.0 + t))

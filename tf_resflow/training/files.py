@@ -23,11 +23,7 @@ _PATTERN_CHARACTERS = '[]*?\\'
 
 
 def check_path(workdir: str | os.PathLike, writes: bool = False) -> None:
-  """Checks that a path can be the folder of a run.
-
-  Args:
-    workdir: the path.
-    writes: whether files are to be written there.
+  """Checks that a path can be a run's folder, with `writes` a writable one.
 
   Raises:
     InvalidValueError: if it is no local folder, or TensorFlow could not find
@@ -61,11 +57,7 @@ def first_line(error: Exception) -> str:
 
 @contextlib.contextmanager
 def writing(what: str) -> Iterator[None]:
-  """Converts errors of TensorFlow, such as a full disk, to `OSError`.
-
-  Args:
-    what: description of the file, for the message.
-  """
+  """Converts errors of TensorFlow, such as a full disk, to `OSError`."""
   import tensorflow as tf
 
   try:
@@ -81,7 +73,7 @@ def names(folder: str | os.PathLike) -> set[str]:
 
 def write_text(path: str, text: str,
                check_fn: Callable[[], object] = bool) -> None:
-  """Writes a file in UTF-8, atomically; see `write_bytes`."""
+  """Writes a file in UTF-8; see `write_bytes`."""
   write_bytes(path, text.encode(), check_fn)
 
 
@@ -89,11 +81,8 @@ def write_bytes(path: str, data: bytes,
                 check_fn: Callable[[], object] = bool) -> None:
   """Writes a file atomically.
 
-  Args:
-    path: of the file.
-    data: its contents.
-    check_fn: called before the file takes the place of an earlier one; if it
-      raises an error, the earlier one stays.
+  `check_fn` is called before it takes the place of an earlier one, which stays
+  if that raises an error.
   """
   temporary = temporary_name(path)
   try:
@@ -121,19 +110,15 @@ def without_temporary(names_: Iterable[str]) -> set[str]:
 def remove_leftovers(workdir: str) -> None:
   """Removes the temporary files and unfinished saves of killed processes.
 
-  Args:
-    workdir: folder of a run that no other process writes to.
+  No other process may write to the folder.
   """
-  for folder in (workdir, *(os.path.join(workdir, name) for name in (
-      'checkpoints', 'best', 'tensorboard'))):
-    found = names(folder)
-    for path in (os.path.join(folder, name)
-                 for name in found - without_temporary(found)):
-      if os.path.isfile(path):
+  for folder in ('.', 'checkpoints', 'best', 'tensorboard'):
+    for name in names(os.path.join(workdir, folder)):
+      path = os.path.join(workdir, folder, name)
+      if _TEMPORARY.fullmatch(name) and os.path.isfile(path):
         os.unlink(path)
-    for path in (os.path.join(folder, name)
-                 for name in filter(_UNFINISHED.fullmatch, found)):
-      if os.path.isdir(path) and not os.path.islink(path):
+      if _UNFINISHED.fullmatch(name) and os.path.isdir(path) and (
+          not os.path.islink(path)):
         shutil.rmtree(path)
 
 
@@ -141,9 +126,6 @@ def check_no_links(workdir: str) -> None:
   """Refuses a run with links among its files, which would be written through.
 
   A folder of the run may be a link.
-
-  Raises:
-    InvalidValueError: naming one.
   """
   for folder in ('checkpoints', 'best', 'tensorboard', 'samples'):
     for name in names(os.path.join(workdir, folder)):

@@ -48,8 +48,6 @@ class Holder(NamedTuple):
 
   Attributes:
     id: of the lease, drawn at random.
-    host: name of the machine.
-    process: its number.
     kernel: identifies the machine since it was started.
     is_locked: whether `flock` held the file when the lease began.
     num_signs: number of signs of life.
@@ -128,10 +126,8 @@ def _lock(file_descriptor: int) -> bool | None:
 class Lease(contextlib.AbstractContextManager):
   """Holds the right to write to the folder of a run, within its context.
 
-  The folder is created if it does not exist.
-
   Args:
-    workdir: folder of the run.
+    workdir: folder of the run, created if it does not exist.
     timeout: seconds without a sign of life after which a holder counts as dead
       that this machine cannot tell from a living one; more than 30.
     takeover: whether to take the run from another process at once.

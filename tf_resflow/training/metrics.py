@@ -44,8 +44,7 @@ class MetricsWriter(contextlib.AbstractContextManager):
 
   Args:
     workdir: local folder of the run, created if it does not exist.
-    start_step: last finished step, 0 for a new run. Later steps of an earlier
-      run are removed.
+    start_step: last finished step, 0 for a new run. Later steps are removed.
     save_images_fn: called as `save_images_fn(path, images)` by `write_images`
       to write `workdir`/samples/<name>_<step>.png; by default no file is
       written.
@@ -63,7 +62,6 @@ class MetricsWriter(contextlib.AbstractContextManager):
                save_images_fn: Callable[[str, np.ndarray], None] | None = None,
                check_fn: Callable[[], None] = lambda: None,
                log_every: int = 0):
-    errors.check(start_step >= 0, 'start_step', start_step, '0 or more')
     check_fn()
     self._check_fn = check_fn
     self._workdir = workdir
@@ -142,7 +140,7 @@ class MetricsWriter(contextlib.AbstractContextManager):
     """Writes a batch of images to TensorBoard, and with `save_images_fn`.
 
     Args:
-      step: number of finished steps, at least that of earlier calls.
+      step: see `write`.
       name: TensorBoard tag and start of the file name, where '/' becomes '_'.
       images: `[N, H, W, C]`, uint8 or floats in [0, 1].
 
@@ -214,17 +212,10 @@ class MetricsWriter(contextlib.AbstractContextManager):
 class NoMetricsWriter(contextlib.AbstractContextManager):
   """Takes the place of a `MetricsWriter` in processes that write nothing."""
 
-  def write(self, step: int, values: Mapping[str, object]) -> None:
+  def write(self, *unused: object) -> None:
     """Writes nothing."""
 
-  def write_images(self, step: int, name: str, images: np.ndarray) -> None:
-    """Writes nothing."""
-
-  def flush(self) -> None:
-    """Writes nothing."""
-
-  def __exit__(self, *unused_error: object) -> None:
-    pass
+  write_images = flush = __exit__ = write
 
 
 def _csv_lines(columns, rows):
@@ -268,7 +259,7 @@ def _read_csv(path):
   return columns, rows[::-1], sorted(numbers - {1})
 
 
-def _missing_steps(steps, last_step, log_every, bad=()):
+def _missing_steps(steps, last_step, log_every, bad):
   """Returns the multiples of `log_every` without a row, and the last step."""
   if not log_every:
     return []
@@ -292,14 +283,9 @@ def _abridged(numbers: Sequence[int]) -> str:
 
 
 def read_metrics(workdir: str | os.PathLike) -> dict[str, np.ndarray]:
-  """Returns the columns of a run's metrics.csv.
+  """Returns the columns of a run's metrics.csv by name, `step` first.
 
-  Args:
-    workdir: folder of the run.
-
-  Returns:
-    Maps names, `step` first, to float64 `[number of rows]`, NaN for empty
-    cells.
+  They are float64 `[number of rows]`, with NaN for empty cells.
 
   Raises:
     InvalidValueError: if lines of metrics.csv are damaged.

@@ -76,9 +76,7 @@ class Objective(spec.Specified):
   def loss_of(self, metrics: Mapping[str, Any], event_size: int) -> Any:
     """Returns the loss from its metrics, such as those of a validation.
 
-    Args:
-      metrics: numbers or scalars, by name.
-      event_size: number of dimensions of an event.
+    These are numbers or scalars; an event has `event_size` dimensions.
     """
     return metrics[self.metric_names[0]]
 

@@ -158,13 +158,8 @@ def make_constant_rate(
     learning_rate: float, warmup_steps: int, num_steps: int) -> LearningRate:
   """Returns a linear warm-up followed by a constant learning rate.
 
-  Step `t` (from 0) of a warm-up of `W` steps has the rate
-  `learning_rate (t + 1) / (W + 1)`.
-
-  Args:
-    learning_rate: learning rate after the warm-up.
-    warmup_steps: number of warm-up steps, may be 0.
-    num_steps: number of steps of the run.
+  Step `t` (from 0) of a warm-up of `W` steps, which may be 0, has the rate
+  `learning_rate (t + 1) / (W + 1)`. The run has `num_steps` steps.
   """
   if not warmup_steps:
     return learning_rate
@@ -175,9 +170,7 @@ def make_constant_rate(
 
 def make_cosine_rate(
     learning_rate: float, warmup_steps: int, num_steps: int) -> LearningRate:
-  """Returns a linear warm-up followed by a cosine decay to zero.
-
-  The warm-up and the arguments are those of `make_constant_rate`.
+  """Returns the warm-up of `make_constant_rate`, then a cosine decay to zero.
   """
   return keras.optimizers.schedules.CosineDecay(
       learning_rate / (warmup_steps + 1),
@@ -196,9 +189,6 @@ def make_optimizer(
 
   `TrainStep` clips gradients: Keras optimizers would clip them before the
   reduction over replicas.
-
-  Args:
-    config: configuration of the optimizer.
 
   Raises:
     InvalidValueError: if a field is set that the optimizer does not have.
@@ -220,12 +210,8 @@ def replace_order_gradients(
   """Replaces the gradients of learned orders by those of the mean norm.
 
   The loss is 0.01 times the mean of `|W|_p->q` over the layers with learned
-  orders, for unnormalised kernels: orders move to where norms are small.
-
-  Args:
-    gradients: gradients of an objective, one per variable.
-    variables: the trainable variables of a model.
-    linear: its linear layers.
+  orders among `linear`, for unnormalised kernels: orders move to where norms
+  are small. `gradients` are those of an objective for `variables`.
   """
   linear = [layer for layer in linear if layer.learns_orders]
   raw = {id(order.raw): order.raw.value for layer in linear

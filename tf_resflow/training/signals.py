@@ -172,8 +172,7 @@ class Stop(contextlib.ExitStack):
   def check(self, step: int) -> None:
     """Raises `TrainingInterruptedError` if a signal was received.
 
-    Args:
-      step: number of finished updates of the saved state.
+    The state after `step` updates must be saved.
     """
     self._situation = (
         f'after step {step}: its state is saved; {_AGAIN} to continue.')
@@ -217,12 +216,9 @@ class Stop(contextlib.ExitStack):
 
 
 class SharedStop:
-  """That of one of several processes: what one is asked to do, all do.
+  """The `Stop` of one of several processes: what one is asked to do, all do.
 
   Their numbers are exchanged with every step, and read after the next one.
-
-  Args:
-    stop: that of this process.
   """
 
   def __init__(self, stop: Stop):

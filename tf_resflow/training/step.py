@@ -70,15 +70,11 @@ class TrainStep:
 
   def gradients(self, batch: objectives.Batch,
                 step: tf.Tensor) -> tuple[objectives.Metrics, list[tf.Tensor]]:
-    """Returns this replica's metrics and the gradients of its loss.
+    """Returns the metrics and the gradients of the loss on this replica.
 
     Args:
-      batch: this replica's part of the global batch.
+      batch: its part of the global batch.
       step: integer scalar, 0 for the first update.
-
-    Returns:
-      The metrics of the objective, and the gradients of the trainable variables
-      as a list.
     """
     step_seed = random.fold_in(random.as_seed(self.seed), step)
     num_parts, weights = self.accumulation_steps, {}
@@ -173,12 +169,9 @@ class TrainStep:
   def __call__(
       self, batch: objectives.Batch, step: tf.Tensor,
       stop: tf.Tensor | None = None) -> objectives.Metrics:
-    """Updates the model, the optimizer and the moving average.
+    """Updates the model, the optimizer and the moving average; see `gradients`.
 
-    Args:
-      batch: this replica's part of the global batch.
-      step: integer scalar, 0 for the first update.
-      stop: a number to average with the metrics, if any.
+    `stop` is a number to average with the metrics.
 
     Returns:
       Scalars of the global batch, before the update: the metrics of the

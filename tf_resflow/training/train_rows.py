@@ -51,8 +51,8 @@ def digests(x: npt.ArrayLike, condition: Any = None) -> np.ndarray:
 def write(workdir: str, split: datasets.Split) -> None:
   """Writes the digests of the training part into the folder of a run.
 
-  There is no file for images, nor for points that are drawn anew in every step,
-  nor for more than 10,000,000 rows.
+  There is no file for images, for points that are drawn anew in every step, and
+  for more than `MAX_ROWS`.
   """
   if split.num_levels is not None or split.draw_fn is not None:
     return
