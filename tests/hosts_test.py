@@ -16,18 +16,10 @@ from tests.training import runs
 
 _NUM_STEPS = 12
 
-def _start_all(workdir, data_dir, stop=None):
-  """Starts two processes; the second gets a signal after a step, as `stop`."""
-  hosts = hosts_lib.hosts()
-  return [
-      hosts_lib.start(workdir, data_dir, '--strategy=multi_worker',
-             f'--worker_hosts={",".join(hosts)}', f'--worker_index={i}',
-             stop=stop if i else None) for i in range(2)]
-
 
 def _train(workdir, data_dir, stop=None):
   """Trains in two processes; returns what they wrote, and their statuses."""
-  processes = _start_all(workdir, data_dir, stop)
+  processes = hosts_lib.start_all(workdir, data_dir, stop=stop)
   said = [process.communicate() for process in processes]
   return ([out for out, _ in said], [err for _, err in said],
           [process.returncode for process in processes])
@@ -78,7 +70,7 @@ def test_two_processes(tmp_path, data_dir):
   shutil.copytree(whole, alone)
   for name in (f'ckpt-{_NUM_STEPS}.index', 'ckpt-8.index', 'checkpoint'):
     (alone / 'checkpoints' / name).unlink()
-  process = hosts_lib.start(alone, data_dir)
+  (process,) = hosts_lib.start_all(alone, data_dir, count=1)
   text, error = process.communicate()
   assert process.returncode == 0, error
   assert 'Restored step 4 from' in error
@@ -102,8 +94,8 @@ def test_processes_that_are_missing_or_hang(tmp_path, data_dir):
       tmp_path / 'alone', data_dir, '--strategy=multi_worker',
       f'--worker_hosts={",".join(hosts)}', '--worker_index=0',
       '--cluster_timeout=2')
-  waiting, hanging = _start_all(
-      tmp_path / 'run', data_dir, (5, int(signal.SIGSTOP)))
+  waiting, hanging = hosts_lib.start_all(
+      tmp_path / 'run', data_dir, stop=(5, int(signal.SIGSTOP)))
   _, error = alone.communicate()
   assert alone.returncode == 4, error
   assert f'{hosts[1]} did not join' in error.splitlines()[-1]

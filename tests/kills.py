@@ -26,12 +26,9 @@ _FLAGS = ('--num_steps=600', '--checkpoint_every=20', '--log_every=5',
 
 
 def _start(workdir, data_dir, num_processes):
-  hosts = hosts_lib.hosts()
-  return [hosts_lib.start(
-      workdir, data_dir, *_FLAGS, *(
-          '--strategy=multi_worker', f'--worker_hosts={",".join(hosts)}',
-          f'--worker_index={i}') * (num_processes > 1),
-      stderr=subprocess.DEVNULL) for i in range(num_processes)]
+  return hosts_lib.start_all(
+      workdir, data_dir, *_FLAGS, count=num_processes,
+      stderr=subprocess.DEVNULL)
 
 
 def _last_step(workdir):

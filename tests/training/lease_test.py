@@ -142,35 +142,6 @@ def test_file_systems_without_locks(tmp_path, monkeypatch):
       other.check()
 
 
-def test_a_run_is_trained_once(tmp_path, data_dir):
-  """A second start is refused, or takes over and the first writes no more."""
-  config = runs.config(data_dir, evaluate_every=1, num_validation=10)
-  inner, left = [], []
-
-  def contents():
-    found = runs.contents(tmp_path)
-    found.pop('run.lock', None)  # Signs of life.
-    return found
-
-  def evaluate(model):
-    del model
-    if not inner:
-      before = contents()
-      message = splits.refusal(training.train, config, str(tmp_path), evaluate)
-      assert 'no other process trains' in message
-      assert contents() == before
-      inner.append(training.train(
-          config, str(tmp_path), lambda model: {'value': 1.0}, takeover=True))
-      left.append(contents())
-    return {'value': 1.0}
-
-  with pytest.raises(lease_lib.LeaseLostError):
-    training.train(config, str(tmp_path), evaluate)
-  assert inner[0].step == 4
-  assert contents() == left[0]
-  assert [row['step'] for row in runs.rows(tmp_path)] == ['1', '2', '3', '4']
-
-
 def test_what_killed_processes_left_is_removed(copied_run):
   """Nothing else is."""
   kept = set(runs.contents(copied_run)) | {'notes.tmp', 'tensorboard/a.tmp'}
@@ -181,4 +152,3 @@ def test_what_killed_processes_left_is_removed(copied_run):
   (copied_run / 'checkpoints' / 'ckpt-3_temp' / 'part-0').write_text('')
   training.train(training.load_config(str(copied_run)), str(copied_run))
   assert set(runs.contents(copied_run)) == kept
-

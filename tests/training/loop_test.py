@@ -1,24 +1,22 @@
 """A whole run: what it writes, when it stops, and disks that are full.
 
-The slow test kills runs and continues them: real processes run bin/train; a
-signal comes from within, right after a row of metrics.csv is on the disk, so
-that the steps of the kills are exact. Tested is one machine with the same
-number of threads: other machines may round differently.
+The slow tests kill real processes and continue their runs. A signal comes from
+within, right after a row of metrics.csv is on the disk, so that the steps of
+the kills are exact. Tested is one machine with the same number of threads:
+other machines may round differently.
 """
 
 import contextlib
 import functools
 import logging
 import os
-import pathlib
 import resource
 import signal
-import subprocess
-import sys
 
 import pytest
 import tensorflow as tf
 
+from tests import hosts as hosts_lib
 from tests.training import runs
 from tf_resflow import numerics
 from tf_resflow import training
@@ -117,8 +115,11 @@ def test_signals_and_a_full_disk_lose_no_state(
 
 
 @pytest.mark.slow
-def test_signals_at_every_moment(tmp_path, data_dir, monkeypatch):
-  """A run that one ends at each of them ends where an undisturbed one does."""
+def test_signals_at_every_moment(tmp_path, data_dir, monkeypatch, caplog):
+  """A run that one ends at each of them ends where an undisturbed one does.
+
+  The next start finds it finished.
+  """
   config = runs.config(
       data_dir, num_validation=10, keep_best=True, evaluate_every=2,
       sample_every=2)
@@ -172,38 +173,10 @@ def test_signals_at_every_moment(tmp_path, data_dir, monkeypatch):
   moment = None
   disturbed, _ = train('disturbed')
   runs.assert_equal(disturbed, undisturbed)
-  assert (disturbed.best.value, disturbed.best.step) == (
-      undisturbed.best.value, undisturbed.best.step)
-
-
-def test_a_signal_in_the_last_validation(tmp_path, data_dir, caplog):
-  """The next start ends as an undisturbed run, and the one after says so."""
-  config = runs.config(
-      data_dir, evaluate_every=2, num_validation=10, keep_best=True)
-
-  def train(name, step=None):
-    trainers = []
-
-    def evaluate(model):
-      if trainers and step == trainers[0].step:
-        os.kill(os.getpid(), signal.SIGTERM)
-      return {'validation_bits_per_dim': float(
-          -tf.reduce_sum(tf.abs(model.trainable_variables[0].value)))}
-
-    with pytest.MonkeyPatch.context() as patch:
-      restore = training.Trainer.restore_or_initialize
-      patch.setattr(
-          training.Trainer, 'restore_or_initialize',
-          lambda self: (trainers.append(self), restore(self))[1])
-      return training.train(config, str(tmp_path / name), evaluate)
-
-  train('whole')
-  with pytest.raises(training.TrainingInterruptedError, match='after step 4'):
-    train('disturbed', 4)
-  train('disturbed')
-  one, other = (runs.tensors(tmp_path / name / 'checkpoints' / 'ckpt-4')
-                for name in ('whole', 'disturbed'))
-  assert not runs.different(one, other)
+  # Also what validation has decided.
+  assert not runs.different(*(
+      runs.tensors(tmp_path / name / 'checkpoints' / 'ckpt-4')
+      for name in ('undisturbed', 'disturbed')))
   caplog.clear()
   train('disturbed')
   assert 'The run has already finished 4 of 4 steps.' in caplog.text
@@ -211,7 +184,6 @@ def test_a_signal_in_the_last_validation(tmp_path, data_dir, caplog):
 
 # A run that is killed and continued ends where an undisturbed one does.
 
-_ROOT = pathlib.Path(__file__).resolve().parents[2]
 _NUM_STEPS = 16  # An epoch has 1437 / 128 = 11.2 steps.
 # After which step a process ends, by what, how; from where it went on.
 _ENDS = (
@@ -220,35 +192,12 @@ _ENDS = (
     (13, signal.SIGTERM, 3, 'Restored step 10 from'),
     (_NUM_STEPS, None, 0, 'Restored step 13 from'))
 
-_STOPPED = """
-import os, runpy, sys
-from tf_resflow.commands import runner
-runner.load_tensorflow()  # As bin/train does.
-runner.set_up_training()
-from tf_resflow.training import metrics
-last_step, number, *sys.argv = sys.argv[1:]
-write = metrics.MetricsWriter.write
-def write_and_stop(self, step, values):
-  write(self, step, values)
-  if step == int(last_step):
-    os.kill(os.getpid(), int(number))
-metrics.MetricsWriter.write = write_and_stop
-runpy.run_path(sys.argv[0], run_name='__main__')
-"""
 
-
-def _start(data_dir, workdir, *runner):
-  """Starts training, through another Python program if one is given."""
-  arguments = [
-      f'--workdir={workdir}', f'--data_dir={data_dir}', '--num_blocks=1,1',
-      '--hidden_channels=8', '--num_dense_blocks=1', '--dense_hidden_units=8',
-      '--batch_size=128', f'--num_steps={_NUM_STEPS}', '--warmup_steps=5',
-      '--checkpoint_every=5', '--log_every=1',
-      '--sample_every=0', '--noevaluate_at_end', '--flip', '--crop_padding=1']
-  return subprocess.Popen(
-      [sys.executable, *runner, 'bin/train', *arguments], cwd=_ROOT,
-      stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-      env=os.environ | {'TF_CPP_MIN_LOG_LEVEL': '3'})
+def _start(data_dir, workdir, *flags, **stop):
+  return hosts_lib.start(
+      workdir, data_dir, '--batch_size=128', f'--num_steps={_NUM_STEPS}',
+      '--warmup_steps=5', '--checkpoint_every=5', '--noevaluate_at_end',
+      '--crop_padding=1', *flags, **stop)
 
 
 @pytest.mark.slow
@@ -256,8 +205,8 @@ def test_a_run_that_is_killed_ends_as_an_undisturbed_one(tmp_path, data_dir):
   undisturbed, disturbed = tmp_path / 'undisturbed', tmp_path / 'disturbed'
   reference = _start(data_dir, undisturbed)
   for step, number, status, restored in _ENDS:
-    process = _start(data_dir, disturbed, *(() if number is None else (
-        '-c', _STOPPED, str(step), str(int(number)))))
+    process = _start(
+        data_dir, disturbed, stop=number and (step, int(number)))
     stderr = process.communicate()[1]
     assert process.returncode == status, stderr
     # The row of the last step and no later one is on the disk.
@@ -297,8 +246,7 @@ def test_one_process_trains_a_run(tmp_path, data_dir):
   """Of two at the same instant; and one that hangs loses it, and writes not."""
   whole, taken = tmp_path / 'whole', tmp_path / 'taken'
   both = [_start(data_dir, whole) for _ in range(2)]
-  hanging = _start(data_dir, taken, '-c', _STOPPED, '7', str(
-      int(signal.SIGSTOP)))
+  hanging = _start(data_dir, taken, stop=(7, int(signal.SIGSTOP)))
   said = [process.communicate()[1] for process in both]
   assert sorted(process.returncode for process in both) == [0, 2], said
   refused = next(text for process, text in zip(both, said, strict=True)
@@ -308,9 +256,7 @@ def test_one_process_trains_a_run(tmp_path, data_dir):
       'trains. It is trained by process ')
 
   assert os.WIFSTOPPED(os.waitpid(hanging.pid, os.WUNTRACED)[1])
-  other = _start(data_dir, taken, '-c', (
-      'import runpy, sys; sys.argv = [*sys.argv[1:], "--takeover"]; '
-      'runpy.run_path(sys.argv[0], run_name="__main__")'))
+  other = _start(data_dir, taken, '--takeover')
   assert (other.communicate()[1], other.returncode)[1] == 0
   before = runs.contents(taken)
   hanging.send_signal(signal.SIGCONT)
