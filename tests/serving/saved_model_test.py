@@ -74,8 +74,7 @@ def replies(ask, exported, plain, impatient, images, model):
           'sample': _SAMPLE,
           'more, sample': _SAMPLE | {'num_samples': 4},
           'other seed, sample': _SAMPLE | {'seed': [0, 2]},
-          'encode': {'images': images}, 'decode': {'latents': latents},
-          'classify': {'images': images}}),
+          'encode': {'images': images}, 'decode': {'latents': latents}}),
       (impatient[0], {
           'few steps, sample': _SAMPLE,
           'few steps, decode': {'latents': np.ones([2, 64])},
@@ -142,14 +141,6 @@ def test_failures_show_in_another_process(replies):
         rf'block_0.*max_steps 2.* did not converge for\] \[{count}\] \[of',
         replies[name]), replies[name]
   assert 'expected shape [?,8,8,1]' in replies['shape, encode']
-
-
-def test_classes_are_those_of_the_model(model, images, replies):
-  logits = model.classify((images + 0.5) / 17.0)
-  np.testing.assert_allclose(
-      replies['classify']['logits'], logits, rtol=1e-4, atol=1e-5)
-  np.testing.assert_allclose(
-      replies['classify']['probabilities'], tf.nn.softmax(logits), rtol=1e-4)
 
 
 def test_outputs_refuse_to_be_differentiated():
@@ -242,19 +233,6 @@ def test_the_model_goes_on_as_before(small_model, impatient, images):
   kernel.assign(-1.0 * kernel)
   assert np.abs(model.log_prob(x, seed=3) - before).max() > 1e-3
   kernel.assign(-1.0 * kernel)
-
-
-def test_nothing_is_left_of_a_failure(plain, estimator, tmp_path, monkeypatch):
-
-  def fail(assets, specs):
-    del specs
-    assert (assets.parent / 'saved_model.pb').exists()
-    raise OSError('no space left')
-
-  monkeypatch.setattr(saved_model, '_write_requests', fail)
-  with pytest.raises(OSError, match='no space left'):
-    serving.export(plain[0], str(tmp_path / 'served' / '1'), estimator)
-  assert os.listdir(tmp_path / 'served') == []
 
 
 def test_a_model_that_fails_is_refused(tmp_path):

@@ -8,6 +8,7 @@ import pathlib
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tests.evaluation import conditional_flows
 from tf_resflow import datasets
@@ -148,9 +149,11 @@ def test_latents_and_classes_of_labels(labelled, images, replies):
       replies['encode']['latents'], labelled.encode(x, condition=_LABELS),
       rtol=1e-4, atol=1e-5)
   np.testing.assert_array_equal(replies['decode']['images'], images)
+  logits = labelled.classify(x, _LABELS)
   np.testing.assert_allclose(
-      replies['classify']['logits'], labelled.classify(x, _LABELS),
-      rtol=1e-4, atol=1e-5)
+      replies['classify']['logits'], logits, rtol=1e-4, atol=1e-5)
+  np.testing.assert_allclose(
+      replies['classify']['probabilities'], tf.nn.softmax(logits), rtol=1e-4)
 
 
 def test_vectors_with_numbers(vector, replies):

@@ -11,7 +11,6 @@ from tf_resflow import errors
 from tf_resflow import models
 from tf_resflow import numerics
 from tf_resflow import serving
-from tf_resflow.serving import saved_model
 from tf_resflow.serving import served_flow
 from tf_resflow.serving import signatures as signatures_lib
 
@@ -82,12 +81,6 @@ def test_bad_requests(signatures):
       signatures[name](**{k: tf.constant(v) for k, v in inputs.items()})
     message = error.value.message
     assert all(part in message for part in said), (said, message)
-
-
-def test_dtypes_from_python(flow):
-  testing.check_refusals(flow.encode, [(
-      np.int64(_IMAGES),
-      'images=a tensor int64: expected uint8 (None, 8, 8, 1)')])
 
 
 @pytest.fixture(scope='module', name='noisy')
@@ -234,7 +227,7 @@ def test_every_name_becomes_one_of_a_tensor(tmp_path):
       name: float(i) for i, name in enumerate(tensors)}
 
 
-def test_columns_that_cannot_take_zeros():
+def test_columns_that_cannot_take_zeros(tmp_path):
   """Whole and positive columns, tried out before they are exported."""
   flow = models.VectorFlowConfig(
       event_size=2, num_blocks=1, hidden_units=(4,), column_names=('a', 'b'),
@@ -251,9 +244,4 @@ def test_columns_that_cannot_take_zeros():
   x[3] = np.nan
   assert np.flatnonzero(np.isnan(served.log_prob(*x.T)['log_prob'])) == [3]
   assert served.log_prob([0.0], [1.0])['log_prob'] == -np.inf
-  signatures = served.signatures()
-  saved_model._try_out(
-      {name: lambda function=function, specs=specs, **inputs: function(
-          *(inputs[spec.name] for spec in specs))
-       for name, (function, specs) in signatures.items()},
-      {name: specs for name, (_, specs) in signatures.items()})
+  serving.export(flow, str(tmp_path / '1'), warmup=False)

@@ -1,4 +1,4 @@
-"""Where files of a run are looked for; errors of writing as one line."""
+"""Files of a run are written whole or not at all, and to no links."""
 
 import os
 
@@ -6,21 +6,7 @@ import pytest
 import tensorflow as tf
 
 from tests import splits
-from tests import testing
 from tf_resflow.training import files
-
-
-def test_the_path_of_a_file(tmp_path):
-  for name in ('run.flags', 'file'):
-    (tmp_path / name).touch()
-  assert files.path_of(str(tmp_path), files.RUN_FLAGS) == str(
-      tmp_path / 'run.flags')
-  testing.check_refusals(lambda name: files.path_of(
-      str(tmp_path / name), files.MODEL_JSON), [
-          ('.', f'workdir={tmp_path}: expected the folder of a run. There is '
-           'no model.json; train with `tf_resflow train`.'),
-          ('run*', '...without any of [ ] * ? '), ('file', '...It is a file')])
-  files.check_path(str(tmp_path / 'new'))
 
 
 def test_errors_of_tensorflow_become_those_of_python(tmp_path):
@@ -32,13 +18,6 @@ def test_errors_of_tensorflow_become_those_of_python(tmp_path):
   with pytest.raises(ZeroDivisionError):
     with files.writing('nothing'):
       _ = 1 / 0
-
-
-def test_names(tmp_path):
-  assert files.names(str(tmp_path / 'missing')) == set()
-  (tmp_path / 'folder').mkdir()
-  (tmp_path / '.hidden').write_text('')
-  assert files.names(str(tmp_path)) == {'folder', '.hidden'}
 
 
 def test_write_text_replaces_a_file(tmp_path):

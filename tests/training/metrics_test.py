@@ -146,15 +146,6 @@ def test_resume_drops_half_a_line_and_half_an_event(tmp_path):
   assert [step for step, _ in _scalars(tmp_path, 'loss')] == [1, 2, 3, 5]
 
 
-def test_a_kill_while_the_file_is_replaced_keeps_the_old_one(tmp_path):
-  _write_run(tmp_path, 1, 4)
-  before = (tmp_path / 'metrics.csv').read_bytes()
-  with mock.patch.object(os, 'replace', side_effect=KeyboardInterrupt):
-    with pytest.raises(KeyboardInterrupt):
-      metrics.MetricsWriter(tmp_path, start_step=2)
-  assert (tmp_path / 'metrics.csv').read_bytes() == before
-
-
 def test_images_reach_tensorboard_and_the_picture(tmp_path):
   pictures = {}
   images = np.random.RandomState(0).rand(3, 4, 4, 1).astype(np.float32)

@@ -264,20 +264,3 @@ def test_the_weight_of_the_density_reaches_the_objective():
   assert found == [
       objectives.CrossEntropy(), objectives.Hybrid(1.0 / 64.0),
       objectives.Hybrid(0.25)]
-
-
-@pytest.mark.slow
-def test_a_classifier_learns_the_digits(tmp_path, data_dir):
-  config = runs.config(
-      data_dir, hybrid=True, num_blocks=(1, 1), num_steps=60, log_every=1,
-      learning_rate=0.03, batch_size=64, head_channels=32,
-      nll_weight=1.0 / 64.0)
-  trainer = training.train(config, str(tmp_path))
-  assert trainer.model.config.num_classes == 10
-  rows = runs.rows(tmp_path)
-  entropies = [float(row['cross_entropy']) for row in rows]
-  accuracies = [float(row['accuracy']) for row in rows]
-  assert len(rows) == 60
-  # Of ten classes: log 10 = 2.3, and 0.1.
-  assert np.mean(entropies[-10:]) < 1.6
-  assert np.mean(accuracies[-10:]) > 0.6 > 0.3 > np.mean(accuracies[:2])

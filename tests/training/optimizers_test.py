@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests import flows
 from tests import testing
 from tests.training import runs
 from tf_resflow import configuration
@@ -48,9 +49,7 @@ def test_optimizer_settings():
 
 @pytest.fixture(scope='module')
 def model():
-  return models.ResidualFlow(models.ResidualFlowConfig(
-      image_shape=(4, 4, 1), num_levels=17, num_blocks=(1, 1),
-      hidden_channels=3, num_dense_blocks=1, dense_hidden_units=3))
+  return flows.make_image_flow(17)
 
 
 @_EACH_OPTIMIZER

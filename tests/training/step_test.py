@@ -46,12 +46,6 @@ def _make_step(dtype, config=_DENSE, **kwargs):
       model, optimizer, objectives.BitsPerDim(), ema, **kwargs)
 
 
-def _assert_close(found, expected, rtol, floor=1e-3):
-  for a, b in zip(found, expected, strict=True):
-    a, b = np.asarray(a), np.asarray(b)
-    assert np.max(np.abs(a - b)) <= rtol * max(np.max(np.abs(b)), floor)
-
-
 @pytest.mark.slow
 def test_whole_step_compiles_under_xla():
   results = []
@@ -67,20 +61,8 @@ def test_whole_step_compiles_under_xla():
   plain, compiled = results
   np.testing.assert_allclose(compiled[0], plain[0], rtol=1e-5)
   np.testing.assert_allclose(compiled[1], plain[1], rtol=1e-4)
-  _assert_close(compiled[2], plain[2], 1e-5, floor=0.1)
-
-
-def test_gradients_compile_under_xla():
-  """Here of a flow that takes no time to compile."""
-  flow = flows.make_flow_without_blocks(dtype='float64')
-  (values, gradients), (compiled_values, compiled) = [
-      training.TrainStep(
-          flow, None, objectives.BitsPerDim(), jit_compile=jit_compile
-      ).reduced_gradients(_batch('float64'), tf.constant(2, tf.int32))
-      for jit_compile in (False, True)]
-  np.testing.assert_allclose(
-      compiled_values['bits_per_dim'], values['bits_per_dim'], rtol=1e-10)
-  _assert_close(compiled, gradients, 1e-10)
+  for a, b in zip(compiled[2], plain[2], strict=True):
+    assert np.max(np.abs(a - b)) <= 1e-5 * max(np.max(np.abs(b)), 0.1)
 
 
 @pytest.mark.slow
