@@ -38,17 +38,6 @@ def test_values_and_settings_are_those_of_the_layer(name, event_shape, values):
   assert bijector.layer is bijector.copy(name='other').layer
 
 
-def test_a_coupling_by_position():
-  network = keras.layers.Conv2D(4, 3, padding='same', dtype='float64')
-  bijector = bijectors.AffineCoupling(
-      network, [4, 3, 2], 'checkerboard', swap=True)
-  layer = layers.AffineCoupling(network, 'checkerboard', swap=True)
-  x = tf.random.stateless_normal([5, 4, 3, 2], [0, 1], dtype='float64')
-  y, log_det = layer.forward_and_log_det(x)
-  np.testing.assert_array_equal(bijector.forward(x), y)
-  np.testing.assert_array_equal(bijector.forward_log_det_jacobian(x), log_det)
-
-
 def test_copies_with_other_settings_share_the_weights():
   block = bijectors.ResidualBlock(make_g(), event_shape=[3])
   x = tf.ones([2, 3])

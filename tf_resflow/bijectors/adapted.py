@@ -44,9 +44,6 @@ def adapt(
   and those of `LayerBijector`; its docstring is that of the layer, with these
   arguments. Copies of a bijector share its weights: its layer, or the layers
   that it is composed of, with other settings.
-
-  Args:
-    layer_class: a class of layers that passes `**kwargs` on to Keras.
   """
   this, *settings, _ = inspect.signature(
       layer_class.__init__).parameters.values()

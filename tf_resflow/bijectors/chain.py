@@ -71,9 +71,27 @@ class Chain(flow_bijector.FlowBijector, tfb.Composition):
 
 
 def _step(bijector, state, is_forward, **kwargs):
+  """Returns the value, sum of log-determinants and event axes after a part."""
   value, total, event_ndims = state
-  value, log_det = flow_bijector.value_and_log_det(
+  value, log_det = _value_and_log_det(
       bijector, value, event_ndims, is_forward, **kwargs)
   event_ndims = (bijector.forward_event_ndims(event_ndims) if is_forward
                  else bijector.inverse_event_ndims(event_ndims))
   return value, total + log_det, event_ndims
+
+
+def _value_and_log_det(bijector, value, event_ndims, is_forward, **kwargs):
+  """In one pass, if the bijector is of this package or an `Invert` of one."""
+  # For bijectors that are not composite tensors, such as ours, `tfb.Invert`
+  # makes objects of another class.
+  if isinstance(bijector, type(tfb.Invert(bijector))):
+    return _value_and_log_det(
+        bijector.bijector, value, event_ndims, not is_forward, **kwargs)
+  if isinstance(bijector, flow_bijector.FlowBijector):
+    one_pass = bijector.transform if is_forward else bijector.invert
+    return one_pass(value, event_ndims, **kwargs)
+  if is_forward:
+    return bijector.forward(value, **kwargs), bijector.forward_log_det_jacobian(
+        value, event_ndims, **kwargs)
+  return bijector.inverse(value, **kwargs), bijector.inverse_log_det_jacobian(
+      value, event_ndims, **kwargs)

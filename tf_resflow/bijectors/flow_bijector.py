@@ -15,21 +15,13 @@ _HANDOVER = '_resflow_handover'
 
 
 def _asking():
-  """Identifies the method of a TFP distribution that is being called.
-
-  Returns:
-    A number, or None if there is no such call.
-  """
+  """Returns a number for the call of a TFP distribution's method, or None."""
   frame = inspect.currentframe()
   while frame is not None:
     if frame.f_globals.get('__name__', '').startswith(_DISTRIBUTIONS):
       return id(frame)
     frame = frame.f_back
   return None
-
-
-def _ids(tensors):
-  return [id(t) for t in tensors]
 
 
 class FlowBijector(tfb.Bijector):
@@ -67,7 +59,7 @@ class FlowBijector(tfb.Bijector):
       parts = tf.nest.flatten(y)
       # Weak references: keeping `y` must not keep the rest of a graph.
       setattr(parts[0], _HANDOVER, (
-          weakref.ref(self), asking, _ids(parts), log_det,
+          weakref.ref(self), asking, [*map(id, parts)], log_det,
           None if x is None else tf.nest.map_structure(weakref.ref, x)))
 
   def _forward(self, x, **kwargs):
@@ -91,7 +83,7 @@ class FlowBijector(tfb.Bijector):
     event_ndims = least if event_ndims is None else event_ndims
     owner, asking, ids, log_det, x = getattr(
         parts[0], _HANDOVER, (lambda: None, None, None, None, None))
-    if owner() is self and asking == _asking() and ids == _ids(parts):
+    if owner() is self and asking == _asking() and ids == [*map(id, parts)]:
       if log_det is not None and event_ndims == least:
         return -log_det
       x = tf.nest.map_structure(lambda ref: ref and ref(), x)
@@ -100,32 +92,3 @@ class FlowBijector(tfb.Bijector):
         return -self.transform(
             x, self.inverse_event_ndims(event_ndims), **kwargs)[1]
     return self.invert(y, event_ndims, **kwargs)[1]
-
-
-def _inverted(bijector):
-  """Returns the bijector in a `tfb.Invert`; None for any other bijector."""
-  # For bijectors that are not composite tensors, such as ours, `tfb.Invert`
-  # makes objects of another class.
-  return bijector.bijector if isinstance(
-      bijector, type(tfb.Invert(bijector))) else None
-
-
-def value_and_log_det(
-    bijector: tfb.Bijector, value: Any, event_ndims: int,
-    is_forward: bool, **kwargs: Any) -> tuple[tf.Tensor, tf.Tensor]:
-  """Returns a bijector's forward or inverse value, and the log-determinant.
-
-  In one pass, if the bijector is of this package or an `Invert` of one.
-  """
-  inner = _inverted(bijector)
-  if inner is not None:
-    return value_and_log_det(
-        inner, value, event_ndims, not is_forward, **kwargs)
-  if isinstance(bijector, FlowBijector):
-    one_pass = bijector.transform if is_forward else bijector.invert
-    return one_pass(value, event_ndims, **kwargs)
-  if is_forward:
-    return bijector.forward(value, **kwargs), bijector.forward_log_det_jacobian(
-        value, event_ndims, **kwargs)
-  return bijector.inverse(value, **kwargs), bijector.inverse_log_det_jacobian(
-      value, event_ndims, **kwargs)

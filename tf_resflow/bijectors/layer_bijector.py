@@ -92,12 +92,24 @@ class LayerBijector(flow_bijector.FlowBijector):
     return blocks[0].certificate()
 
   def _flatten_batch(self, x, event_ndims, condition=None):
-    """Flattens the batch shape into one axis.
+    """Flattens the batch shape into one axis, that of the condition as well.
+
+    A condition without one is that of all examples, or refused by the layer.
 
     Returns:
       `x`, the condition, and the function that restores the batch shape.
     """
-    x, condition = self._broadcast(x, event_ndims, condition)
+    has_batch = False
+    if condition is not None:
+      spec: Any = self.layer.condition_spec
+      errors.check_suits(
+          spec is not None, 'condition', None,
+          f'cannot be used with {self.name}', 'It does not depend on one.')
+      condition = spec.of_any_shape(condition, self.dtype)
+      has_batch = (condition.shape.rank or 0) > len(spec.shape)
+      if has_batch:
+        x, condition = self._broadcast(
+            (x, event_ndims), (condition, len(spec.shape)))
     rank = x.shape.rank - event_ndims
     if rank == 1:
       return x, condition, lambda t: t
@@ -107,48 +119,29 @@ class LayerBijector(flow_bijector.FlowBijector):
       return tf.ensure_shape(
           tf.reshape(t, shape), x.shape[:rank].concatenate(t.shape[1:]))
 
-    def flatten(t, rank):
+    def flatten(t):
       flat = tf.reshape(t, tf.concat([[-1], tf.shape(t)[rank:]], 0))
       return tf.ensure_shape(flat, [None, *t.shape[rank:]])
 
-    if condition is not None:
-      spec: Any = self.layer.condition_spec
-      ndims = len(spec.shape)
-      if (condition.shape.rank or 0) > ndims:
-        condition = flatten(condition, condition.shape.rank - ndims)
-    return flatten(x, rank), condition, restore
+    return flatten(x), flatten(condition) if has_batch else condition, restore
 
-  def _broadcast(self, x, event_ndims, condition):
-    """Broadcasts inputs and conditions to a common batch shape.
-
-    A condition without one, or with that of the inputs, is not changed.
-    """
-    spec: Any = self.layer.condition_spec
-    if condition is None:
-      return x, condition
-    errors.check_suits(
-        spec is not None, 'condition', None, f'cannot be used with {self.name}',
-        'It does not depend on one.')
-    condition = spec.of_any_shape(condition, self.dtype)
-    ndims = len(spec.shape)
-    if (condition.shape.rank or 0) <= ndims:
-      return x, condition  # For all examples, or refused by the layer.
-    batches = [t.shape[:t.shape.rank - n]
-               for t, n in ((x, event_ndims), (condition, ndims))]
+  def _broadcast(self, *parts):
+    """Broadcasts pairs of tensor and `event_ndims` to a common batch shape."""
+    batches = [t.shape[:t.shape.rank - ndims] for t, ndims in parts]
     if batches[0].is_fully_defined() and batches[0] == batches[1]:
-      return x, condition
+      return [t for t, _ in parts]
     try:
       tf.broadcast_static_shape(*batches)
     except ValueError:
       raise errors.InvalidValueError(
           'condition', f'batch shape {batches[1]}', 'one that broadcasts with '
           f'{batches[0]}, that of the inputs of {self.name}') from None
-    parts = list(zip((x, condition), batches, strict=True))
-    shape = tf.broadcast_dynamic_shape(
-        *(tf.shape(t)[:batch.rank] for t, batch in parts))
-    return tuple(
+    shape = tf.broadcast_dynamic_shape(*(
+        tf.shape(t)[:batch.rank]
+        for (t, _), batch in zip(parts, batches, strict=True)))
+    return [
         tf.broadcast_to(t, tf.concat([shape, tf.shape(t)[batch.rank:]], 0))
-        for t, batch in parts)
+        for (t, _), batch in zip(parts, batches, strict=True)]
 
   def _forward_event_shape(self, input_shape):
     return input_shape[
