@@ -4,7 +4,6 @@ So what takes a condition passes every conformance test: the condition of an
 example goes by its place in the batch.
 """
 
-
 import numpy as np
 import tensorflow as tf
 
@@ -83,8 +82,7 @@ class BoundBijection(layers.CompositeBijection):
     kwargs.setdefault('name', bijection.name)
     super().__init__(**kwargs)
     self.bijection = bijection
-    for name in ('compute_output_shape', 'bi_lipschitz_bounds'):
-      setattr(self, name, getattr(bijection, name))
+    self.compute_output_shape = bijection.compute_output_shape
 
   @property
   def parts(self):
@@ -96,12 +94,6 @@ class BoundBijection(layers.CompositeBijection):
   def build(self, input_shape):
     base_layer.build_once(self.bijection, input_shape)
 
-  def _settings_within(self, settings, x):
-    return settings._replace(
-        condition=conditions_of(self.bijection.condition_spec, x))
-
-  def forward_pass(self, x, settings):
-    return self.bijection.forward_pass(x, self._settings_within(settings, x))
-
-  def inverse_pass(self, y, settings):
-    return self.bijection.inverse_pass(y, self._settings_within(settings, y))
+  def _with_settings(self, settings, x):
+    return [(self.bijection, settings._replace(
+        condition=conditions_of(self.bijection.condition_spec, x)))]

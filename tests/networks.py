@@ -21,6 +21,19 @@ class ScaledTanh(keras.layers.Layer):
     return 0.5 * tf.tanh(inputs * tf.sigmoid(self.scale.value))
 
 
+class Half(layers.LipschitzLayer):
+  """`x / 2` from one stated norm to another."""
+
+  lipschitz_bound = 0.5
+
+  def __init__(self, domain, codomain):
+    super().__init__()
+    self.domain, self.codomain = domain, codomain
+
+  def evaluate(self, weights, x):
+    return 0.5 * x
+
+
 def dense_g(dtype: str, activation: str = 'lipswish') -> keras.Sequential:
   """Returns a network of constrained dense layers, on events `[3]`."""
   return keras.Sequential([

@@ -13,14 +13,12 @@ from tf_resflow import layers
 from tf_resflow import models
 from tf_resflow.layers.conditions import conditioning
 from tf_resflow.layers.lipschitz import induced
-from tf_resflow.layers.lipschitz import spectral
 from tf_resflow.specs import registries
 
 # Base classes, which cannot be used as they are.
 _ABSTRACT = (
     layers.LipschitzLayer, layers.ElementwiseActivation,
-    layers.ConcatenatedActivation,
-    spectral.SpectralLayer, induced.InducedNormLayer,
+    layers.ConcatenatedActivation, induced.InducedNormLayer,
     layers.Bijection, layers.CompositeBijection, layers.LipschitzContainer,
     layers.Augmentation,
     conditioning.ConditionalLayer, layers.ConditionNetwork,

@@ -8,11 +8,6 @@ from tests import cases
 from tests.conformance import subjects
 
 
-def assert_all_close(actual, expected, tolerance=1e-5):
-  for a, b in zip(actual, expected, strict=True):
-    np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)
-
-
 def traced(function, event_shape, **kwargs):
   """A function of batches of unknown size."""
   return tf.function(
@@ -25,7 +20,7 @@ def test_eager_equals_traced_for_an_unknown_batch_size(subject):
   made, x = subject.of('float32')
   eager = subject.outputs('float32')
   evaluate = traced(lambda x: cases.evaluate(made, x), subject.case.event_shape)
-  assert_all_close(evaluate(x), eager)
+  subjects.assert_all_close(evaluate(x), eager, 1e-5)
   # A single example, through the same trace.
   single = evaluate(x[:1])
   np.testing.assert_allclose(single[0], eager[0][:1], rtol=1e-5, atol=1e-5)
@@ -69,7 +64,7 @@ def test_xla_for_an_unknown_batch_size(subject):
 
   expected = [*subject.outputs('float32'), *([x] if is_bijection else [])]
   compiled = traced(evaluate, subject.case.event_shape, jit_compile=True)
-  assert_all_close(compiled(x), expected, 1e-4)
+  subjects.assert_all_close(compiled(x), expected, 1e-4)
 
 
 @pytest.mark.parametrize('dtype', ['float32', 'float64'])

@@ -46,11 +46,6 @@ def differentiate(function, layer, x):
   return y, *tape.gradient(y, [x, *variables], tf.cos(y))
 
 
-def assert_all_close(actual, expected, tolerance):
-  for a, b in zip(actual, expected, strict=True):
-    np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)
-
-
 @subjects.each(cases.LIPSCHITZ)
 def test_no_slope_exceeds_the_bound_or_the_certificate(subject):
   """Slopes at examples near zero, where activations are steep, and far off."""
@@ -85,7 +80,7 @@ def test_pure_parts_agree_with_the_call(subject):
   before = [v.numpy().copy() for v in layer.variables]
   actual = differentiate(
       lambda x: pure(layer, layer.tensors()[0], state, x), layer, x)
-  assert_all_close(actual, differentiate(layer, layer, x), 1e-10)
+  subjects.assert_all_close(actual, differentiate(layer, layer, x), 1e-10)
   for variable, value in zip(layer.variables, before, strict=True):
     np.testing.assert_array_equal(variable.numpy(), value)
   # Every trainable variable, and x, got a gradient.

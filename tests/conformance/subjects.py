@@ -84,6 +84,13 @@ def make_step(case: cases.Case, num_replicas: int) -> tuple:
   return subject, step
 
 
+def assert_all_close(
+    actual: Iterable, expected: Iterable, tolerance: float) -> None:
+  """Compares lists of arrays, with the same relative and absolute tolerance."""
+  for a, b in zip(actual, expected, strict=True):
+    np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)
+
+
 def global_batches(case: cases.Case) -> list[tf.Tensor]:
   """Returns a batch for each step; their halves have different statistics."""
   shift = 0.0 if case.is_pixels else 1.0

@@ -11,14 +11,6 @@ from tf_resflow import layers
 from tf_resflow.layers import base_layer
 
 
-def test_common_dtype():
-  assert base_layer.common_dtype(['float64', 'float64'], 'g') == 'float64'
-  assert base_layer.common_dtype([], 'g') == 'float32'
-  with pytest.raises(errors.InvalidValueError, match=(
-      'dtype=float32 and float64: expected the same for all layers of g. ')):
-    base_layer.common_dtype(['float64', 'float32', 'float64'], 'g')
-
-
 @loops.each([
     (None, ['a:0', 'b:0']), ('state', ['state:0', 'state:0'])])
 def test_names_of_variables(name, expected):
@@ -32,6 +24,7 @@ def test_names_of_variables(name, expected):
     assert [v.name for v in make()] == ['scope/a:0', 'scope/b:0']
   with tf.name_scope('scope'):
     assert tf.Variable(0.0, name='a').name == 'scope/a:0'
+
 
 def test_a_class_takes_over_the_constructor_and_what_describes_it():
   @base_layer.configured

@@ -12,6 +12,7 @@ from .bijections.bijection import Solve as Solve
 from .bijections.bijection import SolverLike as SolverLike
 from .bijections.composite import CompositeBijection as CompositeBijection
 from .bijections.composite import Inverse as Inverse
+from .bijections.composite import SequentialBijection as SequentialBijection
 from .bijections.composite import Split as Split
 from .bijections.conditional import Conditional as Conditional
 from .bijections.conditional import ConditionalAffine as ConditionalAffine
@@ -27,9 +28,6 @@ from .bijections.rearrangements import FeatureTap as FeatureTap
 from .bijections.rearrangements import Flatten as Flatten
 from .bijections.rearrangements import Squeeze as Squeeze
 from .bijections.residual_block import ResidualBlock as ResidualBlock
-from .bijections.sequential_bijection import (
-    SequentialBijection as SequentialBijection,
-)
 from .classifier_head import HybridClassifier as HybridClassifier
 from .conditions.condition_network import ConditionNetwork as ConditionNetwork
 from .conditions.condition_network import KerasNetwork as KerasNetwork

@@ -42,9 +42,9 @@ class Augmentation(base_layer.BaseLayer):
   such. Images are dequantised before, by `datasets.dequantize`: an augmentation
   receives numbers in [0, 1), and `project` must return them.
 
-  Subclasses define `augment`, `project` and `compute_output_shape`. They may
-  own variables, in which both results are differentiable if `u` is a function
-  of them.
+  Subclasses define `augment`, `project` and, where the shape changes,
+  `compute_output_shape`. They may own variables, in which both results are
+  differentiable if `u` is a function of them.
 
   Attributes:
     is_random: whether it draws `u`, so that it takes a seed and flows return a
@@ -81,11 +81,7 @@ class Augmentation(base_layer.BaseLayer):
     raise NotImplementedError
 
   def points(self, x: tf.Tensor) -> tf.Tensor:
-    """Returns augmented data at fixed `u`, `[num_points, B, ...]`.
-
-    Args:
-      x: `[B, ...]`.
-    """
+    """Returns augmented data at fixed `u`, `[num_points, B, ...]`."""
     raise NotImplementedError
 
   def averaged(
@@ -112,11 +108,7 @@ class Augmentation(base_layer.BaseLayer):
         tf.reduce_logsumexp(log_prob, axis=0) - math.log(self.num_points))
 
   def project(self, y: tf.Tensor) -> tf.Tensor:
-    """Returns the data of augmented data: `project(augment(x).y)` is `x`.
-
-    Args:
-      y: `[B, ...]`.
-    """
+    """Returns the data of augmented data: `project(augment(x).y)` is `x`."""
     raise NotImplementedError
 
   def call(self, inputs: tf.Tensor) -> tf.Tensor:
@@ -160,7 +152,6 @@ class NoiseChannels(Augmentation):
     num_channels: number of noise channels, at least 1.
     distribution: spec of the `numerics.NoiseDistribution` `q` of every entry,
       on [0, 1] like pixels: 'uniform', 'gaussian' or 'gaussian:SCALE'.
-    **kwargs: of `keras.layers.Layer`.
 
   Raises:
     InvalidValueError: if `num_channels` or `distribution` is not one of these.
@@ -217,7 +208,6 @@ class UniformDequantization(Augmentation):
   Args:
     columns: indices of the columns of whole numbers.
     num_points: number of fixed points in evaluation.
-    **kwargs: of `keras.layers.Layer`.
 
   Example:
     >>> cells = layers.UniformDequantization([1])
@@ -248,8 +238,11 @@ class UniformDequantization(Augmentation):
   def augment(self, x: tf.Tensor, condition: Any = None, *,
               seed: numerics.random.SeedLike = None) -> Augmented:
     del condition
-    u = numerics.random.uniform(tf.shape(x), seed, x.dtype)
-    return Augmented(self._within_cells(x, x + u), self._log_indicator(x))
+    y = x + numerics.random.uniform(tf.shape(x), seed, x.dtype)
+    # Rounding may reach the next cell.
+    y = tf.minimum(y, tf.math.nextafter(x + 1.0, x))
+    return Augmented(
+        tf.where(self._is_whole(x), y, x), self._log_indicator(x))
 
   def points(self, x: tf.Tensor) -> tf.Tensor:
     u = np.zeros([self.num_points, 1, x.shape[-1]])
@@ -261,13 +254,6 @@ class UniformDequantization(Augmentation):
                ) -> tf.Tensor:
     return self._log_indicator(x) + super().averaged(x, *arguments, **settings)
 
-  def _within_cells(self, x, y):
-    # Rounding may reach the next cell.
-    return tf.where(self._is_whole(x), tf.minimum(
-        y, tf.math.nextafter(x + 1.0, x)), x)
-
   def project(self, y: tf.Tensor) -> tf.Tensor:
     return tf.where(self._is_whole(y), tf.floor(y), y)
 
-  def compute_output_shape(self, input_shape: tuple) -> tuple:
-    return input_shape

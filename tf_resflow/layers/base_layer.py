@@ -66,10 +66,7 @@ def _renamed(cls, old):
 
 
 def settings_repr(layer: keras.layers.Layer) -> str:
-  """Returns the constructor call of a layer, for its `repr`.
-
-  It omits the name, and arguments with their default values.
-  """
+  """Returns the constructor call of a layer, without names and defaults."""
   settings = []
   for parameter in inspect.signature(type(layer).__init__).parameters.values():
     value = getattr(layer, parameter.name, parameter.default)
@@ -94,6 +91,9 @@ def _call(name, arguments, brackets):
 class BaseLayer(keras.layers.Layer):
   """A layer that computes in float32 or float64; by default it keeps shapes.
 
+  Keyword arguments that a layer does not describe are those of
+  `keras.layers.Layer`.
+
   Raises:
     InvalidValueError: for any other dtype.
   """
@@ -112,15 +112,7 @@ class BaseLayer(keras.layers.Layer):
 
 
 class Composition(BaseLayer):
-  """A composition of layers.
-
-  Args:
-    parts: the layers, the first one applied first.
-    **kwargs: of `keras.layers.Layer`; `dtype` is that of the parts.
-
-  Raises:
-    InvalidValueError: if the dtypes of the parts differ.
-  """
+  """A composition of layers of one dtype, the first one applied first."""
 
   def __init__(self, parts: Sequence[keras.layers.Layer], **kwargs):
     kwargs.setdefault('dtype', common_dtype(
@@ -149,10 +141,7 @@ def shifted_seed(seed: int | None, number: int) -> int | None:
 
 
 def uniform_initializers(fan_in: int, seed: int | None) -> dict:
-  """Returns initializers U(+-1/sqrt(fan_in)) of kernel and bias.
-
-  The authors' code uses the same, the defaults of PyTorch.
-  """
+  """Returns initializers U(+-1/sqrt(fan_in)) of kernel and bias, as PyTorch."""
   limit = fan_in**-0.5
   return {
       name: keras.initializers.RandomUniform(
@@ -170,11 +159,10 @@ def variables_named(
     name: str | None = None) -> contextlib.AbstractContextManager[None]:
   """Context in which names of new variables omit those of their layers.
 
-  TensorFlow compiles a kernel for every new name, which takes half a
-  millisecond and 39 KB: for the weights, moments and averages of a flow of
-  CIFAR-10 size a second and 0.1 GB. Checkpoints and SavedModels identify
-  variables by their owners; the `path` of a Keras variable keeps the names of
-  its layers.
+  TensorFlow compiles a kernel for every new name: for the weights, moments and
+  averages of a flow of CIFAR-10 size this takes a second and 0.1 GB.
+  Checkpoints and SavedModels identify variables by their owners; the `path` of
+  a Keras variable keeps the names of its layers.
 
   Args:
     name: a name for all of them; by default each has its own, such as `kernel`.
@@ -197,12 +185,7 @@ def call_with(layer: keras.layers.Layer, inputs: tf.Tensor,
 
 
 def check_batch(condition: tf.Tensor, x: tf.Tensor) -> None:
-  """Raises `InvalidValueError` unless the batch sizes of both are compatible.
-
-  Args:
-    condition: `[B, ...]`, or `[1, ...]` for all examples.
-    x: `[B, ...]`.
-  """
+  """Raises `InvalidValueError` unless the batch is that of `x`, or 1."""
   given, size = condition.shape[0], x.shape[0]
   errors.check(
       given in (1, size) or None in (given, size), 'condition',
@@ -210,26 +193,14 @@ def check_batch(condition: tf.Tensor, x: tf.Tensor) -> None:
 
 
 def as_batch(tensor: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
-  """Broadcasts a function of the condition to the batch size of `x`.
-
-  Raises:
-    InvalidValueError: see `check_batch`.
-  """
+  """Broadcasts a function of the condition to the batch size of `x`."""
   check_batch(tensor, x)
   return tf.broadcast_to(tensor, tf.concat(
       [tf.shape(x)[:1], tensor.shape[1:]], axis=0))
 
 
 def common_dtype(dtypes: Iterable[str], owner: str) -> str:
-  """Returns the common dtype of layers; that of Keras if there are none.
-
-  Args:
-    dtypes: names of dtypes.
-    owner: the owner of the layers, for the message.
-
-  Raises:
-    InvalidValueError: if there are several.
-  """
+  """Returns the one dtype of the layers of `owner`; by default Keras's own."""
   dtypes = sorted(set(dtypes))
   errors.check(len(dtypes) < 2, 'dtype', ' and '.join(dtypes),
                f'the same for all layers of {owner}', 'Give them one dtype=.')
@@ -240,8 +211,7 @@ def track(owner: keras.layers.Layer, parts: Sequence[keras.layers.Layer],
           ) -> list[keras.layers.Layer]:
   """Makes `tf.train.Checkpoint` track parts; returns them as a list.
 
-  Keras tracks layers in lists for its own files only: without this a checkpoint
-  of the owner would hold no weights, without a warning.
+  Keras tracks layers in lists for its own files only.
   """
   owner.tracked_parts = tf.Module(name='parts')
   for i, part in enumerate(parts):
@@ -249,22 +219,8 @@ def track(owner: keras.layers.Layer, parts: Sequence[keras.layers.Layer],
   return list(parts)
 
 
-def sum_over_replicas(tensor: tf.Tensor) -> tf.Tensor:
-  """Returns the sum of the tensors of all replicas, in each of them."""
-  context = tf.distribute.get_replica_context()
-  if context is None or context.num_replicas_in_sync == 1:
-    return tensor
-  return context.all_reduce(tf.distribute.ReduceOp.SUM, tensor)
-
-
 def frozen_copy(layer: keras.layers.Layer) -> keras.layers.Layer:
-  """Returns a copy of a layer with its present weights.
-
-  A layer without weights is returned itself.
-
-  Args:
-    layer: a built layer that its configuration describes.
-  """
+  """Returns a copy of a built layer with its present weights, if it has any."""
   if not layer.variables:
     return layer
   copy = type(layer).from_config(layer.get_config())

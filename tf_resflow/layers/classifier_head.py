@@ -19,14 +19,6 @@ class ClassifierHead(keras.layers.Layer):
   Args:
     channels: number of outputs.
     seed: Python int that makes the initial kernel deterministic.
-    **kwargs: of `keras.layers.Layer`.
-
-  Example:
-    >>> classifier_head.ClassifierHead(16)(tf.ones([2, 4, 4, 3])).shape
-    TensorShape([2, 16])
-
-  References:
-    Chen et al., 2019, Residual Flows, Section 5.4 and Appendix E.
   """
 
   def __init__(self, channels: int = 256, seed: int | None = None, **kwargs):
@@ -52,9 +44,6 @@ class ClassifierHead(keras.layers.Layer):
     return tf.reduce_mean(
         tf.nn.relu(self.act_norm(self.conv(inputs))), axis=[1, 2])
 
-  def compute_output_shape(self, input_shape: tuple) -> tuple:
-    return (input_shape[0], self.channels)
-
 
 @base_layer.configured
 class HybridClassifier(keras.layers.Layer):
@@ -64,7 +53,6 @@ class HybridClassifier(keras.layers.Layer):
     num_classes: number of logits.
     head_channels: channels of every head.
     seed: Python int that makes the initial weights deterministic.
-    **kwargs: of `keras.layers.Layer`.
 
   Example:
     >>> classifier = layers.HybridClassifier(10, 16)

@@ -17,7 +17,7 @@ from tf_resflow.specs import fields
 from tf_resflow.specs import registries
 from tf_resflow.specs import spec
 
-# Initializer seeds of one layer span three integers, see `SpectralLayer`.
+# Initializer seeds of one layer span three integers, see `LinearLayer`.
 _SEEDS_PER_LAYER = 4
 _SEEDS_PER_BLOCK = 64
 # Seed of the linear map of a block, after those of its networks.

@@ -1,63 +1,70 @@
-"""Compositions: properties that follow from parts, inverses, splits."""
+"""Compositions: order, seeds, properties of the parts; inverses, splits."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests import cases
 from tests import loops
 from tests import networks
 from tf_resflow import errors
 from tf_resflow import layers
+from tf_resflow import numerics
 
 
-class Backwards(layers.CompositeBijection):
-  """A bijection of the reversed numbers of vectors."""
-
-  def __init__(self, inner):
-    super().__init__(dtype=inner.compute_dtype)
-    self.inner = inner
-
-  @property
-  def parts(self):
-    return [self.inner]
-
-  def with_parts(self, parts):
-    return Backwards(*parts)
-
-  def build(self, input_shape):
-    self.inner.build(input_shape)
-
-  def forward_pass(self, x, settings):
-    return self.inner.forward_pass(x[:, ::-1], settings)
-
-  def inverse_pass(self, y, settings):
-    result = self.inner.inverse_pass(y, settings)
-    return result._replace(value=result.value[:, ::-1])
+def inputs():
+  return tf.random.stateless_normal([4, 3], [0, 1])
 
 
-def test_what_follows_from_parts():
-  blocks = [layers.ResidualBlock(networks.dense_g('float64')) for _ in range(2)]
-  backwards = Backwards(layers.SequentialBijection([
-      blocks[0], layers.ActNorm(dtype='float64'), blocks[1]]))
-  x = tf.random.stateless_normal([4, 3], [0, 0], dtype=tf.float64)
-  assert not backwards.built
-  y, log_det = backwards.forward_and_log_det(x, seed=1)
-  assert backwards.is_random and not backwards.has_moving_statistics
-  assert backwards.condition_spec is None and backwards.is_initialized
-  assert backwards.leaves() == backwards.inner.parts
-  assert len(backwards.constrained_layers()) == 2 * len(
-      blocks[0].constrained_layers())
-  assert backwards.estimators() == [block.estimator for block in blocks]
+def test_the_first_part_is_applied_first():
+  chain = layers.SequentialBijection([
+      layers.Standardize([1.0] * 3, [2.0] * 3), layers.Flatten(),
+      layers.Standardize([5.0] * 3, [0.5] * 3)])
+  y, log_det = chain.forward_and_log_det(inputs())
+  np.testing.assert_allclose(y, ((inputs() - 1.0) / 2.0 - 5.0) / 0.5, rtol=1e-5)
+  np.testing.assert_allclose(log_det, np.zeros(4), atol=1e-6)
+  np.testing.assert_allclose(chain.inverse(y), inputs(), atol=1e-5)
+  assert chain.bi_lipschitz_bounds() == (1.0, 1.0, None, 'construction')
+
+
+def test_every_part_that_draws_has_a_seed_of_its_own():
+  """Numbered by order among those, whatever stands between them."""
+  blocks = [layers.ResidualBlock(networks.dense_g('float32'))
+            for _ in range(2)]
+  chain = layers.SequentialBijection(
+      [layers.Flatten(), blocks[0], layers.ActNorm(), blocks[1]])
+  chain(inputs())
+  assert chain.estimators() == [block.estimator for block in blocks]
   assert blocks[0].function is blocks[1].function
-  x_again, inverse_log_det = backwards.inverse_and_log_det(y, seed=1)
-  np.testing.assert_allclose(x_again, x, atol=1e-4)
-  np.testing.assert_allclose(inverse_log_det, -log_det, atol=1e-4)
-  # Frozen, it keeps what its parts were.
-  frozen = backwards.frozen()
-  blocks[0].g.trainable_variables[0].assign_add([[1.0]])
-  np.testing.assert_allclose(
-      frozen.forward_and_log_det(x, seed=1)[1], log_det, rtol=1e-9)
-  assert np.abs(backwards(x) - y).max() > 1e-3
+  log_det = chain.forward_and_log_det(inputs(), seed=7)[1]
+  x, expected = inputs(), 0.0
+  for number, part in enumerate((blocks[0], chain.parts[2], blocks[1])):
+    seed = numerics.random.fold_in(7, number // 2)
+    x, term = part.forward_and_log_det(x, seed=seed)
+    expected += term
+  np.testing.assert_allclose(log_det, expected, rtol=1e-6)
+
+
+def test_what_is_said_of_the_parts():
+  chain = cases.BIJECTIONS['chain'].make()
+  assert chain.is_random and not chain.takes_condition
+  assert [type(b).__name__ for b in chain.leaves()] == [
+      'Squeeze', 'ActNorm', 'FeatureTap', 'Flatten', 'ResidualBlock', 'ActNorm']
+  assert len(chain.constrained_layers()) == 2
+  assert not chain.is_initialized
+  x = cases.BIJECTIONS['chain'].inputs()
+  features = chain.transform(x).features
+  # What leaves at the split, then what the tap lets out.
+  assert [f.shape for f in features] == [[4, 2, 2, 2]] * 2
+  assert chain.is_initialized
+
+
+def test_the_empty_chain_is_the_identity():
+  chain = layers.SequentialBijection([])
+  y, log_det = chain.forward_and_log_det(inputs())
+  np.testing.assert_array_equal(y, inputs())
+  np.testing.assert_array_equal(log_det, np.zeros(4))
+  np.testing.assert_array_equal(chain.inverse(y), inputs())
 
 
 def test_shapes_that_change():
@@ -130,5 +137,5 @@ def test_features_are_what_leaves(num_taps):
 
 
 def test_refuses_a_single_channel():
-  with pytest.raises(errors.InvalidValueError, match='2 channels or more'):
+  with pytest.raises(errors.InvalidValueError, match='two channels or more'):
     layers.Split(layers.ActNorm()).build((None, 2, 2, 1))

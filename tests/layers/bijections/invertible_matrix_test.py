@@ -76,12 +76,15 @@ def test_condition(is_traced, matrix, expected):
 
 
 def test_the_limit_lies_with_the_dtype():
+  values = [tf.constant(3.0, tf.float64)]
   for dtype, limit in ((tf.float32, 1e4), (tf.float64, 1e12)):
-    invertible_matrix.require_invertible(tf.constant(limit), dtype, 'w')
+    (value,) = invertible_matrix.checked(
+        values, tf.constant(limit, tf.float64), dtype, 'w')
+    assert value.dtype == dtype and value == 3.0
     for condition in (2.0 * limit, np.inf, np.nan):
       with pytest.raises(tf.errors.InvalidArgumentError) as error:
-        invertible_matrix.require_invertible(
-            tf.constant(condition, tf.float64), dtype, 'w')
+        invertible_matrix.checked(
+            values, tf.constant(condition, tf.float64), dtype, 'w')
       message = error.value.message
       assert message.startswith('w=condition number ') and '\n' not in message
       assert invertible_matrix.NUMERICALLY_SINGULAR in message

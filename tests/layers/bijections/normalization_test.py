@@ -67,25 +67,14 @@ def test_inverse_initialises_nothing():
   assert layer.initialized.numpy() == 0
 
 
-def load_checkpoint(source, target, folder):
-  path = tf.train.Checkpoint(layer=source).write(str(folder / 'ckpt'))
-  tf.train.Checkpoint(layer=target).read(path).assert_consumed()
-
-
-def load_weights(source, target, folder):
-  del folder
-  target.set_weights(source.get_weights())
-
-
-@pytest.mark.parametrize('load', [load_checkpoint, load_weights])
-def test_a_loaded_layer_is_initialised(load, tmp_path):
+def test_a_loaded_layer_is_initialised():
   source = layers.ActNorm()
   expected = source(batch(0))
   target = layers.ActNorm.from_config(source.get_config())
   target.build((None, 3, 2, 2))
   traced = tf.function(target, autograph=False)
   traced.get_concrete_function(batch(0))
-  load(source, target, tmp_path)
+  target.set_weights(source.get_weights())
   # A trace from before loading keeps what was loaded, too.
   for call in (target, traced):
     call(batch(1, shift=-5.0))

@@ -10,8 +10,8 @@ import tensorflow as tf
 
 from tests import cases
 from tests import loops
+from tests import networks
 from tests import testing
-from tests.layers import stated_norms
 from tf_resflow import errors
 from tf_resflow import layers
 from tf_resflow import numerics
@@ -173,7 +173,7 @@ def test_a_distribution_is_made_safe_for_the_bound_of_the_block():
     ([None, None], 2.0), ([2.0, 2.0], 2.0), ([np.inf, 1.0], np.inf),
     ([3.0, 2.0], 3.0), ([1.0, 1.0], 1.0)])
 def test_order_of_the_norm_in_which_slopes_are_bounded(orders, order):
-  block = layers.ResidualBlock(stated_norms.Half(*orders))
+  block = layers.ResidualBlock(networks.Half(*orders))
   assert block.bi_lipschitz_bounds() == (0.5, 1.5, order, 'construction')
   np.testing.assert_allclose(block.inverse(1.5 * inputs()), inputs(), atol=1e-5)
 
@@ -182,7 +182,7 @@ def test_order_of_the_norm_in_which_slopes_are_bounded(orders, order):
 def test_refuses_what_is_a_contraction_in_no_norm(orders):
   with pytest.raises(errors.InvalidValueError, match=(
       f'codomain={orders[1]}: expected at most {orders[0]}')):
-    layers.ResidualBlock(stated_norms.Half(*orders))
+    layers.ResidualBlock(networks.Half(*orders))
 
 
 def test_solvers_are_told_bounds_of_l_2_only():
@@ -197,7 +197,7 @@ def test_solvers_are_told_bounds_of_l_2_only():
       return super().solve(g_fn, y, x_init, lipschitz_bound)
 
   for domain in (2.0, np.inf):
-    layers.ResidualBlock(stated_norms.Half(domain, domain)).solve_inverse(
+    layers.ResidualBlock(networks.Half(domain, domain)).solve_inverse(
         inputs(), solver=Recorder())
   assert Recorder.bounds == [0.5, None]
 

@@ -7,7 +7,6 @@ import tensorflow as tf
 
 from tests import loops
 from tests import networks
-from tests.layers import stated_norms
 from tf_resflow import errors
 from tf_resflow import layers
 from tf_resflow import numerics
@@ -176,7 +175,7 @@ def test_value_and_gradients(name):
     ([], (None, None))])
 def test_norms_are_those_of_the_ends(orders, ends):
   layer = layers.LipschitzSequential(
-      [stated_norms.Half(*pair) for pair in orders])
+      [networks.Half(*pair) for pair in orders])
   assert (layer.domain, layer.codomain) == ends
   assert layer.lipschitz_bound == 0.5**len(orders)
   assert layer.bound_source == 'construction'
@@ -186,16 +185,7 @@ def test_refuses_norms_that_do_not_chain():
   with pytest.raises(errors.InvalidValueError, match=(
       'domain=1.0: expected 2.0, the codomain of the layer before')):
     layers.LipschitzSequential([
-        stated_norms.Half(1.0, 2.0), layers.ELU(), stated_norms.Half(1.0, 1.0)])
-
-
-def test_a_nested_sequence_is_certified():
-  nested = layers.as_lipschitz_layer(CASES['nested'][0]())
-  flat = layers.as_lipschitz_layer(
-      sequential((3,), dense(4), swish(), dense(3, 1)))
-  assert nested.certificate() == flat.certificate()
-  assert nested.certificate().bound < 0.51
-  assert nested.certificate().methods == ('dense', 'dense')
+        networks.Half(1.0, 2.0), layers.ELU(), networks.Half(1.0, 1.0)])
 
 
 def test_a_target_is_shared_by_the_linear_layers():

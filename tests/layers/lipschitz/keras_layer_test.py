@@ -22,12 +22,6 @@ def known_bound(layer):
 
 
 @loops.each([
-    (lambda: dense(0.8), 0.8),
-    (lambda: layers.SpectralConv2D(3, 3, coeff=0.7), 0.7),
-    (lambda: layers.LipSwish(), _SWISH),
-    (lambda: layers.ELU(), 1.0),
-    (lambda: keras.layers.Activation('relu'), 1.0),
-    (lambda: keras.layers.Activation('sigmoid'), 0.25),
     (lambda: keras.layers.Flatten(), 1.0),
     (lambda: keras.layers.Reshape((3, 1)), 1.0),
     (lambda: keras.Sequential([dense(0.8), layers.LipSwish(), dense(0.5)]),

@@ -140,9 +140,6 @@ def test_a_frozen_block_has_the_order_of_the_day():
     (lambda: layers.LearnedNorms([layers.SpectralDense(3)]),
      'domain=2.0: expected learned for every linear layer of a LearnedNorms. '
      'Set domain and codomain of spectral_dense'),
-    (lambda: layers.LearnedNorms([layers.InducedNormDense(3, **_LEARNED),
-                                  layers.CPila()]),
-     'domain=2.0: expected Learned'),
     (lambda: layers.InducedNormDense(3, domain='learned'),
      r'domain=learned: expected an order in \[1, inf\], or learned for both'),
     (lambda: layers.InducedNormDense(3, **_LEARNED)(tf.ones([1, 3])),

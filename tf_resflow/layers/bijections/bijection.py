@@ -75,14 +75,7 @@ class PassSettings(NamedTuple):
   def of(cls, condition: Any = None, seed: numerics.random.SeedLike = None,
          estimator: EstimatorLike = None, solver: SolverLike = None,
          ) -> 'PassSettings':
-    """Returns settings, given objects or their specs.
-
-    Both `None` and 'own' stand for the estimators of the bijections.
-
-    Example:
-      >>> layers.PassSettings.of(solver='banach').solver.spec()
-      'banach'
-    """
+    """Returns settings, given objects or their specs."""
     return cls(
         condition, seed,
         None if estimator == _OWN else numerics.Estimator.get(estimator),
@@ -116,9 +109,6 @@ class PassResult(NamedTuple):
     """Returns this result behind an assertion that all solves converged.
 
     Under XLA, which drops assertions, examples that did not converge are NaN.
-
-    Raises:
-      tf.errors.InvalidArgumentError: if an example did not converge.
     """
     if not self.solves:
       return self
@@ -221,7 +211,7 @@ class Bijection(base_layer.BaseLayer):
 
     Args:
       x: `[B, ...]`; the bijection is built for its shape.
-      settings: settings of the pass, to be passed on to parts.
+      settings: to be passed on to parts.
     """
     raise NotImplementedError
 
@@ -230,10 +220,6 @@ class Bijection(base_layer.BaseLayer):
 
     With the seed of a forward pass, the log-determinant is minus the one of
     that pass, draw by draw.
-
-    Args:
-      y: `[B, ...]`.
-      settings: settings of the pass, to be passed on to parts.
     """
     raise NotImplementedError
 
@@ -264,9 +250,8 @@ class Bijection(base_layer.BaseLayer):
       `y`: `[B, ...]`; `log_det`: `[B]`, nats.
 
     Raises:
-      tf.errors.InvalidArgumentError: if the forward direction is a solve and
-        an example does not converge. Under XLA, which drops assertions, such an
-        example is NaN.
+      tf.errors.InvalidArgumentError: if the direction is a solve and an example
+        does not converge. Under XLA, which drops assertions, it is NaN.
     """
     return self.transform(
         x, condition, seed=seed, estimator=estimator, solver=solver
@@ -284,14 +269,7 @@ class Bijection(base_layer.BaseLayer):
               solver: SolverLike = None) -> tf.Tensor:
     """Returns `x` with `f(x) = y`.
 
-    Args:
-      y: `[B, ...]`.
-      condition: see `PassSettings`.
-      solver: of fixed points, in place of the bijection's own.
-
-    Raises:
-      tf.errors.InvalidArgumentError: when an example does not converge. Under
-        XLA, which drops assertions, such an example is NaN.
+    Arguments and errors are those of `forward_and_log_det`.
     """
     return self.solve_inverse(y, condition, solver=solver).checked().value
 
@@ -299,10 +277,7 @@ class Bijection(base_layer.BaseLayer):
       self, y: Any, condition: Any = None, *,
       seed: numerics.random.SeedLike = None, estimator: EstimatorLike = None,
       solver: SolverLike = None) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns `x` with `f(x) = y`, and `log|det dx/dy|`, `[B]`.
-
-    The arguments are those of `forward_and_log_det`.
-    """
+    """Returns `x` with `f(x) = y`, and `log|det dx/dy|`, `[B]`."""
     self._build_for_inverse(y)
     return self.inverse_pass(y, PassSettings.of(
         condition, seed, estimator, solver)).checked()[:2]
@@ -319,15 +294,11 @@ class Bijection(base_layer.BaseLayer):
         condition, estimator=numerics.NoLogDet(), is_plain=True
     )).checked().value
 
-  def update_statistics(
-      self, x: Any, condition: Any = None) -> tf.Tensor:
+  def update_statistics(self, x: Any, condition: Any = None) -> tf.Tensor:
     """Updates moving statistics by a batch; returns `f(x)` with the new ones.
 
-    A training step calls it after its update; passes change no statistics.
-
-    Args:
-      x: `[B, ...]`, a replica's part of the global batch.
-      condition: see `PassSettings`.
+    A training step calls it after its update, with a replica's part of the
+    global batch; passes change no statistics.
     """
     base_layer.build_once(self, x.shape)
     return self.forward_pass(x, PassSettings(
@@ -347,8 +318,7 @@ class Bijection(base_layer.BaseLayer):
     """Returns an equal bijection whose weights are fixed at the present ones.
 
     Exported models are made so, and contain no power iteration. A bijection
-    without weights may return itself. No gradient reaches the variables of the
-    original.
+    without weights may return itself.
     """
     return base_layer.frozen_copy(self)
 
@@ -365,25 +335,13 @@ class Bijection(base_layer.BaseLayer):
     return [e for b in self.parts for e in b.estimators()]
 
   def share_traces(self, functions: dict) -> None:
-    """Lets residual branches of one structure share their graphs.
-
-    Args:
-      functions: `numerics.ResidualFunction`s by structure; extended in place.
-    """
+    """Lets residual branches share their graphs, `functions` by structure."""
     for part in self.parts:
       part.share_traces(functions)
 
 
 def event_shape_of(shape: Any) -> tuple[int, ...]:
-  """Returns the shape of one example as a tuple.
-
-  Raises:
-    InvalidValueError: if `shape` is no sequence of known sizes.
-
-  Example:
-    >>> bijection.event_shape_of([4, 4, 1])
-    (4, 4, 1)
-  """
+  """Returns the shape of one example as a tuple, if it is one."""
   sizes = tuple(shape) if isinstance(
       shape, (list, tuple, tf.TensorShape)) else (None,)
   errors.check(
@@ -396,11 +354,6 @@ def event_shape_of(shape: Any) -> tuple[int, ...]:
 def zero_log_det(x: tf.Tensor) -> tf.Tensor:
   """Returns zeros `[B]`, the log-determinant of a rearrangement."""
   return common_log_det(x, tf.zeros([], x.dtype))
-
-
-def nan_log_det(x: tf.Tensor) -> tf.Tensor:
-  """Returns NaN `[B]`, a log-determinant that is not computed."""
-  return common_log_det(x, tf.constant(math.nan, x.dtype))
 
 
 def common_log_det(x: tf.Tensor, log_det: tf.Tensor) -> tf.Tensor:

@@ -1,12 +1,14 @@
-"""Bijections that are composed of others, such as Inverse and Split."""
+"""Bijections that are composed of others: in sequence, inverted, split."""
 
 from collections.abc import Sequence
 import functools
+import itertools
 import math
 
 import tensorflow as tf
 
 from tf_resflow import errors
+from tf_resflow import numerics
 from tf_resflow.layers import base_layer
 from tf_resflow.layers.bijections import bijection as bijection_lib
 from tf_resflow.layers.bijections import masks
@@ -16,8 +18,8 @@ from tf_resflow.layers.conditions import conditioning
 class CompositeBijection(bijection_lib.Bijection):
   """A bijection composed of `parts`, from which its properties follow.
 
-  Subclasses define `parts`, `with_parts`, the two passes and
-  `bi_lipschitz_bounds`.
+  Subclasses define `parts` and `with_parts`, and, if the parts are not applied
+  one after another, the two passes and `bi_lipschitz_bounds`.
   """
 
   @functools.cached_property
@@ -49,6 +51,75 @@ class CompositeBijection(bijection_lib.Bijection):
     if self.built:
       copy.build_from_config(self.get_build_config())
     return copy
+
+  def _with_settings(self, settings, x):
+    """Returns each part with its settings, for a pass of `x`."""
+    return [(part, settings) for part in self.parts]
+
+  def forward_pass(self, x: tf.Tensor, settings: bijection_lib.PassSettings
+                   ) -> bijection_lib.PassResult:
+    result = bijection_lib.PassResult(x, bijection_lib.zero_log_det(x))
+    for part, own in self._with_settings(settings, x):
+      result = result.then(part.forward_pass(result.value, own))
+    return result
+
+  def inverse_pass(self, y: tf.Tensor, settings: bijection_lib.PassSettings
+                   ) -> bijection_lib.PassResult:
+    result = bijection_lib.PassResult(y, bijection_lib.zero_log_det(y))
+    for part, own in reversed(self._with_settings(settings, y)):
+      result = result.then(part.inverse_pass(result.value, own))
+    return result
+
+  def bi_lipschitz_bounds(self) -> bijection_lib.BiLipschitzBounds:
+    return functools.reduce(bijection_lib.BiLipschitzBounds.then,
+                            (part.bi_lipschitz_bounds() for part in self.parts),
+                            bijection_lib.BiLipschitzBounds(1.0, 1.0))
+
+
+@base_layer.configured
+class SequentialBijection(base_layer.Composition, CompositeBijection):
+  """The composition of bijections, the first one applied first.
+
+  Parts with random log-determinants are numbered, and their seeds are
+  `fold_in(seed, number)`.
+
+  Args:
+    parts: the bijections; those that take a condition take the same one.
+    **kwargs: of `keras.layers.Layer`; `dtype` is that of the parts.
+
+  Raises:
+    InvalidValueError: if the dtypes of the parts differ, or their conditions.
+
+  Example:
+    >>> flow = layers.SequentialBijection([
+    ...     layers.Standardize([0.5], [0.25]), layers.ActNorm()])
+    >>> y, log_det = flow.forward_and_log_det(tf.random.normal([64, 1]))
+    >>> flow.inverse(y).shape
+    TensorShape([64, 1])
+  """
+
+  def __init__(self, parts: Sequence[bijection_lib.Bijection], **kwargs):
+    super().__init__(parts, **kwargs)
+    conditioning.common_spec(parts)  # Raises if there are several.
+
+  def build(self, input_shape: tuple) -> None:
+    super().build(input_shape)
+    self.share_traces({})
+
+  def _with_settings(self, settings, x):
+    draws = self.is_random and (
+        settings.estimator is None or settings.estimator.is_random)
+    settings = settings._replace(
+        seed=numerics.random.as_seed(settings.seed) if draws else None)
+    numbers = itertools.count()
+    return [
+        (part, settings._replace(seed=numerics.random.fold_in(
+            settings.seed, next(numbers))) if draws and part.is_random
+         else settings) for part in self.parts]
+
+  def with_parts(self, parts: Sequence[bijection_lib.Bijection]
+                 ) -> bijection_lib.Bijection:
+    return SequentialBijection(parts, name=self.name, dtype=self.dtype_policy)
 
 
 @base_layer.configured
@@ -169,8 +240,6 @@ class Split(CompositeBijection):
 
   def build(self, input_shape: tuple) -> None:
     *shape, channels = input_shape[1:]
-    errors.check(channels > 1, 'input_shape', tuple(input_shape),
-                 '2 channels or more', 'One half is factored out.')
     self._halves = masks.Channel(input_shape[1:])
     self._leaving_shape = (*shape, channels - channels // 2)
     kept_shape = (None, *self._halves.network_shape)

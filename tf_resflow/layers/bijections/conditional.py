@@ -87,23 +87,13 @@ class Conditional(composite.CompositeBijection):
   def compute_output_shape(self, input_shape: tuple) -> tuple:
     return self.bijection.compute_output_shape(input_shape)
 
-  def _encoded(self, settings, x):
-    """Returns settings with `h(c)`, `[B, K]` or `[1, K]`, in place of `c`."""
+  def _with_settings(self, settings, x):
     condition = self.condition_spec.convert(
         settings.condition, self.compute_dtype)
     base_layer.check_batch(condition, x)
-    return settings._replace(condition=self.condition_network(condition))
-
-  def forward_pass(self, x: tf.Tensor, settings: bijection_lib.PassSettings
-                   ) -> bijection_lib.PassResult:
-    return self.bijection.forward_pass(x, self._encoded(settings, x))
-
-  def inverse_pass(self, y: tf.Tensor, settings: bijection_lib.PassSettings
-                   ) -> bijection_lib.PassResult:
-    return self.bijection.inverse_pass(y, self._encoded(settings, y))
-
-  def bi_lipschitz_bounds(self) -> bijection_lib.BiLipschitzBounds:
-    return self.bijection.bi_lipschitz_bounds()
+    # `h(c)`, `[B, K]` or `[1, K]`, in place of `c`.
+    return [(self.bijection, settings._replace(
+        condition=self.condition_network(condition)))]
 
 
 class ConditionalMap(conditioning.ConditionMatrix, bijection_lib.Bijection):
@@ -152,7 +142,6 @@ class ConditionalAffine(ConditionalMap):
       default.
     kernel_initializer: Keras initializer of both matrices; with zeros, the
       default, it is initially the identity.
-    **kwargs: of `keras.layers.Layer`.
 
   Example:
     >>> affine = layers.ConditionalAffine(4)
@@ -221,7 +210,6 @@ class ConditionalLinear(ConditionalMap):
     max_log_scale: `b`, the bound of `|log U_ii|`; 1 by default.
     kernel_initializer: Keras initializer of `W`; with zeros, the default, it is
       initially the identity.
-    **kwargs: of `keras.layers.Layer`.
 
   Example:
     >>> linear = layers.ConditionalLinear(4, kernel_initializer='ones')

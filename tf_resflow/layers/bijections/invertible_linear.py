@@ -23,11 +23,7 @@ class MatrixBijection(bijection.Bijection):
   condition number is above 1e4 in float32, or above 1e12 in float64. Under XLA,
   which drops assertions, everything is NaN then.
 
-  Args:
-    parameterization: see `InvertibleLinear`, as the others.
-    seed: seed of the initial matrix.
-    initial_matrix: the initial matrix.
-    **kwargs: of `keras.layers.Layer`.
+  The arguments are those of `InvertibleLinear`.
   """
 
   def __init__(
@@ -77,31 +73,19 @@ class MatrixBijection(bijection.Bijection):
         for name in self._names
         for w in [tf.convert_to_tensor(getattr(self, name).value)]})
 
-  def _checked(self, values, condition):
-    """Returns values in the dtype of the layer, behind a check of `W`.
-
-    Under XLA they are NaN if it fails.
-    """
-    dtype = tf.as_dtype(self.compute_dtype)
-    is_regular = condition <= invertible_matrix.MAX_CONDITION[dtype]
-    with tf.control_dependencies(invertible_matrix.require_invertible(
-        condition, dtype, f'{self.name}.matrix')):
-      return [tf.cast(tf.where(
-          is_regular, value, tf.constant(np.nan, value.dtype)), dtype)
-              for value in values]
-
   def _check(self, condition, name):
     dtype = tf.as_dtype(self.compute_dtype)
-    errors.check(bool(condition <= invertible_matrix.MAX_CONDITION[dtype]),
-                 name, *invertible_matrix.refusal(float(condition), dtype))
+    if not condition <= invertible_matrix.MAX_CONDITION[dtype]:
+      raise invertible_matrix.refusal(name, float(condition), dtype)
 
   def _apply(self, x, is_inverse):
     """Returns `W x` or `W^-1 x` of every row."""
     matrix, log_det = self._evaluate()
     inverse, condition = invertible_matrix.inverse_and_condition(matrix)
-    factor, log_det = self._checked(
+    factor, log_det = invertible_matrix.checked(
         [inverse, -self._num_rows * log_det] if is_inverse else
-        [matrix, self._num_rows * log_det], condition)
+        [matrix, self._num_rows * log_det], condition,
+        tf.as_dtype(self.compute_dtype), f'{self.name}.matrix')
     y = tf.linalg.matmul(
         tf.reshape(x, [-1, self._size]), factor, transpose_b=True)
     return bijection.PassResult(tf.reshape(y, [tf.shape(x)[0], *x.shape[1:]]),
@@ -142,7 +126,6 @@ class InvertibleLinear(MatrixBijection):
     seed: Python int that makes the initial matrix, a random permutation,
       deterministic.
     initial_matrix: the initial matrix `[D, D]`, in place of a permutation.
-    **kwargs: of `keras.layers.Layer`.
 
   Raises:
     InvalidValueError: if `initial_matrix` is not square, or numerically
@@ -180,7 +163,6 @@ class InvertibleConv1x1(MatrixBijection):
     parameterization: see `InvertibleLinear`, as the others.
     seed: seed of the initial matrix, a permutation of the channels.
     initial_matrix: the initial matrix `[C, C]`.
-    **kwargs: of `keras.layers.Layer`.
 
   Example:
     >>> conv = layers.InvertibleConv1x1('lu', seed=1)

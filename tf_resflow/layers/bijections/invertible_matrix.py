@@ -1,11 +1,12 @@
 """Trained square matrices, and checks that they are invertible."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from scipy import linalg
 import tensorflow as tf
 
+from tf_resflow import errors
 from tf_resflow import private_apis
 
 # In the message of every error of a matrix without an accurate inverse.
@@ -17,8 +18,6 @@ MAX_CONDITION = {tf.float32: 1e4, tf.float64: 1e12}
 
 # Arrays by name.
 Weights = dict[str, np.ndarray]
-
-_ADVICE = f'{NUMERICALLY_SINGULAR}; lower the learning rate or use float64.'
 
 
 class Parameterization:
@@ -87,13 +86,10 @@ class LU(Parameterization):
 
 
 def inverse_and_condition(matrix: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-  """Returns `W^-1` and the condition number `|W|_1 |W^-1|_1`.
+  """Returns `W^-1`, float64 `[D, D]`, and the condition `|W|_1 |W^-1|_1`.
 
   If there is no inverse, the condition number is infinite and the inverse
   meaningless; nothing is raised, neither eagerly nor in a graph.
-
-  Args:
-    matrix: float64 `[D, D]`.
   """
   # Unlike other factorisations, this one exists for every matrix.
   q, r = tf.linalg.qr(matrix)
@@ -113,36 +109,39 @@ def _norm(matrix):
   return tf.reduce_max(tf.reduce_sum(tf.abs(matrix), axis=0))
 
 
-def refusal(condition: float, dtype: tf.DType) -> tuple[str, str, str]:
-  """Returns value, expected value and advice of an error, see `errors`."""
-  return (f'condition number {condition:.3g}',
-          f'at most {MAX_CONDITION[dtype]:.0e} in {dtype.name}', _ADVICE)
+def refusal(
+    name: str, condition: float, dtype: tf.DType) -> errors.InvalidValueError:
+  """Returns the error of a matrix with too large a condition number."""
+  return errors.InvalidValueError(
+      name, f'condition number {condition:.3g}',
+      f'at most {MAX_CONDITION[dtype]:.0e} in {dtype.name}',
+      f'{NUMERICALLY_SINGULAR}; lower the learning rate or use float64.')
 
 
-def require_invertible(
-    condition: tf.Tensor, dtype: tf.DType, name: str) -> list[tf.Operation]:
-  """Raises an error if a condition number is too large for a dtype.
-
-  Under XLA, which drops assertions, nothing happens.
+def checked(
+    values: Sequence[tf.Tensor], condition: tf.Tensor, dtype: tf.DType,
+    name: str) -> list[tf.Tensor]:
+  """Casts what depends on a matrix to a dtype, behind a check of the matrix.
 
   Args:
-    condition: scalar.
+    values: tensors.
+    condition: condition number of the matrix. If it is too large for `dtype`,
+      it raises `tf.errors.InvalidArgumentError`, eagerly at once, else when the
+      graph runs. Under XLA, which drops assertions, all values are NaN then.
     dtype: dtype in which the matrix is used.
-    name: name of the matrix.
-
-  Returns:
-    The operations that a graph must run before it uses the matrix.
-
-  Raises:
-    tf.errors.InvalidArgumentError: eagerly at once, else when the graph runs.
+    name: of the matrix.
   """
-  if tf.executing_eagerly():
-    if not condition <= MAX_CONDITION[dtype]:
-      value, expected, advice = refusal(float(condition), dtype)
-      raise private_apis.not_wrapped_by_keras(tf.errors.InvalidArgumentError(
-          None, None, f'{name}={value}: expected {expected}. {advice}'))
-    return []
-  _, expected, advice = refusal(0.0, dtype)
-  return [tf.debugging.Assert(condition <= MAX_CONDITION[dtype], [
-      f'{name}=condition number', condition,
-      f': expected {expected}. {advice}'])]
+  is_regular = condition <= MAX_CONDITION[dtype]
+  checks = []
+  if not tf.executing_eagerly():
+    error = refusal(name, 0.0, dtype)
+    checks.append(tf.debugging.Assert(is_regular, [
+        f'{name}=condition number', condition,
+        f': expected {error.expected}. {error.advice}']))
+  elif not is_regular:
+    raise private_apis.not_wrapped_by_keras(tf.errors.InvalidArgumentError(
+        None, None, str(refusal(name, float(condition), dtype))))
+  with tf.control_dependencies(checks):
+    return [tf.cast(tf.where(
+        is_regular, value, tf.constant(np.nan, value.dtype)), dtype)
+            for value in values]

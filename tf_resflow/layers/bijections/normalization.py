@@ -30,8 +30,11 @@ def _global_means(axes, *tensors):
   """
   sums = [tf.reduce_sum(tf.cast(t, tf.float64), axes) for t in tensors]
   count = tf.cast(tf.size(tensors[0]) // tf.size(sums[0]), tf.float64)
-  *sums, count = tf.unstack(base_layer.sum_over_replicas(
-      tf.stack([*sums, tf.fill(sums[0].shape, count)])))
+  totals = tf.stack([*sums, tf.fill(sums[0].shape, count)])
+  context = tf.distribute.get_replica_context()
+  if context is not None and context.num_replicas_in_sync > 1:
+    totals = context.all_reduce(tf.distribute.ReduceOp.SUM, totals)
+  *sums, count = tf.unstack(totals)
   means = [s / count for s in sums]
   return means, tf.reduce_all(tf.math.is_finite(tf.stack(means)))
 
@@ -54,7 +57,6 @@ class ActNorm(bijection.Bijection):
   Args:
     variance_floor: smallest variance that initialisation divides by.
     per_feature: one bias and scale per entry of the event, not per channel.
-    **kwargs: of `keras.layers.Layer`.
 
   Example:
     >>> norm = layers.ActNorm()
@@ -155,20 +157,17 @@ class MovingMean(bijection.Bijection):
     m <- m + max(1 - decay, 1 / (1 + t)) (mean - m)
 
   with batch `t` from 0, so that the first one sets it. Passes read it and never
-  change it, in training as in evaluation: the mean of the batch itself would
-  make `y_i` depend on every `x_j` (`dy_i/dx_j = -1/B`). The log-determinants of
-  the examples would not add up to a log-density, `log p(x_i)` would change with
-  the other examples, and a single one could be neither scored nor inverted.
-  Hence the loss of a batch uses the mean of former batches, as the authors'
-  layer does by default.
+  change it, in training as in evaluation: with the mean of the batch itself
+  `y_i` would depend on every `x_j` (`dy_i/dx_j = -1/B`), the log-determinants
+  of the examples would not add up to a log-density, and a single example could
+  be neither scored nor inverted. Hence the loss of a batch uses the mean of
+  former batches, as the authors' layer does by default.
 
-  `moving_mean` is not trainable: it is an average already, and averages of
-  weights leave it out. Under a distribution strategy means are those of the
-  global batch. Channels are the last axis.
+  Averages of weights leave `moving_mean` out. Under a distribution strategy
+  means are those of the global batch. Channels are the last axis.
 
   Args:
     decay: decay of the moving mean, in [0, 1); 0.9 as in the authors' code.
-    **kwargs: of `keras.layers.Layer`.
 
   Example:
     >>> shift = layers.MovingMean()

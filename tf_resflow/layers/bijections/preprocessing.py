@@ -14,15 +14,13 @@ from tf_resflow.specs import column_types
 
 @base_layer.configured
 class Logit(bijection.Bijection):
-  """The logit transform `y = logit(alpha + (1 - 2 alpha) x)` of `x` in [0, 1].
+  """The logit transform `y = logit(s)`, `s = alpha + (1 - 2 alpha) x`.
 
-  `log_det = sum log(1 - 2 alpha) - log s - log(1 - s)` with
-  `s = alpha + (1 - 2 alpha) x`. Unlike `tfb.Invert(tfb.Sigmoid())` it is finite
-  at 0 and 1.
+  For `x` in [0, 1]; `log_det = sum log(1 - 2 alpha) - log s - log(1 - s)`.
+  Unlike `tfb.Invert(tfb.Sigmoid())` it is finite at 0 and 1.
 
   Args:
     alpha: in (0, 1/2); keeps the logit finite at 0 and 1.
-    **kwargs: of `keras.layers.Layer`.
 
   Example:
     >>> y, log_det = layers.Logit().forward_and_log_det(tf.zeros([5, 2]))
@@ -78,7 +76,6 @@ class Standardize(bijection.Bijection):
     std: sequence of positive floats, one per channel.
     whitening: lower triangle of `W`, row by row, `C (C + 1) / 2` floats; by
       default `W` is the identity.
-    **kwargs: of `keras.layers.Layer`.
 
   Example:
     >>> layers.Standardize([0.5], [0.25])(tf.ones([1, 1])).numpy().tolist()
@@ -150,7 +147,6 @@ class ColumnMaps(bijection.Bijection):
 
   Args:
     types: specs of `ColumnType`, one per column, such as 'log' or 'logit:100'.
-    **kwargs: of `keras.layers.Layer`.
 
   Example:
     >>> maps = layers.ColumnMaps(['real', 'log'])

@@ -68,7 +68,6 @@ class Squeeze(Rearrangement):
 
   Args:
     factor: `r`.
-    **kwargs: of `keras.layers.Layer`.
 
   Example:
     >>> layers.Squeeze()(tf.zeros([5, 8, 8, 1])).shape
@@ -122,7 +121,6 @@ class FeatureTap(Rearrangement):
 
   Args:
     shape: event shape of the feature; that of the input by default.
-    **kwargs: of `keras.layers.Layer`.
 
   Example:
     >>> layers.FeatureTap().transform(tf.zeros([5, 2])).features[0].shape

@@ -144,7 +144,8 @@ class ResidualBlock(bijection.Bijection):
     estimator = self._estimator(settings)
     if estimator.is_skipped:
       return bijection.PassResult(
-          x + self._evaluate_g(x, settings), bijection.nan_log_det(x))
+          x + self._evaluate_g(x, settings),
+          bijection.common_log_det(x, tf.constant(math.nan, x.dtype)))
     variables, state = self.g.tensors()
     value, log_det = estimator.evaluate(
         self.function, variables, state, x, estimator.draw(x, settings.seed),
@@ -188,8 +189,7 @@ class ResidualBlock(bijection.Bijection):
 
   def _context(self, condition, x):
     """Returns the context of `g`, with the batch size of `x`."""
-    return [base_layer.as_batch(t, x) for t in self.g.context(condition)
-            ] if self.takes_condition else []
+    return [base_layer.as_batch(t, x) for t in self.g.context(condition)]
 
   def _evaluate_g(self, x, settings):
     """Returns `g(x)`."""
@@ -239,18 +239,14 @@ class ResidualBlock(bijection.Bijection):
   def constrained_layers(self) -> list[lipschitz_layer.LipschitzLayer]:
     return self.g.constrained_layers()
 
-  def with_g(self, g: lipschitz_layer.LipschitzLayer) -> bijection.Bijection:
-    """Returns a copy with another `g`, and the same name and dtype."""
-    return type(self)(
-        g, self.estimator, self.solver, self.memory,
-        uncertified=self.uncertified, name=self.name, dtype=self.dtype_policy)
-
   def frozen(self) -> bijection.Bijection:
     if self.g.is_frozen:
       return self  # Nothing changes its weights.
     shape = self.get_build_config()['input_shape']
-    copy = self.with_g(frozen_layer.FrozenLayer(self.g, self.function, shape))
-    copy.memory = 'recompute'
+    copy = type(self)(
+        frozen_layer.FrozenLayer(self.g, self.function, shape), self.estimator,
+        self.solver, uncertified=self.uncertified, name=self.name,
+        dtype=self.dtype_policy)
     copy.build(shape)
     return copy
 

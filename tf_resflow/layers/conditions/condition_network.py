@@ -22,11 +22,6 @@ class ConditionNetwork(base_layer.BaseLayer):
   Attributes:
     condition_spec: the `layers.ConditionSpec` of its inputs.
     size: `K`, size of an encoded condition.
-
-  Example:
-    >>> network = layers.LabelEmbedding(num_labels=10, size=4)
-    >>> network(tf.constant([3, 1])).shape
-    TensorShape([2, 4])
   """
 
   condition_spec: conditioning.ConditionSpec
@@ -92,7 +87,6 @@ class LabelEmbedding(ConditionNetwork):
     num_labels: number of labels, integers from 0 to `num_labels - 1`.
     size: `K`, size of a vector, initially standard normal.
     seed: Python int that makes initial vectors deterministic.
-    **kwargs: of `keras.layers.Layer`.
 
   Example:
     >>> layers.LabelEmbedding(10, 4)(tf.constant([3, 1])).shape
@@ -128,9 +122,9 @@ class LabelEmbedding(ConditionNetwork):
 class VectorNetwork(ConditionNetwork):
   """A small dense network for vectors, which it first standardises.
 
-  Its last activation is tanh: whatever the condition (up to about 1e30 in
-  float32), its outputs lie in [-1, 1], so that a condition far from all others
-  does not shift hidden layers of the flow out of the accurate range of floats.
+  Its last activation is tanh, so that a condition far from all others (up to
+  about 1e30 in float32) does not shift hidden layers of the flow out of the
+  accurate range of floats.
 
   Args:
     condition_size: size of a condition.
@@ -140,7 +134,6 @@ class VectorNetwork(ConditionNetwork):
     std: standard deviations that conditions are then divided by.
     names: names of the entries, for messages.
     seed: Python int that makes the initial weights deterministic.
-    **kwargs: of `keras.layers.Layer`.
 
   Example:
     >>> network = layers.VectorNetwork(

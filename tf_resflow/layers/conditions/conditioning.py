@@ -90,11 +90,7 @@ class ConditionSpec(NamedTuple):
     return condition[tf.newaxis] if shape.rank == len(self.shape) else condition
 
   def of_any_shape(self, condition: Any, dtype: str) -> tf.Tensor:
-    """Converts a condition to a tensor of any dtype and shape.
-
-    Raises:
-      InvalidValueError: if that is not possible.
-    """
+    """Converts a condition to a tensor of any dtype and shape."""
     condition = frames.in_order('condition', condition, self.names)
     try:
       return tf.convert_to_tensor(
@@ -103,11 +99,12 @@ class ConditionSpec(NamedTuple):
       self._check(False, repr(condition))
 
   def _legal(self, condition, is_legal):
-    """Returns a tensor; raises an error for entries that are not legal."""
+    """Returns a tensor behind a check of its entries."""
     if tf.executing_eagerly():
       wrong = np.asarray(condition)[~np.asarray(is_legal)]
-      self._check(not wrong.size, 'numbers that are not finite'
-                  if not self.num_labels else wrong[0] if wrong.size else '')
+      if wrong.size:
+        self._check(False, wrong[0] if self.num_labels else
+                    'numbers that are not finite')
       return condition
     with tf.control_dependencies([tf.debugging.Assert(
         tf.reduce_all(is_legal),
@@ -123,9 +120,6 @@ def common_spec(parts: Iterable[Any]) -> ConditionSpec | None:
 
   Args:
     parts: bijections, or the conditional layers of a network.
-
-  Raises:
-    InvalidValueError: if their conditions differ.
   """
   parts = [part for part in parts if part.takes_condition]
   # Names are for messages only.
@@ -140,18 +134,12 @@ def common_spec(parts: Iterable[Any]) -> ConditionSpec | None:
 
 
 class ConditionMatrix(base_layer.BaseLayer):
-  """Mixin of layers that multiply conditions `c`, `[B, K]`, by a matrix `W`.
-
-  Subclasses compute with `W c`.
+  """Mixin of layers that compute with `W c` of conditions `c`, `[B, K]`.
 
   Args:
     condition_size: `K`, size of a condition.
     kernel_initializer: Keras initializer of `W`; with zeros, the default,
       conditions have no effect at first.
-    **kwargs: of `keras.layers.Layer`.
-
-  Raises:
-    InvalidValueError: if `condition_size` is not a positive integer.
   """
 
   def __init__(
@@ -171,11 +159,7 @@ class ConditionMatrix(base_layer.BaseLayer):
         initializer=self.kernel_initializer)
 
   def project(self, condition: Any) -> tf.Tensor:
-    """Returns `W c`, `[B, size]`, or `[1, size]` for all examples.
-
-    Raises:
-      InvalidValueError: if the condition does not match `condition_spec`.
-    """
+    """Returns `W c`, `[B, size]`, or `[1, size]` for all examples."""
     return tf.linalg.matmul(
         self.condition_spec.convert(
             condition, self.compute_dtype, is_encoded=True),
@@ -185,14 +169,13 @@ class ConditionMatrix(base_layer.BaseLayer):
 class ConditionalLayer(ConditionMatrix, lipschitz_layer.LipschitzLayer):
   """A map `[B, ..., C] -> [B, ..., C]` that depends on a condition.
 
-  Its Lipschitz bound in the input holds for every condition. The condition is
-  multiplied by the matrix once per pass; series and solvers evaluate the layer
-  with the result, its `context`. The arguments are those of `ConditionMatrix`.
+  The condition is multiplied by the matrix once per pass; series and solvers
+  evaluate the layer with the result, its `context`. The arguments are those of
+  `ConditionMatrix`.
   """
 
   domain = codomain = None
   lipschitz_bound = 1.0
-  takes_condition = True
 
   def build(self, input_shape: tuple) -> None:
     self.add_matrix(input_shape[-1])
@@ -209,21 +192,12 @@ class ConditionalLayer(ConditionMatrix, lipschitz_layer.LipschitzLayer):
     """Returns `W c`, `[B, 1, ..., C]`."""
     return tf.reshape(self.project(condition), [-1, *self._context_shape])
 
-  def call(self, inputs: tf.Tensor, condition: Any = None) -> tf.Tensor:
-    return self.evaluate(self.present_weights(), inputs, *(
-        base_layer.as_batch(t, inputs) for t in self.context(condition)))
-
-  def structure(self) -> tuple:
-    # The matrix is not part of the function that is evaluated.
-    return type(self), self.dtype_policy.name, self._context_shape
-
 
 @base_layer.configured
 class ConditionShift(ConditionalLayer):
   """`x + W c`, per channel (the last axis): an isometry in every l_p.
 
-  After the first linear layer of `g` it makes `g(x, c)` depend on `c`; in `x`
-  it is a contraction with the bound of the linear layers for every `c`. The
+  After the first linear layer of `g` it makes `g(x, c)` depend on `c`. The
   arguments are those of `ConditionMatrix`.
 
   Example:

@@ -38,11 +38,7 @@ class ELU(NonexpansiveLayer):
 
 @base_layer.configured
 class Softplus(NonexpansiveLayer):
-  """Softplus: `log(1 + exp(x))`; slope `sigmoid(x) < 1`.
-
-  Example:
-    >>> y = layers.Softplus()(tf.constant([0.0, 2.0]))
-  """
+  """Softplus: `log(1 + exp(x))`; slope `sigmoid(x) < 1`."""
 
   _function = staticmethod(tf.nn.softplus)
 
@@ -67,9 +63,6 @@ class Tanh(NonexpansiveLayer):
   """The hyperbolic tangent `tanh(x)`; slope `1 - tanh(x)^2 <= 1`.
 
   Its second derivative vanishes at 0, the one place where its slope is 1.
-
-  Example:
-    >>> y = layers.Tanh()(tf.constant([0.0, 2.0]))
   """
 
   _function = staticmethod(tf.tanh)
@@ -93,9 +86,6 @@ class LipschitzCube(NonexpansiveLayer):
 
   Its slope is `min(x^2, 1)`. One of the activations that the authors' code
   offers; the paper does not describe it.
-
-  Example:
-    >>> y = layers.LipschitzCube()(tf.constant([0.0, 3.0]))  # [0, 7/3]
   """
 
   def _function(self, x: tf.Tensor) -> tf.Tensor:
@@ -155,7 +145,6 @@ class Reshape(NonexpansiveLayer):
 
   Args:
     target_shape: new shape of an event; `(-1,)` flattens it.
-    **kwargs: of `keras.layers.Layer`.
 
   Example:
     >>> layers.Reshape((-1,))(tf.zeros([5, 4, 4, 2])).shape

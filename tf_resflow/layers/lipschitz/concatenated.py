@@ -22,10 +22,6 @@ def mirror(x: tf.Tensor, offset: float = 0.0) -> tf.Tensor:
 
   Its gradient is `fold`, whose gradient is `mirror`: a few operations, where
   TensorFlow's gradients of a concatenation take a dozen, in more passes.
-
-  Example:
-    >>> concatenated.mirror(tf.constant([[1.0, 2.0]]), 0.5).numpy().tolist()
-    [[1.5, 2.5, -0.5, -1.5]]
   """
 
   @tf.custom_gradient
@@ -99,12 +95,10 @@ class CLipSwish(lip_swish.ScaledSwish, ConcatenatedActivation):
   `z` and `1 - D` at `-z`, add up to one. `D^2 + (1 - D)^2` is largest where `D`
   is, at 1.09984: the constant of `[s(x), s(-x)]` is
   `sqrt(1.09984^2 + 0.09984^2) / 1.1 = 1.00397` for every `beta`. The second
-  half takes only a subtraction. Scales become part of the adjacent kernels, as
-  for `LipSwish`.
+  half takes only a subtraction.
 
   Args:
     beta_initial: initial value of the raw parameter, before softplus.
-    **kwargs: of `keras.layers.Layer`.
 
   Example:
     >>> layers.CLipSwish()(tf.ones([2, 3])).shape
@@ -137,8 +131,7 @@ class CPila(lipschitz_layer.ScaledActivation, ConcatenatedActivation):
   stays there. With the shifts one half has the slope 1 for `|x| >= 0.2`, and
   the other at most 0.348 in size, at `|x| = 0.6`: together
   `sqrt(1 + (19 exp(-4))^2) = 1.05882` in l_2. For `|x| < 0.2` it is less: on a
-  fine grid in float64 at most 1.0428. The scales 5 and 1 / 5.3 become
-  part of the adjacent kernels.
+  fine grid in float64 at most 1.0428.
 
   Example:
     >>> layers.CPila()(tf.ones([2, 3])).shape

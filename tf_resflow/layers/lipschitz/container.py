@@ -39,11 +39,7 @@ class LipschitzContainer(lipschitz_layer.LipschitzLayer):
   parts: Sequence[lipschitz_layer.LipschitzLayer]
 
   def combine(self, constants: Sequence[float]) -> float:
-    """Returns the Lipschitz constant, given those of the parts.
-
-    Args:
-      constants: bounds or estimates; the result must increase with each.
-    """
+    """Returns the Lipschitz constant, which must increase with each part's."""
     raise NotImplementedError
 
   def _combined(self, constants):
@@ -61,10 +57,6 @@ class LipschitzContainer(lipschitz_layer.LipschitzLayer):
   @functools.cached_property
   def num_constrained(self) -> int:
     return sum(part.num_constrained for part in self.parts)
-
-  @functools.cached_property
-  def takes_condition(self) -> bool:
-    return any(part.takes_condition for part in self.parts)
 
   def norm_estimate(self) -> float | None:
     return self._combined([part.norm_estimate() for part in self.parts])
@@ -101,11 +93,6 @@ class LipschitzContainer(lipschitz_layer.LipschitzLayer):
     return [part.effective_weights(v, n) for part, v, n in zip(
         self.parts, variables, norms, strict=True)]
 
-  def call(self, inputs: tf.Tensor, condition: Any = None) -> tf.Tensor:
-    context = self.context(condition) if self.takes_condition else ()
-    return self.evaluate(self.present_weights(), inputs, *(
-        base_layer.as_batch(t, inputs) for t in context))
-
   def max_activation_size(self, input_shape: tuple) -> int:
     return max(part.max_activation_size(input_shape) for part in self.parts)
 
@@ -119,8 +106,8 @@ class LipschitzSequential(base_layer.Composition, LipschitzContainer):
 
   Its domain is that of the first layer and its codomain that of the last, and
   neighbours must agree: the codomain of one is the domain of the next. Scales
-  of an activation between two linear layers, with translations before it or
-  not, become part of their weights, see `LipschitzLayer.has_scales`.
+  of a `ScaledActivation` between two linear layers, with translations before it
+  or not, become part of their weights.
 
   Args:
     parts: the layers, the first one applied first.

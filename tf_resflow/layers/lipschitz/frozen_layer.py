@@ -14,13 +14,8 @@ from tf_resflow.layers.lipschitz import lipschitz_layer
 class FrozenLayer(lipschitz_layer.LipschitzLayer):
   """A layer with the present effective weights of another, for exports.
 
-  Not for XLA, see `numerics.ResidualFunction.of_weights`.
-
-  Args:
-    layer: the layer to take the weights from.
-    function: its `ResidualFunction`; frozen layers of one function share their
-      graphs.
-    input_shape: the shape that it was built for.
+  Frozen layers of one `ResidualFunction` share their graphs. Not for XLA, see
+  `numerics.ResidualFunction.of_weights`.
   """
 
   is_frozen = True
@@ -28,8 +23,8 @@ class FrozenLayer(lipschitz_layer.LipschitzLayer):
   def __init__(self, layer: lipschitz_layer.LipschitzLayer,
                function: numerics.ResidualFunction, input_shape: tuple):
     super().__init__(name=layer.name, dtype=layer.dtype_policy)
-    for name in ('lipschitz_bound', 'bound_source', 'takes_condition'):
-      setattr(self, name, getattr(layer, name))
+    self.lipschitz_bound = layer.lipschitz_bound
+    self.bound_source = layer.bound_source
     self.domain, self.codomain = map(
         learned_norms.present_order, (layer.domain, layer.codomain))
     self.conditional = base_layer.track(self, [
@@ -47,7 +42,6 @@ class FrozenLayer(lipschitz_layer.LipschitzLayer):
     return self._function
 
   def tensors(self) -> tuple[base_layer.Tensors, base_layer.Tensors]:
-    """Returns the effective weights, and no state."""
     return tf.nest.pack_sequence_as(self._structure, [
         tf.convert_to_tensor(w.value) for w in self.weights_of_layer]), []
 
@@ -65,7 +59,7 @@ class FrozenLayer(lipschitz_layer.LipschitzLayer):
     return self._largest_event
 
   def certificate(self, target: float = 1.0) -> numerics.Certificate:
-    """Returns an empty certificate; use that of the original layer."""
+    # Use that of the original layer.
     return numerics.Certificate(None, ('frozen',))
 
   def structure(self) -> Any:

@@ -23,7 +23,7 @@ class InducedNormLayer(linear.LinearLayer):
 
   - p = 1 or q = inf: every column (p = 1) or row (q = inf) of the operator by
     its own norm, where that exceeds `coeff`. Exact.
-  - p = q = 2: the spectral norm, as `SpectralLayer`.
+  - p = q = 2: the spectral norm, as `SpectralDense`.
   - elsewhere the norm is NP-hard. `bound='upper'` divides by the smallest of
     proven upper bounds, from interpolation between rows, columns and the
     spectral norm: the bound holds at every call, to a relative 1e-3.
@@ -40,7 +40,7 @@ class InducedNormLayer(linear.LinearLayer):
       provides it.
     codomain: `q`, likewise.
     bound: 'upper', 'estimate' or 'released', see above.
-    **kwargs: of `SpectralLayer`.
+    **kwargs: of `LinearLayer`.
 
   References:
     Chen et al., 2019, Residual Flows, Section 5.1 and Appendix D.
@@ -63,11 +63,6 @@ class InducedNormLayer(linear.LinearLayer):
     self.bound_source = (
         'construction' if self.operator_norm.is_proven else 'estimate')
 
-  def bind_orders(self, domain: learned_norms.LearnedOrder,
-                  codomain: learned_norms.LearnedOrder) -> None:
-    """Sets the learned orders, before the layer is built."""
-    self.domain, self.codomain = domain, codomain
-
   def get_build_config(self) -> dict | None:
     # Layers of a LearnedNorms are built by it, once they have orders.
     return None if self.learns_orders else super().get_build_config()
@@ -86,7 +81,7 @@ class InducedNormLayer(linear.LinearLayer):
              ) -> tuple[orders.Order, orders.Order]:
     if not self.learns_orders:
       return super().orders(variables)
-    # One variable, if the layer is the only one in its sequence.
+    # Behind kernel and bias; one, if no other layer is in its sequence.
     raw = variables[1 + self.use_bias:]
     return orders.squashed(raw[0]), orders.squashed(raw[-1])
 

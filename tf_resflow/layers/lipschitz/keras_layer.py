@@ -33,13 +33,7 @@ KERAS_BOUNDS: dict[type, Callable[[keras.layers.Layer], float | None]] = {
 
 def check_is_function(
     layer: keras.layers.Layer, name: str, advice: str) -> None:
-  """Raises `InvalidValueError` unless a layer is a function of one example.
-
-  Args:
-    layer: a Keras layer or model.
-    name: name of the argument, for the message.
-    advice: what to do.
-  """
+  """Raises `InvalidValueError` unless a layer is a function of one example."""
   for part in private_apis.sublayers(layer):
     # It mixes examples, is random, or depends on former batches.
     depends_on_more = isinstance(part, (

@@ -77,7 +77,8 @@ class LearnedNorms(container.LipschitzSequential):
         LearnedOrder(name=f'order_{i}', dtype=layer.dtype_policy)
         for i, layer in enumerate(linear)]
     for i, layer in enumerate(linear):
-      layer.bind_orders(orders[i], orders[(i + 1) % len(orders)])
+      layer.domain = orders[i]
+      layer.codomain = orders[(i + 1) % len(orders)]
     super().__init__(parts, **kwargs)
 
   @property

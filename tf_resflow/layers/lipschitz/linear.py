@@ -24,24 +24,15 @@ _MIN_STEPS = 3
 
 
 def _unit_kernel(kernel):
-  """Divides a kernel by its largest entry.
-
-  Squares of very small or very large kernels would leave the range of the
-  dtype, and with them the bound would be lost.
-
-  Returns:
-    The quotient, and the largest entry, which is a constant in gradients.
-  """
+  """Returns a kernel divided by its largest entry, and that, a constant."""
+  # Squares of very small or large kernels would leave the range of the dtype.
   scale = tf.reduce_max(tf.abs(tf.stop_gradient(kernel)))
   scale = tf.where(scale > 0.0, scale, tf.ones_like(scale))
   return kernel / scale, scale
 
 
 def _fingerprint(kernel):
-  """Returns two numbers that change with the entries and their positions.
-
-  They are `a^T K b` with fixed random vectors `a` and `b`.
-  """
+  """Returns two numbers `a^T K b`, with fixed random vectors `a` and `b`."""
   rows = tf.reshape(kernel, [-1, kernel.shape[-1]])
   rng = np.random.default_rng(0)
   numbers = []
@@ -55,11 +46,7 @@ def _fingerprint(kernel):
 @tracing.noinline_function
 def _converge_norm(
     mapping, rows, fingerprint, operator_norm, tolerance, max_steps):
-  """Converges the vectors of a kernel, starting from those of an earlier one.
-
-  Returns:
-    A `ConvergedNorm`, and the fingerprint of the kernel.
-  """
+  """Returns a `ConvergedNorm`, begun with earlier rows, and the fingerprint."""
   kernel, scale = _unit_kernel(mapping.kernel)
   new_fingerprint = _fingerprint(kernel)
   is_same = tf.reduce_all(new_fingerprint == fingerprint)
@@ -85,10 +72,7 @@ def _converge_norm(
 @tracing.noinline_function
 def _normalize_gradient(
     dnormalized, mapping, scale, rows, operator_norm, coeff):
-  """Returns gradients of `scale W / max(1, norm / coeff)` for a cotangent.
-
-  With respect to `W`, `scale` and learned orders.
-  """
+  """Returns gradients by `W`, `scale` and learned orders of `normalize`."""
   unit_kernel, largest = _unit_kernel(mapping.kernel)
   sources = [unit_kernel, *filter(
       tf.is_tensor, (mapping.domain, mapping.codomain))]
@@ -120,7 +104,7 @@ def _sum_like(x, like):
 
 @base_layer.configured
 class LinearLayer(lipschitz_layer.LipschitzLayer):
-  """A linear layer, with a bias, whose operator norm is bounded.
+  """A linear layer whose operator norm is at most `coeff`, at every call.
 
   The layer computes with `W / max(1, norm / coeff)`, `norm` being that of the
   real operator (a convolution at its real padding and spatial size), or a bound
@@ -129,9 +113,19 @@ class LinearLayer(lipschitz_layer.LipschitzLayer):
   the iteration starts from them, and takes no step if the kernel is the same as
   in `save_norms`, which stored them with a fingerprint of the kernel.
 
-  The mixins `Dense` and `Conv2D` define how a kernel is applied to inputs.
+  Power iteration bounds the l_2 norm from below, to a relative 1e-3;
+  `certificate` gives a guaranteed upper bound. The mixins `Dense` and `Conv2D`
+  define how a kernel is applied to inputs.
 
-  Its arguments are those of `SpectralLayer`.
+  Args:
+    coeff: bound of the operator norm, in (0, 1).
+    use_bias: whether to add a bias, one number per output channel.
+    kernel_initializer: Keras initializer; None is U(+-1/sqrt(fan_in)).
+    bias_initializer: the same for the bias.
+    num_vectors: block size of the power iteration.
+    tolerance: its relative residual, or gap.
+    max_power_iterations: its largest number of steps per call.
+    seed: Python int that makes the default initializers deterministic.
 
   Attributes:
     operator_norm: the `OperatorNorm` that kernels are divided by.
@@ -167,7 +161,7 @@ class LinearLayer(lipschitz_layer.LipschitzLayer):
 
   @property
   def lipschitz_bound(self) -> float:
-    """The Lipschitz bound of every call, `coeff`, to a relative 1e-3."""
+    """`coeff`, to a relative 1e-3."""
     return self.coeff
 
   @property
@@ -210,12 +204,7 @@ class LinearLayer(lipschitz_layer.LipschitzLayer):
 
   def orders(self, variables: base_layer.Tensors,
              ) -> tuple[orders_lib.Order, orders_lib.Order]:
-    """Returns domain and codomain: numbers, or tensors if they are learned.
-
-    Args:
-      variables: see `tensors`; the kernel, the bias if there is one, and the
-        variables of learned orders.
-    """
+    """Returns domain and codomain: numbers, or tensors if they are learned."""
     return self.domain, self.codomain
 
   def _mapping(self, variables):
@@ -265,21 +254,16 @@ class LinearLayer(lipschitz_layer.LipschitzLayer):
   def norm(self) -> tf.Tensor:
     """Returns the norm that the kernel is divided by if it exceeds `coeff`.
 
-    One number, or one per column or row if these are divided separately.
-    Differentiable in the kernel and in learned orders.
+    One number, or one per column or row; differentiable in the kernel and in
+    learned orders.
     """
     variables, state = self.tensors()
-    return self._norm(
-        variables, *self.converge_norms(variables, state)[:1] or [None])
+    return self._norm(variables, *self.converge_norms(variables, state)[:1])
 
-  def _norm(self, variables, rows):
+  def _norm(self, variables, rows=None):
     unit_kernel, largest = _unit_kernel(variables[0])
     return largest * self.operator_norm.norm(
         self._mapping(variables)._replace(kernel=unit_kernel), rows)
-
-  def converged_norm(self) -> operator_norms.ConvergedNorm:
-    """Converges the vectors of the present kernel, without storing them."""
-    return self._converge(*self.tensors())[0]
 
   def save_norms(self) -> tf.Tensor:
     if not self.operator_norm.has_rows:

@@ -40,13 +40,10 @@ class LipSwish(ScaledSwish, lipschitz_layer.ElementwiseActivation):
   """LipSwish: `x sigmoid(softplus(beta) x) / 1.1`.
 
   Its slope is at most 1.0999 / 1.1 < 1 for every `beta`, and its second
-  derivative does not vanish where the slope is close to one. Between two linear
-  layers of a residual block the scales become part of their kernels, see
-  `LipschitzLayer.has_scales`.
+  derivative does not vanish where the slope is close to one.
 
   Args:
     beta_initial: initial value of the raw parameter, before softplus.
-    **kwargs: of `keras.layers.Layer`.
 
   Example:
     >>> y = layers.LipSwish()(tf.constant([0.0, 1.0]))

@@ -46,7 +46,6 @@ class LipschitzLayer(base_layer.BaseLayer):
     learns_orders: whether these are learned, see `LearnedNorms`.
     lipschitz_bound: the bound; None if it is unknown.
     bound_source: the source of the bound, one of `BOUND_SOURCES`.
-    takes_condition: whether it depends on a condition beside its input.
     is_translation: whether it is `x -> x + shift`, and takes an `output_scale`
       that the layer before it has multiplied `x` by.
     num_constrained: number of linear maps in it whose norm is bounded.
@@ -61,15 +60,11 @@ class LipschitzLayer(base_layer.BaseLayer):
       program for another machine, set it on every layer of a model before the
       first pass.
     is_frozen: whether it has the fixed effective weights of another layer.
-    has_scales: whether the layer is an activation `x -> b h(a x)`, and has
-      methods `scales(variables)`, which returns `(a, b)`, and
-      `evaluate_unscaled(x)`, which is `h`. Between two linear layers that
-      absorb scales, `a` and `b` become part of their weights, and the
-      activation only computes `h`: two passes less over a hidden layer.
+    has_scales: whether it is an activation with the methods of
+      `ScaledActivation`.
 
   Example:
-    >>> class Sine(layers.LipschitzLayer):
-    ...   domain = codomain = None  # ElementwiseActivation: in every l_p.
+    >>> class Sine(layers.ElementwiseActivation):
     ...   lipschitz_bound = 1.0
     ...   def evaluate(self, weights, x):
     ...     return tf.sin(x)
@@ -82,7 +77,6 @@ class LipschitzLayer(base_layer.BaseLayer):
   learns_orders = False
   lipschitz_bound: float | None = None
   bound_source = 'construction'
-  takes_condition = False
   is_translation = False
   num_constrained = 0
   num_multiply_adds = 0
@@ -98,6 +92,11 @@ class LipschitzLayer(base_layer.BaseLayer):
     return self.bound_source in BOUND_SOURCES[:2]
 
   @property
+  def takes_condition(self) -> bool:
+    """Whether it depends on a condition beside its input."""
+    return bool(self.conditional_layers())
+
+  @property
   def norm_state(self) -> Sequence[keras.Variable]:
     """Variables that speed up the convergence of norms."""
     return ()
@@ -111,25 +110,12 @@ class LipschitzLayer(base_layer.BaseLayer):
 
   def converge_norms(self, variables: base_layer.Tensors,
                      state: base_layer.Tensors) -> base_layer.Tensors:
-    """Iterates until the norms of the variables have converged.
-
-    Args:
-      variables: see `tensors`.
-      state: see `tensors`.
-
-    Returns:
-      The norms, as `effective_weights` takes them.
-    """
+    """Returns the norms of `tensors`, by iterations until they converge."""
     return []
 
   def effective_weights(self, variables: base_layer.Tensors,
                         norms: base_layer.Tensors) -> base_layer.Tensors:
-    """Returns the normalised weights, for `evaluate`.
-
-    Args:
-      variables: see `tensors`.
-      norms: the result of `converge_norms` for these variables.
-    """
+    """Returns the normalised weights, given the result of `converge_norms`."""
     return variables
 
   def evaluate(self, weights: base_layer.Tensors, x: tf.Tensor,
@@ -160,11 +146,7 @@ class LipschitzLayer(base_layer.BaseLayer):
 
   def as_function(self, max_examples: Callable[[], int | None]
                   ) -> numerics.ResidualFunction:
-    """Returns the layer as a `ResidualFunction`, for series and solvers.
-
-    Args:
-      max_examples: see `ResidualFunction`.
-    """
+    """Returns the layer as a `ResidualFunction`, for series and solvers."""
     return numerics.ResidualFunction(
         self.evaluate, converge_norms=self.converge_norms,
         effective_weights=self.effective_weights, max_examples=max_examples)
@@ -175,8 +157,9 @@ class LipschitzLayer(base_layer.BaseLayer):
     return self.effective_weights(
         variables, self.converge_norms(variables, state))
 
-  def call(self, inputs: tf.Tensor) -> tf.Tensor:
-    return self.evaluate(self.present_weights(), inputs)
+  def call(self, inputs: tf.Tensor, condition: Any = None) -> tf.Tensor:
+    return self.evaluate(self.present_weights(), inputs, *(
+        base_layer.as_batch(t, inputs) for t in self.context(condition)))
 
   def norm_estimate(self) -> float | None:
     """Returns an estimate of the Lipschitz constant for the present weights.
@@ -228,25 +211,18 @@ class LipschitzLayer(base_layer.BaseLayer):
 
 
 class ElementwiseActivation(LipschitzLayer):
-  """An elementwise activation.
-
-  Its largest slope is its Lipschitz constant in every l_p.
-
-  Example:
-    >>> class Sine(layers.ElementwiseActivation):
-    ...   lipschitz_bound = 1.0
-    ...   def evaluate(self, weights, x):
-    ...     return tf.sin(x)
-    >>> layers.LipschitzSequential([layers.SpectralDense(2, coeff=0.5), Sine()]
-    ...     ).lipschitz_bound
-    0.5
-  """
+  """An elementwise activation: its largest slope bounds it in every l_p."""
 
   domain = codomain = None
 
 
 class ScaledActivation(LipschitzLayer):
-  """An activation `x -> b h(a x)`, see `has_scales`."""
+  """An activation `x -> b h(a x)`.
+
+  Between two linear layers that absorb scales, `a` and `b` become part of their
+  weights, and the activation only computes `h`: two passes less over a hidden
+  layer.
+  """
 
   has_scales = True
 
@@ -281,9 +257,5 @@ class Constraint(NamedTuple):
 
 
 def weakest_source(sources: Iterable[str]) -> str:
-  """Returns the source of a bound that follows from others.
-
-  Args:
-    sources: those of the other bounds, of `BOUND_SOURCES`.
-  """
+  """Returns the source of a bound that follows from those of these sources."""
   return max(sources, key=BOUND_SOURCES.index, default=BOUND_SOURCES[0])
