@@ -36,7 +36,7 @@ class LipschitzLayer(base_layer.BaseLayer):
 
   The bound of a layer that takes a condition `c` holds in `x` for every `c`.
   What it computes from `c` once per pass, tensors `[B, ...]`, is its
-  `context(c)`; other layers have none, and `evaluate(weights, x)`.
+  `context(c)`; other layers ignore it, and have `evaluate(weights, x)`.
 
   Attributes:
     domain: the order `p` of the norm of inputs; None if the bound holds for
