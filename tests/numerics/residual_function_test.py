@@ -36,7 +36,8 @@ def _normalized():
     return [
         power_iteration.power_iteration(
             operators.LayerOperator(kernel), v, tolerance=1e-12,
-            max_steps=500).v for kernel, v in zip(kernels, state, strict=True)]
+            max_steps=500).rows
+        for kernel, v in zip(kernels, state, strict=True)]
 
   def effective_weights(variables, norms):
     norms = iter(norms)

@@ -50,8 +50,6 @@ def test_upper_bounds(shape, spatial_shape, domain, codomain):
   assert float(best) <= 1.6 * expected
   if induced_bounds.is_closed(domain, codomain) or domain == codomain == 2.0:
     assert float(best) == pytest.approx(expected, rel=1e-3)
-  without = induced_bounds.upper_bounds(operator, domain, codomain)
-  assert set(bounds) - set(without) == {'spectral'}
   if np.inf not in (domain, codomain):
     learned = induced_bounds.upper_bounds(
         operator, *(tf.constant(order, tf.float64) for order in (
@@ -74,8 +72,9 @@ def test_derivatives(orders):
       tf.constant(order, tf.float64) for order in orders)]
 
   def fn(kernel, domain, codomain):
+    # Above the other bounds.
     return induced_bounds.upper_bound(
-        operators.LayerOperator(kernel), domain, codomain)
+        operators.LayerOperator(kernel), domain, codomain, 1e3)
 
   with tf.GradientTape() as tape:
     tape.watch(arguments)

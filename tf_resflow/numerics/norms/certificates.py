@@ -11,7 +11,7 @@ product of matrices with inner dimension n, in any order of summation, obeys
 """
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,8 +20,9 @@ from tf_resflow import errors
 _UNIT = 2.0**-53
 # Largest side of a materialised Gram matrix: 4096^2 float64 are 128 MiB.
 _MAX_GRAM_SIDE = 4096
+# Largest number of squarings, which stop when another one lowers the bound by
+# less than the next number.
 _NUM_SQUARINGS = 30
-# The squarings stop when another one lowers the bound by less than this.
 _MIN_DECREASE = 1e-7
 # Complex numbers in one chunk of symbols (64 MiB).
 _CHUNK_SIZE = 2**22
@@ -71,19 +72,31 @@ def certified_norm_bound(
     >>> certified_norm_bound(kernel, (8, 8), target=0.98).methods
     ('gram',)
   """
-  kernel = _as_float64('kernel', kernel)
+  kernel = np.asarray(kernel).astype(np.float64)
+  num_bad = np.count_nonzero(~np.isfinite(kernel))
+  errors.check(
+      kernel.size > 0 and num_bad == 0, 'kernel',
+      f'an array of shape {kernel.shape} with {num_bad} numbers that are not '
+      'finite', 'finite numbers, at least one')
   target = -math.inf if target is None else target
   if kernel.ndim == 2 and spatial_shape is None:
     return Certificate(dense_bound(kernel, target), ('dense',))
-  kernel, height, width = _as_conv(kernel, spatial_shape)
+  errors.check(
+      kernel.ndim == 4, 'kernel', f'an array of shape {kernel.shape}',
+      'the kernel [kh, kw, in, out] of a convolution with spatial_shape, or a '
+      'matrix [in, out] without')
+  shape: Any = tuple(spatial_shape or ())
+  errors.check(
+      len(shape) == 2 and min(shape) >= 1, 'spatial_shape', spatial_shape,
+      'the height and width (H, W) of the images, each at least 1')
   if kernel.shape[:2] == (1, 1):
     return Certificate(dense_bound(kernel[0, 0], target), ('dense',))
-  dft = conv_dft_bound(kernel, (height, width))
-  side = min(kernel.shape[2:]) * height * width
+  dft = conv_dft_bound(kernel, shape)
+  side = min(kernel.shape[2:]) * math.prod(shape)
   if dft <= target or side > _MAX_GRAM_SIDE:
     return Certificate(dft, ('dft',))
   kernel, exponent = _normalise(kernel)
-  gram, gram_error = conv_gram(kernel, (height, width))
+  gram, gram_error = conv_gram(kernel, shape)
   bound = math.ldexp(gram_trace_bound(
       gram, target=math.ldexp(target, -exponent), gram_error=gram_error),
                      exponent)
@@ -99,19 +112,10 @@ def dense_bound(matrix: np.ndarray, target: float = -math.inf) -> float:
   inner dimension m.
 
   Args:
-    matrix: `[in, out]`.
+    matrix: `[in, out]`, float64.
     target: stop as soon as the bound is at most this.
-
-  Returns:
-    A number that is at least the largest singular value.
-
-  Raises:
-    InvalidValueError: if `matrix` is not a finite matrix.
   """
-  matrix, exponent = _normalise(_as_float64('matrix', matrix))
-  errors.check(matrix.ndim == 2, 'matrix', f'an array of shape {matrix.shape}',
-               'a matrix [in, out]',
-               'certified_norm_bound takes the kernels of convolutions.')
+  matrix, exponent = _normalise(matrix)
   matrix = min(matrix, matrix.T, key=len)
   return math.ldexp(gram_trace_bound(
       matrix @ matrix.T, target=math.ldexp(target, -exponent),
@@ -120,8 +124,8 @@ def dense_bound(matrix: np.ndarray, target: float = -math.inf) -> float:
 
 
 def gram_trace_bound(
-    gram: np.ndarray, num_squarings: int = _NUM_SQUARINGS,
-    target: float = -math.inf, gram_error: float = 0.0) -> float:
+    gram: np.ndarray, target: float = -math.inf,
+    gram_error: float = 0.0) -> float:
   """Returns an upper bound of the norm of an operator with Gram matrix A.
 
     |A|^(1/2) <= trace(A^(2^k))^(1/2^(k+1))   for every k,
@@ -141,26 +145,12 @@ def gram_trace_bound(
 
   Args:
     gram: `[n, n]`, symmetric positive semidefinite, float64.
-    num_squarings: largest number of squarings; they end early when the bound no
-      longer falls (by 1e-7).
     target: stop as soon as the bound is at most this.
-    gram_error: bound of |gram - A|_2, added to the result.
-
-  Returns:
-    A number that is at least |A|_2^(1/2).
-
-  Raises:
-    InvalidValueError: if `gram` is not a finite square matrix.
-
-  References:
-    Higham, 2002, Section 3.5 (rounding errors of matrix products).
+    gram_error: bound of |gram - A|_2, added to |gram|_2.
   """
-  power = _as_float64('gram', gram)
-  errors.check(power.ndim == 2 and power.shape[0] == power.shape[1], 'gram',
-               f'an array of shape {power.shape}', 'a square matrix')
-  size = power.shape[0]
+  power, size = gram, len(gram)
   best, error, steps = math.inf, gram_error, []
-  for k in range(num_squarings + 1):
+  for k in range(_NUM_SQUARINGS + 1):
     power, exponent = _normalise(power)
     frobenius = float(np.linalg.norm(power)) * (1.0 + _gamma(size**2 + 2))
     steps.append((exponent, error))
@@ -169,7 +159,7 @@ def gram_trace_bound(
       bound = _up(math.sqrt(math.ldexp(bound, exponent) + error))
     decrease = 1.0 - bound / best if best > 0.0 else 0.0
     best = min(best, bound)
-    if best <= target or decrease < _MIN_DECREASE or k == num_squarings:
+    if best <= target or decrease < _MIN_DECREASE or k == _NUM_SQUARINGS:
       break
     # The last term covers entries that underflow.
     error = _gamma(size + 4) * frobenius**2 + 1e-300
@@ -186,17 +176,13 @@ def conv_gram(kernel: np.ndarray,
   larger side is never stored.
 
   Args:
-    kernel: `[kh, kw, in, out]`.
+    kernel: `[kh, kw, in, out]`, float64.
     spatial_shape: `(H, W)`.
 
   Returns:
     The matrix `[H W c, H W c]` with `c = min(in, out)`, positions first, and a
     bound of the l2 norm of its rounding error.
-
-  Raises:
-    InvalidValueError: if the kernel is not finite, or shapes do not fit.
   """
-  kernel, height, width = _as_conv(kernel, spatial_shape)
   num_rows, num_columns, num_in, num_out = kernel.shape
   # Input positions of taps, relative to the output (TF's SAME padding).
   offsets = np.argwhere(np.ones([num_rows, num_columns])) - [
@@ -209,6 +195,7 @@ def conv_gram(kernel: np.ndarray,
   flat = taps.reshape([num_taps * side, inner])
   products = (flat @ flat.T).reshape([num_taps, side, num_taps, side])
 
+  height, width = spatial_shape
   size = height * width
   gram = np.zeros([size, side, size, side])
   moved = offsets[:, np.newaxis] + np.stack(
@@ -247,22 +234,16 @@ def conv_dft_bound(kernel: np.ndarray, spatial_shape: tuple[int, int]) -> float:
   (LAPACK's backward error, with a generous constant).
 
   Args:
-    kernel: `[kh, kw, in, out]`.
+    kernel: `[kh, kw, in, out]`, float64.
     spatial_shape: `(H, W)`.
-
-  Returns:
-    A number that is at least the l2 norm of the convolution.
-
-  Raises:
-    InvalidValueError: if the kernel is not finite, or shapes do not fit.
 
   References:
     Sedghi, Gupta and Long, 2019 (singular values of circular convolutions).
   """
-  kernel, height, width = _as_conv(kernel, spatial_shape)
   kernel, exponent = _normalise(kernel)
   num_rows, num_columns, num_in, num_out = kernel.shape
   num_taps = num_rows * num_columns
+  height, width = spatial_shape
   period = (height + num_rows - 1, width + num_columns - 1)
   phases = np.einsum(
       'fs,gt->fgst', _phases(period[0], period[0], num_rows),
@@ -311,27 +292,3 @@ def _normalise(array):
   _, exponent = math.frexp(np.max(np.abs(array), initial=0.0))
   exponent = max(exponent, -1000)  # 2^1000 is still finite.
   return np.ldexp(array, -exponent), exponent
-
-
-def _as_float64(name, array):
-  array = np.asarray(array).astype(np.float64)
-  num_bad = np.count_nonzero(~np.isfinite(array))
-  errors.check(
-      array.size > 0 and num_bad == 0, name,
-      f'an array of shape {array.shape} with {num_bad} numbers that are not '
-      'finite', 'finite numbers, at least one')
-  return array
-
-
-def _as_conv(kernel, spatial_shape):
-  """Returns the kernel of a convolution, and the height and width of images."""
-  kernel = _as_float64('kernel', kernel)
-  errors.check(
-      kernel.ndim == 4, 'kernel', f'an array of shape {kernel.shape}',
-      'the kernel [kh, kw, in, out] of a convolution with spatial_shape, or a '
-      'matrix [in, out] without')
-  errors.check(
-      spatial_shape is not None and len(spatial_shape) == 2 and
-      min(spatial_shape) >= 1, 'spatial_shape', spatial_shape,
-      'the height and width (H, W) of the images, each at least 1')
-  return kernel, *(int(size) for size in spatial_shape)

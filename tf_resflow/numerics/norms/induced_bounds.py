@@ -19,18 +19,7 @@ def largest_norms(operator: operators.LayerOperator, is_of_rows: bool,
                   order: orders.Order) -> tf.Tensor:
   """Returns the largest norm among the rows, or columns, of every channel.
 
-  Args:
-    operator: the operator `A` of the layer.
-    is_of_rows: whether to return norms of rows, else of columns.
-    order: `r` of the norm of a row or a column.
-
-  Returns:
-    For rows `[c_out]`. With `r = p*`, `|A|_p->inf` is the largest of them:
-    `|y_o|` is at most `|row_o|_p* |x|_p` by Hoelder's inequality, and some x
-    attains it.
-    For columns `[c_in]`. With `r = q`, `|A|_1->q` is the largest of them: the
-    unit ball of l_1 has the unit vectors and their negatives for corners, a
-    convex function is largest at one of these, and A maps them to columns.
+  They are `[c_out]` for rows, and `[c_in]` for columns.
   """
   kernel = operator.kernel
   if operator.spatial_shape is None:
@@ -67,9 +56,11 @@ def _taps_inside(size, num_taps, is_of_rows):
 def is_closed(domain: orders.Order, codomain: orders.Order) -> bool:
   """Returns whether `|A|_p->q` is the largest norm of a column or of a row.
 
-  Args:
-    domain: `p`; if 1, the norm is that of a column.
-    codomain: `q`; if inf, the norm is that of a row.
+  For `p = 1` it is the largest `|column|_q`: the unit ball of l_1 has the unit
+  vectors and their negatives for corners, a convex function is largest at one
+  of these, and A maps them to columns. For `q = inf` it is the largest
+  `|row|_p*`: `|y_o| <= |row_o|_p* |x|_p` by Hoelder's inequality, and some x
+  attains it.
   """
   return not tf.is_tensor(domain) and not tf.is_tensor(codomain) and (
       domain == 1.0 or codomain == float('inf'))
@@ -79,14 +70,8 @@ def closed_norms(operator: operators.LayerOperator, domain: orders.Order,
                  codomain: orders.Order) -> tf.Tensor:
   """Returns the norms whose largest is `|A|_p->q`, if `is_closed`.
 
-  Args:
-    operator: the operator of the layer.
-    domain: `p`.
-    codomain: `q`.
-
-  Returns:
-    Norms of the columns `[c_in, 1]` if `p` is 1, else of the rows `[c_out]`;
-    they broadcast against the kernel.
+  Those of the columns `[c_in, 1]` if `p` is 1, else of the rows `[c_out]`; they
+  broadcast against the kernel.
   """
   if domain == 1.0:
     return largest_norms(
@@ -96,8 +81,7 @@ def closed_norms(operator: operators.LayerOperator, domain: orders.Order,
 
 def upper_bounds(
     operator: operators.LayerOperator, domain: orders.Order,
-    codomain: orders.Order, spectral_norm: tf.Tensor | None = None,
-) -> dict[str, tf.Tensor]:
+    codomain: orders.Order, spectral_norm: tf.Tensor) -> dict[str, tf.Tensor]:
   """Returns upper bounds of `|A|_p->q`, differentiable in kernel and orders.
 
   With `a = 1/p`, `b = 1/q`, `n` inputs and `m` outputs:
@@ -123,10 +107,7 @@ def upper_bounds(
     operator: the operator of the layer.
     domain: `p`.
     codomain: `q`.
-    spectral_norm: `|A|_2->2` or a bound of it; None leaves 'spectral' out.
-
-  Returns:
-    Scalars by name, each of which is at least `|A|_p->q`.
+    spectral_norm: `|A|_2->2` or a bound of it.
 
   References:
     Riesz, 1926; Thorin, 1948; Bergh and Loefstroem, 1976, Theorem 1.1.1.
@@ -145,24 +126,20 @@ def upper_bounds(
     return times * orders.vector_norms(norms, order)
 
   dual = orders.dual(domain)
-  bounds = {
+  excess = tf.maximum(b - a, 0.0)  # Where p > q.
+  return {
       'rows': repeated(rows(dual), codomain),
-      'columns': repeated(columns(codomain), dual)}
-
-  # To p <= q.
-  excess = tf.maximum(b - a, 0.0)
-  bounds['riesz_thorin'] = tf.minimum(
-      _between_edges(rows, columns, a + excess, b) * tf.pow(n, excess),
-      _between_edges(rows, columns, a, b - excess) * tf.pow(m, excess))
-  if spectral_norm is not None:
-    bounds['spectral'] = _from_spectral_norm(
-        rows, columns, tf.cast(spectral_norm, dtype), a, b, n, m)
-  return bounds
+      'columns': repeated(columns(codomain), dual),
+      'riesz_thorin': tf.minimum(
+          _between_edges(rows, columns, a + excess, b) * tf.pow(n, excess),
+          _between_edges(rows, columns, a, b - excess) * tf.pow(m, excess)),
+      'spectral': _from_spectral_norm(
+          rows, columns, tf.cast(spectral_norm, dtype), a, b, n, m)}
 
 
-def upper_bound(*args, **kwargs) -> tf.Tensor:
+def upper_bound(*args) -> tf.Tensor:
   """Returns the smallest of `upper_bounds`, which takes the same arguments."""
-  return functools.reduce(tf.minimum, upper_bounds(*args, **kwargs).values())
+  return functools.reduce(tf.minimum, upper_bounds(*args).values())
 
 
 def _between_edges(rows, columns, a, b):

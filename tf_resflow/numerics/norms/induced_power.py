@@ -1,38 +1,15 @@
 """The nonlinear power method for induced norms `|A|_p->q`."""
 
-from typing import NamedTuple
-
 import tensorflow as tf
 
 from tf_resflow.numerics.norms import operators
 from tf_resflow.numerics.norms import orders
 
 
-class InducedNormResult(NamedTuple):
-  """Result of `power_method`.
-
-  Attributes:
-    x: `[k, n]`, rows with `|x|_p = 1`, the one with the largest `|A x|_q`
-      first; the initial vectors of the next call.
-    norm: scalar, the largest `|A x|_q`: a lower bound of `|A|_p->q`.
-    gap: scalar, `|A^T u|_p* / |A x|_q - 1 >= 0` for the first row, with `u` the
-      dual vector of `A x`. It is 0 if and only if `x` is a critical point,
-      which may not be the maximum.
-    num_steps: int32 scalar.
-    converged: bool scalar, whether the gap met the tolerance.
-  """
-
-  x: tf.Tensor
-  norm: tf.Tensor
-  gap: tf.Tensor
-  num_steps: tf.Tensor
-  converged: tf.Tensor
-
-
 def power_method(
     operator: operators.LayerOperator, x: tf.Tensor, domain: orders.Order,
     codomain: orders.Order, tolerance: float = 1e-3, max_steps: int = 200,
-    min_steps: int | tf.Tensor = 0) -> InducedNormResult:
+    min_steps: int | tf.Tensor = 0) -> operators.ConvergedNorm:
   """Finds critical points of `|A x|_q / |x|_p` from several initial vectors.
 
     u <- dual vector of A x in l_q,   x <- dual vector of A^T u in l_p*
@@ -53,9 +30,15 @@ def power_method(
     x: `[k, n]`, the initial vectors.
     domain: `p`.
     codomain: `q`.
-    tolerance: bound of the gap of the best row, see `InducedNormResult`.
+    tolerance: bound of the gap of the best row.
     max_steps: largest number of steps.
     min_steps: smallest number of steps, even if the tolerance is met.
+
+  Returns:
+    Rows with `|x|_p = 1`, and the largest `|A x|_q`, a lower bound of the norm.
+    The residual is the gap `|A^T u|_p* / |A x|_q - 1 >= 0` of the first row,
+    with `u` the dual vector of `A x`: 0 if and only if `x` is a critical point,
+    which may not be the maximum.
 
   References:
     Boyd, 1974, The Power Method for l^p Norms; Bhaskara and Vijayaraghavan,
@@ -95,26 +78,18 @@ def power_method(
       body, (tf.constant(0), x, *climb(x)), parallel_iterations=1,
       name='induced_power_iteration')
   order = tf.argsort(norms, direction='DESCENDING', stable=True)
-  gap = gap_of_best(norms, gaps)
-  return InducedNormResult(tf.gather(x, order), tf.reduce_max(norms), gap,
-                           num_steps, gap <= tolerance)
+  return operators.ConvergedNorm(
+      tf.gather(x, order), tf.reduce_max(norms), num_steps,
+      gap_of_best(norms, gaps))
 
 
 def induced_norm(operator: operators.LayerOperator, x: tf.Tensor,
                  domain: orders.Order, codomain: orders.Order) -> tf.Tensor:
   """Returns `|A x_0|_q / |x_0|_p`, differentiable in the kernel and the orders.
 
-  At a maximiser the derivatives are those of the norm: that of the quotient
-  with respect to x is zero there (envelope theorem).
-
-  Args:
-    operator: as in `power_method`.
-    x: `[k, n]`, as returned by it.
-    domain: `p`.
-    codomain: `q`.
-
-  Returns:
-    A scalar.
+  `x` are the rows that `power_method` returned. At a maximiser the derivatives
+  are those of the norm: that of the quotient with respect to x is zero there
+  (envelope theorem).
   """
   first = tf.stop_gradient(x[:1])
   return (orders.vector_norms(operator.apply(first), codomain) /

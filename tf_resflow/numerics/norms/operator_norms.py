@@ -17,29 +17,10 @@ from tf_resflow.numerics.norms import power_iteration
 _MARGIN = 1.0 + 1e-9
 
 
-class ConvergedNorm(NamedTuple):
-  """The result of an iteration for the norm of a kernel.
-
-  Attributes:
-    rows: `[k, size]`, the converged vectors, best first.
-    norm: the norm; the kernel is divided by it where it exceeds `coeff`.
-    num_steps: int32 scalar.
-  """
-
-  rows: tf.Tensor
-  norm: tf.Tensor
-  num_steps: tf.Tensor
-
-
 class NormedMap(NamedTuple):
-  """The linear map of a kernel, and the orders of its two norms.
+  """The linear map of a kernel, and the orders `p` and `q` of its two norms.
 
-  Attributes:
-    kernel: `[in, out]` or `[kh, kw, in, out]`.
-    spatial_shape: `(H, W)` of a convolution.
-    domain: `p`.
-    codomain: `q`.
-    for_cpu: see `convolution.conv2d`.
+  The others are those of an `operators.LayerOperator`.
   """
 
   kernel: tf.Tensor
@@ -128,7 +109,7 @@ class OperatorNorm:
   def converge(
       self, mapping: NormedMap, rows: tf.Tensor, tolerance: float,
       max_steps: int, min_steps: tf.Tensor,
-      is_current: bool | tf.Tensor = False) -> ConvergedNorm:
+      is_current: bool | tf.Tensor = False) -> operators.ConvergedNorm:
     """Converges the vectors for the present kernel; not differentiable.
 
     `is_current` says that an earlier call returned them for this kernel.
@@ -176,9 +157,8 @@ class _Spectral(OperatorNorm):
   """`|A|_2->2` by power iteration."""
 
   def converge(self, mapping, rows, *args, **kwargs):
-    result = power_iteration.power_iteration(
+    return power_iteration.power_iteration(
         mapping.operator(), rows, *args, **kwargs)
-    return ConvergedNorm(result.v, result.sigma, result.num_steps)
 
   def norm(self, mapping, rows):
     return power_iteration.spectral_norm(mapping.operator(), rows)
@@ -194,8 +174,7 @@ class _Upper(_Spectral):
   def bound(self, mapping, spectral_norm):
     """Returns the bound, given the spectral norm."""
     return mapping.pixel_factor() * induced_bounds.upper_bound(
-        mapping._replace(for_cpu=None).operator(), mapping.domain,
-        mapping.codomain, spectral_norm)
+        mapping.operator(), mapping.domain, mapping.codomain, spectral_norm)
 
   def converge(self, mapping, rows, *args, **kwargs):
     result = super().converge(mapping, rows, *args, **kwargs)
@@ -228,8 +207,7 @@ class _Estimate(OperatorNorm):
     result = induced_power.power_method(
         mapping.operator(), rows, mapping.domain, mapping.codomain, gap,
         max_steps, min_steps)
-    return ConvergedNorm(
-        result.x, result.norm * self._pixel_factor(mapping), result.num_steps)
+    return result._replace(norm=result.norm * self._pixel_factor(mapping))
 
   def norm(self, mapping, rows):
     return self._pixel_factor(mapping) * induced_power.induced_norm(

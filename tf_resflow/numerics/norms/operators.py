@@ -3,10 +3,29 @@
 from collections.abc import Callable
 import dataclasses
 import math
+from typing import NamedTuple
 
 import tensorflow as tf
 
 from tf_resflow.numerics import convolution
+
+
+class ConvergedNorm(NamedTuple):
+  """The result of an iteration for the norm of an operator.
+
+  Attributes:
+    rows: `[k, n]`, the converged vectors, best first, all of norm 1; the start
+      of the next call.
+    norm: scalar, the norm or a bound of it.
+    num_steps: int32 scalar.
+    residual: scalar, how far the first vector is from a critical point; the
+      iteration ends when it meets the tolerance.
+  """
+
+  rows: tf.Tensor
+  norm: tf.Tensor
+  num_steps: tf.Tensor
+  residual: tf.Tensor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,15 +89,7 @@ class LayerOperator:
     return lambda v: tf.reshape(apply(tf.reshape(v, shape)), [-1, self.size])
 
   def apply(self, x: tf.Tensor, transpose: bool = False) -> tf.Tensor:
-    """Applies the layer, or its transpose.
-
-    Args:
-      x: `[k, num_inputs]`; for the transpose `[k, num_outputs]`.
-      transpose: whether to apply the transpose.
-
-    Returns:
-      `[k, num_outputs]`; for the transpose `[k, num_inputs]`.
-    """
+    """Maps `[k, num_inputs]` to `[k, num_outputs]`; the transpose back."""
     if self.spatial_shape is None:
       return tf.linalg.matmul(x, self.kernel, transpose_b=transpose)
     num_channels = self.kernel.shape[-1 if transpose else -2]

@@ -14,15 +14,12 @@ _LEAST_LEARNED = 1.001
 
 
 def squashed(raw: tf.Tensor) -> tf.Tensor:
-  """Maps any number to an order in (1, 5), increasingly, and 0 to 2.
+  """Maps any scalar to an order in (1, 5), increasingly, and 0 to 2.
 
     3 + 2 tanh(-leaky_elu(atanh(1/2) - raw)),
     leaky_elu(a) = 0.3 a + 0.7 elu(a)
 
   It is at least 1.001, the value for `raw` below -3.6.
-
-  Args:
-    raw: a scalar.
 
   References:
     The released code of Chen et al., 2019, Residual Flows.
@@ -35,10 +32,8 @@ def squashed(raw: tf.Tensor) -> tf.Tensor:
 def dual(order: Order) -> Order:
   """Returns the order `p* = p / (p - 1)` of the dual norm.
 
-  `|<x, y>| <= |x|_p |y|_p*` (Hoelder), and for every x some y attains it.
-
-  Args:
-    order: `p`; 1 and inf are each other's dual.
+  `|<x, y>| <= |x|_p |y|_p*` (Hoelder), and for every x some y attains it. 1 and
+  inf are each other's dual.
   """
   if isinstance(order, (int, float)):
     if order == 1.0:
@@ -59,14 +54,8 @@ def vector_norms(x: tf.Tensor, order: Order, axis: int | tuple[int, ...] = -1,
                  keepdims: bool = False) -> tf.Tensor:
   """Returns `|x|_p = (sum_i |x_i|^p)^(1/p)`; for inf the largest `|x_i|`.
 
-  Safe from overflow and underflow. Differentiable in `x` and in an order that
-  is a tensor; the gradient at x = 0 is 0.
-
-  Args:
-    x: any tensor.
-    order: `p`.
-    axis: axis or axes of the vectors.
-    keepdims: whether to keep these axes, with length 1.
+  Over one axis or several. Safe from overflow and underflow. Differentiable in
+  `x` and in an order that is a tensor; the gradient at x = 0 is 0.
   """
   magnitudes = tf.abs(x)
   largest = tf.reduce_max(magnitudes, axis, keepdims=True)
@@ -84,16 +73,12 @@ def vector_norms(x: tf.Tensor, order: Order, axis: int | tuple[int, ...] = -1,
 
 
 def dual_vectors(x: tf.Tensor, order: Order) -> tf.Tensor:
-  """Returns `u` with `<u, x> = |x|_p` and `|u|_p* = 1`.
+  """Returns `u` with `<u, x> = |x|_p` and `|u|_p* = 1`, `[..., n]` like `x`.
 
     u_i = sign(x_i) (|x_i| / |x|_p)^(p - 1)
 
   For p = inf it is the sign of the largest entry, at its index, and 0
   elsewhere. For x = 0 it is 0.
-
-  Args:
-    x: `[..., n]`, vectors.
-    order: `p`.
   """
   if isinstance(order, (int, float)) and order == math.inf:
     place = tf.one_hot(

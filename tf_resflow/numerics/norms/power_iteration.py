@@ -24,33 +24,11 @@ _INDEPENDENT = 1e-5
 _TINY = 1e-30
 
 
-class PowerIterationResult(NamedTuple):
-  """Result of `power_iteration`.
-
-  Attributes:
-    v: `[k, D]`, unit rows that approximate the leading right singular vectors,
-      best first; the warm start of the next call.
-    sigma: scalar, the norm `|W v_0|`, a lower bound of the spectral norm.
-    residual: scalar, `|W^T W v_0 - sigma^2 v_0| / sigma^2`. Some singular
-      value lies within `sigma * residual` of `sigma`; when `v_0` tracks the
-      leading one, `sigma` is off by about the square of the residual over the
-      relative spectral gap.
-    num_steps: int32 scalar, the number of steps.
-    converged: bool scalar, whether the residual met the tolerance.
-  """
-
-  v: tf.Tensor
-  sigma: tf.Tensor
-  residual: tf.Tensor
-  num_steps: tf.Tensor
-  converged: tf.Tensor
-
-
 class _Residuals(NamedTuple):
   """Residuals of a block of vectors as singular vectors, `A = W^T W`."""
 
   directions: tf.Tensor  # [k, D], unit rows along A v - sigma^2 v
-  residual: tf.Tensor  # scalar, of the first row, see `PowerIterationResult`
+  residual: tf.Tensor  # scalar, of the first row, see `power_iteration`
   squares: tf.Tensor  # [k, 1], sigma^2 = v^T A v
   first_square: tf.Tensor  # scalar, that of the first row
 
@@ -88,11 +66,10 @@ def _finite_products(x, y):
 
 
 def _leading_combinations(space, images, num_vectors):
-  """Rayleigh-Ritz: the combinations of the rows that `A` lengthens most.
+  """Rayleigh-Ritz: the combinations `[k, m]` of rows that `A` lengthens most.
 
-  Of unit rows or zeros `[m, D]` and their images under the symmetric `A`.
-  Applied to `space`, the result `[k, m]` gives orthonormal rows, best first, if
-  at least `k` directions of `space` are independent.
+  Of unit rows or zeros `[m, D]`. The combined rows are orthonormal, best first,
+  if at least `k` directions are independent.
   """
   eigenvalues, q = tf.linalg.eigh(_finite_products(space, space))
   keep = eigenvalues > _INDEPENDENT * tf.reduce_max(eigenvalues)
@@ -163,7 +140,7 @@ def _advanced(v, image, p, p_image, r, r_image):
 def power_iteration(
     operator: operators.LayerOperator, v: tf.Tensor, tolerance: float = 1e-3,
     max_steps: int = 200, min_steps: int | tf.Tensor = 0,
-    is_current: bool | tf.Tensor = False) -> PowerIterationResult:
+    is_current: bool | tf.Tensor = False) -> operators.ConvergedNorm:
   """Advances a block of right singular vectors until the first has converged.
 
   If the block already meets the tolerance there is no step: the call takes two
@@ -184,7 +161,7 @@ def power_iteration(
   Args:
     operator: the map `W`, which `matvec` applies (`[k, D] -> [k, E]`).
     v: `[k, D]` with `k` static, unit rows: random or from an earlier call.
-    tolerance: bound of the relative residual, see `PowerIterationResult`.
+    tolerance: bound of the residual.
     max_steps: largest number of steps.
     min_steps: smallest number of steps, even if the tolerance is met; may be a
       tensor.
@@ -193,7 +170,11 @@ def power_iteration(
       not the best, is advanced nevertheless.
 
   Returns:
-    A `PowerIterationResult`.
+    Unit rows that approximate the leading right singular vectors; and the norm
+    `sigma = |W v_0|`, a lower bound of the spectral norm. The residual is
+    `|W^T W v_0 - sigma^2 v_0| / sigma^2`: some singular value lies within
+    `sigma * residual` of `sigma`; when `v_0` tracks the leading one, `sigma` is
+    off by about the square of the residual over the relative spectral gap.
 
   References:
     Knyazev, 2001, Toward the Optimal Preconditioned Eigensolver; Miyato et
@@ -238,8 +219,7 @@ def power_iteration(
   num_steps, v, sigma, residual = advance() if is_current is False else tf.cond(
       tf.convert_to_tensor(is_current) & is_leading & (
           found.residual <= tolerance), keep, advance)
-  return PowerIterationResult(
-      v, sigma, residual, num_steps, residual <= tolerance)
+  return operators.ConvergedNorm(v, sigma, num_steps, residual)
 
 
 def _of_all_directions(operator, gram):
@@ -248,22 +228,16 @@ def _of_all_directions(operator, gram):
   _, q = tf.linalg.eigh(finite)
   v = tf.transpose(tf.reverse(q, axis=[1]))
   residual = _residuals(v, tf.matmul(v, gram, transpose_b=True)).residual
-  return PowerIterationResult(v, _norm(operator.matvec(v[:1])), residual,
-                              tf.constant(0), tf.math.is_finite(residual))
+  return operators.ConvergedNorm(
+      v, _norm(operator.matvec(v[:1])), tf.constant(0), residual)
 
 
 def spectral_norm(operator: operators.LayerOperator, v: tf.Tensor) -> tf.Tensor:
   """Returns `|W v_0|`, differentiable in the kernel of `operator`.
 
-  At a converged `v_0` this is the spectral norm and its derivative is
-  `u_0^T dW v_0` with `u_0 = W v_0 / sigma`.
-
-  Args:
-    operator: as in `power_iteration`.
-    v: `[k, D]`, as returned by it.
-
-  Returns:
-    A scalar.
+  `v` are the rows that `power_iteration` returned. At a converged `v_0` this is
+  the spectral norm and its derivative is `u_0^T dW v_0` with
+  `u_0 = W v_0 / sigma`.
   """
   image = operator.matvec(tf.stop_gradient(v[:1]))
   left = tf.stop_gradient(_unit_rows(image, _row_norms(image)))
