@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.numerics.norms import induced_study
+from docs import induced_study
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ import sys
 import setuptools
 
 _ROOT = pathlib.Path(__file__).resolve().parent.parent
-_OURS = {'tests', 'tf_resflow'}
+_OURS = {'docs', 'tests', 'tf_resflow'}
 # Distributions that are called otherwise than what is imported.
 _DISTRIBUTIONS = {
     'absl': 'absl_py',
@@ -21,7 +21,7 @@ _DISTRIBUTIONS = {
 
 def imported():
   """Returns the top-level packages of all imports, wherever in the files."""
-  files = [path for folder in ('tf_resflow', 'tests')
+  files = [path for folder in _OURS
            for path in (_ROOT / folder).rglob('*.py')]
   files += [path for path in (_ROOT / 'bin').iterdir() if path.is_file()]
   names = set()
