@@ -14,19 +14,12 @@ def sum_per_example(x: tf.Tensor) -> tf.Tensor:
 def linearize(
     g_fn: Callable[..., tf.Tensor], weights: Any, x: tf.Tensor,
     *context: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
-  """Evaluates `g` and its linearisation at `x`.
-
-  Args:
-    g_fn: pure function `g_fn(weights, x, *context)`.
-    weights: nested list of tensors.
-    x: `[B, ...]`.
-    *context: further tensors `[B, ...]` that it depends on.
+  """Evaluates `g = g_fn(weights, x, *context)` and its linearisation at `x`.
 
   Returns:
-    `g`: `g_fn(weights, x, *context)`;
-    `vjp_fn`: maps a cotangent `u`, like `g`, to `J^T u`, like `x`. It may be
-    called any number of times, also inside `tf.while_loop`, and is itself
-    differentiable.
+    `g`, and a function that maps a cotangent `u`, like `g`, to `J^T u`, like
+    `x`. It may be called any number of times, also inside `tf.while_loop`, and
+    is itself differentiable.
   """
   with tf.GradientTape(persistent=True) as tape:
     tape.watch(x)

@@ -19,7 +19,7 @@ class NoiseDistribution(spec.Specified):
   Subclasses are frozen dataclasses.
 
   Attributes:
-    mean: the mean of the distribution.
+    mean: its mean.
   """
 
   registry: ClassVar = registries.NOISE_DISTRIBUTIONS
@@ -34,13 +34,8 @@ class NoiseDistribution(spec.Specified):
            dtype: tf.DType = tf.float32) -> tf.Tensor:
     """Draws independent samples, `shape = [B, ...]`.
 
-    The draws of an example depend only on the seed and on its index in the
-    global batch.
-
-    Args:
-      shape: shape of the result.
-      seed: see `numerics.random.as_seed`.
-      dtype: dtype of the result.
+    The draws of an example depend only on the seed, see
+    `numerics.random.as_seed`, and on its index in the global batch.
     """
     raise NotImplementedError
 

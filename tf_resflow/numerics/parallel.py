@@ -63,13 +63,7 @@ def map_parallel(function: Callable[[Any], Any], items: Iterable,
   tracing, runs in one thread at a time. Thread-local state, such as a
   `tf.distribute` scope or a graph, is not inherited.
 
-  Args:
-    function: maps an item to a result.
-    items: an iterable, which is read lazily.
-    max_parallel: largest number of threads.
-
-  Yields:
-    The results, in the order of the items.
+  Items are read as they are needed, and results are in their order.
   """
   num = min(num_parallel(), max_parallel or num_parallel())
   if num == 1:
@@ -103,15 +97,14 @@ def map_in_chunks(
     function: maps tensors `[B, ...]` to two lists: outputs `[B, ...]`, example
       by example, and sums over the examples.
     max_examples: Python int, or None for the whole batch at once.
-    tensors: list of tensors `[B, ...]`.
-    outputs_like: tensors of the shapes and dtypes of the outputs, or their
-      `tf.TensorSpec`s.
-    sums_like: tensors of the shapes and dtypes of the sums.
+    tensors: its arguments.
+    outputs_like: tensors like the outputs, or their `tf.TensorSpec`s.
+    sums_like: tensors like the sums.
     unknown_sizes: whether to divide batches of unknown size as well; XLA cannot
       compile such chunks.
 
   Returns:
-    The outputs and sums of `function(*tensors)`, up to rounding.
+    `function(*tensors)`, up to rounding.
   """
   batch_size = tensors[0].shape[0]
   if unknown_sizes and batch_size is None and max_examples is not None:

@@ -66,15 +66,11 @@ def whole_batch(seed: SeedLike) -> Seed:
 
 
 def numbered(seed: SeedLike, numbers: tf.Tensor) -> Seed:
-  """Returns a seed whose draws depend on the numbers of the examples.
+  """Returns a seed whose draws depend on the numbers of the examples, `[B]`.
 
   The draws of an example then depend only on the seed and on its number, not on
   the batch that it is in. Draws that a batch shares (see `uniform_scalar`)
   depend only on the seed.
-
-  Args:
-    seed: see `as_seed`.
-    numbers: integers `[B]`, of the examples of the batch.
 
   Example:
     >>> draw = normal([2, 3], numbered(0, [4, 7]))
@@ -161,17 +157,11 @@ def normal(shape: Sequence[int] | tf.Tensor, seed: SeedLike,
 @functools.partial(tf.function, autograph=False, reduce_retracing=True)
 def normal_rows(numbers: tf.Tensor, seed: tf.Tensor, size: int,
                 dtype: tf.DType) -> tf.Tensor:
-  """Draws standard normals; row `i` depends only on `seed` and `numbers[i]`.
+  """Draws normals `[N, size]` for `numbers`, `[N]`; see `numbered`.
 
-  Args:
-    numbers: int32 `[N]`.
-    seed: int32 `[2]`.
-    size: size of a row.
-    dtype: dtype of the result, `[N, size]`.
+  As one graph for all numbers: eagerly, a loop over rows would be slow.
   """
-  return tf.map_fn(
-      lambda i: normal([size], whole_batch(fold_in(seed, i)), dtype),
-      numbers, fn_output_signature=tf.TensorSpec([size], dtype))
+  return normal([tf.size(numbers), size], numbered(seed, numbers), dtype)
 
 
 def rademacher(shape: Sequence[int] | tf.Tensor, seed: SeedLike,

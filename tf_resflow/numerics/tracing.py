@@ -18,11 +18,8 @@ def noinline_function(
   first step. Here the body is optimised once per shape, however many layers
   call it; a call takes some 5 microseconds more.
 
-  Args:
-    function: takes tensors and hashable Python values.
-    reduce_retracing: whether a second shape makes a graph for all shapes, in
-      place of one for every shape.
-    input_signature: signature of a single graph for all calls.
+  It takes tensors and hashable Python values. With `reduce_retracing` a second
+  shape makes a graph for all shapes, in place of one for every shape.
   """
   return private_apis.allow_frequent_tracing(tf.function(
       function, autograph=False, reduce_retracing=reduce_retracing,
@@ -35,10 +32,7 @@ def function_in_graphs(function: Callable) -> Callable:
 
   For a few operations that every block of a flow has: a graph then has one
   operation for them, and one for their gradient. Eagerly there is no graph to
-  keep for every batch size.
-
-  Args:
-    function: takes tensors and hashable Python values.
+  keep for every batch size. It takes tensors and hashable Python values.
   """
   traced = noinline_function(function)
 

@@ -20,8 +20,7 @@ def _solve(g, solver, lipschitz_bound, sign, estimator, series, variables,
            state, y, x_init, draw, *context):
   """Returns the `Solution` of `x + sign g(x) = y`, and the norms.
 
-  With an estimator, in between: the log-determinant at the solution and the
-  vector `w` of its gradient.
+  With an estimator, in between: the log-determinant there and its vector `w`.
   """
   norms = g.converge_norms(variables, state)
   weights = g.effective_weights(variables, norms)
@@ -54,10 +53,8 @@ def _implicit_gradient(g, solver, lipschitz_bound, sign, variables, norms, x,
                        dx, of_log_det, *context):
   """Returns `dy`, a structure like `variables` and a list like `context`.
 
-  Solves `lambda = dx - J^T lambda` on cotangents scaled to at most one per
-  example, so that the tolerance of the solver is relative. `of_log_det` holds
-  `v`, `w` and the cotangent of a log-determinant at `x`, whose gradient by `x`
-  is then a part of `dx`; or nothing.
+  `of_log_det` holds `v`, `w` and the cotangent of a log-determinant at `x`,
+  whose gradient by `x` is then a part of `dx`; or nothing.
   """
   with tf.GradientTape() as outer:
     outer.watch(variables)
@@ -77,6 +74,7 @@ def _implicit_gradient(g, solver, lipschitz_bound, sign, variables, norms, x,
       gradients.append(tape.gradient(
           surrogate, sources, others[2], unconnected_gradients='zero'))
       dx += gradients[0][0][0]
+    # The tolerance of the solver is then relative to the cotangent.
     scale = tf.reduce_max(
         tf.abs(dx), axis=list(range(1, dx.shape.rank)), keepdims=True)
     scale = tf.where(scale > 0, scale, tf.ones_like(scale))
@@ -147,8 +145,7 @@ def invert_residual(
     lipschitz_bound: `Lip(g)` in l2 if known; safeguards acceleration.
     sign: 1, or -1 for `x - g(x) = y`.
     context: further inputs of `g`, tensors `[B, ...]`.
-    x_init: the initial point, like `y`, which is the default. Up to the
-      tolerance the solution does not depend on it.
+    x_init: the initial point, by default `y`.
 
   Returns:
     The solver's `Solution`; only `x` is differentiable.
@@ -187,14 +184,9 @@ def invert_and_log_det(
   gradients agree: the norms of `g` converge once, and the gradient linearises
   `g` once, for the adjoint solve and the series. Only `x, v, w` are kept.
 
+  Its arguments are those of these two.
+
   Args:
-    g: see `invert_residual`, as all arguments that are not described here.
-    variables: of `g`.
-    y: `[B, ...]`.
-    solver: of the fixed point.
-    estimator: of the log-determinant.
-    seed: see `random.as_seed`.
-    memory: one of `registries.MEMORY_MODES`, for estimators with a series.
     series: the log-determinant to estimate, by default `log|det(I + J)|`,
       whatever the sign.
 

@@ -50,9 +50,6 @@ def push(history: History, ds: tf.Tensor, dq: tf.Tensor,
     ds: new change of `h(x)`, `[B, D]`.
     dq: the simultaneous change of `f(x)`, `[B, D]`.
     is_secant: bool `[B]`; where False nothing is appended.
-
-  Returns:
-    The new `History`.
   """
 
   def project(s, q):
@@ -87,12 +84,8 @@ def correction(history: History, f: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 
     -S c   with   c = argmin |f - Q c|_2 = Q^T f.
 
-  Args:
-    history: the secants.
-    f: residual vector, `[B, D]`.
-
-  Returns:
-    The correction, `[B, D]`, and bool `[B]`: whether it uses any secant.
+  It is `[B, D]`, like the residual vector `f`. The second result, bool `[B]`,
+  says whether it uses any secant.
   """
   c = _coefficients(history, f)
   return -_combine(c, history.s), tf.reduce_any(c != 0.0, axis=0)
@@ -125,9 +118,7 @@ def max_abs(x: tf.Tensor) -> tf.Tensor:
 def norm(x: tf.Tensor, scale: tf.Tensor | None = None) -> tf.Tensor:
   """Returns the l2 norm over the last axis, safe from over- and underflow.
 
-  Args:
-    x: `[B, D]`.
-    scale: `max_abs(x)`, if it is known already.
+  `scale` is `max_abs(x)`, if it is known already.
   """
   scale = max_abs(x) if scale is None else scale
   safe = tf.where(scale > 0.0, scale, tf.ones_like(scale))

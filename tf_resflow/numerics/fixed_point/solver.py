@@ -63,8 +63,8 @@ class Solver(spec.Specified):
 
   Subclasses are frozen dataclasses whose fields are the arguments of their spec
   (`anderson:5,atol=1e-08`). They set `history`, the number of secants that are
-  kept: with 0 the loop is the plain iteration `x <- y - g(x)`, else an
-  accelerated one. A subclass with another iteration overrides `solve`.
+  kept; with 0 the loop is the plain iteration. A subclass with another
+  iteration overrides `solve`.
 
   Attributes:
     atol: absolute tolerance; None means 1e-6 in float32, 1e-10 in float64.
@@ -120,13 +120,13 @@ class Solver(spec.Specified):
     Args:
       g_fn: maps a tensor like `y` to one like `y`, each sample on its own.
       y: right-hand side, `[B, ...]`, float32 or float64; `B` may be unknown.
-      x_init: the initial point, like `y`; None starts from `y`.
+      x_init: the initial point, by default `y`.
       lipschitz_bound: upper bound of the Lipschitz constant of `g`, a number
         in [0, 1) or a scalar tensor. It decides whether accelerated steps are
         accepted; the plain iteration does not need it.
 
     Returns:
-      A `Solution`. Pass it to `check_converged` to make failure an error.
+      A `Solution`; `check_converged` makes failure an error.
 
     Raises:
       InvalidValueError: if `y` is neither float32 nor float64, shapes do not
@@ -281,9 +281,6 @@ class Anderson(Solver):
 
   Args:
     history: number of secants kept, at least 1.
-    atol: see `Solver`, like the others.
-    rtol: relative tolerance.
-    max_steps: largest number of evaluations of `g`.
 
   Example:
     >>> solution = numerics.Anderson().solve(

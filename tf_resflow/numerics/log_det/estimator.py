@@ -67,19 +67,7 @@ class Estimator(spec.Specified):
       context: Sequence[tf.Tensor] = ()) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns `g(x)` and the estimate of the log-determinant at `x`.
 
-    Gradients are exact for per-example cotangents of both, with respect to `x`,
-    to `variables` and to `context`.
-
-    Args:
-      g: the function.
-      variables: its variables.
-      state: the state of its norms.
-      x: `[B, ...]`.
-      draw: what `draw` returned.
-      memory: one of `registries.MEMORY_MODES`, for estimators that run a
-        series.
-      series: the log-determinant to estimate, that of `x + g(x)` by default.
-      context: further inputs of `g`, tensors `[B, ...]`.
+    Arguments and gradients are those of `forward_and_log_det`.
 
     Returns:
       `g(x)`: like `x`; `log_det`: `[B]`, nats.
@@ -108,8 +96,8 @@ class Draw(NamedTuple):
   Attributes:
     stop: a scalar tensor, shared by the batch, that decides when the series
       ends: the number of terms (int32), or a threshold (float64) of
-      `AdaptiveRoulette`, uniform on (0, 1]. A tuple of numbers of terms where
-      `RussianRoulette` averages several.
+      `AdaptiveRoulette`. A tuple of numbers of terms where `RussianRoulette`
+      averages several.
     probe: the tensor `v`, shaped like the input `x`.
   """
 
@@ -209,11 +197,8 @@ def forward_and_log_det(
   References:
     Chen et al., 2019, Theorems 1 and 2, Equations 7 to 9.
   """
-  others: dict[str, Any] = {'context': context} if context else {}
-  if series is not series_lib.RESIDUAL_SERIES:
-    others['series'] = series
   value, log_det = estimator.evaluate(
       g, variables, list(state), x,
       estimator.draw(x, seed) if draw is None else draw, memory=memory,
-      **others)
+      series=series, context=context)
   return x + value, log_det

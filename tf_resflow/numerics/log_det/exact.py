@@ -15,15 +15,13 @@ from tf_resflow.numerics.log_det import series as series_lib
 # Larger Jacobians of one example are refused.
 _MAX_JACOBIAN_BYTES = 4e9
 _MAX_BATCH_BYTES = 1e9
-# Up to this number, rows are unrolled in the graph, in place of a loop.
+# Up to this number, rows are unrolled in the graph, in place of a loop with the
+# memory of one.
 _MAX_UNROLLED_ROWS = 8
 
 
 def _rows(vjp_fn, y, x):
-  """Returns the Jacobian `[B, M, D]`, by one product for every row.
-
-  More than eight are computed in sequence, with the memory of one.
-  """
+  """Returns the Jacobian `[B, M, D]`, by one product for every row."""
   size = y.shape[0]
   batch_size = tf.shape(y)[0] if size is None else size
   output_size = y.shape[1:].num_elements()
@@ -42,11 +40,6 @@ def _rows(vjp_fn, y, x):
       row, tf.range(output_size),
       fn_output_signature=tf.TensorSpec([None, input_size], x.dtype)),
                       [1, 0, 2])
-
-
-def _weights(g, variables, state):
-  """Returns the effective weights, constant in the state of the norms."""
-  return g.weights(variables, tf.nest.map_structure(tf.stop_gradient, state))
 
 
 def _value_and_log_det(g, series, weights, x, *context):
@@ -80,8 +73,8 @@ class Exact(estimator.Estimator):
     # Two functions: weights have gradients of their own, whose tensors must not
     # be those of one that `tf.vectorized_map` traces anew. TensorFlow never
     # forgets what has a custom gradient in a graph, so eagerly there is none.
-    weights = (g.weights if tf.executing_eagerly() else g.traced(_weights))(
-        variables, state)
+    weights = (g.weights if tf.executing_eagerly() else g.traced(
+        residual_function.ResidualFunction.weights))(variables, state)
     return g.traced(_value_and_log_det, series)(weights, x, *context)
 
   def max_batch_size(self, event_size: int, dtype: tf.DType) -> int:

@@ -22,15 +22,9 @@ from tf_resflow.numerics.log_det import series as series_lib
 
 def bilinear_form(
     vjp_fn: series_lib.Vjp, v: tf.Tensor, w: tf.Tensor) -> tf.Tensor:
-  """Returns `w^T J v`, `[B]`.
+  """Returns `w^T J v`, `[B]`; its gradient is that of the log-determinant.
 
-  Only its gradient is used: at constant `v` and `w` it is that of the
-  log-determinant.
-
-  Args:
-    vjp_fn: maps `u` to `J^T u`, example by example.
-    v: the probe, `[B, ...]`.
-    w: the gradient vector that `power_series` returned, `[B, ...]`.
+  That is, at constant `v`, the probe, and `w`, which `power_series` returned.
   """
   return differentiation.sum_per_example(vjp_fn(w) * v)
 
@@ -113,17 +107,13 @@ def recompute(g: residual_function.ResidualFunction, variables: Any, state: Any,
 def _keeps_linearization(gradients_of: Callable) -> Callable:
   """Returns a mode that keeps the linearisation of `g` until the backward pass.
 
-  Args:
-    gradients_of: from a persistent tape, `g(x)`, `w^T J v` per example and the
-      inputs of both to the function of the incoming gradients.
+  `gradients_of` leads from a persistent tape, `g(x)`, `w^T J v` per example and
+  the inputs of both to the function of the incoming gradients.
   """
 
   @functools.wraps(gradients_of)
-  def mode(g: residual_function.ResidualFunction, variables: Any, state: Any,
-           x: tf.Tensor, draw: estimator_lib.Draw,
-           estimator: estimator_lib.SeriesEstimator,
-           series: series_lib.LogDetSeries,
-           context: Sequence[tf.Tensor] = ()) -> tuple[tf.Tensor, tf.Tensor]:
+  def mode(g, variables, state, x, draw, estimator, series, context=()):
+
     def forward(x, weights, context):
       with tf.GradientTape(persistent=True) as tape:
         tape.watch([x, weights, context])

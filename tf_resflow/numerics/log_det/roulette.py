@@ -34,8 +34,7 @@ class RussianRoulette(estimator.SeriesEstimator):
     distribution: the distribution of `N`.
     num_exact_terms: number of terms that are always computed.
     num_samples: number of independent draws of `N` that are averaged.
-    probe: 'rademacher' (+-1 entries, the lower variance) or 'gaussian' (as in
-      the paper).
+    probe: see `SeriesEstimator`.
 
   Example:
     >>> g = numerics.ResidualFunction(lambda weights, x: 0.5 * x)
@@ -166,7 +165,7 @@ class AdaptiveRoulette(estimator.SeriesEstimator):
     tail: size of a term, relative to the first, below which it is computed at
       random; larger values are faster and have more variance.
     num_exact_terms: number of terms that are always computed, at least 1.
-    probe: 'rademacher' or 'gaussian'.
+    probe: see `SeriesEstimator`.
     batch_dependent: whether the examples of a batch share the number of terms.
 
   Example:

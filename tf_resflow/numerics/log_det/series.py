@@ -49,7 +49,7 @@ class LogDetSeries(abc.ABC):
   @abc.abstractmethod
   def term(self, k: tf.Tensor, u: tf.Tensor, probe: tf.Tensor, vjp_fn: Vjp
            ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Computes term `k`.
+    """Computes term `k`, without its weight `c_k`.
 
     Args:
       k: int32 scalar, from 1.
@@ -58,8 +58,7 @@ class LogDetSeries(abc.ABC):
       vjp_fn: maps `u` to `J^T u`, example by example.
 
     Returns:
-      `u_k`, `[B, ...]`; `value_k`, `[B]`, nats; `w_k`, `[B, ...]`; all of them
-      without the weight `c_k`.
+      `u_k`, `[B, ...]`; `value_k`, `[B]`, nats; `w_k`, `[B, ...]`.
     """
 
   @abc.abstractmethod
@@ -188,14 +187,14 @@ class Schedule(abc.ABC):
 class TabulatedSchedule(Schedule):
   """Weights that are known in advance, for a random number of terms.
 
-  Several numbers are averaged: the weight of a term is multiplied by the
-  fraction of the numbers that reach it, so that the series runs once, to the
-  largest of them.
+  Several numbers, whose weights of value and gradient vector are equal, are
+  averaged: the weight of a term is multiplied by the fraction of the numbers
+  that reach it, so that the series runs once, to the largest of them.
 
   Args:
     num_terms: int32 scalar, or a tuple of them.
     weights: NumPy array, `c_k` of the value for `k = 0, 1, ...`.
-    gradient_weights: the same of the gradient vector, equal by default.
+    gradient_weights: the same of the gradient vector; None if they are equal.
     dtype: of the weights.
   """
 
@@ -215,13 +214,11 @@ class TabulatedSchedule(Schedule):
     return k <= self._num_terms
 
   def weights(self, k: tf.Tensor, state: Any) -> tuple[tf.Tensor, tf.Tensor]:
-    weight, gradient_weight = self._weights[k], self._gradient_weights[k]
+    weight = self._weights[k]
     if self._numbers is None:
-      return weight, gradient_weight
-    share = tf.reduce_mean(tf.cast(self._numbers >= k, weight.dtype))
-    is_same = self._gradient_weights is self._weights
-    weight *= share
-    return weight, weight if is_same else gradient_weight * share
+      return weight, self._gradient_weights[k]
+    weight *= tf.reduce_mean(tf.cast(self._numbers >= k, weight.dtype))
+    return weight, weight
 
 
 def power_series(
@@ -236,8 +233,8 @@ def power_series(
     series: the series to sum.
 
   Returns:
-    `value`: `[B]`, the estimate of the log-determinant in nats;
-    `w`: like `v`, the gradient vector: `d value` is estimated by `w^T dJ v`.
+    The estimate of the log-determinant, `[B]`, nats; and the gradient vector
+    `w`, like `v`.
   """
 
   def body(k, u, value, w, state):

@@ -28,7 +28,7 @@ class FixedTruncation(estimator.SeriesEstimator):
 
   Args:
     num_terms: `n >= 1`.
-    probe: 'rademacher' or 'gaussian'.
+    probe: see `SeriesEstimator`.
 
   Example:
     >>> g = numerics.ResidualFunction(lambda weights, x: 0.5 * x)

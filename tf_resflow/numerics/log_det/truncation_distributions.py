@@ -41,16 +41,10 @@ class TruncationDistribution(spec.Specified):
         'Use the one that for_bound(lipschitz_bound) returns.')
 
   def has_finite_variance(self, spectral_radius: float) -> bool:
-    """Returns whether roulette over terms of size `rho^k` has finite variance.
+    """Returns whether `sum_k rho^(2k) / P(N >= k)` converges.
 
-    The variance is finite when `sum_k rho^(2k) / P(N >= k)` converges.
-
-    Args:
-      spectral_radius: the spectral radius `rho` of the Jacobian of `g`; its
-        Lipschitz bound is an upper bound of it.
-
-    Returns:
-      A Python bool.
+    Roulette over terms of size `rho^k` then has a finite variance. `rho` is the
+    spectral radius of the Jacobian of `g`, at most its Lipschitz bound.
     """
     raise NotImplementedError
 
@@ -69,14 +63,7 @@ class TruncationDistribution(spec.Specified):
         f'{2**_MAX_LOG_TABLE_SIZE} terms', 'Use one with a smaller mean.')
 
   def sample(self, seed: random.SeedLike) -> tf.Tensor:
-    """Draws `N`.
-
-    Args:
-      seed: see `random.as_seed`.
-
-    Returns:
-      An int32 scalar tensor.
-    """
+    """Draws `N`, an int32 scalar; see `random.as_seed` for the seed."""
     return tf.reduce_sum(tf.cast(
         tf.constant(self.tail_table()) > random.uniform_scalar(seed), tf.int32))
 
@@ -112,11 +99,7 @@ class Geometric(TruncationDistribution):
   def largest_safe_probability(cls, lipschitz_bound: float) -> float:
     """Returns the supremum of the `p` that give a finite variance.
 
-    Args:
-      lipschitz_bound: `Lip(g)`, in (0, 1).
-
-    Returns:
-      `1 - lipschitz_bound^2`; choose a `p` strictly below it.
+    It is `1 - lipschitz_bound^2`; choose a `p` strictly below it.
     """
     errors.check(0.0 < lipschitz_bound < 1.0, 'lipschitz_bound',
                  lipschitz_bound, 'a number strictly between 0 and 1')
