@@ -9,15 +9,10 @@ import tensorflow as tf
 
 from tests import splits
 from tests import testing
+from tests.models import blocks_test
 from tf_resflow import layers
 from tf_resflow import models
 from tf_resflow.specs import registries
-
-
-def _request(event_shape, kernel_sizes, **fields):
-  return models.BlockRequest(
-      models.ResidualFlowConfig(**fields), event_shape, 2, (5,), kernel_sizes,
-      True, 'float64')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +46,7 @@ def types_fixture(monkeypatch):
 
 def test_options_of_a_type():
   for text, depth in (('stack', 2), ('stack:3', 3)):
-    request = _request((4,), None, block=text)
+    request = blocks_test.make_request((4,), None, block=text)
     assert len(request.config.block_type.make(request).parts) == depth
   assert splits.refusal(models.VectorFlowConfig, block='stack:x') == (
       'block=stack:x: expected a value of depth of stack such as 2.')
@@ -59,7 +54,7 @@ def test_options_of_a_type():
 
 def test_a_class_of_blocks_with_an_option():
   for text, scale in (('mine', 1.0), ('mine:0.5', 0.5), ('mine,scale=2', 2.0)):
-    request = _request((4,), None, block=text, memory='neumann')
+    request = blocks_test.make_request((4,), None, block=text, memory='neumann')
     block = request.config.block_type.make(request)
     assert (type(block), block.scale, block.memory) == (
         _Block, scale, 'neumann')
@@ -85,7 +80,8 @@ def test_parts_of_couplings():
       ((6,), None, {}, 'channel', None),
       ((16,), None, dict(flattened_from=(2, 2, 4)), 'channel', (2, 2, 4)),
       ((12,), None, dict(flattened_from=(2, 2, 3)), 'channel', None))):
-    request = _request(event_shape, kernel_sizes, block='coupling')
+    request = blocks_test.make_request(
+        event_shape, kernel_sizes, block='coupling')
     block = request.config.block_type.make(
         request._replace(place=place, **changes))
     assert (block.mask, block.swap, block.shape) == (
@@ -96,7 +92,7 @@ def test_parts_of_couplings():
 
 
 def test_networks_of_couplings_are_those_of_residual_blocks():
-  request = _request((4, 4, 2), (3, 1), block='coupling', activation='relu')
+  request = blocks_test.make_request(block='coupling', activation='relu')
   network = request.config.block_type.make(request).network
   network.build((None, 4, 4, 1))
   assert [p.name for p in network.parts] == [

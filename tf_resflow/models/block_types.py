@@ -45,22 +45,11 @@ class BlockType(spec.Specified):
         registries.BLOCKS.get(text))
 
   def make(self, request: 'models.BlockRequest') -> 'layers.Bijection':
-    """Returns a block, which preserves the shape of events.
-
-    Args:
-      request: properties of the block.
-    """
+    """Returns a block, which preserves the shape of events."""
     raise NotImplementedError
 
   def check(self, config: Any) -> None:
-    """Checks that no field is set that has no effect on such blocks.
-
-    Args:
-      config: a `BlockFlowConfig`.
-
-    Raises:
-      InvalidValueError: if one is.
-    """
+    """Raises `InvalidValueError` if a field is set that has no effect here."""
     where = f'with block={config.block}'
     foreign = [p for p in self.unused_places if p in config.condition_at]
     config.check_suits(
@@ -74,11 +63,7 @@ class BlockType(spec.Specified):
 
 @dataclasses.dataclass(frozen=True)
 class NetworkBlockType(BlockType):
-  """Blocks with a residual network `g`, of a registered class.
-
-  Attributes:
-    block_class: takes the arguments of `layers.ResidualBlock`.
-  """
+  """Blocks of a class that takes the arguments of `layers.ResidualBlock`."""
 
   block_class: Callable[..., 'layers.Bijection']
 

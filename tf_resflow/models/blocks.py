@@ -38,7 +38,7 @@ class BlockRequest(NamedTuple):
     kernel_sizes: kernel sizes of their convolutions, one more than `hidden`;
       None for dense networks, which flatten events.
     activate_input: whether its networks start with an activation.
-    dtype: dtype of the block.
+    dtype: dtype of the block, by name.
     place: index of the block in its scale, by which masks alternate.
     sees_pixels: whether its events are preprocessed pixels, squeezed or not:
       those of the first scale, if images are preprocessed.
@@ -73,9 +73,6 @@ def make_network(request: BlockRequest) -> layers.LipschitzSequential:
 
   It alternates linear layers of `config.constraint` with activations, which may
   change the number of channels.
-
-  Args:
-    request: properties of the block.
 
   Example:
     >>> request = models.BlockRequest(
@@ -122,8 +119,8 @@ def make_unconstrained_network(
   Args:
     request: properties of the block.
     input_shape: shape of its input, without the batch.
-    output_shape: shape of its output; for convolutions it differs from that of
-      the input in the last axis only.
+    output_shape: that of its output; of a convolutional network it differs in
+      the last axis only.
 
   Example:
     >>> request = models.BlockRequest(
@@ -195,9 +192,7 @@ def make_residual_block(
 ) -> layers.Bijection:
   """Returns a residual block, or a block of another class with a network `g`.
 
-  Args:
-    request: properties of the block.
-    block_class: takes the arguments of `layers.ResidualBlock`.
+  The class takes the arguments of `layers.ResidualBlock`.
 
   Example:
     >>> request = models.BlockRequest(
@@ -213,7 +208,7 @@ def make_residual_block(
 
 
 def make_blocks(
-    requests: Iterable[BlockRequest], make_norms: Callable,
+    requests: Iterable[BlockRequest], make_act_norms: Callable,
 ) -> list[layers.Bijection]:
   """Returns blocks of type `config.block` with the bijections around each.
 
@@ -222,22 +217,22 @@ def make_blocks(
 
   Args:
     requests: properties of the blocks, in order.
-    make_norms: maps the index of a block to the normalisation layers after it.
+    make_act_norms: maps the index of a block to the `ActNorm`s after it.
   """
   return [
       part for request in requests for part in (
           *conditions.make_parts('linear', request),
           *_make_linear_maps(request),
           request.config.block_type.make(request),
-          *make_norms(request.index),
+          *_make_moving_mean(request),
+          *make_act_norms(request.index),
           *conditions.make_parts('act_norm', request))]
 
 
-def _make_linear_maps(request: BlockRequest) -> list[layers.Bijection]:
+def _make_linear_maps(request):
   """Returns the linear map before a block, as a list of 0 or 1.
 
-  It is a convolution for images and a matrix for dense blocks. As in the
-  authors' code, dense blocks on flattened images have none.
+  As in the authors' code, dense blocks on flattened images have none.
   """
   parameterization = request.config.invertible_linear
   if parameterization == fields.NONE or request.flattened_from is not None:
@@ -249,11 +244,11 @@ def _make_linear_maps(request: BlockRequest) -> list[layers.Bijection]:
       name=f'{request.name}_linear', dtype=request.dtype)]
 
 
-def make_moving_mean(
-    config: Any, name: Any, dtype: str) -> list[layers.Bijection]:
+def _make_moving_mean(request):
   """Returns the `MovingMean` after a block, as a list of 0 or 1."""
-  return [layers.MovingMean(name=f'moving_mean_{name}', dtype=dtype)
-          ] if config.moving_mean else []
+  return [layers.MovingMean(
+      name=f'moving_mean_{request.index}', dtype=request.dtype)
+          ] if request.config.moving_mean else []
 
 
 def make_noise_channels(config: Any, dtype: str) -> layers.Augmentation | None:

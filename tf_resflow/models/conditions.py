@@ -81,9 +81,8 @@ class ConditionalConfig(model_config.ModelConfig):
 def make_parts(place: str, request: Any) -> list[Any]:
   """Returns the conditional layer of a block at a place, as a list of 0 or 1.
 
-  Args:
-    place: a value of `condition_at` other than 'base'.
-    request: a `blocks.BlockRequest`.
+  The place is a value of `condition_at` other than 'base', and the request a
+  `blocks.BlockRequest`.
   """
   if not request.config.enters_at(place) or (
       place == 'linear' and request.flattened_from is not None):

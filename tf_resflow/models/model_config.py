@@ -32,13 +32,10 @@ class ModelConfig(fields.Section):
   takes_input_noise: ClassVar[bool] = False
 
   def build(self, dtype: str = 'float32') -> Any:
-    """Returns a new model, a `models.Flow`.
+    """Returns a new `models.Flow` of dtype 'float32' or 'float64'.
 
     Implementations import the model here, so that configurations do not import
     TensorFlow.
-
-    Args:
-      dtype: 'float32' or 'float64'.
     """
     raise NotImplementedError
 
@@ -88,11 +85,9 @@ class ModelConfig(fields.Section):
       str, tuple[Any, Any]]:
     """Returns the differences that make it compute another function.
 
-    Fields such as the estimator, the seed of the initial weights and the number
-    of levels do not change the function of equal weights.
-
-    Returns:
-      Maps field names to the values of `self` and `other`.
+    By field name, the values of `self` and `other`. Fields such as the
+    estimator, the seed of the initial weights and the number of levels do not
+    change the function of equal weights.
     """
     if type(self) is not type(other):
       return {'model': (self.name(), other.name())}
@@ -105,10 +100,10 @@ class ModelConfig(fields.Section):
 
 
 def model_from_json(text: str, file: str = 'model.json') -> ModelConfig:
-  """Returns the configuration of a model of any registered type.
+  """Returns the model configuration that `ModelConfig.to_json` wrote.
 
   Args:
-    text: output of `ModelConfig.to_json`.
+    text: the JSON.
     file: name of the file, for error messages.
 
   Raises:

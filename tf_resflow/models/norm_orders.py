@@ -19,13 +19,11 @@ def is_spectral(norms: Sequence[str]) -> bool:
 def check(norms: Sequence[str], uncertified: bool) -> None:
   """Raises `InvalidValueError` unless the orders of norms are valid.
 
-  Args:
-    norms: orders as strings, see `of_layers`.
-    uncertified: whether to allow norms that do not prove a contraction.
+  With `uncertified`, also those that do not prove a contraction are.
   """
-  text = spec.text_of(tuple(norms))
   if norms == (LEARNED,):
     return
+  text = spec.text_of(tuple(norms))
   try:
     orders = [float(norm) for norm in norms]
   except ValueError:
@@ -41,13 +39,7 @@ def check(norms: Sequence[str], uncertified: bool) -> None:
 
 
 def check_length(norms: Sequence[str], num_layers: int, what: str) -> None:
-  """Raises `InvalidValueError` unless the number of orders fits the layers.
-
-  Args:
-    norms: orders as strings, see `of_layers`.
-    num_layers: number of linear layers.
-    what: plural name of the blocks, for the message.
-  """
+  """Raises `InvalidValueError` unless the number of orders fits the layers."""
   errors.check(
       len(norms) in (1, num_layers + 1), 'norms', spec.text_of(tuple(norms)),
       f'one order, or {num_layers + 1}: one more than {what} have layers')
@@ -55,16 +47,10 @@ def check_length(norms: Sequence[str], num_layers: int, what: str) -> None:
 
 def of_layers(norms: Sequence[str], num_layers: int
               ) -> list[tuple[float | str, float | str]]:
-  """Returns the orders of the norms of each linear layer of a network.
+  """Returns `(p, q)` of each linear layer, numbers or 'learned'.
 
-  Args:
-    norms: orders between layers as strings, one more than there are layers; or
-      one order for all layers; or 'learned'.
-    num_layers: number of linear layers.
-
-  Returns:
-    For each layer `(p, q)`, the orders of the norms of its input and output,
-    numbers or 'learned'.
+  They are the orders of the norms of its input and output; `norms` lists them
+  as strings, one more than there are layers, or one for all.
   """
   orders = [norm if norm == LEARNED else float(norm) for norm in norms]
   if len(orders) == 1:

@@ -118,16 +118,10 @@ class _Builder:
             ('feature_act_norm', True))
         if getattr(self.config, field)]
 
-  def _norms(self, name):
-    """Returns the normalisation layers after a block on images."""
-    return [*blocks.make_moving_mean(self.config, name, self.dtype),
-            *self._act_norms(name)]
-
-  def _vector_norms(self, name):
-    """Returns the normalisation layers after a block on vectors."""
-    return [*blocks.make_moving_mean(self.config, name, self.dtype), *(
-        [layers.ActNorm(name=f'act_norm_{name}', dtype=self.dtype)]
-        if self.config.act_norm or self.config.feature_act_norm else [])]
+  def _vector_act_norms(self, name):
+    """Returns the ActNorm after a block on vectors, as a list of 0 or 1."""
+    return [layers.ActNorm(name=f'act_norm_{name}', dtype=self.dtype)
+            ] if self.config.act_norm or self.config.feature_act_norm else []
 
   def _scales(self, scale, shape):
     """Returns the bijections from a scale to the end of the flow."""
@@ -142,7 +136,7 @@ class _Builder:
                 index > 0 or config.activate_first_block), self.dtype,
             place, sees_pixels=self.is_preprocessed and scale == 0)
         for place, index in enumerate(itertools.islice(
-            self.indices, config.num_blocks[scale]))), self._norms)
+            self.indices, config.num_blocks[scale]))), self._act_norms)
     if scale == len(config.num_blocks) - 1:
       return parts + self._last(shape)
     squeeze = layers.Squeeze(name=f'squeeze_{scale}', dtype=self.dtype)
@@ -174,7 +168,7 @@ class _Builder:
             None, config.preactivation, self.dtype, place, flattened_from=shape)
         for place, index in enumerate(
             itertools.islice(self.indices, config.num_dense_blocks),
-            start=config.num_blocks[-1])), self._vector_norms)
+            start=config.num_blocks[-1])), self._vector_act_norms)
     return [layers.Flatten(name='flatten', dtype=self.dtype), *parts,
             *([] if config.factor_out else self._tap(shape))]
 

@@ -51,10 +51,6 @@ class VectorFlow(flow.Flow):
       return [layers.ActNorm(name=f'act_norm_{name}', dtype=dtype)
               ] if config.act_norm else []
 
-    def make_norms(name):
-      return [*blocks.make_moving_mean(config, name, dtype),
-              *make_act_norms(name)]
-
     first = []
     if config.column_maps:
       first.append(layers.ColumnMaps(
@@ -71,7 +67,7 @@ class VectorFlow(flow.Flow):
                 blocks.BlockRequest(
                     config, (config.event_size,), index, config.hidden_units,
                     None, activate_input=index > 0, dtype=dtype, place=index)
-                for index in range(config.num_blocks)), make_norms),
+                for index in range(config.num_blocks)), make_act_norms),
             config, dtype),
         (config.event_size,), augmentation=layers.UniformDequantization(
             whole, name='dequantization', dtype=dtype) if whole else None,
@@ -87,11 +83,6 @@ class VectorFlow(flow.Flow):
     A flow that is trained on `f^-1(f(x) + std e)`, where `f` maps and
     standardises columns, learns the density smoothed by noise of that size.
     Whole numbers stay whole.
-
-    Args:
-      x: `[B, D]`.
-      std: scalar, standard deviation of the noise.
-      seed: seed of the noise.
 
     References:
       Rothfuss et al., 2019, Noise Regularization for Conditional Density
@@ -109,9 +100,6 @@ class VectorFlow(flow.Flow):
 
     Whole numbers stand for the middle of their cells; values that a column
     cannot take become NaN.
-
-    Args:
-      x: `[B, D]`.
     """
     middle = [0.5 * column_types.ColumnType.get(name).is_whole
               for name in self.config.column_maps] or 0.0
