@@ -81,7 +81,8 @@ def train(
     # Checks data and batch size before anything is written. A signal exits at
     # once: there is nothing to save yet, and downloads take long.
     trainer = trainer_lib.Trainer(config, workdir, strategy, check_fn)
-    stop: Any = stack.enter_context(signals.deferring())
+    stop: signals.Stop | signals.SharedStop
+    stop = stack.enter_context(signals.deferring())
     if strategies.num_workers(strategy) > 1:
       stop = signals.SharedStop(stop)
 
@@ -130,7 +131,8 @@ def _finished(trainer: trainer_lib.Trainer) -> str:
 
 
 def _run(trainer: trainer_lib.Trainer, writer: metrics.MetricsWriter,
-         stop: Any, evaluate_fn: Any, picture_fn: Any) -> None:
+         stop: signals.Stop | signals.SharedStop, evaluate_fn: Any,
+         picture_fn: Any) -> None:
   """Runs the remaining steps; see `train`."""
   config, optimizer = trainer.config.run, trainer.config.optimizer
   num_steps = optimizer.num_steps
