@@ -36,9 +36,7 @@ def test_bad_changes():
     (('digits', {'num_bits': 4}),
      'num_bits=4 cannot be used with dataset=digits. It requires 8-bit'),
     (('2d/moons', {'num_bits': 5}), 'num_bits=5 cannot be used with dataset='),
-    (('2d/moons', {'resize': 8}),
-     'resize=8 cannot be used with dataset=2d/moons.'),
-    (('2d/moons', {'skip_bad': True}), 'skip_bad=true cannot be used with')])
+    (('2d/moons', {'resize': 8}), 'resize=8 cannot be used with dataset=2d/')])
 
 
 def test_fields_of_vectors_are_those_of_the_model(monkeypatch):
@@ -119,7 +117,6 @@ def test_conditions_that_data_do_not_have(tmp_path):
   table, array = _table(tmp_path), f'array:{tmp_path}/own.npz'
   testing.check_refusals(lambda x: datasets.info(x[0]).with_condition(x[1]), [
     (('digits', ['label', 'label']), 'condition=label,label: expected label.'),
-    (('digits', []), 'condition=: expected label.'),
     (('digits', ['condition']), 'condition=condition: expected label.'),
     (('2d/moons', ['label']), 'condition=label cannot be used with dataset='),
     ((array, ['a']), 'condition=a: expected label or condition. array:'),

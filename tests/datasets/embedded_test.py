@@ -77,11 +77,8 @@ def test_no_pixel_is_in_both_parts_of_the_patches(monkeypatch):
 
 
 def test_patches_are_pieces_of_the_photographs():
-  train, labels = embedded.load_patches('train')
+  train, _ = embedded.load_patches('train')
   test, _ = embedded.load_patches('test')
-  info = datasets.info('patches32')
-  assert (len(train), len(test)) == (info.num_train, info.num_test)
-  assert labels is None
   china, _ = sklearn_datasets.load_sample_images().images
   np.testing.assert_array_equal(train[0], china[:32, :32])
   np.testing.assert_array_equal(train[1], china[4:36, :32])

@@ -14,7 +14,6 @@ from tests import splits
 from tests import testing
 from tf_resflow import datasets
 from tf_resflow.datasets import pipeline
-from tf_resflow.specs import registries
 
 _NUM = 10
 _SHAPE = (2, 3, 1)
@@ -298,15 +297,6 @@ def _found(split, labels, images, mode, is_flipped=False):
     assert len(matches) == 1
     places += matches
   return np.array(places)
-
-
-def test_padding_is_that_of_numpy():
-  image = np.random.default_rng(1).integers(0, 256, [6, 5, 3], np.uint8)
-  for mode in registries.CROP_MODES.names():
-    for padding in (0, 1, 4):
-      found = registries.CROP_MODES.get(mode)(tf.constant(image), padding)
-      np.testing.assert_array_equal(
-        found, np.pad(image, [(padding, padding)] * 2 + [(0, 0)], mode=mode))
 
 
 def test_every_place_is_equally_likely(split):

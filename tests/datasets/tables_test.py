@@ -198,8 +198,8 @@ def test_a_data_frame(tmp_path):
     _write(tmp_path / 'own.csv', _frame()), test_file=_write(
       tmp_path / 'test.csv', _frame(8, seed=1))).fingerprint
   testing.check_refusals(datasets.table, [
-    (_frame().assign(a='x'), 'frame=table: expected a table of numbers. It has '
-     "problems:\n  a: ...Add drop=('a',) to leave these out.")])
+    (_frame().assign(**{'d,e': 'x'}), 'frame=table: expected a table of numbers'
+     ". It has problems:\n  d,e: ...Add drop=('d,e',) to leave these out.")])
 
 
 def test_warnings_are_about_what_is_modelled(tmp_path, caplog):
