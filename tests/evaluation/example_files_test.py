@@ -67,14 +67,13 @@ def test_bad_inputs(tmp_path):
   start = f'inputs={path}: expected an .npz file'
   _check_refused(path, lambda path: example_files.read_inputs(path, _SHAPE), [
       ({'images': _images()}, f'{start}...Its arrays are images.'),
-      ({}, f'{start}...Its arrays are none.'),
       ({'x': np.uint8(_images())}, f'{start}...Its x is uint8 [5, 4, 4, 1].'),
       ({'x': _images()[..., 0]}, f'{start}...Its x is float64 [5, 4, 4].'),
       ({'x': _images(0)}, f'{start}...Its x is float64 [0, 4, 4, 1].'),
       ({'x': 255 * _images()}, f'{start}...Its x lies in [..., 25'),
       ({'x': _images() - 0.5}, f'{start}...Its x lies in [-0.4'),
-      ({'x': np.full([1, 4, 4, 1], np.nan)}, f'{start}...lies in [nan, nan].'),
-      ({'x': np.array([{}])}, f'{start}...It cannot be read: Object arrays')])
+      ({'x': np.full([1, 4, 4, 1], np.nan)}, f'{start}...lies in [nan, nan].')
+  ])
 
 
 def test_what_is_no_archive(tmp_path):
@@ -82,16 +81,13 @@ def test_what_is_no_archive(tmp_path):
   np.savez_compressed(tmp_path / 'damaged.npz', x=_images())
   damaged = bytearray((tmp_path / 'damaged.npz').read_bytes())
   damaged[100:140] = bytes(255 - b for b in damaged[100:140])
-  for name, content in (('empty', b''), ('text', b'text'),
-                        ('cut', b'PK\x03\x04cut'), ('damaged', damaged)):
-    (tmp_path / f'{name}.npz').write_bytes(content)
+  (tmp_path / 'damaged.npz').write_bytes(damaged)
   with zipfile.ZipFile(tmp_path / 'other.npz', 'w') as archive:
     archive.writestr('x', b'no array')
   testing.check_refusals(
       lambda path: example_files.read_arrays(path, 'compare'), [
           (tmp_path / name, f'compare={tmp_path / name}: expected an .npz file')
-          for name in ('', 'none.npz', 'x.npy', 'empty.npz', 'text.npz',
-                       'cut.npz', 'damaged.npz')] + [
+          for name in ('', 'none.npz', 'x.npy', 'damaged.npz')] + [
           (tmp_path / 'other.npz', '...Its x is not an array')])
 
 
@@ -115,8 +111,7 @@ def test_bad_files_of_bits(tmp_path):
           ({}, '...with bits/dim. It holds no model'),
           ({'a': np.ones([4])}, '...floats (3,)...Its a is float64 [4]'),
           ({'a': np.ones([3], np.int32)}, '...Its a is int32 [3]'),
-          ({'a': [1.0, np.nan, np.inf]}, '...Its a is float64 [3]'),
-          ({'a': np.array([{}])}, '...expected an .npz file')])
+          ({'a': [1.0, np.nan, np.inf]}, '...Its a is float64 [3]')])
 
 
 _LABELS = layers.ConditionSpec((), num_labels=3)
@@ -254,8 +249,6 @@ def test_bad_tables(table, tmp_path):
   testing.check_refusals(read, [
       ('a,d\n1,2\n', f'{start}...It has no b "c", d,e.'),
       ('a,"b ""c""","d,e"\n', f'{start}...It has no rows.'),
-      ('a,"b ""c""","d,e"\n1,2\n', f'{start}...It has problems:\n  has 2 cells,'
-       ' not 3 like the first line, in line 2\nMend the file.'),
       ('a,"b ""c""","d,e"\n1,x,2\n3,4,\n', f'{start}...It has problems:\n'
        '  b "c": holds text such as \'x\' in line 2\n  d,e: is empty in')])
 

@@ -4,7 +4,6 @@ import contextlib
 
 import numpy as np
 import pytest
-from scipy import stats
 import tensorflow as tf
 
 from tests import flows
@@ -68,6 +67,13 @@ def test_a_flow_that_solves_nothing(split, strategy):
   assert (report.inverse_residual_max, report.inverse_num_steps_max,
           report.inverse_num_not_converged) == (0.0, 0, 0)
   assert 0.0 < report.reconstruction_error_max < 1e-5
+  z = model.draw_latents(5, seed=1)
+  decoded = evaluation.decode(model, z, strategy=strategy, batch_size=2)
+  np.testing.assert_allclose(model(decoded.x), z, atol=1e-4)
+  assert decoded.residual.shape == decoded.num_steps.shape == (5, 0)
+  assert decoded.report() == {
+      'inverse_residual_max': 0.0, 'inverse_num_steps_max': 0,
+      'inverse_num_steps_mean': 0.0}
 
 
 @pytest.fixture(scope='module')
@@ -91,13 +97,6 @@ def test_every_solve_has_a_column(vectors):
     np.testing.assert_allclose(
         residual[:, i], np.abs(solve.residual()).max(axis=1), rtol=1e-6)
     np.testing.assert_array_equal(num_steps[:, i], solve.solution.num_steps)
-
-
-def test_latents_are_standard_normal(flow):
-  z = flow.draw_latents(500, seed=1).numpy()
-  assert stats.kstest(z.ravel(), 'norm').pvalue > 1e-6
-  correlations = np.corrcoef(z.T)[np.triu_indices(16, 1)]
-  assert np.max(np.abs(correlations)) < 5.5 / np.sqrt(500)
 
 
 @pytest.fixture(scope='module')
@@ -134,18 +133,6 @@ def test_failures_name_example_and_block(vectors):
       '1 of 3 examples in a batch did not converge, the first of them number 4 '
       'in block_1: residual nan after 1 of at most 500 steps. A larger tol')):
     next(batches)
-
-
-def test_events_of_a_flow_that_solves_nothing():
-  model = flows.make_flow_without_blocks()
-  z = model.draw_latents(5, seed=1)
-  decoded = evaluation.decode(model, z, batch_size=2)
-  np.testing.assert_allclose(model(decoded.x), z, atol=1e-4)
-  np.testing.assert_allclose(decoded.x, model.sample(5, seed=1), atol=1e-6)
-  assert decoded.residual.shape == decoded.num_steps.shape == (5, 0)
-  assert decoded.report() == {
-      'inverse_residual_max': 0.0, 'inverse_num_steps_max': 0,
-      'inverse_num_steps_mean': 0.0}
 
 
 def test_errors_of_vectors_are_relative_to_their_columns(monkeypatch):

@@ -23,10 +23,7 @@ _ALPHA, _BIAS, _LOG_SCALE = 0.05, 0.3, -0.4
 
 @pytest.fixture(scope='module')
 def split():
-  rng = np.random.default_rng(0)
-  images = rng.integers(0, 16, [_NUM_EXAMPLES, 4, 4, 1]).astype(np.uint8)
-  labels = np.arange(_NUM_EXAMPLES, dtype=np.int32)
-  return splits.make_split(images, 16, labels)
+  return splits.random_split(_NUM_EXAMPLES, 16)
 
 
 @pytest.fixture(scope='module')
@@ -135,9 +132,6 @@ def test_numbers_of_draws_that_do_not_suit(split, flow):
       ({'num_repeats': 7}, 'num_repeats=7: expected a number >= 8')):
     with pytest.raises(ValueError, match=message):
       evaluation.nll(flow, split, **options)
-  with pytest.raises(ValueError, match=message):
-    evaluation.evaluate_inputs(
-        flow, _uniform(), num_repeats=7, estimator='adaptive:0.02')
 
 
 def test_two_devices_agree_with_one(split, flow, estimates):
@@ -158,12 +152,6 @@ def test_two_devices_agree_with_one(split, flow, estimates):
   # Other draws, or another order, would be noticed.
   assert np.abs(one - np.roll(one, 4, axis=1)).min() > 1e-4
   assert np.abs(one - np.roll(one, 1, axis=0)).min() > 1e-7
-
-
-def test_num_examples(estimates):
-  bits = estimates(num_examples=7)
-  assert bits.shape == (8, 7)
-  np.testing.assert_array_equal(bits[:, :4], estimates()[:, :4])
 
 
 def test_own_estimators_take_the_same_noise_and_draws(split, estimates):
@@ -250,26 +238,16 @@ def test_probes_of_given_images_are_averaged(flow64, exact64, estimates64):
   assert 0.12 < ratio < 0.5  # A quarter, but for chance.
 
 
-def test_defaults_of_vectors():
-  default, found = numerics.AdaptiveRoulette(0.02), {}
-  for size in (1, 64, 65, 1000):
-    model = models.VectorFlow(models.VectorFlowConfig(
-        event_size=size, num_blocks=1, hidden_units=(2,)))
-    estimator = evaluation.scoring_rule(model).estimator
-    found[size] = (model.evaluation_estimator(dequantizes=True), estimator,
-                   evaluation.default_batch_size(model, estimator))
-  exact, drawn = [numerics.Exact()] * 2, [default, default.per_example()]
-  assert found == {
-      1: (*exact, 10_000), 64: (*exact, 1250), 65: (*drawn, 1230),
-      1000: (*drawn, 128)}
-
-
 def test_size_of_batches(flow64):
   assert evaluation.default_batch_size(
       flow64, 'adaptive:0.02', largest=100) == 100
   largest = int(1e9 // (16 * 16 * 8))
   for limit, expected in ((100, 100), (10**9, largest)):
     assert evaluation.default_batch_size(flow64, 'exact', limit) == expected
+  for size, expected in ((1, 10_000), (65, 1230), (1000, 128)):
+    vectors = models.VectorFlow(models.VectorFlowConfig(
+        event_size=size, num_blocks=1, hidden_units=(2,)))
+    assert evaluation.default_batch_size(vectors) == expected
 
   class Large:
     is_random, compute_dtype = True, 'float32'
@@ -307,10 +285,6 @@ def test_classes_of_given_images():
       atol=1e-5)
 
 
-def _rule(spec, flow):
-  return evaluation.scoring_rule(flow, numerics.Estimator.get(spec))
-
-
 def test_exact_up_to_64_dimensions_and_16_draws_beyond():
   flow = flows.make_image_flow(16, num_dense_blocks=0)
   assert evaluation.scoring_rule(flow) == (
@@ -322,9 +296,10 @@ def test_exact_up_to_64_dimensions_and_16_draws_beyond():
   assert rule[1:] == (16, 'averaged draws: more than 64 dimensions')
   assert rule.estimator.is_random and not rule.estimator.batch_dependent
   assert evaluation.scoring_rule(wide, num_repeats=40).num_repeats == 40
-  assert _rule('exact', wide)[:2] == (numerics.Exact(), 1)
-  assert _rule('roulette:poisson:2', flow)[1:] == (16, 'the given estimator')
-  assert 'bias' in _rule('fixed:3', flow).reason
+  assert evaluation.scoring_rule(wide, 'exact')[:2] == (numerics.Exact(), 1)
+  assert evaluation.scoring_rule(flow, 'roulette:poisson:2')[1:] == (
+      16, 'the given estimator')
+  assert 'bias' in evaluation.scoring_rule(flow, 'fixed:3').reason
   with pytest.raises(ValueError, match='num_repeats=15: expected a number >='):
     evaluation.scoring_rule(wide, num_repeats=15)
   with pytest.raises(ValueError, match='num_repeats=16 has no effect'):
@@ -373,9 +348,3 @@ def test_against_a_softmax(strategy):
     values = -log_probs[np.arange(7), labels][:num_examples]
     np.testing.assert_allclose(
         cross_entropy[:2], [values.mean(), stats.sem(values)], rtol=1e-5)
-
-
-def test_without_a_classifier():
-  with pytest.raises(ValueError, match='has no classifier'):
-    likelihood.Classification(flows.make_flow_without_blocks()).log_probs(
-        [tf.zeros([2, 4, 4, 1])])

@@ -7,7 +7,6 @@ import tensorflow as tf
 from tests import flows
 from tests import splits
 from tests import testing
-from tf_resflow import errors
 from tf_resflow import evaluation
 from tf_resflow import models
 from tf_resflow.evaluation import pictures
@@ -141,9 +140,6 @@ def test_rows_of_labels_come_from_the_same_latents(labelled):
   for found, labels in zip(x, rows, strict=True):
     expected = labelled.sample(3, labels, seed=4)
     np.testing.assert_allclose(found, np.reshape(expected, [3, -1]), atol=1e-4)
-  # The last one has the same label in both rows.
-  np.testing.assert_allclose(x[0, 2], x[1, 2], atol=1e-4)
-  assert np.abs(x[0] - x[1]).max(axis=1)[:2].min() > 1e-2
   assert picture.num_columns == 3
   assert picture.report['num_samples'] == 3
   # One label is that of all samples, which make no row.
@@ -224,5 +220,3 @@ def test_interpolations(labelled, labelled_split):
   assert picture.report['num_images_changed'] == 0
   assert 0.0 < picture.report['reconstruction_error_max'] < 1e-3
   np.testing.assert_array_equal(picture.arrays['index'], [[2, 7], [4, 0]])
-  with pytest.raises(errors.InvalidValueError, match='condition=None: expect'):
-    pictures.interpolations(labelled, labelled_split, indices, num_points=4)

@@ -201,8 +201,6 @@ def test_pictures_of_a_condition(vector64):
   # Samples and density alike.
   changed = np.any(first != other, axis=(0, 2))
   assert changed[:300].any() and changed[300:].any()
-  with pytest.raises(errors.InvalidValueError, match='condition=None: expect'):
-    evaluation.density_picture(vector64, num_samples=200)
 
 
 def test_picture_of_ranks(tmp_path):
