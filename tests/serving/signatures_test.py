@@ -21,20 +21,6 @@ _SAMPLE = {'num_samples': np.int32(1), 'seed': _SEED,
 _LATENTS = np.zeros([2, 64], np.float32)
 
 
-@pytest.fixture(scope='module', name='flow')
-def flow_fixture(model, estimator):
-  return serving.IntegerFlow(model, estimator)
-
-
-def test_temperature_is_the_deviation_of_latents(flow):
-  cold = flow.sample(3, seed=[0, 1], temperature=0.0)['images']
-  mode = flow.decode(tf.zeros([1, 64]))['images']
-  for image in cold:
-    np.testing.assert_array_equal(image, mode[0])
-  warm = flow.sample(3, seed=[0, 1])['images']
-  assert np.mean(warm[0] != warm[1]) > 0.5
-
-
 def test_models_that_are_refused(small_model, estimator):
   fresh = small_model.config.build()
   vectors = models.VectorFlowConfig(act_norm=False).build()
@@ -49,17 +35,14 @@ def test_models_that_are_refused(small_model, estimator):
 
 def test_bad_requests(signatures):
   """Through the signatures of a loaded SavedModel, as graphs."""
-  log_prob = {'images': _IMAGES, 'seed': _SEED}
   for name, inputs, said in (
-      ('encode', {'images': _IMAGES[:, 1:]}, [
-          'tensor images [2,7,8,1]', 'expected shape [?,8,8,1]']),
       ('encode', {'images': _IMAGES[:0]}, [
           'images is an empty batch; expected 1 or more']),
       ('encode', {'images': _IMAGES + 1.0}, [
           'input #0(zero-based) was expected to be a uint8 tensor but is a ']),
       ('encode', {'images': _IMAGES + np.uint8(17)}, [
           'images has the level', '[17]', 'expected levels 0 to 16']),
-      ('log_prob', log_prob | {'seed': _SEED[:1]}, [
+      ('log_prob', {'images': _IMAGES, 'seed': _SEED[:1]}, [
           'tensor seed [1]', 'expected shape [2]']),
       ('sample', _SAMPLE | {'num_samples': np.int32(0)}, [
           'num_samples is', '[0]', 'expected 1 to 4096']),
@@ -184,11 +167,9 @@ def test_vectors_without_names():
 
 
 def test_bad_vectors(served):
-  for columns, message in (
-      ((_ROWS[:, 0], _ROWS[:3, 1]), 'hape'),
-      ((_ROWS[:0, 0], _ROWS[:0, 1]), 'size is an empty batch; expected 1')):
-    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
-      served.encode(*columns)
+  with pytest.raises(
+      tf.errors.InvalidArgumentError, match='size is an empty batch'):
+    served.encode(_ROWS[:0, 0], _ROWS[:0, 1])
   with pytest.raises(errors.InvalidValueError, match='mass_kg=a tensor int64'):
     served.encode(_ROWS[:, 0], np.zeros([9], np.int64))
 
