@@ -48,18 +48,6 @@ def test_bias_of_a_scaled_identity(split, num_terms):
   assert (found['num_examples'], found['num_repeats']) == (9, 8)
 
 
-@pytest.mark.slow
-def test_an_unbiased_estimator_has_no_bias(split):
-  found = bias.measure_bias(
-      _make_flow('roulette:safe'), split, estimator=numerics.Exact(),
-      num_repeats=64)
-  assert abs(found['bias_num_stderrs']) < 5.5
-  assert found['bias_stderr'] > 0
-  same = bias.measure_bias(
-      _make_flow('exact'), split, estimator=numerics.Exact())
-  assert same['bias_num_stderrs'] == same['bias'] == 0.0
-
-
 def test_its_standard_error_is_of_examples_and_repeats(split):
   flow = _make_flow('fixed:1')
   found = bias.measure_bias(flow, split)
