@@ -76,20 +76,6 @@ def test_gradients_go_through_the_norms_of_the_weights(memory):
   assert testing.relative_error(fixed[1:], expected[1:]) > 1e-2
 
 
-def test_inverse_goes_through_the_norms_of_the_weights():
-  g, variables, state, y, oracle_fn = _normalized()
-
-  def gradients(g, state=()):
-    return testing.gradients(
-        lambda variables, y: numerics.invert_residual(
-            g, variables, y, numerics.Anderson(atol=1e-13), state=state).x,
-        variables, y, averages.cotangents(y)[0])
-
-  assert testing.relative_error(
-      gradients(g, state),
-      gradients(numerics.ResidualFunction(oracle_fn))) < 1e-9
-
-
 def test_effective_weights_are_a_function_of_their_own():
   """Exports compute with them: nothing is left to iterate."""
   g, variables, state, x, _ = _normalized()

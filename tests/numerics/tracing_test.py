@@ -8,27 +8,6 @@ import tensorflow as tf
 from tf_resflow.numerics import tracing
 
 
-def _calls(function, num_calls, x):
-  graph = tf.function(
-      lambda x: [function(x + i) for i in range(num_calls)], autograph=False
-  ).get_concrete_function(x).graph
-  definition = graph.as_graph_def()
-  names = [
-      node.attr['f'].func.name for node in definition.node
-      if node.op.endswith('PartitionedCall')]
-  return names, {f.signature.name: f for f in definition.library.function}
-
-
-def test_all_calls_share_one_function_that_is_not_inlined():
-  x = tf.ones([3])
-  names, functions = _calls(tracing.noinline_function(tf.tanh), 4, x)
-  assert len(names) == 4 and len(set(names)) == 1
-  assert functions[names[0]].attr['_noinline'].b
-  # A plain tf.function is inlined.
-  names, functions = _calls(tf.function(tf.tanh), 4, x)
-  assert not functions[names[0]].attr['_noinline'].b
-
-
 def test_it_is_traced_once_per_shape_without_a_warning(caplog):
   num_traces = []
 
@@ -57,7 +36,12 @@ def test_graphs_call_what_runs_as_it_is_eagerly():
   for _ in range(3):
     np.testing.assert_allclose(shared(x, y), np.tanh(x) * y, rtol=1e-6)
   assert len(num_calls) == 3
-  names, functions = _calls(lambda x: shared(x, y), 4, x)
+  definition = tf.function(
+      lambda x: [shared(x + i, y) for i in range(4)], autograph=False
+  ).get_concrete_function(x).graph.as_graph_def()
+  names = [node.attr['f'].func.name for node in definition.node
+           if node.op.endswith('PartitionedCall')]
+  functions = {f.signature.name: f for f in definition.library.function}
   assert len(names) == 4 and len(set(names)) == 1
   assert functions[names[0]].attr['_noinline'].b
   assert len(num_calls) == 4

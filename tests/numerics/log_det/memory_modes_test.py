@@ -128,7 +128,7 @@ def _second_derivative(fn, weights, x, source):
   """Derivative of the squared norm with respect to `x` or a weight."""
   inputs = [x, *weights]
   with tf.GradientTape() as tape:
-    tape.watch(inputs)
+    tape.watch(inputs[source])
     norm = _squared_norm(fn, inputs)
   return tape.gradient(norm, inputs[source])
 
