@@ -1,12 +1,9 @@
 """Base classes and helpers of all layers."""
 
-import numpy as np
-import pytest
 import tensorflow as tf
 
 from tests import loops
 from tests import networks
-from tf_resflow import errors
 from tf_resflow import layers
 from tf_resflow.layers import base_layer
 
@@ -35,14 +32,3 @@ def test_a_class_takes_over_the_constructor_and_what_describes_it():
   config = Block(g, 'fixed:3', name='a').get_config()
   assert config == layers.ResidualBlock(g, 'fixed:3', name='a').get_config()
   assert Block.from_config(config).estimator.num_terms == 3
-
-
-def test_as_batch():
-  x = tf.zeros([3, 5])
-  np.testing.assert_array_equal(
-      base_layer.as_batch(tf.constant([[1, 2]]), x), [[1, 2]] * 3)
-  three = tf.constant([[1], [2], [3]])
-  np.testing.assert_array_equal(base_layer.as_batch(three, x), three)
-  with pytest.raises(errors.InvalidValueError, match=(
-      'condition=a batch of 2: expected one of 3')):
-    base_layer.as_batch(three[:2], x)

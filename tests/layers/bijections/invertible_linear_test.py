@@ -17,9 +17,9 @@ def matrix(size, seed=0):
   return np.random.default_rng(seed).normal(size=[size, size])
 
 
-@loops.each(['free', 'lu'])
-def test_vectors(parameterization):
-  w, x = matrix(4), np.random.default_rng(1).normal(size=[3, 4])
+@loops.each(['free', 'lu'], [1, 5])
+def test_vectors(parameterization, size):
+  w, x = matrix(size), np.random.default_rng(1).normal(size=[3, size])
   linear = layers.InvertibleLinear(
       parameterization, initial_matrix=w, dtype='float64')
   y, log_det = linear.forward_and_log_det(tf.constant(x))

@@ -11,23 +11,7 @@ _RNG = np.random.default_rng(0)
 _MATRICES = {
     'random': _RNG.normal(size=[5, 5]),
     'permutation': np.eye(5)[[3, 1, 4, 0, 2]],
-    'one': np.array([[-0.3]]),
 }
-
-
-def evaluate(parameterization, matrix):
-  weights = parameterization.initial_weights(matrix)
-  return parameterization.evaluate({
-      name: tf.constant(w) for part in weights for name, w in part.items()})
-
-
-@loops.each([invertible_matrix.Free, invertible_matrix.LU], _MATRICES)
-def test_weights_make_the_matrix(kind, name):
-  expected = _MATRICES[name]
-  matrix, log_det = evaluate(kind(), expected)
-  np.testing.assert_allclose(matrix, expected, rtol=0, atol=1e-14)
-  np.testing.assert_allclose(
-      log_det, np.linalg.slogdet(expected)[1], rtol=0, atol=1e-14)
 
 
 def test_factors():

@@ -185,17 +185,6 @@ def test_refuses_a_conditional_layer_inside_of_a_model_of_keras():
     layers.as_lipschitz_layer(model)
 
 
-def test_a_chain_takes_what_its_parts_take():
-  chain = layers.SequentialBijection([
-      layers.ActNorm(), layers.ConditionalAffine(4),
-      layers.ResidualBlock(networks.conditional_g('float32'))])
-  assert chain.takes_condition
-  assert chain.condition_spec == layers.ConditionSpec((4,))
-  assert layers.Split(chain).condition_spec == layers.ConditionSpec((4,))
-  plain = layers.SequentialBijection([layers.ActNorm()])
-  assert plain.condition_spec is None and not plain.takes_condition
-
-
 def test_refuses_parts_that_differ():
   for make, kind in (
       (layers.SequentialBijection, layers.ConditionalAffine),

@@ -131,11 +131,6 @@ def test_extreme_orders_keep_everything_finite(raw, bound):
   np.testing.assert_allclose(block.inverse(y), x, atol=1e-4)
 
 
-def test_a_frozen_block_has_the_order_of_the_day():
-  block = _make_block((3,), 'upper', (0.6, -0.5))
-  assert block.frozen().order == float(block.g.orders[0].value()) != 2.0
-
-
 @loops.each([
     (lambda: layers.LearnedNorms([layers.SpectralDense(3)]),
      'domain=2.0: expected learned for every linear layer of a LearnedNorms. '

@@ -4,7 +4,6 @@ import pytest
 import tensorflow as tf
 
 from tf_resflow import layers
-from tf_resflow import numerics
 
 
 class Unknown(layers.LipschitzLayer):
@@ -19,27 +18,6 @@ def test_an_unknown_bound_is_no_certificate():
       [Unknown(), layers.ELU()]).lipschitz_bound is None
   with pytest.raises(NotImplementedError):
     layer.evaluate([], None)
-
-
-class Sine(layers.ElementwiseActivation):
-  """The shortest activation that a user can write."""
-
-  lipschitz_bound = 1.0
-
-  def evaluate(self, weights, x):
-    return tf.sin(x)
-
-
-def test_an_activation_of_a_few_lines():
-  sine, x = Sine(), tf.constant([[0.5, 1.0]])
-  assert sine(x).numpy().tolist() == tf.sin(x).numpy().tolist()
-  assert sine.norm_estimate() == sine.lipschitz_bound == 1.0
-  assert sine.certificate() == numerics.Certificate(1.0)
-  assert not sine.constrained_layers() and int(sine.save_norms()) == 0
-  block = layers.ResidualBlock(layers.LipschitzSequential([
-      layers.SpectralDense(2, coeff=0.5), sine]))
-  assert block.lipschitz_bound == 0.5
-  assert block.inverse(block(x)).numpy() == pytest.approx(x.numpy(), abs=1e-5)
 
 
 def test_what_a_layer_computes_for_is_no_other_function():
