@@ -30,20 +30,6 @@ def test_errors_of_image_flows(values, message):
   testing.check_refusal(models.ResidualFlowConfig, values, message)
 
 
-def test_build():
-  assert models.ResidualFlowConfig().event_size == 3072
-  vector = models.VectorFlowConfig(
-      num_blocks=1, hidden_units=(3,)).build('float64')
-  assert isinstance(vector, models.VectorFlow)
-  assert vector.compute_dtype == 'float64'
-  image = models.ResidualFlowConfig(
-      image_shape=(2, 2, 1), num_blocks=(1,), num_dense_blocks=0,
-      hidden_channels=2)
-  model = image.build()
-  assert isinstance(model, models.ResidualFlow)
-  assert (model.config, model.compute_dtype) == (image, 'float32')
-
-
 def test_standardisation_needs_its_numbers():
   config = models.ResidualFlowConfig(
       image_shape=(2, 2, 1), num_blocks=(1,), num_dense_blocks=0,

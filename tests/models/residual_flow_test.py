@@ -21,18 +21,11 @@ def make_flow(**fields):
   return models.ResidualFlowConfig(**fields).build()
 
 
-def names(stack):
-  return [type(layer).__name__ for layer in stack]
-
-
-def order(flow):
-  return names(flow.bijection.leaves())
-
-
 @pytest.mark.parametrize('moving_mean', [False, True])
 def test_order_of_layers(moving_mean):
   norms = ['MovingMean', 'ActNorm'] if moving_mean else ['ActNorm']
-  assert order(make_flow(moving_mean=moving_mean)) == [
+  flow = make_flow(moving_mean=moving_mean)
+  assert [type(layer).__name__ for layer in flow.bijection.leaves()] == [
       'Logit', 'ActNorm', *['ResidualBlock', *norms] * 2, 'Squeeze',
       'ResidualBlock', *norms, 'Flatten', 'ResidualBlock', *norms]
 
