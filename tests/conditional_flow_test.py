@@ -222,21 +222,25 @@ def test_the_network_is_evaluated_once_per_pass():
 
 
 def test_large_batches_are_taken_in_chunks_with_their_conditions():
-  block = _conv_block()
+  """Eagerly through the graph for all sizes, which the second size makes."""
+  in_chunks = _conv_block()
+  in_chunks._largest_event = 2**19  # Chunks of one example.
   x, condition = _inputs((4, 4, 2), size=5)
-  variables = [v.value for v in block.trainable_variables]
 
-  def evaluate(x, condition):
+  def evaluate(x, condition, block=in_chunks):
+    variables = [v.value for v in block.trainable_variables]
     with tf.GradientTape(persistent=True) as tape:
       tape.watch([x, condition])
       y, log_det = block.forward_and_log_det(x, condition=condition, seed=2)
+      skipped = block.transform(
+          x, condition=condition, estimator=numerics.NoLogDet()).value
       inverse = block.inverse(x, condition=condition)
-    return [y, log_det, inverse] + [
-        g for t in (y, log_det, inverse)
+    return [y, log_det, skipped, inverse] + [
+        g for t in (y, log_det, skipped, inverse)
         for g in tape.gradient(t, [x, condition, *variables], tf.cos(t))]
 
-  expected = evaluate(x, condition)
-  block._largest_event = 2**19  # Chunks of one example.
+  expected = evaluate(x, condition, _conv_block())
+  evaluate(x[:2], condition[:2])
   for run in (evaluate, tf.function(evaluate, autograph=False)):
     for a, e in zip(run(x, condition), expected, strict=True):
       np.testing.assert_allclose(a, e, rtol=1e-9, atol=1e-9)
@@ -291,8 +295,9 @@ def test_a_dropped_gradient_of_the_condition_is_an_error(is_inverse):
         block.inverse(x, condition=condition) if is_inverse else
         block.forward_and_log_det(x, condition=condition, seed=1)[1])
 
+  conditions = _inputs((3,))[1]
+
   def gradients(map_fn):
-    conditions = _inputs((3,))[1]
 
     @tf.function(autograph=False)
     def run(conditions):
@@ -306,6 +311,10 @@ def test_a_dropped_gradient_of_the_condition_is_an_error(is_inverse):
   assert np.abs(gradients(tf.map_fn)).max() > 1e-3
   with pytest.raises(LookupError, match='custom gradient'):
     gradients(tf.vectorized_map)
+  # Values are right.
+  np.testing.assert_allclose(
+      tf.vectorized_map(loss, conditions), tf.map_fn(loss, conditions),
+      rtol=1e-9)
 
 
 def test_labels_that_do_not_exist_are_nan_under_xla():

@@ -107,20 +107,11 @@ def test_frozen_and_saved_flows_draw_alike(subject, tmp_path):
     assert other.is_initialized and other.event_shape == model.event_shape
 
 
-# Flows of one number and one channel of noise, whose densities are known.
+# A flow of one number and one channel of noise, whose density is known.
 
 _X = 0.7
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(400)
 _NODES, _WEIGHTS = (_NODES + 1.0) / 2.0, _WEIGHTS / 2.0
-
-
-class Probit(layers.Bijection):
-  """`z = [x, the normal quantile of u]`: the noise becomes a latent."""
-
-  def forward_pass(self, x, settings):
-    z = tf.math.ndtri(x[:, 1])
-    log_det = 0.5 * z**2 + 0.5 * np.log(2.0 * np.pi)
-    return layers.PassResult(tf.stack([x[:, 0], z], axis=1), log_det)
 
 
 class Shear(layers.Bijection):
@@ -132,21 +123,12 @@ class Shear(layers.Bijection):
         y, tf.fill([tf.shape(x)[0]], tf.constant(np.log(3.0), x.dtype)))
 
 
-def make_flow(bijection, distribution):
-  return models.Flow(
-      bijection(dtype='float64'), [1],
-      augmentation=layers.NoiseChannels(1, distribution, dtype='float64'))
-
-
-def test_the_bound_is_tight_where_noise_is_independent():
-  flow = make_flow(Probit, 'uniform')
-  log_prob = flow.log_prob(tf.fill([50, 1], tf.constant(_X, tf.float64)))
-  np.testing.assert_allclose(log_prob, stats.norm.logpdf(_X), rtol=1e-12)
-
-
 @pytest.mark.parametrize('distribution', _NOISE)
 def test_the_bound_lies_below_the_density_by_a_divergence(distribution):
-  flow, q = make_flow(Shear, distribution), _NOISE[distribution]
+  q = _NOISE[distribution]
+  flow = models.Flow(
+      Shear(dtype='float64'), [1],
+      augmentation=layers.NoiseChannels(1, distribution, dtype='float64'))
 
   def joint(u):
     return (stats.norm.logpdf(_X - 2.0 * u) + stats.norm.logpdf(3.0 * u - 1.0) +

@@ -4,7 +4,6 @@ A graph for every size would cost time at every call, and memory that is never
 freed.
 """
 
-import numpy as np
 import pytest
 import tensorflow as tf
 from tensorflow_probability import bijectors as tfb
@@ -14,7 +13,6 @@ from tests import graphs
 from tests import networks
 from tests.conformance import subjects
 from tf_resflow import bijectors
-from tf_resflow import layers
 from tf_resflow import numerics
 
 # The second size has the graph that all others share.
@@ -107,30 +105,3 @@ def test_a_chain_of_bijectors_traces_no_more():
       bijectors.ActNorm([3])])
   assert_no_more_graphs(
       lambda size: chain.inverse(chain.forward(tf.ones([size, 3]))))
-
-
-@pytest.mark.slow
-def test_chunks_of_unknown_size_change_no_result():
-  """Eager batches go through the graph in chunks, as those of known size."""
-  block = layers.ResidualBlock(networks.conv_g('float64'))
-  block.build((None, 4, 4, 2))
-  block._largest_event = 2**19  # Chunks of one example.
-  x = cases.BIJECTIONS['residual_conv'].inputs('float64', batch_size=5)
-  variables = [v.value for v in block.trainable_variables]
-
-  def evaluate(x):
-    with tf.GradientTape(persistent=True) as tape:
-      tape.watch(x)
-      y, log_det = block.forward_and_log_det(x, seed=2)
-      skipped = block.transform(x, estimator=numerics.NoLogDet()).value
-      inverse = block.inverse(x)
-    return [y, log_det, skipped, inverse] + [
-        g for t in (y, log_det, skipped, inverse)
-        for g in tape.gradient(t, [x, *variables], tf.cos(t))
-        if g is not None]
-
-  evaluate(x[:2])
-  actual = evaluate(x)
-  expected = tf.function(evaluate, autograph=False)(x)
-  for a, e in zip(actual, expected, strict=True):
-    np.testing.assert_allclose(a, e, rtol=1e-9, atol=1e-9)
