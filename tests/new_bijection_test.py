@@ -35,24 +35,6 @@ from tf_resflow.layers.bijections import residual_block
 
 @base_layer.configured
 '''
-_BIJECTOR = """
-import tensorflow as tf
-from tensorflow_probability import bijectors as tfb
-from tf_resflow import bijectors
-from tests import networks
-
-block = bijectors.MonotoneBlock(networks.dense_g('float64'), estimator='exact')
-x = tf.constant([[0.3, -0.2, 0.5]], tf.float64)
-with tf.GradientTape(persistent=True) as tape:
-  tape.watch(x)
-  y = block.forward(x)
-  parts = tf.unstack(y, axis=1)
-rows = tf.concat([tape.gradient(part, x) for part in parts], axis=0)
-error = block.forward_log_det_jacobian(x) - tf.linalg.slogdet(rows)[1]
-assert abs(error) < 1e-9, error
-assert 'sqrt(2)' in bijectors.MonotoneBlock.__doc__
-assert abs(tfb.Invert(block).forward(y) - x).numpy().max() < 1e-9
-"""
 
 
 @pytest.fixture(scope='module', name='run')
@@ -95,18 +77,19 @@ def test_it_is_a_flag(run):
 
 
 @pytest.mark.slow
-def test_it_is_a_bijector(run):
-  run('-c', _BIJECTOR)
-
-
-@pytest.mark.slow
 def test_it_passes_conformance(run):
-  """With flows of it, with and without a condition, and is not forgotten."""
+  """With flows of it, with and without a condition, and is not forgotten.
+
+  It is a bijector, too.
+  """
   printed = run(
       '-m', 'pytest', '-v', '-p', 'no:cacheprovider', 'tests/conformance',
-      '-k', 'everything_registered or nothing_public or (monotone and ('
+      'tests/bijectors/adapted_test.py', '-k',
+      'everything_registered or nothing_public or every_bijection or '
+      '(monotone and ('
       'test_inverse or test_log_det or test_config or test_frozen or '
       'test_eager_equals or test_a_solve))')
-  for name in ('inverse[monotone-float64]', 'frozen[vector_flow_monotone]',
+  for name in ('every_bijection_has_a_bijector', 'inverse[monotone-float64]',
+               'frozen[vector_flow_monotone]',
                'config_round_trip[vector_flow_conditional_monotone]'):
     assert f'test_{name} PASSED' in printed

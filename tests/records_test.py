@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from tests import records
-from tf_resflow.training import checkpoints
 
 
 def _each(*fast):
@@ -69,22 +68,3 @@ def test_two_more_steps(name, run, numbers, tmp_path):
 def test_keras_file(numbers):
   found = records.keras_log_prob(records.RECORDS / records.KERAS_FILE)
   _assert_close({'log_prob': found}, numbers, 'keras')
-
-
-@pytest.mark.slow
-def test_swapped_averages_of_equal_blocks_are_noticed(
-    run, numbers, tmp_path, monkeypatch):
-  def swapped(model, path):
-    found = positions(model, path)
-    # Those of a dense block and of the normalisation behind it.
-    one, other = found[-16:-8], found[-8:]
-    shapes = [v.shape for v in model.trainable_variables]
-    assert shapes[-16:-8] == shapes[-8:]
-    return [*found[:-16], *other, *one]
-
-  positions = checkpoints._positions
-  monkeypatch.setattr(checkpoints, '_positions', swapped)
-  found = records.measure_log_prob(
-      run, records.copy('density', tmp_path), tmp_path, averaged=True)
-  with pytest.raises(AssertionError, match='averages.log_prob'):
-    _assert_close(found, numbers, 'density', rtol=1e-4)
