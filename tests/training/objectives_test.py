@@ -53,81 +53,52 @@ def _gradients(objective, model, batch, seed):
       unconnected_gradients=tf.UnconnectedGradients.ZERO)
 
 
-def _assert_close(model, found, expected):
-  """Compares gradients, which are named after the model's variables."""
-  for variable, a, b in zip(
-      model.trainable_variables, found, expected, strict=True):
-    np.testing.assert_allclose(
-        a, b, rtol=1e-9, atol=1e-12, err_msg=variable.path)
+@pytest.mark.parametrize('beta', [None, 0.3])
+@pytest.mark.parametrize(('spec', 'scale'), [
+    ('nats', 1.0), ('bits_per_dim', 1.0 / 16 / math.log(2.0)),
+    ('hybrid:0.0625', 0.0625)])
+def test_losses_and_their_gradients(model, spec, scale, beta):
+  """By the definition, from the parts of the model.
 
-
-def test_loss_and_gradients_of_hybrids(model):
-  """By the definition, from the parts of the model."""
+  An annealed log-determinant is weighted in gradients alone: what is logged is
+  the density.
+  """
   batch, seed = _batch(), random.as_seed(3)
 
-  def definition(model, batch, seed):
-    nats = 16 * math.log(17) - tf.reduce_mean(
-        model.log_prob(batch.x, seed=seed))
+  def definition(model, batch, seed, beta=1.0):
+    z, log_det = model.forward_and_log_det(batch.x, seed=seed)
+    nats = -tf.reduce_mean(model.base_log_prob(z) + beta * log_det)
+    if spec == 'nats':
+      return nats, {'nats': nats}
+    nats += 16 * math.log(17)
+    metrics = {'bits_per_dim': nats / 16 / math.log(2)}
+    if spec == 'bits_per_dim':
+      return scale * nats, metrics
     log_softmax = tf.math.log_softmax(model.classify(batch.x))
     cross_entropy = -tf.reduce_mean(
         tf.gather(log_softmax, batch.labels, batch_dims=1))
     predicted = np.argmax(log_softmax, axis=1)
-    return 0.0625 * nats + cross_entropy, {
-        'bits_per_dim': nats / 16 / math.log(2), 'cross_entropy': cross_entropy,
+    return scale * nats + cross_entropy, metrics | {
+        'cross_entropy': cross_entropy,
         'accuracy': np.mean(predicted == batch.labels.numpy())}
 
   loss, metrics, gradients = _gradients(
-      objectives.Objective.get('hybrid:0.0625'), model, batch, seed)
-  expected, expected_metrics, expected_gradients = _gradients(
-      definition, model, batch, seed)
+      functools.partial(
+          objectives.Objective.get(spec),
+          log_det_weight=None if beta is None else tf.constant(beta)),
+      model, batch, seed)
+  expected, expected_metrics = definition(model, batch, seed)
   np.testing.assert_allclose(loss, expected, rtol=1e-12)
   assert metrics.keys() == expected_metrics.keys()
   for name, value in metrics.items():
     np.testing.assert_allclose(value, expected_metrics[name], rtol=1e-12)
-  _assert_close(model, gradients, expected_gradients)
-
-
-def test_bits_per_dim_and_nats(model):
-  batch, seed = _batch(), random.as_seed(3)
-  nats, metrics, in_nats = _gradients(objectives.Nats(), model, batch, seed)
-  np.testing.assert_allclose(
-      nats, -np.mean(model.log_prob(batch.x, seed=seed)), rtol=1e-12)
-  assert metrics['nats'] is nats
-  bits, metrics, in_bits = _gradients(
-      objectives.BitsPerDim(), model, batch, seed)
-  np.testing.assert_allclose(
-      bits, (nats / 16 + math.log(17)) / math.log(2), rtol=1e-12)
-  assert metrics['bits_per_dim'] is bits
-  _assert_close(model, in_bits, [g / 16 / math.log(2) for g in in_nats])
-
-
-@pytest.mark.parametrize(('spec', 'scale', 'beta'), [
-    ('bits_per_dim', 1.0 / 16 / math.log(2.0), 0.3), ('hybrid:0.5', 0.5, 0.6)])
-def test_gradients_of_an_annealed_log_determinant(model, spec, scale, beta):
-  """They are weighted; what is logged is the density."""
-  batch, seed = _batch(), random.as_seed(3)
-  objective = objectives.Objective.get(spec)
-  plain_loss, plain_metrics = objective(model, batch, seed)
-
-  loss, metrics, found = _gradients(
-      functools.partial(objective, log_det_weight=tf.constant(beta)),
+  *_, expected_gradients = _gradients(
+      functools.partial(definition, beta=float(np.float32(beta or 1.0))),
       model, batch, seed)
-  np.testing.assert_array_equal(loss, plain_loss)
-  assert metrics.keys() == plain_metrics.keys()
-  for name, value in metrics.items():
-    np.testing.assert_array_equal(value, plain_metrics[name])
-
-  def annealed(model, batch, seed):
-    z, log_det = model.forward_and_log_det(batch.x, seed=seed)
-    loss = -scale * tf.reduce_mean(
-        model.base_log_prob(z) + float(np.float32(beta)) * log_det)
-    if 'cross_entropy' in metrics:
-      loss += tf.reduce_mean(
-          tf.nn.sparse_softmax_cross_entropy_with_logits(
-              batch.labels, model.classify(batch.x)))
-    return loss, {}
-
-  _assert_close(model, found, _gradients(annealed, model, batch, seed)[2])
+  for variable, a, b in zip(
+      model.trainable_variables, gradients, expected_gradients, strict=True):
+    np.testing.assert_allclose(
+        a, b, rtol=1e-9, atol=1e-12, err_msg=variable.path)
 
 
 @pytest.mark.parametrize('name', registries.OBJECTIVES.names())
