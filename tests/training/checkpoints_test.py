@@ -236,18 +236,3 @@ def test_a_kill_before_the_first_checkpoint_loses_nothing(
   assert checkpoints.latest(str(tmp_path)) is None
   training.Trainer(config, str(tmp_path)).restore_or_initialize()
   assert checkpoints.latest(str(tmp_path)) == f'{folder}/ckpt-0'
-
-
-def test_rotation_goes_on_after_the_list_was_mended(tmp_path):
-  checkpoint = tf.train.Checkpoint(v=tf.Variable(0))
-  manager = checkpoints.make_manager(checkpoint, str(tmp_path), 2)
-  for step in (1, 2, 3):
-    manager.save(step)
-  assert runs.steps(tmp_path, 'checkpoints') == [2, 3]
-  (tmp_path / 'checkpoints' / 'checkpoint').unlink()
-  manager = checkpoints.make_manager(checkpoint, str(tmp_path), 2)
-  assert runs.steps(tmp_path, 'checkpoints') == [2, 3]
-  for step in (4, 5):
-    manager.save(step)
-  # 2 was not on the list any more, 3 was.
-  assert runs.steps(tmp_path, 'checkpoints') == [2, 4, 5]

@@ -142,13 +142,16 @@ def test_file_systems_without_locks(tmp_path, monkeypatch):
       other.check()
 
 
-def test_what_killed_processes_left_is_removed(copied_run):
-  """Nothing else is."""
-  kept = set(runs.contents(copied_run)) | {'notes.tmp', 'tensorboard/a.tmp'}
+def test_what_killed_processes_left_is_removed(copied_run, caplog):
+  """Nothing else is, of a run that has finished, and no step is taken."""
+  workdir, kept = str(copied_run), runs.contents(copied_run / 'checkpoints')
+  names = set(runs.contents(copied_run)) | {'notes.tmp', 'tensorboard/a.tmp'}
   for name in ('notes.tmp', 'tensorboard/a.tmp', 'model.json.0123abcd.tmp',
                'checkpoints/checkpoint.0123abcd.tmp'):
     (copied_run / name).write_text('')
   (copied_run / 'checkpoints' / 'ckpt-3_temp').mkdir()
   (copied_run / 'checkpoints' / 'ckpt-3_temp' / 'part-0').write_text('')
-  training.train(training.load_config(str(copied_run)), str(copied_run))
-  assert set(runs.contents(copied_run)) == kept
+  training.train(training.load_config(workdir), workdir)
+  assert set(runs.contents(copied_run)) == names
+  assert runs.contents(copied_run / 'checkpoints') == kept
+  assert 'raise --num_steps' in caplog.records[-1].message

@@ -54,14 +54,6 @@ def test_what_a_run_writes(tmp_path, data_dir, monkeypatch, caplog):
   assert training.workdir.load_model(str(tmp_path))[1] == 3
 
 
-def test_finished_run_is_left_as_it_is(copied_run, data_dir, caplog):
-  before = runs.contents(copied_run / 'checkpoints')
-  with caplog.at_level(logging.WARNING, 'tf_resflow'):
-    assert training.train(runs.config(data_dir), str(copied_run)).step == 4
-  assert runs.contents(copied_run / 'checkpoints') == before
-  assert 'raise --num_steps' in caplog.records[-1].message
-
-
 @contextlib.contextmanager
 def _full_disk():
   """Files may not grow beyond a limit, which fails as a full disk does."""
