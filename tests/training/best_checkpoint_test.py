@@ -156,14 +156,6 @@ def test_a_run_stops_early_and_stays_finished(tmp_path, data_dir, caplog):
   assert training.workdir.load_model(str(whole))[1] == 4
 
 
-def test_a_run_without_a_best_one_says_so(finished_run):
-  workdir, _ = finished_run
-  assert splits.refusal(
-      training.workdir.load_model, workdir, checkpoint='best') == (
-      f'checkpoint=best does not exist in {workdir}. Take latest, or '
-      'train with --keep_best.')
-
-
 def test_without_a_validation_nothing_starts(tmp_path, data_dir):
   config = runs.config(
       data_dir, num_validation=10, evaluate_every=1, keep_best=True)

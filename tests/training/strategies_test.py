@@ -7,7 +7,6 @@ import pytest
 import tensorflow as tf
 
 from tests import replicas
-from tests import testing
 from tests.training import runs
 from tf_resflow import datasets
 from tf_resflow import training
@@ -20,8 +19,6 @@ def test_names():
   for name in ('single', 'auto'):
     strategy = training.make_strategy(name)
     assert isinstance(strategy, tf.distribute.OneDeviceStrategy)
-  testing.check_refusals(
-      training.make_strategy, [('tpu', 'strategy=tpu: expected')])
 
 
 def test_a_lost_process_is_named():
