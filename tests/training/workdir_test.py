@@ -104,20 +104,6 @@ def test_run_of_another_configuration_is_refused(copied_run, data_dir):
   assert runs.contents(copied_run) == before
 
 
-def test_a_run_with_conditions_outlives_its_data(tmp_path):
-  rows = np.random.default_rng(0).normal(size=[40, 3])
-  path = tmp_path / 'own.csv'
-  np.savetxt(path, rows, delimiter=',', header='a,b,c', comments='')
-  config = configuration.make_config(
-      dataset=f'table:{path}', condition=('b',), num_blocks=1, num_steps=1)
-  workdir = str(tmp_path / 'run')
-  workdir_lib.prepare(workdir, config)
-  path.unlink()
-  loaded = training.load_config(workdir)
-  assert loaded == config and loaded.model.condition_names == ('b',)
-  assert 'There is no such file' in splits.refusal(loaded.data.info)
-
-
 def test_a_run_opens_where_its_data_set_is_not_registered(
     tmp_path, monkeypatch):
   rows = np.random.default_rng(0).normal(size=[40, 2])
@@ -228,6 +214,9 @@ def test_a_stored_model_is_loaded_and_trained(tmp_path, data_dir):
   # Weights that were not trained there may be trained in any way.
   other = config.replace(batch_size=16, learning_rate=0.5)
   assert training.train(other, workdir).step == 1
+  # From here on it is a run like any other.
+  assert '--learning_rate was 0.5 and is ' in splits.refusal(
+      training.train, other.replace(learning_rate=0.1), workdir)
 
 
 def test_a_model_of_another_configuration_is_refused(tmp_path):
