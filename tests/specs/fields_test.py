@@ -21,13 +21,11 @@ class Sample(fields.Section):
   """One field of every type."""
 
   flip: bool = fields.field(False, help='Flip.')
-  count: int = fields.field(2, help='Count.', minimum=1, resumable=True)
+  count: int = fields.field(2, help='Count.', minimum=1)
   size: int | None = fields.field(None, help='Size.', minimum=1, maximum=9)
   rate: float = fields.field(0.5, help='Rate.', above=0)
   decay: float = fields.field(0.5, help='Decay.', minimum=0, below=1)
-  name: str = fields.field(
-      'a', help='Name.', choices=('a', 'b'),
-      resumable=lambda x, y: x.count == y.count)
+  name: str = fields.field('a', help='Name.', choices=('a', 'b'))
   colour: str = fields.field('red', help='Colour.', choices=COLOURS)
   spec: str = fields.field('red:2', help='Spec.', choices=COLOURS, flag='paint')
   widths: tuple[int, ...] = fields.field(
@@ -121,17 +119,6 @@ def test_fields():
   assert FIELDS['plain'] == fields.Field(
       name='plain', type=int, default=3, flag='plain',
       group='One field of every type')
-
-
-def test_differences():
-  start = Sample()
-  assert start.differences(start) == {}
-  assert dataclasses.replace(start, count=3).differences(start) == {}
-  other = dataclasses.replace(start, spec='blue', means=(1.0,), name='b')
-  assert other.differences(start) == {'paint': ('blue', 'red:2')}
-  other = dataclasses.replace(other, count=3)
-  assert other.differences(start) == {
-      'paint': ('blue', 'red:2'), 'name': ('b', 'a')}
 
 
 def test_changed_keeps_the_rules():
