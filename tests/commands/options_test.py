@@ -1,36 +1,16 @@
 """Flags are the fields of groups, each once for all tools that share it."""
 
 import dataclasses
-import json
 import os
 import types
 
-from absl import flags
 import numpy as np
 import pytest
 
 from tests import testing
 from tf_resflow import errors
 from tf_resflow import training
-from tf_resflow.commands import fid
 from tf_resflow.commands import options
-
-
-def test_help_has_defaults_and_groups():
-  """The groups are those of the classes, that of the tool first."""
-  flag_values = flags.FlagValues()
-  fid.Options.define(flag_values)
-  assert flag_values['workdir'].help == 'Folder of the run. (required)'
-  # A default of its own.
-  assert flag_values['split'].help.endswith(
-      ' (default: train; one of train, validation, test)')
-  groups = {group: {flag.name for flag in members} for group, members in
-            flag_values.flags_by_module_dict().items()}
-  assert list(groups) == [
-      'The comparison', 'The run', 'The data', 'Randomness', 'The inverse',
-      'Devices and precision']
-  assert groups['The data'] == {'split', 'data_dir'}
-  assert groups['The inverse'] == {'tolerance', 'max_steps'}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -85,11 +65,3 @@ def test_averaged_weights_or_the_others(trained_workdir):
         str(trained_workdir), averaged=averaged)
     np.testing.assert_array_equal(found[-1], model(image))
   assert np.abs(found[0] - found[1]).max() > 5e-3
-
-
-def test_numbers_that_are_not_finite_are_null(capsys):
-  options.print_report({
-      'a': float('nan'), 'b': [1.0, float('inf')], 'c': {'d': (2, None)}})
-  (line,) = capsys.readouterr().out.splitlines()
-  assert json.loads(line, parse_constant=pytest.fail) == {
-      'a': None, 'b': [1.0, None], 'c': {'d': [2, None]}}

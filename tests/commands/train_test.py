@@ -18,12 +18,10 @@ _TRAIN = ['--num_steps=3', '--warmup_steps=0', '--learning_rate=0.01',
 
 
 def test_bad_input(run_tool, tmp_path, data_dir):
-  """Of a field, devices and data."""
+  """Of a field and data."""
   workdir, missing = tmp_path / 'run', tmp_path / 'missing'
   results.check_errors(run_tool, 'train', [
       (['--batch_size=0'], '--batch_size=0: expected an integer >= 1.'),
-      (['--batch_size=3', '--strategy=mirrored'],
-       '--batch_size=3: expected a multiple of 2'),
       (['--dataset=cifar10', f'--data_dir={missing}'],
        f'--data_dir={missing}: expected a folder with the prepared '),
   ], f'--workdir={workdir}', f'--data_dir={data_dir}', '--num_blocks=1')
