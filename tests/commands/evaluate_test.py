@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tests.commands import results
+from tests.training import runs
 from tf_resflow import datasets
 from tf_resflow import evaluation
 from tf_resflow import numerics
@@ -86,15 +87,25 @@ def test_double_precision_and_failures(run_tool, table_workdir, monkeypatch):
   assert 'note: 3 inverses of a block did not converge' in result.stderr
 
 
+@pytest.fixture(scope='module')
+def others(data_dir, tmp_path_factory):
+  """Inverted digits, which have the same shape and levels."""
+  split = datasets.load('digits', 'test', data_dir=data_dir)
+  path = tmp_path_factory.mktemp('others') / 'inverted.npz'
+  np.savez(path, image=16 - split.arrays['x'].numpy(),
+           label=split.arrays['label'])
+  return path
+
+
 def test_bad_input(
-    run_tool, digits_workdir, labelled_workdir, table_workdir, tmp_path,
+    run_tool, digits_workdir, labelled_workdir, table_workdir, others, tmp_path,
     monkeypatch):
   """Said before all the work."""
   monkeypatch.setattr(evaluation, 'evaluate', pytest.fail)
-  others, path = tmp_path / 'b.npz', tmp_path / 'x.npz'
-  np.savez(others, x=np.zeros([1, 8, 8, 1]))
+  path, with_others = tmp_path / 'x.npz', f'--ood_dataset={others}'
   np.savez(path, x=np.zeros([1, 8, 8, 1]))
-  before = path.read_bytes()
+  folders = path.parent, digits_workdir, labelled_workdir, others.parent
+  before = [runs.contents(folder) for folder in folders]
   results.check_errors(run_tool, 'evaluate', [
       (['--inputs=x.npz', '--compare=y.npz'], '--compare cannot be used with '),
       (['--output=x.csv'], '--output=x.csv: expected an .npz file without'),
@@ -114,9 +125,18 @@ def test_bad_input(
        '--ood_dataset cannot be used with a flow p(x|c). Other'),
       ([f'--workdir={table_workdir}', '--ood_dataset=digits'],
        '--ood_dataset cannot be used with vectors'),
+      (['--ood_dataset=mnist5k'],
+       '--ood_dataset=mnist5k: expected images (8, 8, 1) of'),
+      (['--ood_dataset=2d/moons'], '--ood_dataset=2d/moons: expected a data s'),
+      (['--ood_dataset='], '--ood_dataset=: expected one of digits, '),
+      (['--picture=a.png'], '--picture requires --ood_dataset.'),
+      ([with_others, '--inputs=x.npz'], '--inputs cannot be used with --ood_d'),
+      ([with_others, '--num_repeats=15', '--estimator=adaptive'],
+       '--num_repeats=15: expected a number >= 16.'),
+      ([with_others, f'--output={others}', '--overwrite'],
+       f'--output={others}: expected another file than that of --ood_dataset.'),
   ], f'--workdir={digits_workdir}')
-  assert path.read_bytes() == before
-  assert not list(labelled_workdir.glob('*.png'))
+  assert [runs.contents(folder) for folder in folders] == before
 
 
 @pytest.mark.slow
@@ -147,16 +167,6 @@ def test_accuracy_by_bayes_rule(run_tool, labelled_workdir, data_dir, tmp_path):
   assert report['class_score_estimator'] == 'exact'
   bits = evaluation.nll(model, test, seed=3, num_examples=12, batch_size=5)
   np.testing.assert_allclose(found['bits_per_dim'], bits, rtol=1e-5)
-
-
-@pytest.fixture(scope='module')
-def others(data_dir, tmp_path_factory):
-  """Inverted digits, which have the same shape and levels."""
-  split = datasets.load('digits', 'test', data_dir=data_dir)
-  path = tmp_path_factory.mktemp('others') / 'inverted.npz'
-  np.savez(path, image=16 - split.arrays['x'].numpy(),
-           label=split.arrays['label'])
-  return path
 
 
 def test_inverted_digits(run_tool, trained_workdir, data_dir, others, tmp_path):
@@ -222,21 +232,3 @@ def test_estimates_floats_and_the_picture_of_the_workdir(
       run_tool(*command),
       f'evaluate: error: --picture={picture}: expected a new file')
   assert picture.read_bytes() == written
-
-
-def test_other_data_that_do_not_suit(run_tool, digits_workdir, others):
-  before = {path.name for path in digits_workdir.iterdir()}
-  with_others = f'--ood_dataset={others}'
-  results.check_errors(run_tool, 'evaluate', [
-      (['--ood_dataset=mnist5k'],
-       '--ood_dataset=mnist5k: expected images (8, 8, 1) of'),
-      (['--ood_dataset=2d/moons'], '--ood_dataset=2d/moons: expected a data s'),
-      (['--ood_dataset='], '--ood_dataset=: expected one of digits, '),
-      (['--picture=a.png'], '--picture requires --ood_dataset.'),
-      ([with_others, '--inputs=x.npz'], '--inputs cannot be used with --ood_d'),
-      ([with_others, '--num_repeats=15', '--estimator=adaptive'],
-       '--num_repeats=15: expected a number >= 16.'),
-      ([with_others, f'--output={others}', '--overwrite'],
-       f'--output={others}: expected another file than that of --ood_dataset.'),
-  ], f'--workdir={digits_workdir}')
-  assert {path.name for path in digits_workdir.iterdir()} == before
