@@ -134,22 +134,3 @@ def test_a_run_outlives_its_data_and_notices_other_data(
   refused = run_tool('evaluate', f'--workdir={workdir}')
   assert refused.status == 2 and 'There is no such file' in refused.stderr
   assert refused.stderr.count('\n') == 1
-
-
-@pytest.mark.slow
-def test_points_of_the_plane(run_tool, tmp_path):
-  workdir = tmp_path / 'run'
-  result = run_tool(
-      'train', '--dataset=2d/pinwheel', f'--workdir={workdir}', *_SHORT,
-      *_VECTORS, '--noevaluate_at_end')
-  assert result.status == 0, result.stderr
-  assert [path.name for path in (workdir / 'samples').iterdir()] == [
-      'samples_00000003.png']
-  for name in ('samples.png', 'samples.csv', 'samples.npz'):
-    results.report(run_tool(
-        'sample', f'--workdir={workdir}', f'--output={tmp_path / name}',
-        '--num_samples=100'))
-  names, samples = results.table(tmp_path / 'samples.csv')
-  assert names == ['x0', 'x1']
-  np.testing.assert_allclose(
-      samples, results.arrays(tmp_path / 'samples.npz')['x'], rtol=1e-6)

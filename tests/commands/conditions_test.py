@@ -87,14 +87,17 @@ def test_numbers_and_the_columns_of_a_table(
   assert len(rows) == 40 and {*map(tuple, rows[:, [2, 0]])} == {(3, 1), (6, 4)}
 
 
-def test_labels_of_vectors_stand_beside_them(
-    run_tool, vectors_workdir, tmp_path):
-  output = tmp_path / 'x.csv'
-  results.report(run_tool(
-      'sample', f'--workdir={vectors_workdir}', '--condition=all',
-      '--num_samples=2', f'--output={output}'))
-  names, rows = results.table(output)
+def test_files_of_vectors(run_tool, vectors_workdir, tmp_path):
+  """A picture of one density; labels stand beside the numbers."""
+  for name, condition in (('x.png', '1'), ('x.csv', 'all'), ('x.npz', 'all')):
+    results.report(run_tool(
+        'sample', f'--workdir={vectors_workdir}', f'--condition={condition}',
+        '--num_samples=2', f'--output={tmp_path / name}'))
+  assert (tmp_path / 'x.png').exists()
+  names, rows = results.table(tmp_path / 'x.csv')
   assert names == ['x0', 'x1', 'condition']
+  np.testing.assert_allclose(
+      rows[:, :2], results.arrays(tmp_path / 'x.npz')['x'], rtol=1e-6)
   np.testing.assert_array_equal(rows[:, 2], [0, 0, 1, 1, 2, 2])
 
 
