@@ -81,3 +81,15 @@ def test_seed_as_an_argument_of_a_traced_function():
   first = fn(x, tf.constant([0, 1]))
   np.testing.assert_array_equal(first, fn(x, tf.constant([0, 1])))
   assert not np.array_equal(first, fn(x, tf.constant([0, 2])))
+
+
+def test_batch_axes_may_count_as_axes_of_an_event():
+  """Log-determinants are then sums over them, as a chain needs them."""
+  block = make_block()
+  x = tf.reshape(inputs(), [2, 2, 3])
+  for one_pass, value in (block.transform, x), (block.invert, block.forward(x)):
+    one_by_one = one_pass(tf.identity(value), 1, estimator='exact')[1]
+    for event_ndims, axes in (2, (1,)), (3, (0, 1)):
+      np.testing.assert_allclose(
+          one_pass(tf.identity(value), event_ndims, estimator='exact')[1],
+          np.sum(one_by_one, axis=axes), rtol=1e-4, atol=1e-5)
