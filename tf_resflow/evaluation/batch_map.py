@@ -29,7 +29,7 @@ def progress_bar(
     num_examples: int, verbose: int, title: str = '') -> keras.utils.Progbar:
   """Returns a Keras progress bar of examples, on stdout, if `verbose`.
 
-  Its title is logged before.
+  The title is logged before the bar is shown.
   """
   if verbose and title:
     _logger.info(title)
@@ -45,7 +45,7 @@ def frozen(
   """Returns a frozen copy of a flow, which is traced in half of the time.
 
   Its kernels are normalised once, so that no graph contains power iterations.
-  A flow that was made in the scope of a strategy needs that.
+  For a flow that was made in the scope of a strategy, `strategy` is needed.
   """
   with contextlib.nullcontext() if strategy is None else strategy.scope():
     return model.frozen()
@@ -72,7 +72,7 @@ class BatchMap:
   Args:
     function: maps tensors `[B, ...]` to a structure of tensors `[B, ...]`;
       traced. If it draws random numbers, it marks its batch as whole, see
-      `numerics.random.whole_batch`. Its results are no truth values, which
+      `numerics.random.whole_batch`. It returns no booleans, which
       collectives between processes do not know.
     strategy: in its scope the variables that `function` reads were made; None
       for the default device.
@@ -172,7 +172,7 @@ class BatchMap:
 def inputs_of(batch: Any) -> tuple[Any, ...]:
   """Returns the inputs `(x,)` or `(x, condition)` in a batch.
 
-  It is one of `datasets.evaluation_batches`, or such a tuple, or `x`.
+  A batch is one of `datasets.evaluation_batches`, or such a tuple, or `x`.
   """
   if isinstance(batch, dict):
     return tuple(batch[key] for key in ('x', 'condition') if key in batch)
