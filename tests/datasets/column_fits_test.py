@@ -63,6 +63,7 @@ def test_what_cannot_be_fitted():
     ({'num_validation': 16}, 'num_validation=16: expected at most 14, as'),
     ({'condition': ['a'], 'column_types': ['a:log']}, '...a column of --condi'),
     ({'column_types': ['c:log']}, 'column_types=c:log: expected NAME:TYPE'),
+    ({'column_types': ['guess']}, 'column_types=guess: expected NAME:TYPE'),
     ({'column_types': ['a:positive']}, '...and one of real, log, ')])
   plain = fit(column_types=['none'])
   assert (plain.column_maps, plain.whitening, plain.smoothing) == ((), (), 0.0)

@@ -88,16 +88,16 @@ def asked_types(
   Raises:
     InvalidValueError: If there is no such column or type.
   """
-  asked = dict(spec.partition(':')[::2] for spec in specs)
-  for column, spec in asked.items():
-    if (column, spec) != (fields.NONE, ''):
+  for text in specs:
+    column, _, spec = text.partition(':')
+    if text != fields.NONE:
       errors.check(
         column in names and registries.COLUMN_TYPES.knows(spec), 'column_types',
-        f'{column}:{spec}', f'NAME:TYPE with a column of {dataset} and '
+        text, f'NAME:TYPE with a column of {dataset} and '
         f'{registries.COLUMN_TYPES.expected}; or none',
         '' if column in names else errors.did_you_mean(column, names))
       column_types.ColumnType.get(spec, 'column_types')  # Or an error.
-  return asked
+  return dict(text.partition(':')[::2] for text in specs)
 
 
 def _asked(
