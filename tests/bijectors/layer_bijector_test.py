@@ -6,7 +6,9 @@ from tensorflow_probability import bijectors as tfb
 from tensorflow_probability import distributions as tfd
 
 from tests import networks
+from tests import testing
 from tf_resflow import bijectors
+from tf_resflow import layers
 
 
 def make_block(name='block', seed=None):
@@ -81,6 +83,17 @@ def test_seed_as_an_argument_of_a_traced_function():
   first = fn(x, tf.constant([0, 1]))
   np.testing.assert_array_equal(first, fn(x, tf.constant([0, 1])))
   assert not np.array_equal(first, fn(x, tf.constant([0, 2])))
+
+
+def test_the_certificate_is_that_of_the_one_residual_block():
+  block = make_block()
+  assert block.certificate() == block.layer.certificate()
+  testing.check_refusals(lambda parts: bijectors.LayerBijector(
+      layers.SequentialBijection(parts, name='chain'), [3]).certificate(), [
+          (parts, 'layer=chain: expected one with one residual block, not '
+           f'{count}. For several, use Flow.lipschitz_bounds()')
+          for parts, count in (
+              ([layers.ActNorm()], 0), ([block.layer, make_block().layer], 2))])
 
 
 def test_batch_axes_may_count_as_axes_of_an_event():

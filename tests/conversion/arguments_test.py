@@ -61,6 +61,8 @@ def test_arguments_of_older_versions_may_be_missing():
   expected = arguments_lib.convert_arguments(arguments)
   del arguments['logit_transform'], arguments['cdim']
   assert arguments_lib.convert_arguments(arguments) == expected
+  # The defaults are those of the authors.
+  assert arguments_lib.convert_arguments({}) == convert()
 
 
 def test_switches():
@@ -157,6 +159,9 @@ def test_what_cannot_be_converted_is_named():
            'mixed or learned norms'),
           ({'vnorms': 'ffff', 'kernels': '3-3-9', 'imagesize': 32},
            ".kernels='3-3-9' cannot be used with norms other than 2 for im"),
+          ({'vnorms': 'ffff', 'kernels': '3-3-5', 'squeeze_first': True},
+           ".kernels='3-3-5' cannot be used with norms other than 2 for images "
+           'of 4 x 4, the smallest'),
           ({'vnorms': '222'}, ".vnorms='222': expected 4 norms, one more than"),
           ({'learn_p': True, 'vnorms': '22', 'kernels': '3'},
            ".kernels='3' cannot be used with mixed or learned "),

@@ -29,7 +29,9 @@ _ESTIMATOR = numerics.RussianRoulette(numerics.Poisson(2.0), num_exact_terms=2)
     ('exact', numerics.Exact()),
 ])
 def test_specs(text, expected):
-  assert numerics.Estimator.get(text) == expected
+  estimator = numerics.Estimator.get(text)
+  assert estimator == expected
+  assert estimator.is_biased == text.startswith('fixed')
 
 
 def test_seed_and_draw():
