@@ -1,5 +1,7 @@
 """Configurations of vector flows: one clear line per mistake."""
 
+import dataclasses
+
 import pytest
 
 from tests import testing
@@ -16,3 +18,16 @@ _VECTOR_ERRORS = [
 @pytest.mark.parametrize('values, message', _VECTOR_ERRORS)
 def test_errors(values, message):
   testing.check_refusal(models.VectorFlowConfig, values, message)
+
+
+def test_what_makes_another_function():
+  config = models.VectorFlowConfig(condition_size=1)
+  other = dataclasses.replace(
+      config, column_names=('a', 'b'), condition_names=('c',),
+      condition_places=(2,), data_fingerprint='0', estimator='fixed:8', seed=5,
+      memory='neumann')
+  assert config.function_differences(other) == {}
+  assert config.function_differences(
+      dataclasses.replace(other, whitening=(1.0, 0.5, 1.0),
+                          column_mean=(0.0, 1.0), column_std=(1.0, 1.0))
+  ).keys() == {'whitening', 'column_mean', 'column_std'}
