@@ -37,8 +37,7 @@ class Chain(flow_bijector.FlowBijector, tfb.Composition):
   def __init__(self, bijectors: Sequence[tfb.Bijector],
                validate_args: bool = False, name: str | None = None):
     super().__init__(
-        bijectors=list(bijectors), forward_min_event_ndims=None,
-        inverse_min_event_ndims=None, validate_args=validate_args,
+        bijectors=list(bijectors), validate_args=validate_args,
         parameters=locals(), name=name or '_of_'.join(
             ['chain', *(b.name for b in bijectors)]).replace('/', ''))
 
