@@ -54,6 +54,12 @@ def test_certificates_are_for_embedded_sets():
         certify=certify).should_certify(config) is expected, dataset
 
 
+def test_seeds_are_numbers_of_32_bits():
+  options.Randomness(seed=2**31 - 1)
+  testing.check_refusal(
+      options.Randomness, {'seed': 2**31}, f'seed={2**31}: expected an integer')
+
+
 def test_averaged_weights_or_the_others(trained_workdir):
   """`Run.open`, by which every tool gets its model, takes those asked for."""
   image = np.full([1, 8, 8, 1], 0.25, np.float32)

@@ -149,12 +149,16 @@ def module_fixture(tmp_path, monkeypatch):
 def test_import(module, tmp_path):
   (tmp_path / 'wave.flags').write_text('# Mine.\n--import=my_waves\n--mine=2')
   (tmp_path / 'outer.flags').write_text('--flagfile=wave.flags\n')
+  known = []
   for arguments in (
       ['--workdir', '/some where', '--nothing', '--import=json, my_waves'],
       ['--num_steps=3', '-import=json', '--import=', '--import',
        'my_waves'],
       ['--nested=1', '--flagfile=outer.flags', '--flip']):
-    assert module in flags_lib.import_modules(arguments)
+    assert module in flags_lib.import_modules(
+        arguments, lambda: known.append(module in sys.modules))
+  flags_lib.import_modules(['--num_steps=3'], known.clear)  # Is not called.
+  assert known == [False, True, True]
   assert 'wave' in registries.MODELS.names()
 
 

@@ -43,6 +43,10 @@ def test_estimators_by_default_and_by_their_specs():
       (None, numerics.AdaptiveRoulette(0.02, batch_dependent=False)),
       ('fixed:2', numerics.FixedTruncation(2))):
     assert serving.VectorSignatures(model, given).estimator == estimator
+  x = tf.random.stateless_normal([3, 65], [0, 1])
+  np.testing.assert_allclose(
+      serving.VectorSignatures(model, 'exact').log_prob(x)['log_prob'],
+      model.log_prob(x, estimator='exact'), rtol=1e-6)
 
 
 @pytest.fixture(scope='module', name='estimator')

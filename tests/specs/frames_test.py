@@ -26,6 +26,13 @@ def test_categories():
     frames.in_order('condition', frame, names)
 
 
+def test_columns_are_no_frames():
+  frame = pd.DataFrame({'a': [1.0, 2.0], 'b': [0, 1]})
+  column = frame['b']
+  assert frames.is_frame(frame) and not frames.is_frame(column)
+  assert frames.in_order('condition', column, ['b']) is column
+
+
 def test_columns_go_by_name():
   flow = models.VectorFlowConfig(
       event_size=2, num_blocks=1, hidden_units=(4,), column_names=('a', 'b'),

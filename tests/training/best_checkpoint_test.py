@@ -30,6 +30,7 @@ def _offer(workdir, values, start=1):
 def test_the_lowest_is_kept(tmp_path):
   workdir = str(tmp_path)
   assert best_checkpoint.best(workdir) is None
+  assert not best_checkpoint.BestCheckpoint(workdir, patience=1).is_stopped
   assert _offer(tmp_path, [math.nan, math.inf]) == []
   assert best_checkpoint.best(workdir) is None
   assert _offer(tmp_path, [3.0, 4.0, math.nan, 2.0, 2.0, 5.0]) == [1, 4]

@@ -48,6 +48,8 @@ def test_a_tool_is_ended(number, continues, status, said):
     _send(number)  # The same one, passed on by another program.
     assert stop.status == status
     assert stop.message.startswith(said)
+    assert signals.active is stop
+  assert signals.active is None
 
 
 def test_nohup_is_respected():
