@@ -20,8 +20,9 @@ class _Stack(models.BlockType):
   """Residual blocks, one behind the other."""
 
   depth: int = 2
-  unused_fields: ClassVar = ('memory',)
-  unused_places: ClassVar = ('gates',)
+  # Those of images and of vectors.
+  unused_fields: ClassVar = ('memory', 'hidden_channels', 'hidden_units')
+  unused_places: ClassVar = ('blocks', 'gates')
 
   def make(self, request):
     return layers.SequentialBijection([
@@ -64,10 +65,15 @@ def test_what_a_type_does_not_use_is_refused():
   testing.check_refusals(
       lambda values: models.VectorFlowConfig(
           block='stack', condition_labels=3, **values), [
-          ({'memory': 'naive'}, 'memory=naive has no effect '
-           'with block=stack. Leave it out.'),
+          ({'memory': 'naive', 'condition_at': ('base',)}, 'memory=naive has '
+           'no effect with block=stack. Leave it out.'),
+          ({'hidden_units': (3,), 'condition_at': ('base',)},
+           'hidden_units=3 has no effect with block=stack.'),
           ({'condition_at': ('base', 'gates')}, 'condition_at=base,gates '
            'cannot be used with block=stack. Leave out gates, which')])
+  # Nobody asked for a condition, nor for fields that other models have.
+  assert models.VectorFlowConfig(block='stack').block_type == _Stack()
+  assert models.ResidualFlowConfig(block='stack').block_type == _Stack()
 
 
 def test_parts_of_couplings():

@@ -1,5 +1,6 @@
 """Blocks that a flow asks for, by name."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -52,6 +53,37 @@ def test_activations_bounded_in_l2_alone_need_it():
     assert splits.refusal(blocks.make_network, make_request(
         activation=activation, norms=('inf',))).startswith(
             f'activation={activation} cannot be used with norms=inf')
+
+
+class _Noisy(layers.LipschitzLayer):
+  """An activation whose initial weights are random."""
+
+  lipschitz_bound = 1.0
+
+  def __init__(self, slope=1.0, seed=None, **kwargs):
+    super().__init__(**kwargs)
+    self.seed = seed
+
+  def build(self, input_shape):
+    self.shift = self.add_weight(
+        shape=input_shape[-1:],
+        initializer=keras.initializers.RandomNormal(seed=self.seed))
+
+  def evaluate(self, weights, x):
+    return tf.tanh(x + weights[0])
+
+
+def test_equal_seeds_give_equal_activations(monkeypatch):
+  monkeypatch.setitem(registries.ACTIVATIONS._entries, 'noisy', _Noisy)
+  first, same, other = (
+      models.VectorFlowConfig(
+          activation='noisy:1.0', num_blocks=2, seed=seed).build().get_weights()
+      for seed in (0, 0, 1))
+  for one, two in zip(first, same, strict=True):
+    np.testing.assert_array_equal(one, two)
+  shifts = [w for weights in (first, other) for w in weights
+            if w.shape == (64,) and np.ptp(w) > 0]
+  assert len({w.tobytes() for w in shifts}) == len(shifts)
 
 
 def test_constraints_without_orders_or_convolutions(monkeypatch):

@@ -44,6 +44,18 @@ def _damage(path, where=0.5, how='flipped'):
   assert path.read_bytes() != good
 
 
+def test_refuses_variables_that_would_not_be_saved(tmp_path):
+  state = _state_of(configuration.make_config(
+      dataset='2d/moons', num_blocks=1, hidden_units=(3,)))
+  g = state.model.bijection.leaves()[1].g
+  del g.tracked_parts  # As layers that are kept in a list alone.
+  assert re.fullmatch(
+      r'variable=.*block_0_g/block_0_dense_0/\w+ and \d+ others would be in no '
+      r'checkpoint\. Keep the layer .*', splits.refusal(
+          checkpoints.make_manager, state, str(tmp_path), 3))
+  assert not [*tmp_path.iterdir()]
+
+
 @pytest.fixture(scope='module')
 def two_saved(tmp_path_factory):
   """A folder with two checkpoints of a flow, and what to restore them into."""

@@ -2,6 +2,9 @@ from .augmentations import Augmentation as Augmentation
 from .augmentations import IdentityAugmentation as IdentityAugmentation
 from .augmentations import NoiseChannels as NoiseChannels
 from .augmentations import UniformDequantization as UniformDequantization
+from .base_layer import build_once as build_once
+from .base_layer import configured as configured
+from .base_layer import track as track
 from .bijections.affine_coupling import AffineCoupling as AffineCoupling
 from .bijections.bijection import Bijection as Bijection
 from .bijections.bijection import BiLipschitzBounds as BiLipschitzBounds

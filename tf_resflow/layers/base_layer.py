@@ -1,6 +1,6 @@
 """Base classes and helpers of all layers of this package."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 import contextlib
 import inspect
 import itertools
@@ -18,6 +18,8 @@ Tensors = Any
 _Class = TypeVar('_Class', bound=type)
 
 _DTYPES = ('float32', 'float64')
+# Of the classes whose stored names may have been replaced.
+_PACKAGE = 'tf_resflow'
 
 
 def configured(cls: _Class) -> _Class:
@@ -25,9 +27,11 @@ def configured(cls: _Class) -> _Class:
 
   `get_config` returns the named arguments, which a layer keeps in attributes of
   the same names, and the configuration of the base class. A class may define
-  another one. `from_config` also restores layers among the arguments.
+  another one. `from_config` also restores layers among the arguments. The class
+  is registered as `PACKAGE>NAME`, for its top-level package or module.
   """
   layer_class: Any = cls
+  package = cls.__module__.partition('.')[0]
   _, *names = [
       name for name, parameter in inspect.signature(
           layer_class.__init__).parameters.items()
@@ -44,16 +48,17 @@ def configured(cls: _Class) -> _Class:
         name: value if isinstance(value, str) else
         keras.saving.deserialize_keras_object(value)
         for name, value in renamed.present_arguments(
-            cls.__name__, config).items()})
+            cls.__name__ if package == _PACKAGE else '', config).items()})
 
   # An inherited constructor is described by the `get_config` of its class.
   owner = next(c for c in cls.__mro__ if '__init__' in vars(c))
   if 'get_config' not in {**vars(cls), **vars(owner)}:
     layer_class.get_config = get_config
   layer_class.from_config = classmethod(from_config)
-  for old in (o for o, new in renamed.CLASSES.items() if new == cls.__name__):
-    keras.saving.get_custom_objects()[f'tf_resflow>{old}'] = _renamed(cls, old)
-  return keras.saving.register_keras_serializable('tf_resflow')(cls)
+  if package == _PACKAGE:
+    for old in (o for o, new in renamed.CLASSES.items() if new == cls.__name__):
+      keras.saving.get_custom_objects()[f'{package}>{old}'] = _renamed(cls, old)
+  return keras.saving.register_keras_serializable(package)(cls)
 
 
 def _renamed(cls, old):
@@ -112,16 +117,35 @@ class BaseLayer(keras.layers.Layer):
 
 
 class Composition(BaseLayer):
-  """A composition of layers of one dtype, the first one applied first."""
+  """A layer composed of others, its `parts`.
 
-  def __init__(self, parts: Sequence[keras.layers.Layer], **kwargs):
-    kwargs.setdefault('dtype', common_dtype(
-        [part.compute_dtype for part in parts], 'a composition'))
+  Setting `parts` makes Keras and `tf.train.Checkpoint` track them. They are
+  built and applied one after another, unless `shapes` says otherwise.
+
+  Args:
+    parts: the layers; none if a subclass sets or defines `parts` itself.
+    **kwargs: of `keras.layers.Layer`; `dtype` is that of the parts.
+
+  Raises:
+    InvalidValueError: if the dtypes of the parts differ.
+  """
+
+  parts: Any
+
+  def __init__(self, parts: Sequence[keras.layers.Layer] | None = None,
+               **kwargs):
+    if parts is not None:
+      kwargs.setdefault('dtype', common_dtype(
+          [part.compute_dtype for part in parts], 'a composition'))
     super().__init__(**kwargs)
-    self.parts: Any = track(self, parts)
+    if parts is not None:
+      self.parts = parts
 
-  def shapes(self, input_shape: tuple) -> Iterator[tuple]:
-    """Yields the input shapes of all parts, then the output shape."""
+  def __setattr__(self, name: str, value: Any) -> None:
+    super().__setattr__(name, track(self, value) if name == 'parts' else value)
+
+  def shapes(self, input_shape: tuple) -> Iterable[tuple]:
+    """Returns the input shapes of all parts, then the output shape."""
     return itertools.accumulate(
         [input_shape, *self.parts],
         lambda shape, part: part.compute_output_shape(shape))

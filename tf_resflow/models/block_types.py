@@ -18,7 +18,8 @@ class BlockType(spec.Specified):
   Its fields are the arguments of its spec, `--block=NAME:VALUE`.
 
   Attributes:
-    unused_fields: fields of the configuration that have no effect on it.
+    unused_fields: fields of configurations that have no effect on it, of
+      vectors (`hidden_units`), images (`hidden_channels`) or both.
     unused_places: values of `condition_at` that it does not support.
     accepted_values: values of unused fields that are accepted because they
       describe such blocks correctly.
@@ -51,13 +52,14 @@ class BlockType(spec.Specified):
   def check(self, config: Any) -> None:
     """Raises `InvalidValueError` if a field is set that has no effect here."""
     where = f'with block={config.block}'
-    foreign = [p for p in self.unused_places if p in config.condition_at]
+    foreign = [p for p in self.unused_places if config.enters_at(p)]
     config.check_suits(
         not foreign, 'condition_at', f'cannot be used {where}',
         f'Leave out {", ".join(foreign)}, which such blocks do not have.')
     config.require_defaults(
         [name for name in self.unused_fields
-         if (name, getattr(config, name)) not in self.accepted_values], where,
+         if (name, getattr(config, name, None)) not in self.accepted_values],
+        where,
         'Leave it out.')
 
 

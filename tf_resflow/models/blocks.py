@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 import functools
+import inspect
 import math
 from typing import Any, NamedTuple
 
@@ -17,8 +18,10 @@ from tf_resflow.specs import fields
 from tf_resflow.specs import registries
 from tf_resflow.specs import spec
 
-# Initializer seeds of one layer span three integers, see `LinearLayer`.
+# Initializer seeds of one layer span three integers, see `LinearLayer`; the
+# fourth is that of the activation before it.
 _SEEDS_PER_LAYER = 4
+_ACTIVATION_SEED = 3
 _SEEDS_PER_BLOCK = 64
 # Seed of the linear map of a block, after those of its networks.
 _LINEAR_MAP_SEED = _SEEDS_PER_BLOCK - 1
@@ -154,6 +157,7 @@ def _make_sequence(request, input_shape, output_shape, make_linear,
   """
   config, dtype = request.config, request.dtype
   make_activation = registries.ACTIVATIONS.get(config.activation)
+  is_seeded = 'seed' in inspect.signature(make_activation).parameters
   if request.kernel_sizes is None:
     name, size = 'dense', math.prod(input_shape)
     arguments: Any = [(width,) for width in (
@@ -165,8 +169,10 @@ def _make_sequence(request, input_shape, output_shape, make_linear,
   parts = []
   for i, sizes in enumerate(arguments):
     if i > 0 or request.activate_input:
+      seed = {'seed': request.seed + i * _SEEDS_PER_LAYER + _ACTIVATION_SEED
+              } if is_seeded else {}
       parts.append(make_activation(
-          name=f'{request.name}_act_{i}', dtype=dtype))
+          name=f'{request.name}_act_{i}', dtype=dtype, **seed))
       errors.check_suits(
           in_l2 or parts[-1].domain is None, 'activation', config.activation,
           f'cannot be used with norms={spec.text_of(config.norms)}',

@@ -17,6 +17,7 @@ from .log_det.roulette import RussianRoulette as RussianRoulette
 from .log_det.series import LogDetSeries as LogDetSeries
 from .log_det.series import OddSeries as OddSeries
 from .log_det.series import RESIDUAL_SERIES as RESIDUAL_SERIES
+from .log_det.series import TabulatedSchedule as TabulatedSchedule
 from .log_det.truncation import FixedTruncation as FixedTruncation
 from .log_det.truncation import NoLogDet as NoLogDet
 from .log_det.truncation_distributions import Geometric as Geometric

@@ -122,6 +122,21 @@ def write_list(folder: str, listed: Sequence[str] | None = None) -> None:
         'all_model_checkpoint_timestamps: 1.0' for name in names), '']))
 
 
+def _check_tracked(checkpoint: tf.train.Checkpoint) -> None:
+  """Checks that a checkpoint would have all variables that a run changes."""
+  tracked = set(map(id, tf.train.TrackableView(checkpoint).descendants()))
+  owners = ('model', 'variables'), ('optimizer', 'variables'), (
+      'ema', 'averages')
+  lost = [getattr(v, 'path', v.name) for owner, attribute in owners
+          for v in getattr(getattr(checkpoint, owner, None), attribute, ())
+          if id(v) not in tracked]
+  errors.check_suits(
+      not lost, 'variable', lost[0] if lost else '',
+      f'and {len(lost) - 1} others would be in no checkpoint', 'Keep the layer '
+      'that has it in an attribute of the one that uses it or, with others, in '
+      'its `parts`: tf.train.Checkpoint does not track lists of layers.')
+
+
 def make_manager(checkpoint: tf.train.Checkpoint, workdir: str,
                  num_to_keep: int) -> tf.train.CheckpointManager:
   """Returns the checkpoint manager of a run.
@@ -129,7 +144,12 @@ def make_manager(checkpoint: tf.train.Checkpoint, workdir: str,
   If TensorFlow's list is missing, damaged or outdated, it is repaired and a
   warning logged. Checkpoints missing from the list are never deleted, except
   the newest in its turn.
+
+  Raises:
+    InvalidValueError: if a variable of the model, the averages or the optimizer
+      would not be saved.
   """
+  _check_tracked(checkpoint)
   folder = os.path.join(workdir, 'checkpoints')
   newest, listed = os.path.basename(latest(workdir) or ''), _listed(folder)
   if newest and (listed[-1:] != [newest] or not {*listed} <= {

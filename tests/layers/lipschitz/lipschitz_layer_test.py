@@ -32,3 +32,16 @@ def test_what_a_layer_computes_for_is_no_other_function():
     structures.append(str(layer.structure()))
   tf.debugging.assert_near(*outputs, atol=1e-5)
   assert structures[0] != structures[1]
+
+
+def test_without_a_configuration_a_layer_shares_no_function():
+  class Shifted(layers.LipschitzLayer):
+    def __init__(self, shift, **kwargs):
+      super().__init__(**kwargs)
+      self.shift = shift
+
+    def evaluate(self, weights, x):
+      return x + self.shift
+
+  first, second = (Shifted(tf.constant(shift)) for shift in (1.0, 2.0))
+  assert first.structure() == first.structure() != second.structure()

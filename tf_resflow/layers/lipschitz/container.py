@@ -1,6 +1,6 @@
 """Lipschitz layers that are composed of others, such as a sequence."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 import functools
 import itertools
 import math
@@ -14,29 +14,31 @@ from tf_resflow.layers import base_layer
 from tf_resflow.layers.lipschitz import lipschitz_layer
 
 
-class LipschitzContainer(lipschitz_layer.LipschitzLayer):
+class LipschitzContainer(
+    base_layer.Composition, lipschitz_layer.LipschitzLayer):
   """A network of Lipschitz layers, `parts`.
 
-  Subclasses keep the layers in `parts` and define `combine`, the one rule from
-  which the bound, the estimate and the certificate follow, and `evaluate`,
-  whose weights are a list with those of each part, and whose context follows
-  the order of the parts. If a part has another input than the network, they
-  also define `max_activation_size`.
+  Subclasses set `parts`, by the constructor or later in theirs, and define
+  `combine`, the one rule from which the bound, the estimate and the certificate
+  follow, and `evaluate`. Its `weights` are a list with the weights of each part
+  and then the variables of the container itself, one entry each; its `context`
+  has the tensors of the parts in their order. By default every part has the
+  input of the network, and they have equal output shapes; otherwise subclasses
+  define `shapes`.
 
   Example:
-    >>> class Half(layers.LipschitzContainer):
-    ...   def __init__(self, part, **kwargs):
-    ...     super().__init__(dtype=part.dtype_policy, **kwargs)
-    ...     self.parts = [part]
+    >>> @layers.configured
+    ... class Scaled(layers.LipschitzContainer):
+    ...   def __init__(self, part, scale=0.5, **kwargs):
+    ...     super().__init__([part], **kwargs)
+    ...     self.part, self.scale = part, scale
     ...   def combine(self, constants):
-    ...     return 0.5 * constants[0]
+    ...     return self.scale * constants[0]
     ...   def evaluate(self, weights, x, *context):
-    ...     return 0.5 * self.parts[0].evaluate(weights[0], x, *context)
-    >>> Half(layers.SpectralDense(2, coeff=0.9)).lipschitz_bound
+    ...     return self.scale * self.part.evaluate(weights[0], x, *context)
+    >>> Scaled(layers.SpectralDense(2, coeff=0.9)).lipschitz_bound
     0.45
   """
-
-  parts: Sequence[lipschitz_layer.LipschitzLayer]
 
   def combine(self, constants: Sequence[float]) -> float:
     """Returns the Lipschitz constant, which must increase with each part's."""
@@ -79,29 +81,48 @@ class LipschitzContainer(lipschitz_layer.LipschitzLayer):
   def context(self, condition: Any) -> tuple:
     return tuple(t for part in self.parts for t in part.context(condition))
 
+  @functools.cached_property
+  def _own_variables(self):
+    """Variables that no part has."""
+    of_parts = {id(v) for part in self.parts for v in part.variables}
+    return [v for v in self.variables if id(v) not in of_parts]
+
   def tensors(self) -> tuple[base_layer.Tensors, base_layer.Tensors]:
     variables, state = zip(*(p.tensors() for p in self.parts), strict=True)
-    return list(variables), list(state)
+    return [*variables, *(tf.convert_to_tensor(v.value)
+                          for v in self._own_variables)], list(state)
 
   def converge_norms(self, variables: base_layer.Tensors,
                      state: base_layer.Tensors) -> base_layer.Tensors:
     return [part.converge_norms(v, s) for part, v, s in zip(
-        self.parts, variables, state, strict=True)]
+        self.parts, variables, state, strict=False)]
 
   def effective_weights(self, variables: base_layer.Tensors,
                         norms: base_layer.Tensors) -> base_layer.Tensors:
-    return [part.effective_weights(v, n) for part, v, n in zip(
-        self.parts, variables, norms, strict=True)]
+    return [*(part.effective_weights(v, n) for part, v, n in zip(
+        self.parts, variables, norms, strict=False)),
+            *variables[len(self.parts):]]
+
+  def shapes(self, input_shape: tuple) -> Iterable[tuple]:
+    """Returns the input shapes of all parts, then the output shape."""
+    shapes = {tuple(part.compute_output_shape(input_shape))
+              for part in self.parts}
+    errors.check(len(shapes) == 1, 'parts', f'outputs {sorted(shapes)}',
+                 'equal output shapes', f'Define {type(self).__name__}.shapes.')
+    return *(input_shape for _ in self.parts), *shapes
 
   def max_activation_size(self, input_shape: tuple) -> int:
-    return max(part.max_activation_size(input_shape) for part in self.parts)
+    return max((part.max_activation_size(shape) for part, shape in zip(
+        self.parts, self.shapes(input_shape), strict=False)), default=0)
 
   def structure(self) -> tuple:
-    return type(self), *(part.structure() for part in self.parts)
+    return (type(self), self.settings_key(),
+            str([v.shape for v in self._own_variables]),
+            *(part.structure() for part in self.parts))
 
 
 @base_layer.configured
-class LipschitzSequential(base_layer.Composition, LipschitzContainer):
+class LipschitzSequential(LipschitzContainer):
   """The composition of Lipschitz layers; its bound is the product of theirs.
 
   Its domain is that of the first layer and its codomain that of the last, and
@@ -149,9 +170,10 @@ class LipschitzSequential(base_layer.Composition, LipschitzContainer):
   def combine(self, constants: Sequence[float]) -> float:
     return math.prod(constants)
 
-  def max_activation_size(self, input_shape: tuple) -> int:
-    return max((part.max_activation_size(shape) for part, shape in zip(
-        self.parts, self.shapes(input_shape), strict=False)), default=0)
+  shapes = base_layer.Composition.shapes
+
+  def structure(self) -> tuple:
+    return type(self), *(part.structure() for part in self.parts)
 
   def effective_weights(self, variables: base_layer.Tensors,
                         norms: base_layer.Tensors) -> base_layer.Tensors:

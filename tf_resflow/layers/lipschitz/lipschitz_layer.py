@@ -202,12 +202,28 @@ class LipschitzLayer(base_layer.BaseLayer):
     return not tf.config.list_logical_devices('GPU') or not any(
         'GPU' in v.value.device for v in self.variables)
 
+  def settings_key(self) -> Any:
+    """Returns a key of its configuration, without names and seeds of layers."""
+    try:
+      return json.dumps(
+          _anonymous(self.get_config()), sort_keys=True, default=str)
+    except NotImplementedError:
+      return self  # Without a known configuration it is like no other.
+
   def structure(self) -> Any:
     """Returns a key that layers share if they are equal but for weights."""
-    config = {k: v for k, v in self.get_config().items()
-              if k not in ('name', 'seed')}
     return (type(self), self.is_on_cpu, str([v.shape for v in self.variables]),
-            json.dumps(config, sort_keys=True, default=str))
+            self.settings_key())
+
+
+def _anonymous(config):
+  """Returns a configuration without the names and seeds of layers."""
+  if isinstance(config, list | tuple):
+    return [_anonymous(value) for value in config]
+  if not isinstance(config, dict):
+    return config
+  left_out = ('name', 'seed') if 'trainable' in config else ()
+  return {k: _anonymous(v) for k, v in config.items() if k not in left_out}
 
 
 class ElementwiseActivation(LipschitzLayer):
