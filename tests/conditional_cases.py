@@ -105,7 +105,7 @@ BIJECTIONS = {
 }
 
 
-def _conditional_flow(make_fn, event_shape, **facts):
+def conditional_flow(make_fn, event_shape, **facts):
   """A case of a flow p(x|c), for conditions that are given."""
   def make(dtype):
     flow = make_fn(dtype)
@@ -126,7 +126,7 @@ def conditional_image_flow(
     block: str, is_random: bool = True) -> case_lib.Case:
   """Returns a case of a `models.ResidualFlow` p(x|c), of a kind of block."""
   unused = models.BlockType.of(block).unused_places
-  return _conditional_flow(
+  return conditional_flow(
       models.ResidualFlowConfig(
           image_shape=(4, 4, 1), num_levels=17, num_blocks=(1, 1),
           hidden_channels=4, num_dense_blocks=1, dense_hidden_units=4,
@@ -147,21 +147,21 @@ MODELS = {
     'flow_conditional_residual': conditional_image_flow('residual'),
     'flow_conditional_coupling': conditional_image_flow(
         'coupling', is_random=False),
-    **{f'vector_flow_conditional_{linear}': _conditional_flow(
+    **{f'vector_flow_conditional_{linear}': conditional_flow(
         models.VectorFlowConfig(
             event_size=3, num_blocks=1, hidden_units=(5, 4),
             invertible_linear=linear, condition_size=2, condition_features=4,
             condition_hidden_units=(5,), condition_at=_EVERYWHERE).build,
         (3,), is_random=True, kernel_scale=0.3)
        for linear in ('none', 'free', 'lu')},
-    **{f'vector_flow_conditional_{block}': _conditional_flow(
+    **{f'vector_flow_conditional_{block}': conditional_flow(
         models.VectorFlowConfig(
             event_size=3, num_blocks=1, hidden_units=(5,), block=block,
             condition_size=2, condition_features=4,
             condition_hidden_units=(5,)).build,
         (3,), is_random=True, kernel_scale=0.3)
        for block in ('inverse', *of_a_g())},
-    'flow_conditional_factor_out': _conditional_flow(
+    'flow_conditional_factor_out': conditional_flow(
         models.ResidualFlowConfig(
             image_shape=(4, 4, 1), num_levels=17, num_blocks=(1, 1),
             hidden_channels=4, num_dense_blocks=0, factor_out=True,

@@ -5,6 +5,7 @@ process.
 """
 
 import os
+import signal
 import subprocess
 import sys
 
@@ -33,16 +34,17 @@ def run(tmp_path_factory):
 
 def test_flags_know_the_types(run):
   text = run('train', '--import=my_types', '--help=all')
-  for name in ('concatenated_elu', 'frobenius', 'averaged', 'checkerboard',
-               'monotone', 'gaussian', 'stripes', 'npy:FILE.npy', 'clipped',
-               '--pixel_alpha'):
+  for name in ('concatenated_elu', 'sll', 'frobenius', 'averaged',
+               'checkerboard', 'densenet', 'monotone', 'gaussian', 'stripes',
+               'npy:FILE.npy', 'clipped', 'centered', '--pixel_alpha'):
     assert name in text
 
 
 @pytest.mark.parametrize('selection', [
     pytest.param(
         'everything_registered or every_kind or mine_activation or '
-        'mine_constrained or mine_data', id='layers'),
+        'mine_sll or mine_container or mine_constrained or mine_distribution '
+        'or mine_data', id='layers'),
     # Of the flows that are made of these, what is of the whole.
     pytest.param(
         'mine_coupling or mine_monotone or mine_model or mine_estimator or '
@@ -61,8 +63,30 @@ def test_conformance(selection, tmp_path):
   assert 'passed' in process.stdout
 
 
+# bin/train, which dies as soon as the first step is saved.
+_KILLED = """
+import os, runpy, signal, sys
+import tensorflow as tf
+save = tf.train.CheckpointManager.save
+
+def save_and_die(self, checkpoint_number=None):
+  save(self, checkpoint_number=checkpoint_number)
+  if checkpoint_number == 1:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+tf.train.CheckpointManager.save = save_and_die
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name='__main__')
+"""
+
+
 @pytest.mark.slow
-def test_trained_for_a_step_evaluated_and_resumed(run):
+def test_killed_continued_evaluated_and_exported(run):
   """By a user's module that no process has imported before."""
-  runs.train(runs.TRAINED[0], run.folder, run)
-  runs.evaluate_and_resume(runs.TRAINED[0], run.folder, run)
+  def run_killed(*arguments):
+    process = processes.run_python(
+        '-c', _KILLED, str(processes.ROOT / 'bin' / 'train'), *arguments,
+        cwd=run.folder)
+    assert process.returncode == -signal.SIGKILL, process.stderr
+
+  runs.continue_and_evaluate(runs.TRAINED[-1], run.folder, run, run_killed)

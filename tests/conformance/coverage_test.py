@@ -87,13 +87,14 @@ def test_everything_registered_is_in_a_case():
   for field, registry in (
       ('block', registries.BLOCKS), ('constraint', registries.CONSTRAINTS),
       ('invertible_linear', registries.MATRICES)):
-    used = {getattr(c, field) for c in configs if hasattr(c, field)}
+    used = {getattr(c, field).partition(':')[0]
+            for c in configs if hasattr(c, field)}
     assert used - {'none'} == set(registry.names())
   conditional = [c for c in configs if getattr(c, 'is_conditional', False)]
   for field, registry in (
       ('block', registries.BLOCKS),
       ('invertible_linear', registries.MATRICES)):
-    used = {getattr(c, field) for c in conditional} - {'none'}
+    used = {getattr(c, field).partition(':')[0] for c in conditional} - {'none'}
     assert used == set(registry.names()), 'each with a condition, too'
   preprocessing = {getattr(c, 'preprocessing', None) for c in configs}
   assert preprocessing >= set(registries.PREPROCESSORS.names())

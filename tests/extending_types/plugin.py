@@ -7,6 +7,7 @@ Your own types pass the conformance tests by a plugin of pytest like this one:
 """
 
 import dataclasses
+import functools
 import importlib
 import os
 import pathlib
@@ -37,14 +38,24 @@ def pytest_sessionstart(session):
 
 
 def _add_cases(my_types):
+  from scipy import stats
+
   from tests import cases
   from tests import conditional_cases
   from tests import networks
   from tests.numerics import cases as numerics_cases
+  from tf_resflow import layers
+  from tf_resflow import models
 
   cases.LIPSCHITZ['mine_activation'] = cases.Case(
       lambda dtype: my_types.ConcatenatedELU(dtype=dtype), (5,),
       has_variables=False)
+  cases.LIPSCHITZ['mine_sll'] = cases.Case(
+      lambda dtype: my_types.SLL(seed=1, dtype=dtype), (5,))
+  cases.LIPSCHITZ['mine_container'] = cases.Case(
+      lambda dtype: my_types.Concatenation(
+          layers.SpectralDense(4, coeff=0.9, seed=1, dtype=dtype)),
+      (5,))
   cases.LIPSCHITZ['mine_constrained'] = cases.Case(
       lambda dtype: my_types.FrobeniusDense(3, seed=1, dtype=dtype), (5,))
   cases.BIJECTIONS['mine_coupling'] = cases.Case(
@@ -68,7 +79,21 @@ def _add_cases(my_types):
   for block in ('checkerboard', 'monotone'):
     cases.MODELS[f'mine_flow_conditional_{block}'] = (
         conditional_cases.conditional_image_flow(block))
+  make_densenet = functools.partial(
+      models.ResidualFlowConfig, image_shape=(4, 4, 1), num_levels=17,
+      num_blocks=(1, 1), num_dense_blocks=1, block='densenet:1,growth=3',
+      activation='sll', preprocessing='centered',
+      estimator='roulette:pascal:0.4')
+  cases.MODELS['mine_flow_densenet'] = cases.Case(
+      make_densenet().build, (4, 4, 1), is_pixels=True, is_random=True)
+  cases.MODELS['mine_flow_conditional_densenet'] = (
+      conditional_cases.conditional_flow(
+          make_densenet(condition_labels=3, condition_features=4,
+                        condition_at=('linear', 'base')).build,
+          (4, 4, 1), is_pixels=True, is_random=True))
   cases.DATASETS['mine_data'] = 'stripes'
+  numerics_cases.TRUNCATION_DISTRIBUTIONS['mine_distribution'] = (
+      numerics_cases.LawCase('pascal:0.3', stats.nbinom(2, 0.3)))
   numerics_cases.ESTIMATORS['mine_estimator'] = numerics_cases.EstimatorCase(
       'averaged:2,exact=1', _pairs_of_draws)
 

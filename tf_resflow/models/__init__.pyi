@@ -1,6 +1,7 @@
 from .block_bound import BlockBound as BlockBound
 from .block_types import BlockType as BlockType
 from .blocks import BlockRequest as BlockRequest
+from .blocks import make_activation as make_activation
 from .blocks import make_network as make_network
 from .blocks import make_residual_block as make_residual_block
 from .blocks import make_unconstrained_network as make_unconstrained_network

@@ -70,6 +70,29 @@ class BlockRequest(NamedTuple):
     """The first seed reserved for its initial weights."""
     return self.config.seed * 100_003 + self.index * _SEEDS_PER_BLOCK
 
+  def seed_of(self, layer: int) -> int:
+    """Returns the seed of a linear layer, by its number in the block."""
+    return self.seed + layer * _SEEDS_PER_LAYER
+
+
+def make_activation(
+    request: BlockRequest, layer: int) -> layers.LipschitzLayer:
+  """Returns the activation before the linear layer of a number in a block.
+
+  It is that of `config.activation`; if it takes a seed, it has one of its own.
+
+  Example:
+    >>> request = models.BlockRequest(
+    ...     models.VectorFlowConfig(event_size=3), (3,), index=0, hidden=(8,),
+    ...     kernel_sizes=None, activate_input=False, dtype='float32')
+    >>> models.make_activation(request, 1)
+    LipSwish()
+  """
+  make = registries.ACTIVATIONS.get(request.config.activation)
+  seed = {'seed': request.seed_of(layer) + _ACTIVATION_SEED
+          } if 'seed' in inspect.signature(make).parameters else {}
+  return make(name=f'{request.name}_act_{layer}', dtype=request.dtype, **seed)
+
 
 def make_network(request: BlockRequest) -> layers.LipschitzSequential:
   """Returns a Lipschitz network that preserves the shape of events.
@@ -156,8 +179,6 @@ def _make_sequence(request, input_shape, output_shape, make_linear,
     in_l2: whether activations need a Lipschitz constant in l_2 only.
   """
   config, dtype = request.config, request.dtype
-  make_activation = registries.ACTIVATIONS.get(config.activation)
-  is_seeded = 'seed' in inspect.signature(make_activation).parameters
   if request.kernel_sizes is None:
     name, size = 'dense', math.prod(input_shape)
     arguments: Any = [(width,) for width in (
@@ -169,10 +190,7 @@ def _make_sequence(request, input_shape, output_shape, make_linear,
   parts = []
   for i, sizes in enumerate(arguments):
     if i > 0 or request.activate_input:
-      seed = {'seed': request.seed + i * _SEEDS_PER_LAYER + _ACTIVATION_SEED
-              } if is_seeded else {}
-      parts.append(make_activation(
-          name=f'{request.name}_act_{i}', dtype=dtype, **seed))
+      parts.append(make_activation(request, i))
       errors.check_suits(
           in_l2 or parts[-1].domain is None, 'activation', config.activation,
           f'cannot be used with norms={spec.text_of(config.norms)}',
@@ -180,7 +198,7 @@ def _make_sequence(request, input_shape, output_shape, make_linear,
       _, size = parts[-1].compute_output_shape((None, size))
     parts.append(make_linear(
         *sizes, num_inputs=size, name=f'{request.name}_{name}_{i}', dtype=dtype,
-        seed=request.seed + i * _SEEDS_PER_LAYER))
+        seed=request.seed_of(i)))
     size = sizes[0]
     if i == 0:
       parts += conditions.make_parts('blocks', request)

@@ -112,8 +112,10 @@ class LipschitzContainer(
     return *(input_shape for _ in self.parts), *shapes
 
   def max_activation_size(self, input_shape: tuple) -> int:
-    return max((part.max_activation_size(shape) for part, shape in zip(
-        self.parts, self.shapes(input_shape), strict=False)), default=0)
+    *shapes, output_shape = self.shapes(input_shape)
+    return max(math.prod(output_shape[1:]), *(
+        part.max_activation_size(shape)
+        for part, shape in zip(self.parts, shapes, strict=True)))
 
   def structure(self) -> tuple:
     return (type(self), self.settings_key(),

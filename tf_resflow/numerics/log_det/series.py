@@ -196,6 +196,12 @@ class TabulatedSchedule(Schedule):
     weights: NumPy array, `c_k` of the value for `k = 0, 1, ...`.
     gradient_weights: the same of the gradient vector; None if they are equal.
     dtype: of the weights.
+
+  Example:
+    >>> schedule = numerics.TabulatedSchedule(
+    ...     tf.constant(2), np.array([1.0, 1.0, 4.0]), None, tf.float32)
+    >>> [float(weight) for weight in schedule.weights(2, schedule.state)]
+    [4.0, 4.0]
   """
 
   def __init__(
