@@ -12,6 +12,7 @@ import sys
 import pytest
 
 from tests import documents
+from tests import hosts
 from tests.commands import processes
 from tests.extending_types import plugin as extending
 from tests.extending_types import runs
@@ -63,30 +64,13 @@ def test_conformance(selection, tmp_path):
   assert 'passed' in process.stdout
 
 
-# bin/train, which dies as soon as the first step is saved.
-_KILLED = """
-import os, runpy, signal, sys
-import tensorflow as tf
-save = tf.train.CheckpointManager.save
-
-def save_and_die(self, checkpoint_number=None):
-  save(self, checkpoint_number=checkpoint_number)
-  if checkpoint_number == 1:
-    os.kill(os.getpid(), signal.SIGKILL)
-
-tf.train.CheckpointManager.save = save_and_die
-sys.argv = sys.argv[1:]
-runpy.run_path(sys.argv[0], run_name='__main__')
-"""
-
-
 @pytest.mark.slow
 def test_killed_continued_evaluated_and_exported(run):
   """By a user's module that no process has imported before."""
   def run_killed(*arguments):
     process = processes.run_python(
-        '-c', _KILLED, str(processes.ROOT / 'bin' / 'train'), *arguments,
-        cwd=run.folder)
+        '-c', hosts.STOPPED, '1', '9', *arguments, cwd=run.folder,
+        env={'PYTHONPATH': str(processes.ROOT)})
     assert process.returncode == -signal.SIGKILL, process.stderr
 
   runs.continue_and_evaluate(runs.TRAINED[-1], run.folder, run, run_killed)

@@ -10,7 +10,7 @@ import sys
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 # A process that sends itself a signal right after the row of a step is written.
-_STOPPED = """
+STOPPED = """
 import os, sys
 last_step, number, *arguments = sys.argv[1:]
 from tf_resflow.commands import runner
@@ -40,7 +40,7 @@ def start(workdir, data_dir, *flags, stop=None, stderr=subprocess.PIPE):
     stderr: of the process.
   """
   return subprocess.Popen(
-      [sys.executable, '-c', _STOPPED, *map(str, stop or (-1, 0)),
+      [sys.executable, '-c', STOPPED, *map(str, stop or (-1, 0)),
        f'--workdir={workdir}', f'--data_dir={data_dir}', '--num_blocks=1,1',
        '--hidden_channels=8', '--num_dense_blocks=1', '--dense_hidden_units=8',
        '--log_every=1', '--sample_every=0', '--flip', *flags],

@@ -45,7 +45,7 @@ def train(call, folder, run) -> None:
 
 
 def continue_and_evaluate(call, folder, run, run_killed) -> None:
-  """Kills a run after a step, continues it by its flagfile, and uses it.
+  """Kills a run in its first step, continues it by its flagfile, and uses it.
 
   It ends as one that was not killed, bit for bit.
   """
