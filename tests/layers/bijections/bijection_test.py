@@ -94,7 +94,8 @@ def test_a_forward_direction_may_be_a_solve():
       False, *[True] * 7]
   flow = models.Flow(chain, [3])
   for evaluate in (
-      chain.forward_and_log_det, chain, flow.log_prob, flow.encode,
+      chain.forward_and_log_det, chain, chain.update_statistics,
+      flow.log_prob, flow.encode,
       tf.function(flow.encode, autograph=False)):
     with pytest.raises(tf.errors.InvalidArgumentError, match='solved: '):
       evaluate(make_nan(x))

@@ -303,7 +303,7 @@ class Bijection(base_layer.BaseLayer):
     base_layer.build_once(self, x.shape)
     return self.forward_pass(x, PassSettings(
         condition, estimator=numerics.NoLogDet(), is_plain=True,
-        updates_statistics=True)).value
+        updates_statistics=True)).checked().value
 
   def bi_lipschitz_bounds(self) -> BiLipschitzBounds:
     """Returns the bi-Lipschitz bounds for the present weights."""
