@@ -139,7 +139,7 @@ def test_bad_arrays(tmp_path):
     ({'x': _VECTORS[:0]}, 'Its x of 0 examples is float64 [0, 2]'),
     ({'x': _VECTORS[:9]}, 'It has 9 examples; at least 10 are required'),
     ({'x': np.where(_VECTORS == _VECTORS[5, 1], np.nan, _VECTORS)},
-     'Its x has 1 values that are not finite, the first in row 5'),
+     'Its x has 1 values that are not finite, the first in row 5, column'),
     ({'x': np.full([20, 2], 0.1)},
      'Column 0 of x has the value 0.1 in all training rows'),
     ({'x': _VECTORS + [0.0, 1e9]}, 'Column 1 of x has ...subtract a constant'),

@@ -54,7 +54,10 @@ def test_bad_arrays_of_the_user():
     ((_VECTORS, _ROWS[:, :1]),
      'x=float64 [9, 1]: expected finite floats [N, 2]'),
     ((_VECTORS, _ROWS.astype(int)), 'x=int64 [9, 2]'),
-    ((_VECTORS, np.full([3, 2], np.nan)), '...expected finite floats'),
+    ((_VECTORS, np.array([[1.0, 2.0], [3.0, np.inf]])),
+     f'dataset={_VECTORS.name}: expected finite numbers from its load_fn. Its '
+     'train part has 1 values that are not finite, the first in row 1, column '
+     '1 (inf).'),
     ((_VECTORS, _ROWS, np.arange(3)), 'labels=3: expected 9 labels from')])
 
 

@@ -1,8 +1,13 @@
 """The held-out part, and files that are read once."""
 
+import os
+import pathlib
+
 import numpy as np
 import pytest
 
+from tests import splits
+from tf_resflow import datasets
 from tf_resflow import errors
 from tf_resflow.datasets import own_files
 
@@ -39,6 +44,51 @@ def test_files_are_read_again_when_they_change(tmp_path):
       assert content(str(first)) == content(str(first), names=['a']) == text
       assert content(str(first), other=str(second)) == 2 * text
   assert read == 2 * [(), ('a',), ()]
+
+
+@datasets.opener('shards', 'a folder of .npy files')
+def _open_shards(folder):
+  """What a reader writes, on public names."""
+  shards = []
+  for path in sorted(pathlib.Path(folder).rglob('*.npy')):
+    with datasets.reading(path.name):
+      shards.append(np.load(path))
+  rows = np.concatenate(shards)
+  return datasets.VectorInfo(
+    name=f'shards:{folder}', event_size=2, mean=tuple(rows.mean(axis=0)),
+    std=tuple(rows.std(axis=0)), columns=('a', 'b'),
+    fingerprint=datasets.fingerprint(rows),
+    load_fn=lambda part: (rows[datasets.held_out(len(rows))[part]], None))
+
+
+def test_files_of_a_folder(tmp_path):
+  """One that changes is read again, and named if something is wrong in it."""
+  folder, rows = str(tmp_path), np.random.default_rng(0).normal(size=[20, 2])
+  path = tmp_path / 'below' / 'b.npy'
+  path.parent.mkdir()
+  (path.parent / 'again').symlink_to(tmp_path)
+  for name in (tmp_path / 'a.npy', path):
+    np.save(name, rows)
+  info = _open_shards(folder)
+  assert _open_shards(folder) is info
+  np.save(path, 2.0 * rows)  # As large; the folders stay as they are.
+  os.utime(path, ns=(0, 10**9 + path.stat().st_mtime_ns))
+  assert _open_shards(folder).fingerprint != info.fingerprint
+  path.write_bytes(b'no array')
+  assert splits.refusal(_open_shards, folder) == (
+    f'dataset=shards:{folder}: expected a folder of .npy files. b.npy: It '
+    'cannot be read: it is no file of numpy.save or numpy.savez.')
+  rows[3, 1] = np.nan
+  np.save(path, rows)
+  place = np.flatnonzero(datasets.held_out(40)['train'] == 20 + 3)
+  assert splits.refusal(_open_shards, folder) == (
+    f'dataset=shards:{folder}: expected finite numbers from its load_fn. Its '
+    f'train part has 1 values that are not finite, the first in row {place[0]},'
+    ' column b (nan).')
+  with pytest.raises(errors.FormatError, match=(
+      r'^b.npy: It has .* the first in row 3, column 1 \(nan\)\.$')):
+    with datasets.reading('b.npy'):
+      datasets.check_finite(rows)
 
 
 def _warnings(caplog, *columns, types=()):

@@ -94,10 +94,7 @@ def _parts(arrays, name):
     errors.check_format(
       _is_good(name, array, num_examples), f'Its {key} of {num_examples} '
       f'examples is {array.dtype} {list(array.shape)}.')
-    wrong = np.argwhere(~np.isfinite(array))
-    errors.check_format(
-      not len(wrong), f'Its {key} has {len(wrong)} values that are not finite, '
-      f'the first in row {wrong[:1, 0].sum()}.')
+    own_files.check_finite(array, what=f'Its {key}')
   array, test = arrays[name], arrays[names[-1]]
   errors.check_format(
     array.shape[1:] == test.shape[1:]

@@ -11,6 +11,7 @@ import numpy as np
 
 from tf_resflow import datasets
 from tf_resflow import errors
+from tf_resflow.datasets import own_files
 from tf_resflow.specs import spec
 
 # Names of conditions, besides columns of tables.
@@ -63,7 +64,7 @@ class DatasetInfo(abc.ABC):
       `registries.MODELS`.
     opener: Class attribute, `'module:function'` that opens a part.
     name: Name in `--dataset=`.
-    num_classes: Number of labels; 0 if there are none.
+    num_classes: Number of labels; 0 if there are none, and objectives get none.
     num_train: Number of training examples, including validation; None to skip
       the check.
     num_test: Number of test examples, likewise.
@@ -301,6 +302,16 @@ class VectorInfo(DatasetInfo):
   smoothing: float = 0.0
   asked_types: Mapping[str, str] | None = None
   is_embedded: bool = True
+
+  def __post_init__(self):
+    if self.load_fn and not np.isfinite([*self.mean, *self.std]).all():
+      self.check_rows('train', self.load_fn('train')[0])
+
+  def check_rows(self, part: str, rows: np.ndarray) -> None:
+    """Raises `InvalidValueError` that names the first NaN or infinity."""
+    with errors.refusing(
+      'dataset', self.name, 'finite numbers from its load_fn'):
+      own_files.check_finite(rows, self.columns, f'Its {part} part')
 
   @property
   def event_shape(self) -> tuple[int, ...]:

@@ -143,30 +143,20 @@ def open_folder(path: str) -> FolderInfo:
 
 def _files_below(root):
   """Returns `candidates` and `ignored`, see `FolderInfo`."""
-
-  def fail(error):
-    raise error
-
-  seen, files = set(), []
+  files = []
   ignored: collections.Counter[str] = collections.Counter()
-  for folder, folders, names in os.walk(root, onerror=fail, followlinks=True):
-    seen.add(os.path.realpath(folder))
-    # Avoids cycles of symbolic links.
-    folders[:] = sorted(
-      f for f in folders if not f.startswith('.')
-      and os.path.realpath(os.path.join(folder, f)) not in seen)
-    for name in sorted(names):
-      suffix = os.path.splitext(name)[1].lower()
-      file = os.path.join(folder, name)
-      if name.startswith('.') or suffix not in image_files.SUFFIXES:
-        ignored['hidden' if name.startswith('.') else
-                suffix or 'without a suffix'] += 1
-      elif os.path.exists(file):
-        status = os.stat(file)
-        files.append((os.path.relpath(file, root), status.st_size,
-                      status.st_mtime_ns))
-      else:  # `image_files` says what is wrong with it.
-        files.append((os.path.relpath(file, root), 0, 0))
+  for file in own_files.files_below(root):
+    name = os.path.basename(file)
+    suffix = os.path.splitext(name)[1].lower()
+    if name.startswith('.') or suffix not in image_files.SUFFIXES:
+      ignored['hidden' if name.startswith('.') else
+              suffix or 'without a suffix'] += 1
+    elif os.path.exists(file):
+      status = os.stat(file)
+      files.append((os.path.relpath(file, root), status.st_size,
+                    status.st_mtime_ns))
+    else:  # `image_files` says what is wrong with it.
+      files.append((os.path.relpath(file, root), 0, 0))
   return tuple(files), tuple(ignored.most_common())
 
 

@@ -157,9 +157,10 @@ def _open_arrays(info, stored_info, part):
   x, labels, *conditions = info.load_fn(part)
   if stored_info.num_levels is None:
     errors.check(
-      np.issubdtype(x.dtype, np.floating) and x.shape[1:] == info.event_shape
-      and np.all(np.isfinite(x)), 'x', f'{x.dtype} {list(x.shape)}',
+      np.issubdtype(x.dtype, np.floating) and x.shape[1:] == info.event_shape,
+      'x', f'{x.dtype} {list(x.shape)}',
       f'finite floats [N, {info.event_size}] from load_fn of {info.name}')
+    info.check_rows(part, x)
     x = x.astype(np.float32)
   else:
     expected = (len(x), *stored_info.event_shape)

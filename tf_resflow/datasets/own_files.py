@@ -47,8 +47,10 @@ def opener(
 ) -> Callable[[Callable], Callable]:
   """Returns a decorator of a function that opens `--dataset=PREFIX:FILE`.
 
-  A file is read again if it has changed, and a `FormatError` becomes an
-  `InvalidValueError` of that flag. Options of the function are keywords.
+  A file, or a folder, is read again if it or a file in it has changed. A
+  `FormatError`, also of `reading` or `check_finite`, and errors of reading
+  become an `InvalidValueError` of that flag. Options of the function are
+  keywords.
 
   Args:
     prefix: Type of the data, such as 'table'.
@@ -65,14 +67,49 @@ def opener(
                  for name, value in options.items()}
       paths = [path, *filter(None, map(options.get, files))]
       with errors.refusing('dataset', f'{prefix}:{path}', expected):
-        with contextlib.suppress(OSError):
-          return read(path, tuple(options.items()), os.getcwd(), *(
-            (state.st_mtime_ns, state.st_size) for state in map(os.stat, paths)
-          ))
-        return function(path, **options)  # Raises a clear error.
+        try:
+          return read(
+            path, tuple(options.items()), os.getcwd(), *map(_state, paths))
+        except errors.InvalidValueError:
+          raise
+        except (OSError, ValueError) as error:
+          with reading():
+            raise error
 
     return opened
   return decorate
+
+
+def _state(path):
+  """Returns the state of a file, or of a folder and all files below it.
+
+  Of one that cannot be read it is a new one every time.
+  """
+  try:
+    files = [path, *(files_below(path) if os.path.isdir(path) else ())]
+    return tuple((file, (state := os.stat(file)).st_mtime_ns, state.st_size)
+                 for file in files)
+  except OSError:
+    return object()
+
+
+def files_below(root: str) -> Iterator[str]:
+  """Yields the paths of files in a folder and its subfolders, but hidden ones.
+
+  Raises:
+    OSError: If a folder cannot be read.
+  """
+  def fail(error):
+    raise error
+
+  seen = set()
+  for folder, folders, names in os.walk(root, onerror=fail, followlinks=True):
+    seen.add(os.path.realpath(folder))
+    # Avoids cycles of symbolic links.
+    folders[:] = sorted(
+      f for f in folders if not f.startswith('.')
+      and os.path.realpath(os.path.join(folder, f)) not in seen)
+    yield from (os.path.join(folder, name) for name in sorted(names))
 
 
 def check_regular(path: str | os.PathLike) -> None:
@@ -157,23 +194,54 @@ def read_arrays(
 
 
 @contextlib.contextmanager
-def reading() -> Iterator[None]:
-  """Converts other errors of reading a file to `FormatError`."""
+def reading(file: str | os.PathLike = '') -> Iterator[None]:
+  """Inside, errors of reading a file become a `FormatError`, in one line.
+
+  Args:
+    file: Name of the file, if the error is to name it: one of a folder.
+
+  Example:
+    >>> with reading('missing.npy'):
+    ...   rows = np.load('missing.npy')
+    Traceback (most recent call last):
+    tf_resflow.errors.FormatError: missing.npy: There is no such file.
+  """
   try:
     yield
+    return
   except FileNotFoundError:
-    raise errors.FormatError('There is no such file.') from None
-  except errors.FormatError:
-    raise
+    reason = 'There is no such file.'
+  except errors.FormatError as error:
+    reason = str(error)
   except MemoryError:
-    raise errors.FormatError('It is too large for the memory.') from None
+    reason = 'It is too large for the memory.'
   except _UNREADABLE as error:
     reason = errors.sentence(error)
     if isinstance(error, UnicodeError):
       reason += ' Save it as UTF-8.'
     elif 'pickle.load' in reason:  # What NumPy advises is no advice here.
       reason = 'it is no file of numpy.save or numpy.savez.'
-    raise errors.FormatError(f'It cannot be read: {reason}') from None
+    reason = f'It cannot be read: {reason}'
+  raise errors.FormatError(f'{os.fspath(file)}: {reason}' if file else reason)
+
+
+def check_finite(
+  values: np.ndarray, columns: Sequence[str] = (), what: str = 'It') -> None:
+  """Raises `FormatError` that names the first NaN or infinity.
+
+  Args:
+    values: `[N]` or `[N, D]`; rows count from 0.
+    columns: Names of the D columns, or none.
+    what: Subject of the message.
+  """
+  wrong = np.argwhere(~np.isfinite(values))
+  for place in wrong[:1]:
+    row, *column = place
+    names = columns or range(values.shape[-1])
+    raise errors.FormatError(
+      f'{what} has {len(wrong)} values that are not finite, the first in row '
+      f'{row}' + ''.join(f', column {names[i]}' for i in column) +
+      f' ({values[tuple(place)]}).')
 
 
 def fingerprint(*parts: Any) -> str:
