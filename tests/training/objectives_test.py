@@ -11,8 +11,11 @@ import tensorflow as tf
 
 from tests import graphs
 from tests import networks
+from tests import splits
 from tests import testing
 from tests.training import runs
+from tf_resflow import configuration
+from tf_resflow import errors
 from tf_resflow import layers
 from tf_resflow import models
 from tf_resflow import training
@@ -224,6 +227,23 @@ def test_objective_of_a_model(model):
           ((images, 'hybrid:0.5'), '...has no classifier. Use --hybrid.'),
           ((vectors, 'cross_entropy'), 'objective=cross_entropy cannot'),
           ((vectors, 'mine'), 'objective=mine: expected one of bits_per_dim')])
+
+
+@dataclasses.dataclass(frozen=True)
+class _Weighted(objectives.Nats):
+  """What a reader writes, of data with labels."""
+
+  def check_data(self, data):
+    errors.check_suits(data.num_classes, 'objective', self.spec(),
+                       f'requires labels, which {data.name} does not have')
+
+
+def test_an_objective_may_refuse_data(monkeypatch):
+  monkeypatch.setitem(registries.OBJECTIVES._entries, 'weighted', _Weighted)
+  config = configuration.make_config(
+      dataset='2d/moons', num_blocks=1, hidden_units=(3,), objective='weighted')
+  assert splits.refusal(trainer_lib.Learner, config) == (
+      'objective=weighted requires labels, which 2d/moons does not have.')
 
 
 def test_the_weight_of_the_density_reaches_the_objective():

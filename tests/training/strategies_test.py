@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from tests import replicas
 from tests.training import runs
+from tf_resflow import configuration
 from tf_resflow import datasets
 from tf_resflow import training
 from tf_resflow.training import clusters
@@ -63,3 +64,10 @@ def test_parts_are_unions_of_the_replicas_parts(data_dir):
   np.testing.assert_array_equal(one.condition, one.labels)
   plain = config.replace(condition=())
   assert _batch(plain, training.make_strategy('single')).condition is None
+
+
+def test_data_without_labels_have_none():
+  batch = _batch(configuration.make_config(dataset='2d/moons', batch_size=6),
+                 training.make_strategy('single'))
+  assert batch.x.shape == (6, 2)
+  assert batch.labels is None and batch.condition is None

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import tensorflow as tf
 
+from tf_resflow import datasets
 from tf_resflow import errors
 from tf_resflow import models
 from tf_resflow.numerics import random
@@ -25,7 +26,8 @@ class Batch(NamedTuple):
 
   Attributes:
     x: `[B, ...]`, images dequantised to [0, 1), or vectors.
-    labels: int32 `[B]`, or None.
+    labels: int32 `[B]`, or None for data without labels, whose
+      `DatasetInfo.num_classes` is 0.
     condition: `[B, ...]`, conditions of flows `p(x|c)`, or None.
   """
 
@@ -72,6 +74,13 @@ class Objective(spec.Specified):
 
   def check(self, model: models.Flow) -> None:
     """Raises `InvalidValueError` if it cannot train the model."""
+
+  def check_data(self, data: datasets.DatasetInfo) -> None:
+    """Raises `InvalidValueError` if it cannot train on these data.
+
+    An objective may need labels (`data.num_classes` is not 0) or a condition
+    (`data.condition` is not None).
+    """
 
   def loss_of(self, metrics: Mapping[str, Any], event_size: int) -> Any:
     """Returns the loss from its metrics, such as those of a validation.
@@ -214,7 +223,7 @@ def _classification_metrics(logits: tf.Tensor, labels: tf.Tensor) -> Metrics:
 
 def objective_of(
     model: models.Flow, nll_weight: float = 1.0, spec: str = fields.AUTO,
-) -> Objective:
+    data: datasets.DatasetInfo | None = None) -> Objective:
   """Returns the objective of a model.
 
   Args:
@@ -222,10 +231,11 @@ def objective_of(
     nll_weight: `lambda` of a hybrid; 0 trains only the classifier.
     spec: spec of an objective; 'auto' selects a hybrid for models with a
       classifier, bits/dim for images with `num_levels`, otherwise nats.
+    data: to train on, if they are to be checked.
 
   Raises:
     InvalidValueError: if the objective cannot train the model, such as a hybrid
-      with the label as the condition.
+      with the label as the condition, or on the data.
   """
   if spec != fields.AUTO:
     objective = Objective.get(spec)
@@ -234,4 +244,6 @@ def objective_of(
   else:
     objective = Objective.get(model.unit)
   objective.check(model)
+  if data is not None:
+    objective.check_data(data)
   return objective

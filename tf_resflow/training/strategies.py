@@ -158,7 +158,7 @@ def distributed_batches(config: configuration.Config, split: datasets.Split,
   count = num_workers(strategy)
   num_local = strategy.num_replicas_in_sync // count
   size = config.optimizer.batch_size // strategy.num_replicas_in_sync
-  names = ['x', 'label', *['condition'] * split.is_conditional]
+  has_labels = config.data.info().num_classes > 0
 
   def by_replica(examples):
     """Returns `[replica, rows, ...]` of tensors `[part, row, ...]`."""
@@ -182,6 +182,7 @@ def distributed_batches(config: configuration.Config, split: datasets.Split,
           tf.autograph.experimental.do_not_convert(by_replica)).unbatch()
     return dataset.map(tf.autograph.experimental.do_not_convert(
         lambda examples: objectives.Batch(
-            *(examples[name] for name in names)))).prefetch(2)
+            examples['x'], examples['label'] if has_labels else None,
+            examples.get('condition')))).prefetch(2)
 
   return strategy.distribute_datasets_from_function(of_worker)

@@ -76,7 +76,7 @@ class Learner:
       machine.check_memory(num_bytes, name, value)
     self.objective = objectives.objective_of(
         self.model, config.objective.nll_weight_of(self.model.event_size),
-        config.objective.objective)
+        config.objective.objective, config.data.info())
     self.train_step = step_lib.TrainStep(
         self.model, self.optimizer, self.objective, self.ema,
         clip_norm=config.optimizer.clip_norm,
