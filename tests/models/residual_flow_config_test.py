@@ -6,7 +6,9 @@ import pytest
 
 from tests import testing
 from tf_resflow import errors
+from tf_resflow import layers
 from tf_resflow import models
+from tf_resflow.specs import registries
 
 _IMAGE_ERRORS = [
     (dict(image_shape=(32, 32, 3, 1)), 'image_shape=32,32,3,1: expected heigh'),
@@ -48,3 +50,21 @@ def test_what_makes_another_function():
     assert config.function_differences(
         dataclasses.replace(other, **change)) == {
             name: (getattr(config, name), change[name])}
+
+
+def _make_noise(unused_config, dtype, size=2):
+  """A factory of a reader, with a size of its own."""
+  return layers.NoiseChannels(size, dtype=dtype)
+
+
+_make_noise.unused_fields = ('noise_channels', 'noise_distribution', 'no_field')
+
+
+def test_an_augmentation_refuses_fields_that_it_does_not_use(monkeypatch):
+  monkeypatch.setitem(registries.AUGMENTATIONS._entries, 'mine', _make_noise)
+  for text in ('mine', 'mine:3'):
+    models.ResidualFlowConfig(augmentation=text)
+    testing.check_refusal(
+        models.ResidualFlowConfig,
+        {'augmentation': text, 'noise_channels': 2},
+        f'noise_channels=2 has no effect with augmentation={text}. Leave it ou')

@@ -275,13 +275,6 @@ def _make_moving_mean(request):
           ] if request.config.moving_mean else []
 
 
-def make_noise_channels(config: Any, dtype: str) -> layers.Augmentation | None:
-  """Returns the augmentation by `config.noise_channels`; None for 0."""
-  return layers.NoiseChannels(
-      config.noise_channels, config.noise_distribution, name='noise_channels',
-      dtype=dtype) if config.noise_channels else None
-
-
 def make_logit(config: Any, dtype: str) -> layers.Bijection:
   """Returns the logit transform of `config.logit_alpha`."""
   return layers.Logit(config.logit_alpha, name='logit', dtype=dtype)

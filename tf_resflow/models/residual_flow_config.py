@@ -2,12 +2,15 @@
 
 import dataclasses
 import math
+from typing import Any
 
+from tf_resflow import layers
 from tf_resflow import models
 from tf_resflow.models import block_flow_config
 from tf_resflow.models import norm_orders
 from tf_resflow.specs import fields
 from tf_resflow.specs import registries
+from tf_resflow.specs import spec
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -110,6 +113,11 @@ class ResidualFlowConfig(block_flow_config.BlockFlowConfig):
     self.require_lengths(
         ('mean', 'std'), sizes,
         f'one number per channel, {" or ".join(map(str, sizes))}')
+    augmentation = registries.AUGMENTATIONS.get(
+        spec.Spec.parse(self.augmentation, 'augmentation').name)
+    self.require_defaults(
+        getattr(augmentation, 'unused_fields', ()),
+        f'with augmentation={self.augmentation}', 'Leave it out.')
     self.require(self.num_classes != 1, 'num_classes', '0, or at least 2')
     self.check_suits(
         self.num_classes == 0 or not self.factor_out or
@@ -131,3 +139,11 @@ class ResidualFlowConfig(block_flow_config.BlockFlowConfig):
   def build(self, dtype: str = 'float32') -> 'models.ResidualFlow':
     """Returns a new `models.ResidualFlow`; see `ModelConfig.build`."""
     return models.ResidualFlow(self, dtype=dtype)
+
+
+def make_noise_channels(
+    config: Any, dtype: str) -> 'layers.Augmentation | None':
+  """Returns the augmentation by `config.noise_channels`; None for 0."""
+  return layers.NoiseChannels(
+      config.noise_channels, config.noise_distribution, name='noise_channels',
+      dtype=dtype) if config.noise_channels else None

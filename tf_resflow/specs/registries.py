@@ -139,9 +139,11 @@ CROP_MODES = registry.Registry('crop_mode', {
 })
 
 # Augmentations of images with noise dimensions (`--augmentation=`): functions
-# (config, dtype) that return a `layers.Augmentation`, or None.
+# (config, dtype) that return a `layers.Augmentation`, or None. Their attribute
+# `unused_fields`, if any, names fields of the configuration without effect.
 AUGMENTATIONS = registry.Registry('augmentation', {
-    'noise_channels': 'tf_resflow.models.blocks:make_noise_channels',
+    'noise_channels':
+        'tf_resflow.models.residual_flow_config:make_noise_channels',
 })
 
 # Distributions of noise channels (`--noise_distribution=`), subclasses of
