@@ -10,6 +10,7 @@ from tests import flows
 from tests import replicas
 from tests import splits
 from tf_resflow import evaluation
+from tf_resflow import layers
 from tf_resflow import models
 from tf_resflow import numerics
 from tf_resflow.evaluation import inversion
@@ -54,6 +55,24 @@ def test_residuals_do_not_rely_on_the_solver(split, flow, monkeypatch):
   # (1 - L) 0.01 <= |residual| <= (1 + L) 0.01 in the l2 norm.
   assert 5e-4 < report.inverse_residual_max < 0.1
   assert report.reconstruction_error_max > 5e-4
+
+
+class _Dequantization(layers.Augmentation):
+  """Replaces the noise of 16 levels; centres of bins come back."""
+
+  def augment(self, x, condition=None, *, seed=None):
+    y = tf.floor(16.0 * x) + numerics.random.uniform(tf.shape(x), seed, x.dtype)
+    return layers.Augmented(y / 16.0, tf.zeros(tf.shape(x)[0]))
+
+  def project(self, y):
+    return (tf.floor(16.0 * y) + 0.5) / 16.0
+
+
+def test_new_noise_is_no_error_of_the_inverse(split):
+  flow = models.Flow(
+      layers.Flatten(), (4, 4, 1), 16, augmentation=_Dequantization())
+  # Far from the half of a level, 0.03.
+  assert evaluation.check_inverse(flow, split).reconstruction_error_max < 1e-6
 
 
 @pytest.mark.parametrize('strategy', [None, replicas.two_replicas])

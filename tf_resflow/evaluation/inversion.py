@@ -22,7 +22,7 @@ class InversionReport(NamedTuple):
     reconstruction_error_max: largest `|inverse(forward(x)) - x|`, of images in
       the units of the pixels, [0, 1], of vectors in standard deviations of each
       column (`VectorFlow.standardised`), or in their units if the flow has
-      none; of the data, where an augmentation adds noise.
+      none; of the data `project(augment(x).y)` with an augmentation.
     inverse_residual_max: largest `|f(x) - y|` over blocks and examples,
       computed anew from the returned `x`.
     inverse_num_steps_max: most evaluations of `g` that a block needed.
@@ -81,10 +81,13 @@ def check_inverse(
 
   def check(images, batch_seed, *condition):
     images = tf.cast(images, tf.as_dtype(model.compute_dtype))
+    seed = random.whole_batch(batch_seed)
     # Latents come from the layers, not from the functions that are solved.
-    inverted = frozen.solve_inverse(model.encode(
-        images, *condition, seed=random.whole_batch(batch_seed)), *condition)
-    standardised = model.standardised(images)
+    inverted = frozen.solve_inverse(
+        model.encode(images, *condition, seed=seed), *condition)
+    # An augmentation may have replaced the noise of dequantisation.
+    standardised = model.standardised(model.augmentation.project(
+        model.augment(images, *condition, seed=seed).y))
     difference = tf.where(  # Values that a column cannot take are not inverted.
         tf.math.is_nan(standardised), tf.zeros_like(standardised),
         model.standardised(inverted.value) - standardised)
