@@ -94,6 +94,8 @@ AUGMENTATIONS = {
     'noise_gaussian': Case(
         lambda dtype: layers.NoiseChannels(1, 'gaussian', dtype=dtype), (5,),
         is_random=True, has_variables=False),
+    'noise_learned': Case(
+        lambda dtype: networks.LearnedNoise(dtype=dtype), (3,), is_random=True),
     'dequantization': Case(
         lambda dtype: layers.UniformDequantization([0, 2], dtype=dtype), (3,),
         has_variables=False, is_whole=True),

@@ -6,6 +6,8 @@ import keras
 import tensorflow as tf
 
 from tf_resflow import layers
+from tf_resflow import models
+from tf_resflow import numerics
 from tf_resflow.specs import registries
 
 
@@ -32,6 +34,36 @@ class Half(layers.LipschitzLayer):
 
   def evaluate(self, weights, x):
     return 0.5 * x
+
+
+@keras.saving.register_keras_serializable('tf_resflow_tests')
+class LearnedNoise(layers.Augmentation):
+  """`y = [x, f(e|x)]` of normal `e`, with residual blocks `f`; events `[3]`."""
+
+  def __init__(self, **kwargs):
+    super().__init__(**kwargs)
+    self.q = models.VectorFlowConfig(
+        event_size=2, num_blocks=2, hidden_units=(4,), estimator='fixed:2',
+        condition_size=3, condition_features=4).build(self.compute_dtype)
+
+  @property
+  def parts(self):
+    return [self.q.bijection]
+
+  def augment(self, x, condition=None, *, seed=None, estimator=None):
+    seed = numerics.random.as_seed(seed)
+    e = numerics.random.normal(
+        [tf.shape(x)[0], 2], numerics.random.fold_in(seed, 0), x.dtype)
+    u, log_det = self.q.bijection.forward_and_log_det(
+        e, x, seed=numerics.random.fold_in(seed, 1), estimator=estimator)
+    return layers.Augmented(
+        tf.concat([x, u], axis=1), log_det - self.q.base_log_prob(e))
+
+  def project(self, y):
+    return y[:, :3]
+
+  def compute_output_shape(self, input_shape):
+    return (*input_shape[:-1], input_shape[-1] + 2)
 
 
 def dense_g(dtype: str, activation: str = 'lipswish') -> keras.Sequential:

@@ -41,10 +41,10 @@ def test_draws_depend_on_the_place_alone(name):
     mixed = tf.concat([x[:size], 1.0 + x[size:]], axis=0)
     for part in (augmentation.augment(x[:size], seed=1),
                  augmentation.augment(mixed, seed=1)):
-      np.testing.assert_array_equal(part.y[:size], whole.y[:size])
       # Batches of another size round otherwise.
-      np.testing.assert_allclose(
-          part.log_weight[:size], whole.log_weight[:size], rtol=1e-6, atol=1e-6)
+      for found, expected in zip(part, whole, strict=True):
+        np.testing.assert_allclose(
+            found[:size], expected[:size], rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize('name', cases.AUGMENTATIONS)
@@ -52,20 +52,21 @@ def test_replicas_share_the_draw_of_the_global_batch(name):
   case = cases.AUGMENTATIONS[name]
   augmentation, x = case.make(), case.inputs()
   strategy = replicas.two_replicas()
+  whole = augmentation.augment(x, seed=1)  # May initialise its layers.
   results = tf.function(
       lambda x: strategy.run(
           lambda x: augmentation.augment(x, seed=1), args=(x,)),
                   autograph=False)(
               replicas.per_replica(*tf.split(x, 2)))
-  for found, whole in zip(
-      results, augmentation.augment(x, seed=1), strict=True):
-    np.testing.assert_array_equal(
-        tf.concat(strategy.experimental_local_results(found), axis=0), whole)
+  for found, expected in zip(results, whole, strict=True):
+    np.testing.assert_allclose(
+        tf.concat(strategy.experimental_local_results(found), axis=0),
+        expected, rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize('name', cases.AUGMENTATIONS)
 def test_xla_for_an_unknown_batch_size(name):
-  """XLA draws other numbers."""
+  """XLA draws other numbers, and rounds otherwise."""
   case = cases.AUGMENTATIONS[name]
   augmentation, x = case.make(), case.inputs()
 
@@ -76,6 +77,6 @@ def test_xla_for_an_unknown_batch_size(name):
   y, log_weight, back = tf.function(
       augment, autograph=False, jit_compile=True, input_signature=[
           tf.TensorSpec([None, *case.event_shape])])(x)
-  np.testing.assert_array_equal(back, x)
+  np.testing.assert_allclose(back, x, rtol=1e-6)
   assert y.shape == augmentation.compute_output_shape(x.shape)
   assert np.all(np.isfinite(y)) and np.all(np.isfinite(log_weight))

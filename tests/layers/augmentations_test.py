@@ -6,12 +6,16 @@ import pytest
 from scipy import stats
 import tensorflow as tf
 
+from tests import cases
 from tests import loops
+from tests import networks
+from tests import testing
 from tf_resflow import errors
+from tf_resflow import evaluation
 from tf_resflow import layers
 from tf_resflow import models
 from tf_resflow import numerics
-from tf_resflow.layers import augmentations
+from tf_resflow import serving
 
 
 @keras.saving.register_keras_serializable('tf_resflow_tests')
@@ -25,7 +29,7 @@ class ScaledDequantization(layers.Augmentation):
     a = tf.exp(self.log_a.value)
     u = numerics.random.uniform(tf.shape(x), seed, x.dtype)**(1.0 / a)
     log_q = tf.math.log(a) + (a - 1.0) * tf.math.log(u)
-    return augmentations.Augmented(x + u, -tf.reduce_sum(log_q, axis=1))
+    return layers.Augmented(x + u, -tf.reduce_sum(log_q, axis=1))
 
   def project(self, y):
     return tf.floor(y)
@@ -66,6 +70,49 @@ def test_a_learned_distribution_raises_the_bound():
   # Uniform noise is nearly the posterior; others lower the bound more.
   assert log_mass - 0.02 < value < log_mass
   assert values[2] < value - 0.1
+
+
+def test_layers_of_an_augmentation_are_those_of_its_flow(monkeypatch):
+  """Certified, with saved norms and reached by the estimator."""
+  case = cases.AUGMENTATIONS['noise_learned']
+  augmentation, x = case.make('float64'), case.inputs('float64')
+  block = layers.ResidualBlock(layers.LipschitzSequential([
+      layers.SpectralDense(4, dtype='float64'), layers.Tanh(dtype='float64'),
+      layers.SpectralDense(5, dtype='float64')]), 'exact')
+  flow = models.Flow(block, [3], augmentation=augmentation)
+  assert len(flow.constrained_layers) == 2 + 4
+  assert [e.spec() for e in flow.estimators()] == [
+      'exact', 'fixed:2', 'fixed:2']
+  assert flow.is_biased
+  flow.save_norms()
+  assert [int(layer.save_norms()) for layer in flow.constrained_layers] == [
+      0] * 6
+  bounds = flow.lipschitz_bounds()
+  assert bounds[2].name == f'{augmentation.name}/block_1'
+  for bound in bounds:
+    assert 0.0 < bound.power_iteration <= 1.001 * bound.certificate < 1.0
+  # u = f(e): the density of u is that of e over |det du/de|.
+  y, log_weight = flow.augment(x, seed=1, estimator='exact')
+  f = augmentation.q.bijection
+  e = f.inverse(y[:, 3:], x)
+  np.testing.assert_allclose(
+      log_weight, np.linalg.slogdet(testing.full_jacobian(
+          lambda e: f(e, x), e))[1] - stats.norm.logpdf(e).sum(axis=1),
+      atol=1e-6)
+  assert np.all(flow.augment(x, seed=1).log_weight != log_weight)
+  np.testing.assert_allclose(
+      flow.frozen().log_prob(x, seed=1), flow.log_prob(x, seed=1), atol=1e-9)
+  # What evaluation and served flows are given reaches it, too.
+  augment, given = networks.LearnedNoise.augment, []
+
+  def noted(self, *args, estimator, **kwargs):
+    given.append(estimator.spec())
+    return augment(self, *args, estimator=estimator, **kwargs)
+
+  monkeypatch.setattr(networks.LearnedNoise, 'augment', noted)
+  evaluation.evaluate_inputs(flow, x.numpy(), estimator='fixed:5')
+  serving.VectorSignatures(flow, 'fixed:6').log_prob(x, seed=[0, 1])
+  assert list(dict.fromkeys(given)) == ['fixed:5', 'fixed:6']
 
 
 def test_a_frozen_augmentation_keeps_its_weights():

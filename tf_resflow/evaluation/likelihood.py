@@ -250,7 +250,7 @@ def evaluate_inputs(
     return (
         *frozen.forward_and_log_det(images, *condition, **arguments),
         frozen.log_prob(images, *condition, **arguments) if averages else
-        frozen.augment(images, *condition, seed=batch_seed).log_weight)
+        frozen.augment(images, *condition, **arguments).log_weight)
 
   mapped = batch_map.BatchMap(evaluate, strategy, shared=[1])
   for z, log_det, other in mapped(

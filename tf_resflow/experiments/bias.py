@@ -46,7 +46,7 @@ def main(
   """
   reports = {}
   for name, run, split, estimator in runs:
-    own = {e.spec(): None for e in run.model.bijection.estimators()}
+    own = {e.spec(): None for e in run.model.estimators()}
     reports[name] = {
         'step': run.step, 'own_estimator': ' '.join(own) or 'none',
         'estimator': estimator.spec(), **measure_bias(

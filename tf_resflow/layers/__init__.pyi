@@ -1,4 +1,5 @@
 from .augmentations import Augmentation as Augmentation
+from .augmentations import Augmented as Augmented
 from .augmentations import IdentityAugmentation as IdentityAugmentation
 from .augmentations import NoiseChannels as NoiseChannels
 from .augmentations import UniformDequantization as UniformDequantization

@@ -40,15 +40,25 @@ class Augmentation(base_layer.BaseLayer):
   where the two sides differ by `KL(q(u|x) | p(u|x))`. One draw is thus an
   unbiased estimate of a lower bound, not of `log p(x)`, and is reported as
   such. Images are dequantised before, by `datasets.dequantize`: an augmentation
-  receives numbers in [0, 1), and `project` must return them.
+  receives numbers in [0, 1). One that dequantises them anew, from their levels
+  `floor(n x)`, replaces that noise.
 
   Subclasses define `augment`, `project` and, where the shape changes,
   `compute_output_shape`. They may own variables, in which both results are
   differentiable if `u` is a function of them.
 
+  For images (`--augmentation=NAME`), `registries.AUGMENTATIONS` has functions
+  or classes that map (config, dtype) to an augmentation, or to None for none.
+  Their attribute `unused_fields`, if any, names fields of the configuration
+  that have no effect on it: to set one is an error.
+
   Attributes:
     is_random: whether it draws `u`, so that it takes a seed and flows return a
       lower bound of the log-density.
+    parts: the bijections by which it draws, if any, such as those of a flow
+      `q(u|x)`: a property, of layers in attributes of their own. Flows certify
+      them and save their norms like those of their blocks. Their moving
+      statistics are not updated.
     num_points: number of fixed points per example that `points` returns, over
       which evaluation averages densities instead of drawing `u`; 0 for none.
     is_initialized: see `Bijection`.
@@ -63,8 +73,13 @@ class Augmentation(base_layer.BaseLayer):
   """
 
   is_random = True
-  is_initialized = True
   num_points = 0
+  parts: Sequence[bijection.Bijection] = ()
+
+  @property
+  def is_initialized(self) -> bool:
+    """Whether a first batch has set all data-dependent weights."""
+    return all(part.is_initialized for part in self.parts)
 
   def augment(self, x: tf.Tensor, condition: Any = None, *,
               seed: numerics.random.SeedLike = None) -> Augmented:
@@ -77,6 +92,9 @@ class Augmentation(base_layer.BaseLayer):
       x: `[B, ...]`.
       condition: `[B, ...]`, a further input of `q`.
       seed: see `numerics.random.as_seed`.
+
+    Of an augmentation with `parts` also `estimator=`, the `numerics.Estimator`
+    of their log-determinants, or None for their own.
     """
     raise NotImplementedError
 
@@ -108,14 +126,22 @@ class Augmentation(base_layer.BaseLayer):
         tf.reduce_logsumexp(log_prob, axis=0) - math.log(self.num_points))
 
   def project(self, y: tf.Tensor) -> tf.Tensor:
-    """Returns the data of augmented data: `project(augment(x).y)` is `x`."""
+    """Returns the data of augmented data: `project(augment(x).y)` is `x`.
+
+    Of images that `augment` dequantises anew it is the centre of the bin,
+    `(floor(n x) + 1/2) / n`; evaluation compares reconstructions with it.
+    """
     raise NotImplementedError
 
   def call(self, inputs: tf.Tensor) -> tf.Tensor:
     return self.augment(inputs).y
 
   def frozen(self) -> keras.layers.Layer:
-    """Returns an equal augmentation with fixed weights; see `Bijection`."""
+    """Returns an equal augmentation with fixed weights; see `Bijection`.
+
+    By default a copy, in which `parts` still compute their norms; one of frozen
+    parts is faster.
+    """
     return base_layer.frozen_copy(self)
 
 

@@ -12,7 +12,6 @@ from tf_resflow import bijectors
 from tf_resflow import errors
 from tf_resflow import layers
 from tf_resflow import numerics
-from tf_resflow.layers import augmentations
 from tf_resflow.layers import base_layer
 from tf_resflow.layers.bijections import bijection as bijection_lib
 from tf_resflow.models import block_bound
@@ -116,6 +115,11 @@ class Flow(latent_model.LatentModel):
     return self.bijection.condition_spec
 
   @property
+  def bijections(self) -> list[layers.Bijection]:
+    """The bijection of events, and those by which the augmentation draws."""
+    return [self.bijection, *self.augmentation.parts]
+
+  @property
   def has_classifier(self) -> bool:
     """Whether it is a hybrid model, which can classify."""
     return self.classifier is not None
@@ -129,12 +133,16 @@ class Flow(latent_model.LatentModel):
   @property
   def is_random(self) -> bool:
     """Whether log-determinants are estimated; if not, they are exact."""
-    return self.bijection.is_random
+    return any(part.is_random for part in self.bijections)
+
+  def estimators(self) -> list[numerics.Estimator]:
+    """Returns the default estimators of its blocks."""
+    return [e for part in self.bijections for e in part.estimators()]
 
   @property
   def is_biased(self) -> bool:
     """Whether an estimator of its blocks is biased, as in i-ResNets."""
-    return any(e.is_biased for e in self.bijection.estimators())
+    return any(e.is_biased for e in self.estimators())
 
   def is_random_with(self, estimator: numerics.Estimator | str) -> bool:
     """Returns whether log-densities with `estimator` are random."""
@@ -167,12 +175,13 @@ class Flow(latent_model.LatentModel):
   @property
   def certified_bijections(self) -> list[layers.Bijection]:
     """Bijections with a `g` whose Lipschitz bound can be certified."""
-    return [b for b in self.bijection.leaves() if b.has_certificate]
+    return [b for part in self.bijections for b in part.leaves()
+            if b.has_certificate]
 
   @property
   def constrained_layers(self) -> list[layers.LipschitzLayer]:
     """Linear layers with a constrained operator norm."""
-    return self.bijection.constrained_layers()
+    return [c for part in self.bijections for c in part.constrained_layers()]
 
   @property
   def num_parameters(self) -> int:
@@ -210,10 +219,14 @@ class Flow(latent_model.LatentModel):
     return x
 
   def augment(self, x: Any, condition: Any = None, *,
-              seed: random.SeedLike = None) -> augmentations.Augmented:
+              seed: random.SeedLike = None,
+              estimator: layers.EstimatorLike = None) -> layers.Augmented:
     """Returns the augmented data, as in all methods at this seed."""
     x = self._checked('x', x, self.event_shape, condition)
-    return self.augmentation.augment(x, condition, seed=self._seeds(seed)[0])
+    seed, _ = self._seeds(seed)
+    settings = self._settings(condition, seed, estimator)
+    return self.augmentation.augment(x, condition, seed=seed, **(
+        {'estimator': settings.estimator} if self.augmentation.parts else {}))
 
   def transform(
       self, x: Any, condition: Any = None, *,
@@ -221,9 +234,9 @@ class Flow(latent_model.LatentModel):
       solver: layers.SolverLike = None) -> layers.PassResult:
     """Maps data to latents `[B, D]`, and reports convergence."""
     x, condition = frames.data_of(x, condition, self)
-    return self.bijection.forward_pass(
-        self.augment(x, condition, seed=seed).y, self._settings(
-            condition, self._seeds(seed)[1], estimator, solver))
+    y, _ = self.augment(x, condition, seed=seed, estimator=estimator)
+    return self.bijection.forward_pass(y, self._settings(
+        condition, self._seeds(seed)[1], estimator, solver))
 
   def forward_and_log_det(
       self, x: Any, condition: Any = None, *,
@@ -302,7 +315,7 @@ class Flow(latent_model.LatentModel):
           log_prob_fn=lambda y, condition: self.joint_log_prob(
               y, condition, seed=seed, estimator=used),
           is_random=self.is_random_with(used))
-    y, log_weight = self.augment(x, condition, seed=seed)
+    y, log_weight = self.augment(x, condition, seed=seed, estimator=estimator)
     result = self.bijection.forward_pass(
         y, self._settings(condition, self._seeds(seed)[1], estimator))
     return self._density(result.checked(), log_det_weight) + log_weight
@@ -313,7 +326,7 @@ class Flow(latent_model.LatentModel):
       log_det_weight: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns `log_prob`, `[B]`, and logits, `[B, num_classes]`."""
     self._check_has_classifier()
-    y, log_weight = self.augment(x, condition, seed=seed)
+    y, log_weight = self.augment(x, condition, seed=seed, estimator=estimator)
     result = self.bijection.forward_pass(y, self._settings(
         condition, self._seeds(seed)[1], estimator)).checked()
     log_prob = self._density(result, log_det_weight) + log_weight
@@ -463,12 +476,14 @@ class Flow(latent_model.LatentModel):
     Certification takes minutes for large images.
     """
     bounds = []
+    own = self.bijection.leaves()
     for block in self.certified_bijections:
+      name = f'{self.augmentation.name}/' * (block not in own) + block.name
       bi_lipschitz = block.bi_lipschitz_bounds()
       certificate = (
           block.certificate() if certify else numerics.Certificate(None))
       bounds.append(block_bound.BlockBound(
-          block.name, block.lipschitz_bound, block.norm_estimate(),
+          name, block.lipschitz_bound, block.norm_estimate(),
           certificate.bound, certificate.methods, bi_lipschitz.order,
           bi_lipschitz.bound_source))
     return bounds

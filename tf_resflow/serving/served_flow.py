@@ -205,7 +205,8 @@ class ServedFlow:
       y, log_weight, function = x, 0.0, self.model.log_prob
     else:
       # Noise is drawn for the whole batch: chunks would share their noise.
-      y, log_weight = self.model.augment(x, condition, seed=seed)
+      y, log_weight = self.model.augment(
+          x, condition, seed=seed, estimator=self.estimator)
     conditions = [] if condition is None else [condition]
     return log_weight + parallel.map_in_chunks(
         lambda y, *condition: ([function(
