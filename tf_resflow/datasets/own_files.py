@@ -258,7 +258,12 @@ def fingerprint(*parts: Any) -> str:
 
 
 def column_problem(train: np.ndarray, test: np.ndarray) -> str:
-  """Returns why a column, float64, cannot be learned in float32, or ''."""
+  """Returns why a column, float64, cannot be learned in float32, or ''.
+
+  Example:
+    >>> column_problem(np.ones(8), np.ones(2))
+    'has the value 1 in all training rows: it has no density'
+  """
   largest, std = np.abs(np.concatenate([train, test])).max(), train.std()
   if np.ptp(train) == 0:
     return f'has the value {train[0]:g} in all training rows: it has no density'
