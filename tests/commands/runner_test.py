@@ -46,6 +46,11 @@ for name in runner.TOOLS:
       if '--workdir' not in arguments[0] or name in sys.argv[2:]:
         status = runner.run(name, arguments)
     texts[f'{name} {arguments[0]}'] = status, text.getvalue()
+for argument in '--seed=7', '--workdir=run/run.flags':
+  with contextlib.redirect_stderr(io.StringIO()) as text:
+    status = runner.run('train', ['--dataset=2d/moons', '--workdir=run',
+                                  '--num_blocks=2', argument])
+  texts[f'train {argument}'] = status, text.getvalue()
 heavy = {'tensorflow', 'keras', 'tensorflow_probability', 'sklearn', 'scipy',
          'matplotlib', 'pandas', 'pyarrow', 'tensorflow_datasets'} & set(
              sys.modules)
@@ -351,7 +356,8 @@ def shown(tmp_path_factory):
   """What all tools show in a process of their own, beside a run's flags."""
   folder, config = tmp_path_factory.mktemp('folder'), configuration.make_config(
       dataset='2d/moons')
-  (folder / 'run').mkdir()
+  (folder / 'run' / 'checkpoints').mkdir(parents=True)
+  (folder / 'run' / 'checkpoints' / 'ckpt-3.index').touch()
   (folder / 'run' / 'run.flags').write_text(flags_lib.to_flagfile(config))
   (folder / 'run' / 'model.json').write_text(config.model.to_json())
   process = processes.run_python(
@@ -370,6 +376,26 @@ def test_what_does_not_suit_a_run_is_noticed_at_once(shown):
   assert shown[1]['sample --workdir=run'] == [
       2, 'sample: error: --reconstruct cannot be used with model=vector. It is '
       'for images.\n']
+  status, text = shown[1]['train --seed=7']
+  assert status == 2 and text.startswith(
+      'train: error: --workdir=run: expected a run of this configuration. In '
+      'that run --num_blocks was 8 and is 2, --seed was 0 and is 7. Continue ')
+  assert shown[1]['train --workdir=run/run.flags'] == [
+      2, 'train: error: --workdir=run/run.flags: expected a folder. It is a '
+      'file.\n']
+
+
+@pytest.mark.parametrize('arguments', [
+    [], ['flagfiles'], ['train', '--help=all']])
+def test_a_reader_that_leaves_ends_a_tool_quietly(arguments):
+  """With the status that a shell gives for SIGPIPE."""
+  read_end, write_end = os.pipe()
+  os.close(read_end)
+  process = subprocess.run(
+      [sys.executable, '-m', 'tf_resflow', *arguments], stdout=write_end,
+      stderr=subprocess.PIPE, text=True, check=False, cwd=processes.ROOT)
+  os.close(write_end)
+  assert (process.returncode, process.stderr) == (128 + signal.SIGPIPE, '')
 
 
 def test_help(shown):

@@ -92,7 +92,7 @@ def _train(workdir, data_dir, values, **changes):
   values = iter(values)
   config = runs.config(
       data_dir, num_validation=10, evaluate_every=1, keep_best=True,
-      checkpoints_to_keep=9, checkpoint_every=1, **changes)
+      checkpoints_to_keep=9, **{'checkpoint_every': 1, **changes})
   return training.train(
       config, str(workdir), evaluate_fn=lambda model: {
           'validation_other': 0.0, 'validation_bits_per_dim': next(values)})
@@ -155,6 +155,17 @@ def test_a_run_stops_early_and_stays_finished(tmp_path, data_dir, caplog):
   settings |= {'patience': 3, 'num_steps': 5}
   assert _train(whole, data_dir, [2.0, 2.5], **settings).step == 5
   assert training.workdir.load_model(str(whole))[1] == 4
+
+
+def test_a_run_that_stops_early_saves_its_last_step(
+    tmp_path, data_dir, caplog):
+  """Where no checkpoint is due, so that a repeat trains nothing."""
+  settings = {'patience': 2, 'num_steps': 9, 'checkpoint_every': 9}
+  assert _train(tmp_path, data_dir, [5.0, 3.0, 4.0, 4.0], **settings).step == 3
+  assert training.workdir.load_model(
+      str(tmp_path), checkpoint='latest')[1] == 3
+  assert _train(tmp_path, data_dir, [], **settings).step == 3
+  assert 'The run has finished' in caplog.text
 
 
 def test_without_a_validation_nothing_starts(tmp_path, data_dir):

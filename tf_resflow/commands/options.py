@@ -85,6 +85,12 @@ class Options(fields.Section):
         **values, arguments=tuple(arguments),
         given=tuple(f for f in flag_values if flag_values[f].present))
 
+  def check_config(self, config: configuration.Config) -> None:
+    """Raises `InvalidValueError` where flags do not suit the configuration.
+
+    It is called before TensorFlow is loaded.
+    """
+
   def refuse(self, condition: object, names: Sequence[str], where: str,
              advice: str) -> None:
     """Raises `InvalidValueError` for flags that would be ignored.

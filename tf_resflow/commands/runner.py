@@ -1,6 +1,6 @@
 """Runs a tool: flags, help, errors as one line, a quiet start."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 import contextlib
 import gc
 import importlib
@@ -8,6 +8,7 @@ import inspect
 import logging
 import os
 import pathlib
+import signal
 import sys
 import tempfile
 import textwrap
@@ -51,8 +52,7 @@ def main() -> None:
       '--version': _version, 'version': _version,
       'flagfiles': flagfiles.overview}
   if name in texts:
-    print(texts[name]())
-    sys.exit()
+    sys.exit(_until_closed(lambda: print(texts[name]())))
   sys.exit(fail('tf_resflow', ' '.join(filter(None, [
       f'unknown tool {name!r}.', errors.did_you_mean(name, [*TOOLS, *texts]),
       f'The tools are {", ".join(TOOLS)}; tf_resflow --help explains them.']))))
@@ -99,13 +99,26 @@ def run(name: str, arguments: Sequence[str]) -> int:
   Expected errors (bad flags, missing data, a folder that does not fit, a run
   that diverged) end in one line on stderr and status 2; signals in one line and
   status 3 where the same command continues, else 128 + the number of the
-  signal. Anything else is a defect and shows its traceback.
+  signal; that of SIGPIPE, without a line, where nobody reads stdout any more.
+  Anything else is a defect and shows its traceback.
   """
   for stream in ('stdout', 'stderr'):  # None where they are closed.
     if getattr(sys, stream) is None:
       setattr(sys, stream, open(os.devnull, 'w', encoding='utf-8'))
   with signals.Stop(name, continues=name in _CONTINUED) as stop:
-    return _run(name, arguments, stop)
+    return _until_closed(lambda: _run(name, arguments, stop))
+
+
+def _until_closed(write_fn: Callable[[], int | None]) -> int:
+  """Returns the exit status of what writes to stdout, as `| head` ends it."""
+  try:
+    status = write_fn()
+    sys.stdout.flush()
+    return status or 0
+  except BrokenPipeError:
+    # What is buffered is flushed at exit, too.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 128 + signal.SIGPIPE
 
 
 def _run(name: str, arguments: Sequence[str], stop: signals.Stop) -> int:
@@ -131,7 +144,9 @@ def _run(name: str, arguments: Sequence[str], stop: signals.Stop) -> int:
     _start_logging()
     values = [tool.Options.parse(flag_values, arguments)]
     if tool.Options.takes_configuration:
-      values.append(flags_lib.config(flag_values))
+      config = flags_lib.config(flag_values)
+      values[0].check_config(config)
+      values.append(config)
     load_tensorflow(show_log=flag_values.tf_log)
     if is_own_process and values[0].sets_up_training:
       set_up_training(flag_values.jit_compile)
@@ -152,6 +167,8 @@ def _run(name: str, arguments: Sequence[str], stop: signals.Stop) -> int:
       suggestion = f'Did you mean --{renamed.FLAGS[error.flagname]}?'
     return fail(name, f'unknown flag --{error.flagname}. {suggestion} '
                 '--help=all lists the flags.')
+  except BrokenPipeError:
+    raise
   except (ValueError, OSError, flags.Error) as error:
     if isinstance(error, errors.InvalidValueError) and (
         error.name in flag_values):

@@ -32,6 +32,7 @@ import contextlib
 import dataclasses
 import functools
 import logging
+import os
 import shlex
 import time
 
@@ -49,6 +50,7 @@ from tf_resflow.datasets import table_files
 from tf_resflow.specs import fields
 from tf_resflow.specs import registries
 from tf_resflow.training import clusters
+from tf_resflow.training import files
 from tf_resflow.training import signals
 
 _logger = logging.getLogger(__name__)
@@ -85,6 +87,16 @@ class Options(options_lib.Certification):
       None, help='Stop after this time since the start of the process, as a '
       'signal does: the state is saved, and the same command continues.',
       above=0.0, maximum=1e5)
+
+  def check(self) -> None:
+    super().check()
+    files.check_path(self.workdir)
+
+  def check_config(self, config: configuration.Config) -> None:
+    # Of several processes, the chief alone looks at the run.
+    if not (self.worker_hosts or config.run.strategy == 'multi_worker' or
+            'TF_CONFIG' in os.environ):
+      files.check_run(self.workdir, config)
 
 
 def main(options: Options, config: configuration.Config) -> None:

@@ -1,19 +1,28 @@
 """Paths and atomic writes of the files of a run, without TensorFlow."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 import contextlib
 import os
 import re
 import secrets
 import shutil
+from typing import Any
 
+from tf_resflow import configuration
 from tf_resflow import errors
+from tf_resflow.configuration import flag_parsing as flags_lib
 from tf_resflow.specs import paths
+from tf_resflow.specs import spec
 
 RUN_FLAGS = 'run.flags'
 MODEL_JSON = 'model.json'
 TRAIN_ROWS = 'train_rows.npy'
 LOCK = 'run.lock'
+
+# Files left by a process that was killed while creating the folder of a run.
+_LEFTOVERS = {MODEL_JSON, TRAIN_ROWS, LOCK}
+# Of weights that were trained, and not only initialised or converted.
+_TRAINED = re.compile(r'ckpt-[1-9]\d*\.index')
 
 # Of this package, and of TensorFlow's list of checkpoints.
 _TEMPORARY = re.compile(
@@ -47,6 +56,46 @@ def path_of(workdir: str, name: str) -> str:
   errors.check(os.path.isfile(path), 'workdir', workdir, 'the folder of a run',
                f'There is no {name}; train with `tf_resflow train`.')
   return path
+
+
+def check_run(
+    workdir: str, config: configuration.Config) -> configuration.Config | None:
+  """Checks a folder to start or continue a run in, as far as is quick.
+
+  Returns:
+    The configuration of the run that is there, if there is one.
+
+  Raises:
+    InvalidValueError: if the folder holds a trained run of another
+      configuration, or other files; see `workdir.check`.
+  """
+  check_path(workdir, writes=True)
+  run_flags = os.path.join(workdir, RUN_FLAGS)
+  if not os.path.exists(run_flags):
+    errors.check(without_temporary(names(workdir)) <= _LEFTOVERS,
+                 'workdir', workdir,
+                 'a new or empty folder, or the folder of a run',
+                 f'It has files, but no {RUN_FLAGS}.')
+    return None
+  previous = flags_lib.from_flagfile(
+      run_flags, path_of(workdir, MODEL_JSON), config.run.imports)
+  if any(map(_TRAINED.fullmatch, names(os.path.join(workdir, 'checkpoints')))):
+    check_equal(workdir, config.differences(previous))
+  return previous
+
+
+def check_equal(
+    workdir: str, differences: Mapping[str, tuple[Any, Any]],
+    expected: str = 'a run of this configuration', mark: str = '--') -> None:
+  """Raises `InvalidValueError` if a run has other values, and names them."""
+  listed = ', '.join(
+      f'{mark}{name} was {spec.text_of(theirs) or "none"} and is '
+      f'{spec.text_of(ours) or "none"}'
+      for name, (ours, theirs) in differences.items())
+  errors.check(
+      not differences, 'workdir', workdir, expected, f'In that run {listed}. '
+      f'Continue it with --flagfile={os.path.join(workdir, RUN_FLAGS)}, or '
+      'take another workdir.')
 
 
 def first_line(error: Exception) -> str:

@@ -197,7 +197,7 @@ def _run(trainer: trainer_lib.Trainer, writer: metrics.MetricsWriter,
       if progress_lib.VALIDATION in due:
         validate(step)
         if trainer.is_finished:
-          due |= periodic_tasks.keys()
+          due.update(periodic_tasks)
           log(step)
       if progress_lib.SAMPLES in due:
         write_samples(step)

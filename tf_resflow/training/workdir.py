@@ -16,15 +16,11 @@ from tf_resflow import errors
 from tf_resflow import models
 from tf_resflow.configuration import flag_parsing as flags_lib
 from tf_resflow.models import model_config
-from tf_resflow.specs import spec
 from tf_resflow.training import best_checkpoint
 from tf_resflow.training import checkpoints
 from tf_resflow.training import ema as ema_lib
 from tf_resflow.training import files
 from tf_resflow.training import train_rows
-
-# Files left by a process that was killed while creating the folder of a run.
-_LEFTOVERS = {files.MODEL_JSON, files.TRAIN_ROWS, files.LOCK}
 
 
 def check(workdir: str, config: configuration.Config) -> None:
@@ -35,30 +31,19 @@ def check(workdir: str, config: configuration.Config) -> None:
       holds a run of another one, a run whose checkpoints are lost, or other
       files.
   """
-  files.check_path(workdir, writes=True)
+  previous = files.check_run(workdir, config)
   config.check_data()
-  run_flags = os.path.join(workdir, files.RUN_FLAGS)
-  if not os.path.exists(run_flags):
-    errors.check(files.without_temporary(files.names(workdir)) <= _LEFTOVERS,
-                 'workdir', workdir,
-                 'a new or empty folder, or the folder of a run',
-                 f'It has files, but no {files.RUN_FLAGS}.')
+  if previous is None:
     return
   latest = checkpoints.latest(workdir)
-  previous = load_config(workdir, config.run.imports)
-  expected, mark = 'a run of this configuration', '--'
   differences = config.differences(previous)
   if differences and latest and not checkpoints.has_optimizer(latest):
     # Initial weights may be trained with any other flags.
-    expected, mark = 'weights of this model', ''
-    differences = config.model.function_differences(previous.model)
-  listed = ', '.join(
-      f'{mark}{name} was {spec.text_of(theirs) or "none"} and is '
-      f'{spec.text_of(ours) or "none"}'
-      for name, (ours, theirs) in differences.items())
-  errors.check(
-      not differences, 'workdir', workdir, expected, f'In that run {listed}. '
-      f'Continue it with --flagfile={run_flags}, or take another workdir.')
+    files.check_equal(
+        workdir, config.model.function_differences(previous.model),
+        'weights of this model', mark='')
+  else:
+    files.check_equal(workdir, differences)
   changed = [] if config.differences(previous) else [
       f.name for f, _ in config.model.changes(previous.model) if not f.is_flag]
   errors.check_suits(
