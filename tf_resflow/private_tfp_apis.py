@@ -3,7 +3,18 @@
 A module of its own, because TFP takes a second to import.
 """
 
+from collections.abc import Iterator
+import inspect
+from types import FrameType
+
 from tensorflow_probability.python.internal import cache_util
+
+_DISTRIBUTIONS = 'tensorflow_probability.python.distributions'
+# Packages that a method of a distribution may go through to a bijector.
+_WITHIN = ('tf_resflow', 'tensorflow_probability', 'tensorflow')
+# What compares log-densities at different points: chains, line searches.
+_COMPARING = tuple(f'tensorflow_probability.python.{name}' for name in (
+    'mcmc', 'experimental.mcmc', 'optimizer'))
 
 
 class NoCache(cache_util.BijectorCache):
@@ -19,3 +30,34 @@ class NoCache(cache_util.BijectorCache):
 
   def _attributes(self, input, fn_name, **kwargs):  # pylint: disable=redefined-builtin
     return {}
+
+
+def distribution_call() -> int | None:
+  """Returns a number for the call of a distribution's method that asks.
+
+  TFP has no public way to know that two calls of a bijector are of one method.
+  None for other callers, also where a method runs code of others, such as the
+  body of a joint distribution, which may change weights between two calls.
+  """
+  for frame, module in _callers():
+    if module.startswith(_DISTRIBUTIONS):
+      return id(frame)
+    if module.partition('.')[0] not in _WITHIN:
+      break
+  return None
+
+
+def compares_values() -> bool:
+  """Returns whether a Markov chain or a line search of TFP is the caller.
+
+  They call functions that are given to them, and do not say so.
+  """
+  return any(module.startswith(_COMPARING) for _, module in _callers())
+
+
+def _callers() -> Iterator[tuple[FrameType, str]]:
+  """Yields the frames that led here, and the names of their modules."""
+  frame = inspect.currentframe()
+  while frame is not None:
+    yield frame, frame.f_globals.get('__name__', '')
+    frame = frame.f_back

@@ -130,6 +130,32 @@ def test_a_log_det_that_is_asked_for_directly_is_the_present_one():
   assert len({draw.tobytes() for draw in draws}) > 1
 
 
+def test_the_body_of_a_joint_distribution_may_change_what_a_log_det_is():
+  """As any code, though a method of a distribution runs it."""
+  g, bijector = make_bijector()
+  found, a = [None] * 3, tf.ones([3, 2])
+
+  @tfd.JointDistributionCoroutine
+  def joint():
+    yield tfd.JointDistributionCoroutine.Root(
+        tfd.MultivariateNormalDiag(tf.zeros(2)))
+    g.scale.assign(1.0)
+    z = bijector.forward(a, estimator='fixed:1')
+    with tf.GradientTape() as tape:
+      log_det = bijector.inverse_log_det_jacobian(z, estimator='exact')
+    gradient = tape.gradient(log_det, g.scale.value)
+    g.scale.assign(0.0)
+    found[:] = log_det, gradient, bijector.inverse_log_det_jacobian(
+        z, estimator='exact')
+
+  joint.log_prob(tf.zeros([1, 2]))
+  log_det, gradient, after = found
+  np.testing.assert_allclose(
+      log_det, -2 * np.log1p(0.5 / np.cosh(1.0)**2), rtol=1e-5)
+  assert abs(gradient) > 1e-3
+  np.testing.assert_array_equal(after, 0.0)
+
+
 def test_the_same_tensor_sees_new_weights():
   g, bijector = make_bijector(seed=1)
   density = density_of(tfb.Invert(bijector))

@@ -2,6 +2,7 @@
 
 import numpy as np
 import tensorflow as tf
+import tensorflow_probability as tfp
 from tensorflow_probability import bijectors as tfb
 from tensorflow_probability import distributions as tfd
 
@@ -9,6 +10,7 @@ from tests import networks
 from tests import testing
 from tf_resflow import bijectors
 from tf_resflow import layers
+from tf_resflow.bijectors import layer_bijector
 
 
 def make_block(name='block', seed=None):
@@ -106,3 +108,31 @@ def test_batch_axes_may_count_as_axes_of_an_event():
       np.testing.assert_allclose(
           one_pass(tf.identity(value), event_ndims, estimator='exact')[1],
           np.sum(one_by_one, axis=axes), rtol=1e-4, atol=1e-5)
+
+
+def test_random_densities_are_warned_of_where_values_are_compared(caplog):
+  """Once, of chains and line searches; neither in training nor of an ELBO."""
+  layer_bijector._warn_of_draws.cache_clear()
+  random, x = make_density(make_block()), inputs()
+
+  def hmc(density):
+    tfp.mcmc.sample_chain(
+        1, x, kernel=tfp.mcmc.HamiltonianMonteCarlo(
+            density.log_prob, step_size=0.1, num_leapfrog_steps=1),
+        trace_fn=None, seed=0)
+
+  hmc(make_density(make_block(seed=1)))
+  hmc(make_density(make_block().copy(estimator='exact')))
+  random.log_prob(x)
+  tfp.vi.monte_carlo_variational_loss(
+      random.log_prob, random, sample_size=2, seed=0)
+  assert not caplog.text
+  for _ in range(2):
+    hmc(random)
+  [record] = caplog.records
+  assert "estimator='exact' or seed=" in record.getMessage()
+  layer_bijector._warn_of_draws.cache_clear()
+  tfp.optimizer.lbfgs_minimize(
+      lambda x: tfp.math.value_and_gradient(random.log_prob, x), x[0],
+      max_iterations=1)
+  assert len(caplog.records) == 2

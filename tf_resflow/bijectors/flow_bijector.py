@@ -1,6 +1,5 @@
 """The base class of bijectors that compute value and log-det in one pass."""
 
-import inspect
 from typing import Any
 import weakref
 
@@ -9,19 +8,8 @@ from tensorflow_probability import bijectors as tfb
 
 from tf_resflow import private_tfp_apis
 
-_DISTRIBUTIONS = 'tensorflow_probability.python.distributions'
 # An attribute of tensors, so that the results of a pass live no longer.
 _HANDOVER = '_resflow_handover'
-
-
-def _asking():
-  """Returns a number for the call of a TFP distribution's method, or None."""
-  frame = inspect.currentframe()
-  while frame is not None:
-    if frame.f_globals.get('__name__', '').startswith(_DISTRIBUTIONS):
-      return id(frame)
-    frame = frame.f_back
-  return None
 
 
 class FlowBijector(tfb.Bijector):
@@ -33,7 +21,8 @@ class FlowBijector(tfb.Bijector):
   `tfb.Invert(flow)` does with `z = flow.forward(x)`, then
   `flow.inverse_log_det_jacobian(z)`, which would have to solve for `x`. So the
   log-determinant that belongs to `z`, or the `x` that was solved for, is reused
-  within one call of such a method: nothing can change between the two.
+  within one call of such a method, by TFP itself: it changes nothing between
+  the two, and passes the same keywords to both.
   """
 
   _cache = private_tfp_apis.NoCache()
@@ -54,7 +43,7 @@ class FlowBijector(tfb.Bijector):
 
   def _hand_over(self, y, log_det=None, x=None):
     """Attaches the results of a pass to `y`, for the present method call."""
-    asking = _asking()
+    asking = private_tfp_apis.distribution_call()
     if asking is not None:
       parts = tf.nest.flatten(y)
       # Weak references: keeping `y` must not keep the rest of a graph.
@@ -83,7 +72,8 @@ class FlowBijector(tfb.Bijector):
     event_ndims = least if event_ndims is None else event_ndims
     owner, asking, ids, log_det, x = getattr(
         parts[0], _HANDOVER, (lambda: None, None, None, None, None))
-    if owner() is self and asking == _asking() and ids == [*map(id, parts)]:
+    if (owner() is self and ids == [*map(id, parts)] and
+        asking == private_tfp_apis.distribution_call()):
       if log_det is not None and event_ndims == least:
         return -log_det
       x = tf.nest.map_structure(lambda ref: ref and ref(), x)

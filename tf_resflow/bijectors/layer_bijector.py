@@ -1,6 +1,8 @@
 """The adapter from an invertible Keras layer to a TFP bijector."""
 
 from collections.abc import Sequence
+import functools
+import logging
 from typing import Any
 
 import tensorflow as tf
@@ -8,9 +10,12 @@ import tensorflow as tf
 from tf_resflow import errors
 from tf_resflow import layers
 from tf_resflow import numerics
+from tf_resflow import private_tfp_apis
 from tf_resflow.bijectors import flow_bijector
 from tf_resflow.layers.bijections import bijection
 from tf_resflow.numerics import random
+
+_logger = logging.getLogger(__name__)
 
 
 class LayerBijector(flow_bijector.FlowBijector):
@@ -184,11 +189,20 @@ class LayerBijector(flow_bijector.FlowBijector):
         'axes of an event.')
     flat, condition, restore = self._flatten_batch(value, least, condition)
     given = {name: v for name, v in kwargs.items() if v is not None}
-    result, log_det = pass_fn(
-        flat, condition, solver=solver, **self._settings | given)
+    settings = self._settings | given
+    if self._draws(**settings) and private_tfp_apis.compares_values():
+      _warn_of_draws()
+    result, log_det = pass_fn(flat, condition, solver=solver, **settings)
     # Axes of the batch that count as those of an event.
     axes = list(range(least - event_ndims, 0))
     return restore(result), tf.reduce_sum(restore(log_det), axis=axes)
+
+  @tf.autograph.experimental.do_not_convert
+  def _draws(self, seed, estimator):
+    """Whether log-determinants differ from call to call."""
+    used = layers.PassSettings.of(estimator=estimator).estimator
+    return self.layer.is_random and seed is None and any(
+        e.is_random for e in ([used] if used else self.layer.estimators()))
 
   def solve(self, y: Any, condition: Any = None, *,
             seed: random.SeedLike = None,
@@ -198,3 +212,13 @@ class LayerBijector(flow_bijector.FlowBijector):
     flat, condition, restore = self._flatten_batch(
         y, self.inverse_min_event_ndims, condition)
     return restore(self.layer.inverse(flat, condition, solver=solver))
+
+
+@functools.cache
+def _warn_of_draws() -> None:
+  """Warns, once, of random log-densities that are compared."""
+  _logger.warning(
+      'A Markov chain or a line search compares log-densities of different '
+      'calls, but those of this flow are random estimates that differ from call'
+      " to call: the result is biased. Give its bijectors estimator='exact' or "
+      'seed=0.')
