@@ -5,6 +5,7 @@ A module of its own, because TFP takes a second to import.
 
 from collections.abc import Iterator
 import inspect
+import traceback
 from types import FrameType
 
 from tensorflow_probability.python.internal import cache_util
@@ -43,7 +44,7 @@ def distribution_call() -> int | None:
     if module.startswith(_DISTRIBUTIONS):
       return id(frame)
     if module.partition('.')[0] not in _WITHIN:
-      break
+      return None
   return None
 
 
@@ -57,7 +58,5 @@ def compares_values() -> bool:
 
 def _callers() -> Iterator[tuple[FrameType, str]]:
   """Yields the frames that led here, and the names of their modules."""
-  frame = inspect.currentframe()
-  while frame is not None:
+  for frame, _ in traceback.walk_stack(inspect.currentframe()):
     yield frame, frame.f_globals.get('__name__', '')
-    frame = frame.f_back

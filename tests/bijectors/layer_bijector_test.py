@@ -112,7 +112,7 @@ def test_batch_axes_may_count_as_axes_of_an_event():
 
 def test_random_densities_are_warned_of_where_values_are_compared(caplog):
   """Once, of chains and line searches; neither in training nor of an ELBO."""
-  layer_bijector._warn_of_draws.cache_clear()
+  layer_bijector._warn_once.cache_clear()
   random, x = make_density(make_block()), inputs()
 
   def hmc(density):
@@ -131,7 +131,7 @@ def test_random_densities_are_warned_of_where_values_are_compared(caplog):
     hmc(random)
   [record] = caplog.records
   assert "estimator='exact' or seed=" in record.getMessage()
-  layer_bijector._warn_of_draws.cache_clear()
+  layer_bijector._warn_once.cache_clear()
   tfp.optimizer.lbfgs_minimize(
       lambda x: tfp.math.value_and_gradient(random.log_prob, x), x[0],
       max_iterations=1)

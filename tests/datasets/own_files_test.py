@@ -36,6 +36,10 @@ def test_files_are_read_again_when_they_change(tmp_path):
   with pytest.raises(errors.InvalidValueError, match=(
       f'dataset=text:{first}: expected a text. There is no such file.')):
     content(str(first))
+  second.touch()
+  with pytest.raises(errors.InvalidValueError, match=(
+      r'There is no such file. Did you mean second\?$')):
+    content(f'{tmp_path}/secnd')
   read.clear()
   for text in ('one', 'other'):
     first.write_text(text)

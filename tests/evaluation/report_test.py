@@ -80,20 +80,25 @@ def test_bounds_of_several_blocks(split, monkeypatch):
 
 def test_format_table():
   table = evaluation.format_table(
-      {'bits_per_dim': 2.0 / 3.0, 'num_examples': 360, 'nothing': None},
+      {'bits_per_dim': 2.0 / 3.0, 'num_examples': 360, 'nothing': None,
+       'bits_per_dim_stderr': 0.25},
       [models.BlockBound('block_0', 0.98, 0.91234567, 0.95, ('dft', 'gram')),
        models.BlockBound('b', 0.5, None, None, ()), *(
            models.BlockBound('c', 0.5, 0.4, 0.4, ('closed',), order)
-           for order in (np.inf, 2.345, np.nan, None))])
+           for order in (np.inf, 2.345, np.nan, None))], unit_note='17 levels')
   lines = table.splitlines()
+  assert lines[0].split()[:5] == [
+      'block', 'product', 'of', 'norms', 'certificate']
   assert [line.split() for line in lines[1:3]] == [
       ['block_0', '0.912346', '0.950000', 'l_2', 'dft,', 'gram'],
       ['b', 'unknown', 'uncertified', 'l_2']]
   assert [line.split()[3] for line in lines[3:7]] == [
       'l_inf', 'l_2.35', 'none', 'any']
   # What a reader looks for stands last.
-  assert lines[7:] == ['', 'bits_per_dim  0.666667', 'num_examples  360',
-                       'nothing       not computed']
+  assert lines[7:] == [
+      '', 'bits_per_dim         0.666667 (17 levels)',
+      'num_examples         360', 'nothing              not computed',
+      'bits_per_dim_stderr  0.25']
   # A table has the numbers of reports in a report.
   table = evaluation.format_table(
       {'split': 'test', 'runs': {'a/b': {'step': 3, 'bias': -0.25}}})

@@ -1,5 +1,6 @@
 """What Keras would do with latents is refused; own losses are fitted."""
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -28,6 +29,18 @@ class OwnStep(models.Flow):
     return {'nats': loss}
 
 
+class Scorer(keras.Model):
+  """What the refusal names."""
+
+  def __init__(self, *args):
+    super().__init__()
+    self.flow = models.Flow(*args)
+    self.initialize = self.flow.initialize
+
+  def call(self, x):
+    return self.flow.log_prob(x)
+
+
 def _make(cls):
   flow = cls(layers.ActNorm(), (2,))
   flow.initialize(2.0 * _X + 1.0)
@@ -41,7 +54,7 @@ def test_losses_of_keras_are_refused(tmp_path):
       (lambda: flow.fit(_X, _X, verbose=0),
        f'fit cannot be used with {flow.name}: its outputs are latents, and a '
        'loss of Keras would compare these with targets. Use tf_resflow train '
-       '...-flow.log_prob(x)'),
+       '...returns flow.log_prob(x), compiled with loss=lambda _, log_prob: '),
       (lambda: flow.train_on_batch(_X, _X), 'fit cannot be used with'),
       (lambda: flow.evaluate(_X, _X, verbose=0), 'evaluate cannot be used'),
       (lambda: flow.export(str(tmp_path / 'out')),
@@ -54,9 +67,11 @@ def test_losses_of_keras_are_refused(tmp_path):
 
 def test_own_losses_are_fitted():
   """A loss of log-densities falls from step to step."""
-  for cls, loss in (OwnLoss, None), (OwnStep, lambda y, log_prob: -log_prob):
+  for cls, loss in (OwnLoss, None), *(
+      (cls, lambda _, log_prob: -log_prob) for cls in (OwnStep, Scorer)):
     flow = _make(cls)
     flow.compile('sgd', loss=loss, jit_compile=False)
     (losses,) = flow.fit(
-        _X, epochs=3, batch_size=len(_X), verbose=0).history.values()
+        _X, *[_X] * (cls is Scorer), epochs=3, batch_size=len(_X),
+        verbose=0).history.values()
     assert losses[0] > losses[1] > losses[2], (cls, losses)

@@ -13,11 +13,14 @@ import os
 import resource
 import signal
 
+import numpy as np
+from PIL import Image
 import pytest
 import tensorflow as tf
 
 from tests import hosts as hosts_lib
 from tests.training import runs
+from tf_resflow import configuration
 from tf_resflow import numerics
 from tf_resflow import training
 
@@ -52,6 +55,25 @@ def test_what_a_run_writes(tmp_path, data_dir, monkeypatch, caplog):
   assert record.message.startswith('No samples at step 2: ')
   assert 'a block: expected convergence' in record.message
   assert training.workdir.load_model(str(tmp_path))[1] == 3
+
+
+def test_runs_on_large_images_are_told_how_to_become_short(
+    tmp_path, monkeypatch):
+  """Not those on images that are small or resized."""
+  advice = []
+  monkeypatch.setattr(training.progress.Progress, 'show', lambda self, *_: (
+      advice.append(self.advice)))
+  for size, resize in ((32, None), (32, 8), (24, None)):
+    folder = tmp_path / f'{size}{resize}'
+    folder.mkdir()
+    for i in range(20):
+      pixels = np.random.default_rng(i).integers(0, 255, [size, 40], np.uint8)
+      Image.fromarray(pixels).save(folder / f'{i}.png')
+    training.train(configuration.make_config(
+        dataset=f'images:{folder}', resize=resize, num_steps=1, batch_size=8,
+        sample_every=0, num_blocks=(1,), hidden_channels=4, num_dense_blocks=0),
+                   str(tmp_path / f'run{folder.name}'))
+  assert advice == ['a quarter with --resize=16, in a new workdir', '', '']
 
 
 @contextlib.contextmanager

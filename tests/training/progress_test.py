@@ -141,17 +141,21 @@ def test_time_left_has_what_is_known_of_the_rest():
 
 
 def test_a_line():
-  run = _Run(num_steps=30000, periodic_tasks={
-      'validation': progress_lib.PeriodicTask(100)})
+  run = _Run(
+      num_steps=30000, unit_note='5 bits', advice='less',
+      periodic_tasks={'validation': progress_lib.PeriodicTask(100)})
   row = run.window(10.0, 0.124) | {'other': 7.25}
   assert run.progress.describe(2, row) == (
-      'bits_per_dim: 1.0000 - step: 0.124 s - left: 1:02:00 without '
-      'validation')
+      'bits_per_dim: 1.0000 (5 bits) - step: 0.124 s - left: 1:02:00 without '
+      'validation (less)')
   run.between('validation', 4.0)
   assert run.progress.describe(2, row) == (
-      'bits_per_dim: 1.0000 - step: 0.124 s - left: 1:22:00')
+      'bits_per_dim: 1.0000 (5 bits) - step: 0.124 s - left: 1:22:00 '
+      '(less)')
+  assert run.progress.describe(25500, row).endswith('left: 0:12:22 (less)')
+  assert run.progress.describe(27000, row).endswith('left: 0:08:16')
   assert run.progress.describe(30000, row) == (
-      'bits_per_dim: 1.0000 - step: 0.124 s')
+      'bits_per_dim: 1.0000 (5 bits) - step: 0.124 s')
 
 
 def test_a_log_has_a_line_every_half_minute(capsys):

@@ -15,7 +15,7 @@ from tf_resflow.bijectors import flow_bijector
 from tf_resflow.layers.bijections import bijection
 from tf_resflow.numerics import random
 
-_logger = logging.getLogger(__name__)
+_warn_once = functools.cache(logging.getLogger(__name__).warning)
 
 
 class LayerBijector(flow_bijector.FlowBijector):
@@ -190,19 +190,18 @@ class LayerBijector(flow_bijector.FlowBijector):
     flat, condition, restore = self._flatten_batch(value, least, condition)
     given = {name: v for name, v in kwargs.items() if v is not None}
     settings = self._settings | given
-    if self._draws(**settings) and private_tfp_apis.compares_values():
-      _warn_of_draws()
+    used = layers.PassSettings.of(estimator=settings['estimator']).estimator
+    estimators = self.layer.estimators() if used is None else [used]
+    if (self.layer.is_random and settings['seed'] is None and
+        any(e.is_random for e in estimators) and
+        private_tfp_apis.compares_values()):
+      _warn_once(
+          'A Markov chain or a line search compares random estimates of log p: '
+          "its result is biased. Give bijectors estimator='exact' or seed=0.")
     result, log_det = pass_fn(flat, condition, solver=solver, **settings)
     # Axes of the batch that count as those of an event.
     axes = list(range(least - event_ndims, 0))
     return restore(result), tf.reduce_sum(restore(log_det), axis=axes)
-
-  @tf.autograph.experimental.do_not_convert
-  def _draws(self, seed, estimator):
-    """Whether log-determinants differ from call to call."""
-    used = layers.PassSettings.of(estimator=estimator).estimator
-    return self.layer.is_random and seed is None and any(
-        e.is_random for e in ([used] if used else self.layer.estimators()))
 
   def solve(self, y: Any, condition: Any = None, *,
             seed: random.SeedLike = None,
@@ -212,13 +211,3 @@ class LayerBijector(flow_bijector.FlowBijector):
     flat, condition, restore = self._flatten_batch(
         y, self.inverse_min_event_ndims, condition)
     return restore(self.layer.inverse(flat, condition, solver=solver))
-
-
-@functools.cache
-def _warn_of_draws() -> None:
-  """Warns, once, of random log-densities that are compared."""
-  _logger.warning(
-      'A Markov chain or a line search compares log-densities of different '
-      'calls, but those of this flow are random estimates that differ from call'
-      " to call: the result is biased. Give its bijectors estimator='exact' or "
-      'seed=0.')

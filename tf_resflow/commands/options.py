@@ -138,9 +138,7 @@ class Run(Options):
   @functools.cached_property
   def config(self) -> configuration.Config:
     """The configuration of the run."""
-    return flags_lib.from_flagfile(*(
-        files.path_of(self.workdir, name)
-        for name in (files.RUN_FLAGS, files.MODEL_JSON)))
+    return files.load_config(self.workdir)
 
   @property
   def is_of_vectors(self) -> bool:

@@ -88,10 +88,6 @@ class Options(options_lib.Certification):
       'signal does: the state is saved, and the same command continues.',
       above=0.0, maximum=1e5)
 
-  def check(self) -> None:
-    super().check()
-    files.check_path(self.workdir)
-
   def check_config(self, config: configuration.Config) -> None:
     # Of several processes, the chief alone looks at the run.
     if not (self.worker_hosts or config.run.strategy == 'multi_worker' or
@@ -165,7 +161,8 @@ def main(options: Options, config: configuration.Config) -> None:
     return
   report = {'step': step, **report, **differences}
   options_lib.print_report(
-      report, evaluation.format_table(report, bounds), *notes, next_)
+      report, evaluation.format_table(
+          report, bounds, model.unit_note), *notes, next_)
 
 
 def _next_commands(workdir, config):

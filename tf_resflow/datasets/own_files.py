@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 import contextlib
 import csv
 import functools
+import glob
 import hashlib
 import logging
 import os
@@ -209,8 +210,10 @@ def reading(file: str | os.PathLike = '') -> Iterator[None]:
   try:
     yield
     return
-  except FileNotFoundError:
-    reason = 'There is no such file.'
+  except FileNotFoundError as error:
+    folder, name = os.path.split(error.filename or '')
+    guess = errors.did_you_mean(name, glob.glob('*', root_dir=folder or '.'))
+    reason = f'There is no such file. {guess}'.strip()
   except errors.FormatError as error:
     reason = str(error)
   except MemoryError:

@@ -332,9 +332,20 @@ def _norm_name(order):
 
 
 def format_table(
-    report: dict[str, Any], bounds: Sequence[models.BlockBound] = ()) -> str:
-  """Returns the bounds of all blocks and a report as readable tables."""
-  rows = dict(_flat(report))
+    report: dict[str, Any], bounds: Sequence[models.BlockBound] = (),
+    unit_note: str = '') -> str:
+  """Returns the bounds of all blocks and a report as readable tables.
+
+  The product of norms of a block is that of its layers by power iteration.
+
+  Args:
+    report: names and values, also nested.
+    bounds: see `models.BlockBound`.
+    unit_note: see `models.Flow`.
+  """
+  rows = {name: _format(value) + (
+      f' ({unit_note})' * bool(unit_note and name == 'bits_per_dim'))
+          for name, value in _flat(report)}
   width = max(map(len, rows))
   lines = [
       f'{bound.name:12}{_format(bound.power_iteration, "unknown", ".6f"):>17}'
@@ -342,7 +353,7 @@ def format_table(
       f'  {_norm_name(bound.order):8}{", ".join(bound.methods)}'
       for bound in bounds]
   if bounds:
-    lines = [f'{"block":12}{"power iteration":>17}{"certificate":>13}'
+    lines = [f'{"block":12}{"product of norms":>17}{"certificate":>13}'
              '  norm    layers certified by', *lines, '']
   return '\n'.join(lines + [
-      f'{name:{width}}  {_format(value)}' for name, value in rows.items()])
+      f'{name:{width}}  {value}' for name, value in rows.items()])

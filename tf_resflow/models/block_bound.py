@@ -11,8 +11,9 @@ class BlockBound(NamedTuple):
   Attributes:
     name: name of the block.
     lipschitz_bound: upper bound that the block enforces at every call.
-    power_iteration: product of the layers' norms by power iteration (a lower
-      bound, to a relative 1e-3) and of the activations' constants.
+    power_iteration: product of the layers' norms by power iteration (each from
+      below, to a relative 1e-3) and of the activations' constants: an estimate
+      of the bound, which usually exceeds the constant itself.
     certificate: product of guaranteed upper bounds for the current weights;
       None if uncertified.
     methods: method by which each layer was certified, or ('asserted',).

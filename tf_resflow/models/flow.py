@@ -371,6 +371,13 @@ class Flow(latent_model.LatentModel):
     """Unit of losses: 'bits_per_dim' for integer data, otherwise 'nats'."""
     return 'nats' if self.num_levels is None else 'bits_per_dim'
 
+  @property
+  def unit_note(self) -> str:
+    """Of how many bits or levels bits/dim are, unless it is 8 bits; or ''."""
+    bits = math.log2(self.num_levels or 256)
+    return f'{self.num_levels} levels' if bits % 1.0 else (
+        f'{bits:g} bits' * (bits != 8.0))
+
   def to_loss(self, log_prob: Any) -> Any:
     """Converts log-densities in nats to losses in `unit`."""
     return -log_prob if self.num_levels is None else self.bits_per_dim_of(

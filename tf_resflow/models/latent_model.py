@@ -38,9 +38,9 @@ class LatentModel(keras.Model):
         type(self).compute_loss is not keras.Model.compute_loss, method, None,
         f'cannot be used with {self.name}: its outputs are latents, and a loss '
         'of Keras would compare these with targets',
-        'Use tf_resflow train or tf_resflow evaluate, or minimise '
-        '-flow.log_prob(x) in a training step of your own, as in '
-        'docs/conditional.md.')
+        'Use tf_resflow train or tf_resflow evaluate, or fit(x, x) of a '
+        'keras.Model whose call(x) returns flow.log_prob(x), compiled with '
+        'loss=lambda _, log_prob: -log_prob.')
 
   def export(self, *unused_args: Any, **unused_kwargs: Any) -> None:
     """Raises `InvalidValueError`; `serving.export` exports flows."""

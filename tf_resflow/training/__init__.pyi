@@ -5,6 +5,7 @@ from . import progress as progress
 from . import train_rows as train_rows
 from . import workdir as workdir
 from .ema import ExponentialMovingAverage as ExponentialMovingAverage
+from .files import load_config as load_config
 from .loop import train as train
 from .metrics import read_metrics as read_metrics
 from .objectives import Batch as Batch
@@ -15,4 +16,3 @@ from .strategies import make_strategy as make_strategy
 from .trainer import Trainer as Trainer
 from .trainer import TrainingDivergedError as TrainingDivergedError
 from .workdir import load as load
-from .workdir import load_config as load_config

@@ -58,6 +58,18 @@ def path_of(workdir: str, name: str) -> str:
   return path
 
 
+def load_config(
+    workdir: str, imports: Iterable[str] = ()) -> configuration.Config:
+  """Returns the configuration of the run in a folder; see `workdir.load`.
+
+  Raises:
+    InvalidValueError: if the folder is not a run, or `imports` lacks a module.
+  """
+  return flags_lib.from_flagfile(
+      path_of(workdir, RUN_FLAGS),
+      path_of(workdir, MODEL_JSON), imports)
+
+
 def check_run(
     workdir: str, config: configuration.Config) -> configuration.Config | None:
   """Checks a folder to start or continue a run in, as far as is quick.
@@ -70,15 +82,13 @@ def check_run(
       configuration, or other files; see `workdir.check`.
   """
   check_path(workdir, writes=True)
-  run_flags = os.path.join(workdir, RUN_FLAGS)
-  if not os.path.exists(run_flags):
+  if not os.path.exists(os.path.join(workdir, RUN_FLAGS)):
     errors.check(without_temporary(names(workdir)) <= _LEFTOVERS,
                  'workdir', workdir,
                  'a new or empty folder, or the folder of a run',
                  f'It has files, but no {RUN_FLAGS}.')
     return None
-  previous = flags_lib.from_flagfile(
-      run_flags, path_of(workdir, MODEL_JSON), config.run.imports)
+  previous = load_config(workdir, config.run.imports)
   if any(map(_TRAINED.fullmatch, names(os.path.join(workdir, 'checkpoints')))):
     check_equal(workdir, config.differences(previous))
   return previous

@@ -143,7 +143,8 @@ def _run(trainer: trainer_lib.Trainer, writer: metrics.MetricsWriter,
   progress = progress_lib.Progress(
       trainer.step, num_steps,
       optimizer.batch_size * optimizer.accumulation_steps,
-      trainer.columns, periodic_tasks)
+      trainer.columns, periodic_tasks, trainer.model.unit_note,
+      _advice(trainer.config.data))
 
   def log(step):
     if not progress.has_steps:
@@ -246,6 +247,14 @@ def _run(trainer: trainer_lib.Trainer, writer: metrics.MetricsWriter,
       break
   if trainer.best:
     _logger.info('%s', _ended(trainer))
+
+
+def _advice(data: Any) -> str:
+  """Returns what shortens a run on files of large images, in a few words."""
+  if data.resize is not None or not data.dataset.startswith('images:'):
+    return ''
+  size = min(data.info().event_shape[:2]) // 8 * 4  # Pyramids halve it twice.
+  return f'a quarter with --resize={size}, in a new workdir' * (size >= 16)
 
 
 def _ended(trainer: trainer_lib.Trainer) -> str:

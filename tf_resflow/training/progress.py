@@ -24,6 +24,8 @@ _logger = logging.getLogger(__name__)
 # Number of recent steps that the step time is averaged over.
 _NUM_RECENT = 100
 _WIDTH = 20
+# Seconds that are left of a long run.
+_LONG = 600.0
 
 VALIDATION = 'validation'
 SAMPLES = 'samples'
@@ -100,6 +102,8 @@ class Progress:
     num_steps: total number of steps of the run.
     examples_per_step: number of examples of one step.
     columns: names of metrics in rows and on the bar, where they differ.
+    unit_note: stands beside the metric, see `models.Flow`.
+    advice: stands beside a time left of more than ten minutes.
     periodic_tasks: tasks between steps, by name.
     clock: returns seconds.
 
@@ -113,6 +117,8 @@ class Progress:
   columns: Mapping[str, str] = dataclasses.field(default_factory=dict)
   periodic_tasks: Mapping[str, PeriodicTask] = dataclasses.field(
       default_factory=dict)
+  unit_note: str = ''
+  advice: str = ''
   clock: Callable[[], float] = time.perf_counter
 
   def __post_init__(self) -> None:
@@ -207,13 +213,15 @@ class Progress:
   def describe(self, step: int, row: Mapping[str, float]) -> str:
     """Returns a line with the first metric of a row, the note, the times."""
     headline = next(iter(row))
-    parts = [f'{headline}: {row[headline]:.4f}', *filter(None, [self.note])]
+    parts = [f'{headline}: {row[headline]:.4f}' + _in_brackets(self.unit_note),
+             *filter(None, [self.note])]
     if self.step_seconds is not None:
       parts.append(f'step: {format_duration(self.step_seconds)}')
       seconds, missing = self.time_left(step)
       if seconds is not None and step < self.num_steps:
         parts.append(f'left: {format_duration(seconds)}' + (
-            f' without {", ".join(missing)}' if missing else ''))
+            f' without {", ".join(missing)}' if missing else '') + _in_brackets(
+                self.advice * (seconds > _LONG)))
     return ' - '.join(parts)
 
   def show(self, step: int, row: Mapping[str, float],
@@ -243,6 +251,10 @@ class Progress:
             f'{count} {text}')[:num_columns]
     _print(f'\r{line:{self._last_length}}', '\n' if is_last else '')
     self._last_length = len(line)
+
+
+def _in_brackets(text):
+  return text and f' ({text})'
 
 
 def _print(text, end):

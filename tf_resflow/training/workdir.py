@@ -37,7 +37,7 @@ def check(workdir: str, config: configuration.Config) -> None:
     return
   latest = checkpoints.latest(workdir)
   differences = config.differences(previous)
-  if differences and latest and not checkpoints.has_optimizer(latest):
+  if latest and differences and not checkpoints.has_optimizer(latest):
     # Initial weights may be trained with any other flags.
     files.check_equal(
         workdir, config.model.function_differences(previous.model),
@@ -78,18 +78,6 @@ def check_is_new(workdir: str | os.PathLike) -> None:
   files.check_path(workdir, writes=True)
   errors.check(not files.names(workdir), 'workdir', workdir,
                'a new or empty folder', 'It has files.')
-
-
-def load_config(
-    workdir: str, imports: Iterable[str] = ()) -> configuration.Config:
-  """Returns the configuration of the run in a folder; see `load`.
-
-  Raises:
-    InvalidValueError: if the folder is not a run, or `imports` lacks a module.
-  """
-  return flags_lib.from_flagfile(
-      files.path_of(workdir, files.RUN_FLAGS),
-      files.path_of(workdir, files.MODEL_JSON), imports)
 
 
 def create_workdir(
@@ -219,6 +207,6 @@ def load(workdir: str, imports: Iterable[str] = (),
     >>> load('moons').sample(4, seed=0).shape
     TensorShape([4, 2])
   """
-  load_config(workdir, imports)
+  files.load_config(workdir, imports)
   model, _ = load_model(workdir, **options)
   return model

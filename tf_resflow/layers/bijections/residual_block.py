@@ -233,7 +233,7 @@ class ResidualBlock(bijection.Bijection):
         order=learned_norms.present_order(self.order))
 
   def norm_estimate(self) -> float:
-    """Returns an estimate of `Lip(g)` by power iteration, from below."""
+    """Returns the product of the norms of the layers of `g`, estimated."""
     return self.g.norm_estimate()
 
   def constrained_layers(self) -> list[lipschitz_layer.LipschitzLayer]:

@@ -165,8 +165,10 @@ class LipschitzLayer(base_layer.BaseLayer):
     """Returns an estimate of the Lipschitz constant for the present weights.
 
     By power iteration from below, to a relative 1e-3, for linear layers; the
-    bound itself for activations; None if it is unknown, the default of layers
-    that are constrained.
+    bound itself for activations. That of a container is combined from those of
+    its parts like its bound, such as their product, which usually exceeds its
+    Lipschitz constant. None if it is unknown, the default of layers that are
+    constrained.
     """
     return None if self.num_constrained else self.lipschitz_bound
 
