@@ -85,7 +85,8 @@ def test_format_table():
       [models.BlockBound('block_0', 0.98, 0.91234567, 0.95, ('dft', 'gram')),
        models.BlockBound('b', 0.5, None, None, ()), *(
            models.BlockBound('c', 0.5, 0.4, 0.4, ('closed',), order)
-           for order in (np.inf, 2.345, np.nan, None))], unit_note='17 levels')
+           for order in (np.inf, 2.345, np.nan, None))], notes={
+              'bits_per_dim': '(17 levels)'})
   lines = table.splitlines()
   assert lines[0].split()[:5] == [
       'block', 'product', 'of', 'norms', 'certificate']

@@ -70,7 +70,7 @@ def test_a_uniform_density_costs_all_its_bits():
   numbers = _flow_of_six(None)
   assert numbers.unit == 'nats' and numbers.to_loss(2.5) == -2.5
   assert [_flow_of_six(n).unit_note for n in (32, 256, 17, None)] == [
-      '5 bits', '', '17 levels', '']
+      '(5 bits)', '', '(17 levels)', '']
 
 
 def test_from_log_densities_to_costs_and_back():

@@ -142,7 +142,7 @@ def test_time_left_has_what_is_known_of_the_rest():
 
 def test_a_line():
   run = _Run(
-      num_steps=30000, unit_note='5 bits', advice='less',
+      num_steps=30000, unit_note='(5 bits)', advice='less',
       periodic_tasks={'validation': progress_lib.PeriodicTask(100)})
   row = run.window(10.0, 0.124) | {'other': 7.25}
   assert run.progress.describe(2, row) == (

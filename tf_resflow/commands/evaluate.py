@@ -214,7 +214,7 @@ def main(options: Options) -> None:
       'step': run.step, 'num_devices': run.strategy.num_replicas_in_sync,
       'estimator': estimator.spec(), 'dtype': run.model.compute_dtype, **report}
   options_lib.print_report(report, evaluation.format_table(
-      report, bounds, run.model.unit_note))
+      report, bounds, {run.model.unit: run.model.unit_note}))
   num_failed = report['inverse_num_not_converged']
   if num_failed:
     options_lib.note(

@@ -32,7 +32,6 @@ import contextlib
 import dataclasses
 import functools
 import logging
-import os
 import shlex
 import time
 
@@ -89,10 +88,7 @@ class Options(options_lib.Certification):
       above=0.0, maximum=1e5)
 
   def check_config(self, config: configuration.Config) -> None:
-    # Of several processes, the chief alone looks at the run.
-    if not (self.worker_hosts or config.run.strategy == 'multi_worker' or
-            'TF_CONFIG' in os.environ):
-      files.check_run(self.workdir, config)
+    files.check_run(self.workdir, config)
 
 
 def main(options: Options, config: configuration.Config) -> None:
@@ -162,7 +158,7 @@ def main(options: Options, config: configuration.Config) -> None:
   report = {'step': step, **report, **differences}
   options_lib.print_report(
       report, evaluation.format_table(
-          report, bounds, model.unit_note), *notes, next_)
+          report, bounds, {model.unit: model.unit_note}), *notes, next_)
 
 
 def _next_commands(workdir, config):

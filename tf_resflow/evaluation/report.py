@@ -1,6 +1,6 @@
 """Reports of evaluations, and of the validations of a run."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 import functools
 import logging
 import math
@@ -333,7 +333,7 @@ def _norm_name(order):
 
 def format_table(
     report: dict[str, Any], bounds: Sequence[models.BlockBound] = (),
-    unit_note: str = '') -> str:
+    notes: Mapping[str, str] | None = None) -> str:
   """Returns the bounds of all blocks and a report as readable tables.
 
   The product of norms of a block is that of its layers by power iteration.
@@ -341,10 +341,9 @@ def format_table(
   Args:
     report: names and values, also nested.
     bounds: see `models.BlockBound`.
-    unit_note: see `models.Flow`.
+    notes: what stands beside a value, by its name.
   """
-  rows = {name: _format(value) + (
-      f' ({unit_note})' * bool(unit_note and name == 'bits_per_dim'))
+  rows = {name: f'{_format(value)} {(notes or {}).get(name, "")}'.rstrip()
           for name, value in _flat(report)}
   width = max(map(len, rows))
   lines = [

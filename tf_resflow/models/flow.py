@@ -373,10 +373,10 @@ class Flow(latent_model.LatentModel):
 
   @property
   def unit_note(self) -> str:
-    """Of how many bits or levels bits/dim are, unless it is 8 bits; or ''."""
+    """Of how many bits or levels bits/dim are, '' if of 8: '(5 bits)'."""
     bits = math.log2(self.num_levels or 256)
-    return f'{self.num_levels} levels' if bits % 1.0 else (
-        f'{bits:g} bits' * (bits != 8.0))
+    return f'({self.num_levels} levels)' if bits % 1.0 else (
+        f'({bits:g} bits)' * (bits != 8.0))
 
   def to_loss(self, log_prob: Any) -> Any:
     """Converts log-densities in nats to losses in `unit`."""

@@ -81,7 +81,7 @@ def check_run(
     InvalidValueError: if the folder holds a trained run of another
       configuration, or other files; see `workdir.check`.
   """
-  check_path(workdir, writes=True)
+  check_path(workdir)
   if not os.path.exists(os.path.join(workdir, RUN_FLAGS)):
     errors.check(without_temporary(names(workdir)) <= _LEFTOVERS,
                  'workdir', workdir,

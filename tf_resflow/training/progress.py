@@ -213,15 +213,15 @@ class Progress:
   def describe(self, step: int, row: Mapping[str, float]) -> str:
     """Returns a line with the first metric of a row, the note, the times."""
     headline = next(iter(row))
-    parts = [f'{headline}: {row[headline]:.4f}' + _in_brackets(self.unit_note),
+    parts = [f'{headline}: {row[headline]:.4f} {self.unit_note}'.rstrip(),
              *filter(None, [self.note])]
     if self.step_seconds is not None:
       parts.append(f'step: {format_duration(self.step_seconds)}')
       seconds, missing = self.time_left(step)
       if seconds is not None and step < self.num_steps:
         parts.append(f'left: {format_duration(seconds)}' + (
-            f' without {", ".join(missing)}' if missing else '') + _in_brackets(
-                self.advice * (seconds > _LONG)))
+            f' without {", ".join(missing)}' if missing else '') + (
+                self.advice and f' ({self.advice})') * (seconds > _LONG))
     return ' - '.join(parts)
 
   def show(self, step: int, row: Mapping[str, float],
@@ -251,10 +251,6 @@ class Progress:
             f'{count} {text}')[:num_columns]
     _print(f'\r{line:{self._last_length}}', '\n' if is_last else '')
     self._last_length = len(line)
-
-
-def _in_brackets(text):
-  return text and f' ({text})'
 
 
 def _print(text, end):

@@ -31,6 +31,7 @@ def check(workdir: str, config: configuration.Config) -> None:
       holds a run of another one, a run whose checkpoints are lost, or other
       files.
   """
+  files.check_path(workdir, writes=True)
   previous = files.check_run(workdir, config)
   config.check_data()
   if previous is None:
