@@ -73,7 +73,7 @@ def test_runs_on_large_images_are_told_how_to_become_short(
         dataset=f'images:{folder}', resize=resize, num_steps=1, batch_size=8,
         sample_every=0, num_blocks=(1,), hidden_channels=4, num_dense_blocks=0),
                    str(tmp_path / f'run{folder.name}'))
-  assert advice == ['a quarter with --resize=16, in a new workdir', '', '']
+  assert advice == ['about a third with --resize=16, in a new workdir', '', '']
 
 
 @contextlib.contextmanager

@@ -254,7 +254,7 @@ def _advice(data: Any) -> str:
   if data.resize is not None or not data.dataset.startswith('images:'):
     return ''
   size = min(data.info().event_shape[:2]) // 8 * 4  # Pyramids halve it twice.
-  return f'a quarter with --resize={size}, in a new workdir' * (size >= 16)
+  return f'about a third with --resize={size}, in a new workdir' * (size >= 16)
 
 
 def _ended(trainer: trainer_lib.Trainer) -> str:
