@@ -225,7 +225,7 @@ def test_which_tools_set_up_training(run, monkeypatch):
   monkeypatch.setattr(
       runner, 'load_tensorflow', lambda show_log: calls.append(show_log))
   monkeypatch.setattr(runner, 'set_up_training', lambda jit_compile: (
-      calls.extend(['set up', bool(jit_compile)])))
+      calls.extend(['set up', jit_compile])))
 
   @dataclasses.dataclass(frozen=True, kw_only=True)
   class OfTraining(options_lib.Options):
@@ -235,6 +235,8 @@ def test_which_tools_set_up_training(run, monkeypatch):
 
   for options, argument, is_own_process, expected in (
       (OfTraining, '--jit_compile', True, [None, 'set up', True]),
+      # As it stands in every run.flags.
+      (OfTraining, '--nojit_compile', True, [None, 'set up', False]),
       (OfTraining, '--tf_log', True, [True, 'set up', False]),
       (OfTraining, '--seed=1', False, [None]),
       (Options, '--text=a', True, [None])):

@@ -148,7 +148,7 @@ def _run(name: str, arguments: Sequence[str], stop: signals.Stop) -> int:
       values[0].check_config(values[1])
     load_tensorflow(show_log=flag_values.tf_log)
     if is_own_process and values[0].sets_up_training:
-      set_up_training(flag_values.jit_compile)
+      set_up_training(values[1].run.jit_compile)
     tool.main(*values)
     return 0
   except errors.ExpectedError as error:
