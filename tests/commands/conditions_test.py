@@ -129,7 +129,7 @@ def test_what_is_no_condition(tmp_path, monkeypatch):
        'the columns c, a. It has no c.'),
       *[(_CITIES, wrong, f'condition={wrong}: expected city,a, such as Oslo,1.2'
          f'5, or an .npz file or table.{advice}') for wrong, advice in (
-             ('oslo,1', ' city is one of Oslo, Rome.'), ('Oslo', ''),
+             ('oslo,1', ' city is one of Oslo, Rome, not'), ('Oslo', ''),
              ('Rome,x', ''), ('Rome,1,2', ''))]])
   def check(spec, condition, said):
     model = types.SimpleNamespace(condition_spec=spec, config=_CONFIG)

@@ -79,7 +79,7 @@ def test_densities_integrate_and_probabilities_sum_to_one(types):
     else:
       y = np.linspace(*_RANGES[name], 150)
       x = column_type.inverse(y, np)
-      log_weight = np.log(y[1] - y[0]) - column_type.log_slope(x, np)
+      log_weight = np.log(y[1] - y[0]) - column_type.log_slope(y, np)
     axes.append(x)
     log_weights.append(log_weight)
   grid = np.stack(np.meshgrid(*axes), axis=-1).reshape([-1, size])

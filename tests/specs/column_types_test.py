@@ -27,7 +27,7 @@ def test_maps_inverses_and_slopes(spec):
     slopes = (column_type.forward(x + step, np) -
               column_type.forward(x - step, np)) / (2 * step)
     np.testing.assert_allclose(
-        np.exp(column_type.log_slope(x, np)), slopes, rtol=1e-6)
+        np.exp(column_type.log_slope(y, np)), slopes, rtol=1e-6)
     # TensorFlow's functions have the same names, and other code.
     np.testing.assert_allclose(
         column_type.forward(tf.constant(x), tf.math), y, rtol=1e-12)

@@ -39,12 +39,11 @@ class Condition(options_lib.Options):
       self.refuse(True, ('condition',), 'with an unconditional flow',
                   'Leave it out, or train with --condition.')
       return None
-    levels = {column: known for column, known in frames.categories(
-        spec.names, []).items() if len(known) > 1}
-    columns = [*dict.fromkeys(name.partition('=')[0] for name in spec.names)]
+    columns = frames.sources(spec.names)
     expected = (
         f'labels from 0 to {spec.num_labels - 1}, all,' if spec.num_labels else
-        f'{",".join(columns)}, such as {example(model.config)},' if levels else
+        f'{",".join(columns)}, such as {example(model.config)},'
+        if len(columns) < len(spec.names) else
         f'{spec.expected},') + ' or an .npz file or table'
     if not self.condition:
       raise flags.Error('--condition is missing. The flow of this run is '
@@ -55,20 +54,14 @@ class Condition(options_lib.Options):
     if spec.num_labels and self.condition == 'all':
       return np.arange(spec.num_labels)
     values = self.condition.split(',')
-    for column, value in zip(columns, values, strict=False):
-      self.require(
-          value in levels.get(column, [value]), 'condition', expected,
-          f'{column} is one of {", ".join(levels.get(column, []))}.')
     try:
-      if levels:
-        values = [f'{float(value == level)}' if level else value
-                  for column, value in zip(columns, values, strict=True)
-                  for level in levels.get(column, [''])]
-      return spec.convert(np.array(values).astype(
-          int if spec.num_labels else float), 'float64').numpy()
+      return spec.convert(
+          values if spec.names else np.array(values).astype(
+              int if spec.num_labels else float), 'float64').numpy()
     # What is no number, or no such condition.
-    except (OverflowError, ValueError):
-      self.require(False, 'condition', expected)
+    except (OverflowError, ValueError) as error:
+      self.require(
+          False, 'condition', expected, getattr(error, 'advice', ''))
 
   @property
   def is_condition_file(self) -> bool:

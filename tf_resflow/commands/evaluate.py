@@ -61,6 +61,7 @@ from tf_resflow.commands import options as options_lib
 from tf_resflow.commands import row_scores
 from tf_resflow.datasets import table_files
 from tf_resflow.datasets import tables
+from tf_resflow.specs import column_types
 from tf_resflow.specs import fields
 
 
@@ -255,8 +256,10 @@ def _evaluate_inputs(options: Options, run: options_lib.OpenedRun,
   needs_marks = options.is_of_vectors and (options.output or options.top)
   # Before what takes long, because it may be damaged.
   known = training.train_rows.read(options.workdir) if needs_marks else None
+  # As the flow was trained and is served; float64 is for what is computed.
   results = evaluation.evaluate_inputs(
-      run.model, x, condition=condition, **settings)
+      run.model, column_types.rounded(x) if options.is_of_vectors else x,
+      condition=condition, **settings)
   report, bounds = evaluation.report.report_inputs(
       run.model, x, results, batch_size=settings['batch_size'],
       certify=options.should_certify(run.config),

@@ -11,6 +11,7 @@ from tf_resflow import errors
 from tf_resflow.datasets import own_files
 from tf_resflow.specs import column_types
 from tf_resflow.specs import fields
+from tf_resflow.specs import frames
 from tf_resflow.specs import registries
 
 # Larger whole numbers plus a fraction are rounded too much in float32.
@@ -37,7 +38,7 @@ def _gaussian_log_likelihood(
   column_type: column_types.ColumnType, x: np.ndarray) -> float:
   """Returns the largest mean of `log p(x)` if `f(x)` is Gaussian, nats."""
   y = column_type.forward(x, np)
-  return float(np.mean(column_type.log_slope(x, np)) - 0.5 * np.log(
+  return float(np.mean(column_type.log_slope(y, np)) - 0.5 * np.log(
     2.0 * np.pi * np.e * max(y.var(), 1e-300)))
 
 
@@ -48,7 +49,8 @@ def detected(
 
   It is that of whole numbers if all values are; otherwise that under which the
   values are most likely if mapped values are Gaussian, as for the power of Box
-  and Cox. Bounds of [0, 1] and [0, 100] are tried, no others.
+  and Cox. Bounds of [0, 1] and [0, 100] are tried, no others, and only where no
+  value is rounded to a bound in float32.
 
   Example:
     >>> rng = np.random.default_rng(0)
@@ -69,7 +71,7 @@ def detected(
     column_types.Logit(upper) for upper in (1.0, 100.0)
     if x.max() > upper / 2)]  # Otherwise it is as good as the logarithm.
   for candidate in candidates:
-    if np.all(candidate.supports(known)):
+    if np.all(candidate.supports(column_types.rounded(known))):
       value = _gaussian_log_likelihood(candidate, x)
       if value > highest + margin:
         best, highest = candidate, value
@@ -88,6 +90,7 @@ def asked_types(
   Raises:
     InvalidValueError: If there is no such column or type.
   """
+  specs = frames.as_names(specs)
   for text in specs:
     column, _, spec = text.partition(':')
     if text != fields.NONE:
@@ -101,26 +104,27 @@ def asked_types(
 
 
 def _asked(
-  name: str, spec: str, x: np.ndarray, others: np.ndarray,
+  name: str, spec: str, x: np.ndarray, others: np.ndarray, index: Any,
 ) -> column_types.ColumnType:
   """Returns the type that was asked for, or raises `InvalidValueError`."""
   column_type = column_types.ColumnType.get(spec, 'column_types')
   if ':' not in spec:
     column_type = type(column_type).fitted(x)
   x = np.concatenate([x, others])
-  wrong = ~column_types.supported([column_type.spec()], x[:, np.newaxis])[:, 0]
+  has_density, places = column_types.with_density(
+    [column_type.spec()], x[:, np.newaxis], [name], index)
   errors.check(
-    not wrong.any(), 'column_types', f'{name}:{spec}', 'a type of which all '
-    f'training values are {column_type.expected}',
-    f'{wrong.sum():,} of {len(x):,} are not, such as '
-    f'{x[wrong][0] if wrong.any() else 0:g}. Use --column_types={name}:'
-    f'{detected(x).spec()}.')
+    has_density.all(), 'column_types', f'{name}:{spec}', 'a type of which all '
+    f'training values are {column_type.expected} in float32',
+    f'{np.sum(~has_density):,} of {len(x):,} are not: {places}. Use '
+    f'--column_types={name}:{detected(x).spec()}'
+    f'{f", or --drop={name}" * (index is not None)}.')
   return column_type
 
 
 def fitted(
   names: Sequence[str], x: np.ndarray, asked: Mapping[str, str],
-  validation: np.ndarray | None = None) -> dict[str, Any]:
+  validation: np.ndarray | None = None, index: Any = None) -> dict[str, Any]:
   """Returns the fields of a model that follow from training rows.
 
   Args:
@@ -129,6 +133,7 @@ def fitted(
     asked: Maps columns to specs of types; others are detected. With the key
       'none' columns are only standardised.
     validation: Rows `[V, D]` that types have to support, too.
+    index: Of the table of all these rows, if there is one, for messages.
 
   Returns:
     `column_maps`, specs of types, empty if all are real; `mean` and `std` of
@@ -137,13 +142,13 @@ def fitted(
   Raises:
     InvalidValueError: If a type that was asked for does not suit its column.
   """
+  is_plain = fields.NONE in asked
+  if is_plain:
+    asked = dict.fromkeys(names, column_types.Real().spec())
   x = np.asarray(x, np.float64)
   others = np.float64(x[:0] if validation is None else validation)
-  if fields.NONE in asked:
-    return {'column_maps': (), 'whitening': (), 'smoothing': 0.0,
-            **own_files.moments(x)}
   types = [
-    _asked(name, asked[name], column, more) if name in asked else
+    _asked(name, asked[name], column, more, index) if name in asked else
     detected(column, more)
     for name, column, more in zip(names, x.T, others.T, strict=True)]
   specs = tuple(t.spec() for t in types)
@@ -151,15 +156,15 @@ def fitted(
   z = column_types.one_per_cell(y)
   y = y.reshape([-1, len(names)])
   mean, std = y.mean(axis=0), y.std(axis=0)
-  _check_digits(names, types, y, mean, std)
+  _check_digits(names, specs, y, mean, std)
   return {
     'column_maps': specs if {*map(type, types)} != {column_types.Real} else (),
     'mean': tuple(mean.tolist()), 'std': tuple(std.tolist()),
-    'whitening': whitening((y - mean) / std),
-    'smoothing': smoothing((z - mean) / std)}
+    'whitening': () if is_plain else whitening((y - mean) / std),
+    'smoothing': 0.0 if is_plain else smoothing((z - mean) / std)}
 
 
-def _check_digits(names, types, y, mean, std):
+def _check_digits(names, specs, y, mean, std):
   """Raises `InvalidValueError` if outliers cost other values their digits."""
   for i, name in enumerate(names):
     column = np.float32(y[:, i])
@@ -168,7 +173,7 @@ def _check_digits(names, types, y, mean, std):
     far = y[np.argmax(np.abs(y[:, i] - np.median(y[:, i]))), i]
     errors.check_suits(
       num_left >= _MIN_SHARE_OF_VALUES * num_values, 'column_types',
-      f'{name}:{types[i].spec()}', f'leaves {num_left:,} of {num_values:,} '
+      f'{name}:{specs[i]}', f'leaves {num_left:,} of {num_values:,} '
       f'distinct values in float32, because of outliers such as {far:g}',
       f'Use --column_types={name}:heavy, or remove them.')
 
@@ -271,7 +276,12 @@ def fields_of(info: Any, num_validation: int) -> dict[str, Any]:
         f'the value {column[0]:g} in all training rows but those for '
         'validation', 'It has no density: add --drop='
         f'{name}, or take another --num_validation.')
-    found = fitted(names, x[:size], info.asked_types, x[size:])
+    index = info.index or {}
+    found = fitted(
+      names, x[:size], info.asked_types, x[size:], index.get('train'))
+    own_files.rows_with_density(
+      info.load_fn('test')[0], found['column_maps'], names, index.get('test'),
+      'test rows')
     own_files.warn_of_density(names, x[:size], found['column_maps'])
     if condition is not None and condition.size:
       moments = own_files.moments(np.float64(given[0][:size]))

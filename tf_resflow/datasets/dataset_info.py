@@ -12,6 +12,7 @@ import numpy as np
 from tf_resflow import datasets
 from tf_resflow import errors
 from tf_resflow.datasets import own_files
+from tf_resflow.specs import frames
 from tf_resflow.specs import spec
 
 # Names of conditions, besides columns of tables.
@@ -146,6 +147,7 @@ class DatasetInfo(abc.ABC):
     Raises:
       InvalidValueError: If the data do not have such a condition.
     """
+    names = frames.as_names(names)
     known = [_LABEL] * (self.num_classes > 0) + [_ENTRY] * (
       self.entry_fn is not None)
     errors.check_suits(
@@ -283,6 +285,7 @@ class VectorInfo(DatasetInfo):
       vectors best, see `column_fits.smoothing`.
     asked_types: Maps columns to the types that were asked for, if the last
       attributes are to be fitted to the training part; otherwise None.
+    index: Maps parts to the index of their rows in a table; None for others.
 
   Example:
     >>> def load(part):
@@ -301,6 +304,8 @@ class VectorInfo(DatasetInfo):
   whitening: tuple[float, ...] = ()
   smoothing: float = 0.0
   asked_types: Mapping[str, str] | None = None
+  index: Mapping[str, Any] | None = dataclasses.field(
+    default=None, repr=False, compare=False)
   is_embedded: bool = True
 
   def __post_init__(self):
@@ -326,6 +331,7 @@ class VectorInfo(DatasetInfo):
       self, **column_fits.fields_of(self, num_validation))
 
   def with_condition(self, names: Sequence[str]) -> Self:
+    names = frames.as_names(names)
     if not self.columns:
       return super().with_condition(names)
     errors.check(

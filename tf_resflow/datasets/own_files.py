@@ -339,6 +339,35 @@ def warn_of_density(
         'Remove one of them.', ', '.join(among))
 
 
+def rows_with_density(
+  x: np.ndarray, maps: Sequence[str], names: Sequence[str] = (),
+  index: Any = None, noun: str = 'rows') -> np.ndarray:
+  """Returns which rows have values that their columns can take, bool `[N]`.
+
+  Others, such as those with a negative number in a column of positive ones, or
+  one that float32 rounds to a bound, are named in a warning.
+
+  Args:
+    x: `[N, D]`.
+    maps: Specs of the types of the columns.
+    names: Of the columns, if they have some.
+    index: Of the table of the rows, by default they count from 1.
+    noun: What the warning calls the rows.
+
+  Raises:
+    InvalidValueError: If there are no such rows.
+  """
+  has_density, places = column_types.with_density(maps, x, names, index)
+  if places:
+    _logger.warning(
+      '%d of %d %s have no density with these types of columns in float32, and '
+      'are left out of the mean: %s. Use --column_types=NAME:real, or '
+      '--drop=NAME, in a new run.', np.sum(~has_density), len(x), noun, places)
+  errors.check_suits(
+    has_density.any(), 'inputs', None, 'have no density in any row')
+  return has_density
+
+
 def split_order(num_examples: int) -> np.ndarray:
   """Returns the fixed order in which a data set without parts is split."""
   # Unlike `default_rng`, its stream never changes between versions of NumPy.

@@ -14,6 +14,7 @@ import numpy as np
 
 from tf_resflow import errors
 from tf_resflow.datasets import own_files
+from tf_resflow.specs import frames
 from tf_resflow.specs import spec
 
 # Suffixes of names; files with other names are read as text.
@@ -77,7 +78,8 @@ class Problems:
     self.dropped: list[str] = []
     self.categories: list[str] = []
     self._options = options
-    self._given: dict[str, Any] = {'drop': tuple(drop), 'missing': 'drop'}
+    self._given: dict[str, Any] = {
+      'drop': frames.as_names(drop), 'missing': 'drop'}
     self._remedies: set[str] = set()
     self._texts: dict[str, list[str]] = {}
 
@@ -360,7 +362,8 @@ def numbers(cells: Any) -> tuple[np.ndarray, np.ndarray, str]:
   import pandas as pd
   from pyarrow import csv
 
-  problem = ''
+  if problem := frames.dtype_problem(cells):
+    return np.full(len(cells), np.nan), cells.isna().to_numpy(bool), problem
   if pd.api.types.is_any_real_numeric_dtype(cells):
     values = cells.to_numpy(np.float64, na_value=np.nan)
     is_empty: Any = np.isnan(values)

@@ -143,6 +143,7 @@ def _info(
   name, frame, tested, problems, condition, *, columns=(), drop=(),
   missing='error', split='random', column_types=()):
   """Returns the metadata of a table; see `open_table`."""
+  columns, drop, condition = map(frames.as_names, (columns, drop, condition))
   group = [split.removeprefix(_BY_COLUMN)] * split.startswith(_BY_COLUMN)
   used = _used_columns(name, frame, columns, drop, group, condition)
   problems.where = ''
@@ -194,7 +195,9 @@ def _info(
     asked_types=column_fits.asked_types(name, used, column_types),
     fingerprint=own_files.fingerprint(','.join(used), values, *others),
     num_train=len(parts['train']), num_test=len(parts['test']),
-    load_fn=lambda part: (parts[part], None))
+    load_fn=lambda part: (parts[part], None),
+    index={'train': rows.index[order['train']],
+           'test': test.index[order['test']]})
   return info.with_condition(condition) if condition else info
 
 
@@ -261,7 +264,7 @@ def _read_columns(
     if known:
       values = frames.one_hot(cells, known)
       is_new = ~is_empty & (values.sum(axis=1) == 0)
-      problem = '' if len(known) <= _MAX_LEVELS else (
+      problem = frames.dtype_problem(cells) or (len(known) > _MAX_LEVELS) * (
         f'holds {len(known):,} levels; a condition has at most {_MAX_LEVELS}')
       if is_new.any():
         problem = (

@@ -231,9 +231,10 @@ def evaluate_inputs(
   estimator = numerics.Estimator.get(
       estimator) or model.evaluation_estimator()
   x, condition = frames.data_of(x, condition, model)
-  num_bad = int(np.isnan(np.asarray(x)).reshape([len(x), -1]).any(axis=1).sum())
-  errors.check(not num_bad, 'x', f'{num_bad} examples with NaN', 'numbers',
-               'Leave these out.')
+  is_finite = np.isfinite(np.asarray(x)).reshape([len(x), -1]).all(axis=1)
+  errors.check(
+      is_finite.all(), 'x', f'{np.sum(~is_finite)} examples with NaN or '
+      'infinity', 'finite numbers', 'Leave these out.')
   averages = model.augmentation.num_points > 0
   num_repeats = _checked_repeats(
       estimator, num_repeats, num_probes, model.is_random_with(estimator))

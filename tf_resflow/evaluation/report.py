@@ -11,20 +11,17 @@ import tensorflow as tf
 
 from tf_resflow import configuration
 from tf_resflow import datasets
-from tf_resflow import errors
 from tf_resflow import layers
 from tf_resflow import models
 from tf_resflow import numerics
+from tf_resflow.datasets import own_files
 from tf_resflow.evaluation import batch_map
 from tf_resflow.evaluation import inversion
 from tf_resflow.evaluation import likelihood
 from tf_resflow.evaluation import statistics
 from tf_resflow.models import flow
-from tf_resflow.specs import column_types
 
 _logger = logging.getLogger(__name__)
-# Rows that a message names.
-_NUM_NAMED = 3
 
 
 def evaluate(
@@ -197,7 +194,7 @@ def report_inputs(
       `evaluate_inputs`.
     results: what it returned.
     certify: compute guaranteed Lipschitz bounds.
-    index: see `rows_with_density`.
+    index: see `own_files.rows_with_density`.
 
   Returns:
     A dict for JSON with the keys of `evaluate` (the `_stderr` of the density is
@@ -234,46 +231,7 @@ def _rows_with_density(model, nll, x_fn, index=None):
   maps = getattr(model.config, 'column_maps', ())
   if not maps or not np.isposinf(nll).any():
     return np.ones(nll.shape[1], bool)
-  return rows_with_density(x_fn(), maps, model.column_names, index)
-
-
-def rows_with_density(
-    x: np.ndarray, maps: Sequence[str], names: Sequence[str] = (),
-    index: Any = None) -> np.ndarray:
-  """Returns which rows have values that their columns can take, bool `[N]`.
-
-  Others, such as those with a negative number in a column of positive ones, are
-  named in a warning.
-
-  Args:
-    x: `[N, D]`.
-    maps: specs of the types of the columns.
-    names: of the columns, if they have some.
-    index: of the table of the rows, by default they count from 1.
-
-  Raises:
-    InvalidValueError: if there are no such rows.
-  """
-  is_supported = column_types.supported(maps, x)
-  has_density = is_supported.all(axis=1)
-  noun, numbers = ('row', range(1, len(x) + 1)) if index is None else (
-      index.name, index)
-  places = []
-  for i in np.flatnonzero(~is_supported.all(axis=0)):
-    rows = np.flatnonzero(~is_supported[:, i])
-    places.append(
-        f'{names[i] if names else f"x{i}"} is not '
-        f'{column_types.ColumnType.get(maps[i]).expected} in ' + ', '.join(
-            f'{noun} {numbers[row]} ({x[row, i]:g})'
-            for row in rows[:_NUM_NAMED]) + ', ...' * (len(rows) > _NUM_NAMED))
-  if places:
-    _logger.warning(
-        '%d of %d rows have no density with these types of columns and are left'
-        ' out of the mean: %s. --column_types changes what columns can hold, in'
-        ' a new run.', np.sum(~has_density), len(x), '; '.join(places))
-  errors.check_suits(
-      has_density.any(), 'inputs', None, 'have no density in any row')
-  return has_density
+  return own_files.rows_with_density(x_fn(), maps, model.column_names, index)
 
 
 def _report(

@@ -264,7 +264,9 @@ class UniformDequantization(Augmentation):
   def augment(self, x: tf.Tensor, condition: Any = None, *,
               seed: numerics.random.SeedLike = None) -> Augmented:
     del condition
-    y = x + numerics.random.uniform(tf.shape(x), seed, x.dtype)
+    # Not 0, which has no logarithm.
+    y = x + tf.maximum(
+        numerics.random.uniform(tf.shape(x), seed, x.dtype), 2.0**-24)
     # Rounding may reach the next cell.
     y = tf.minimum(y, tf.math.nextafter(x + 1.0, x))
     return Augmented(

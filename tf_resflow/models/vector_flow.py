@@ -82,17 +82,21 @@ class VectorFlow(flow.Flow):
 
     A flow that is trained on `f^-1(f(x) + std e)`, where `f` maps and
     standardises columns, learns the density smoothed by noise of that size.
-    Whole numbers stay whole.
+    Whole numbers stay whole, and all values inside of the support of their
+    columns. Rows with a value outside of it are returned as they are.
 
     References:
       Rothfuss et al., 2019, Noise Regularization for Conditional Density
       Estimation.
     """
-    y = self._mapped(self.augment(x, seed=seed).y)
+    events = self.augment(x, seed=seed).y
+    y = self._mapped(events)
     y += tf.cast(std, y.dtype) * self._scale(y) * random.normal(
         tf.shape(y), random.fold_in(seed, 2), y.dtype)
     for bijection in self._maps():
-      y = bijection.inverse(y)
+      y = tf.where(
+          tf.reduce_all(bijection.supports(events), axis=-1, keepdims=True),
+          bijection.inverse(y), events)
     return self.augmentation.project(y)
 
   def standardised(self, x: tf.Tensor) -> tf.Tensor:

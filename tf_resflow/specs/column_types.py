@@ -2,7 +2,7 @@
 
 They are known without TensorFlow: the maths of a type is written once, for
 NumPy and for TensorFlow, as functions of a module with `exp`, `log`, `log1p`,
-`abs`, `sign`, `sqrt` and `sinh` (`numpy` or `tf.math`).
+`abs`, `sign`, `sqrt`, `sinh`, `minimum` and `maximum` (`numpy` or `tf.math`).
 
 To add one: a subclass of `ColumnType` and a line in `registries.COLUMN_TYPES`.
 """
@@ -18,17 +18,21 @@ from tf_resflow import errors
 from tf_resflow.specs import registries
 from tf_resflow.specs import spec
 
+# Rows that a message names.
+_NUM_NAMED = 3
+
 
 @dataclasses.dataclass(frozen=True)
 class ColumnType(spec.Specified):
   """A strictly increasing map `y = f(x)` from values of a column to numbers.
 
   With a density `q` of `y`, that of `x` is `log p(x) = log q(f(x)) + log
-  f'(x)`, exactly; it is zero outside of the support of the type.
+  f'(x)`, exactly; it is zero outside of the support of the type, an interval.
 
   Attributes:
     is_whole: whether values are integers, of which `f(x + u)` with uniform `u`
       is modelled.
+    bounds: both ends of the support, which are not in it.
     expected: description of the support.
     interior: a value in the support, which stands for those outside.
 
@@ -41,6 +45,7 @@ class ColumnType(spec.Specified):
 
   registry: ClassVar = registries.COLUMN_TYPES
   is_whole: ClassVar[bool] = False
+  bounds: ClassVar[Any] = (-np.inf, np.inf)
   expected: ClassVar[Any] = 'finite'
   interior: ClassVar[Any] = 0.0
 
@@ -49,21 +54,41 @@ class ColumnType(spec.Specified):
     """Returns the type with parameters that suit values, `[N]`."""
     return cls()
 
+  def limits(self, dtype: Any) -> tuple[Any, Any]:
+    """Returns the least and the largest number of a dtype in the support."""
+    low, high = (np.asarray(bound, dtype.name) for bound in self.bounds)
+    # TensorFlow takes denormal numbers for 0.
+    tiny = np.finfo(low.dtype).tiny
+    least, largest = (
+        np.where(np.abs(end) < tiny, np.copysign(tiny, end), end)
+        for end in (np.nextafter(low, high), np.nextafter(high, low)))
+    return least, largest
+
   def supports(self, x: Any) -> Any:
     """Returns whether values are in the support, a bool array."""
-    return x == x  # All but NaN.
+    low, high = self.limits(x.dtype)
+    return (x >= low) & (x <= high)
 
   def forward(self, x: Any, math: Any) -> Any:
     """Returns `f(x)` of values in the support."""
     return x
 
   def inverse(self, y: Any, math: Any) -> Any:
-    """Returns the value `x` with `f(x) = y`."""
+    """Returns the value `x` with `f(x) = y`, which may be rounded to a bound.
+    """
     return y
 
-  def log_slope(self, x: Any, math: Any) -> Any:
-    """Returns `log f'(x)` of values in the support, nats."""
-    return 0.0 * x
+  def inside(self, y: Any, math: Any) -> Any:
+    """Returns the value in the support that is nearest to `inverse`."""
+    low, high = self.limits(y.dtype)
+    return math.minimum(math.maximum(self.inverse(y, math), low), high)
+
+  def log_slope(self, y: Any, math: Any) -> Any:
+    """Returns `log f'(x)` where `f(x) = y`, nats.
+
+    It is finite for every `y`, also where `x` is rounded.
+    """
+    return 0.0 * y
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,11 +100,9 @@ class Real(ColumnType):
 class Log(ColumnType):
   """A positive number: `f(x) = log x`."""
 
+  bounds: ClassVar = (0.0, np.inf)
   expected: ClassVar = 'above 0'
   interior: ClassVar = 1.0
-
-  def supports(self, x: Any) -> Any:
-    return x > 0
 
   def forward(self, x: Any, math: Any) -> Any:
     return math.log(x)
@@ -87,8 +110,8 @@ class Log(ColumnType):
   def inverse(self, y: Any, math: Any) -> Any:
     return math.exp(y)
 
-  def log_slope(self, x: Any, math: Any) -> Any:
-    return -math.log(x)
+  def log_slope(self, y: Any, math: Any) -> Any:
+    return -y
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,6 +124,10 @@ class Logit(ColumnType):
     errors.check(0.0 < self.upper < 1e18, 'upper', self.upper, 'a number > 0')
 
   @property
+  def bounds(self) -> tuple[Any, Any]:
+    return 0.0, self.upper
+
+  @property
   def expected(self) -> str:
     return f'strictly between 0 and {self.upper:g}'
 
@@ -108,17 +135,16 @@ class Logit(ColumnType):
   def interior(self) -> float:
     return self.upper / 2
 
-  def supports(self, x: Any) -> Any:
-    return (x > 0) & (x < self.upper)
-
   def forward(self, x: Any, math: Any) -> Any:
     return math.log(x) - math.log(self.upper - x)
 
   def inverse(self, y: Any, math: Any) -> Any:
     return self.upper / (1.0 + math.exp(-y))
 
-  def log_slope(self, x: Any, math: Any) -> Any:
-    return np.log(self.upper) - math.log(x) - math.log(self.upper - x)
+  def log_slope(self, y: Any, math: Any) -> Any:
+    # -log sigmoid(y) - log sigmoid(-y) - log upper.
+    size = math.abs(y)
+    return size + 2.0 * math.log1p(math.exp(-size)) - np.log(self.upper)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,22 +167,24 @@ class Heavy(ColumnType):
     # That of a Gaussian with these quartiles.
     return cls(float(center), float((high - low) / 1.349 or x.std()))
 
-  def _standardised(self, x):
-    return (x - self.center) / self.scale
-
   def forward(self, x: Any, math: Any) -> Any:
-    t = self._standardised(x)
-    size = math.abs(t)
+    t = (x - self.center) / self.scale
+    # From 2^60 on, whose square float32 has, asinh(t) is log 2t.
+    size = math.minimum(math.abs(t), 2.0**60)
+    ratio = math.abs(x - self.center) / 2.0**60 / self.scale
     # asinh, without the cancellation of log(size + sqrt(1 + size^2)).
-    return math.sign(t) * math.log1p(
-        size + size * (size / (1.0 + math.sqrt(1.0 + size * size))))
+    return math.sign(t) * (math.log1p(
+        size + size * (size / (1.0 + math.sqrt(1.0 + size * size)))
+    ) + math.log(math.maximum(ratio, 1.0)))
 
   def inverse(self, y: Any, math: Any) -> Any:
     return self.center + self.scale * math.sinh(y)
 
-  def log_slope(self, x: Any, math: Any) -> Any:
-    t = self._standardised(x)
-    return -np.log(self.scale) - 0.5 * math.log1p(t * t)
+  def log_slope(self, y: Any, math: Any) -> Any:
+    # -log cosh(y) - log scale.
+    size = math.abs(y)
+    return float(np.log(2.0)) - size - math.log1p(
+        math.exp(-2.0 * size)) - np.log(self.scale)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -207,13 +235,60 @@ def cell_points(num_columns: int, num_points: int = 16) -> np.ndarray:
   return np.stack([middles[order] for order in orders], axis=1)
 
 
+def rounded(x: Any) -> np.ndarray:
+  """Returns numbers as flows take them, in float32 without denormal ones.
+
+  Example:
+    >>> rounded([0.1, 1 - 1e-9, 1e-40]).tolist()
+    [0.10000000149011612, 1.0, 0.0]
+  """
+  with np.errstate(over='ignore'):
+    x = np.asarray(x, np.float32)
+  return np.where(np.abs(x) < np.finfo(x.dtype).tiny, np.float32(0.0), x)
+
+
 def supported(specs: Sequence[str], x: np.ndarray) -> np.ndarray:
-  """Returns which values their columns can take, bool `[N, D]`; see `mapped`.
+  """Returns which values their columns can take in float32, bool `[N, D]`.
+
+  See `mapped` for the arguments.
   """
   return np.stack([
-      t.supports(column + 0.5 * t.is_whole) & (
+      t.supports(column + np.float32(0.5 * t.is_whole)) & (
           not t.is_whole or column == np.floor(column))
-      for t, column in zip(_types(specs, x), x.T, strict=True)], axis=1)
+      for t, column in zip(_types(specs, x), rounded(x).T, strict=True)],
+                  axis=1)
+
+
+def with_density(
+    specs: Sequence[str], x: np.ndarray, names: Sequence[str] = (),
+    index: Any = None) -> tuple[np.ndarray, str]:
+  """Returns which rows have only values that are `supported`, bool `[N]`.
+
+  Args:
+    specs: of the types of the columns.
+    x: `[N, D]`.
+    names: of the columns, if they have some.
+    index: of the table of the rows, by default they count from 1.
+
+  Returns:
+    Them, and a description of the first other values, empty if there are none.
+
+  Example:
+    >>> with_density(['logit'], np.array([[0.5], [1 - 1e-9]]), ['p'])[1]
+    'p is not strictly between 0 and 1 in row 2 (0.999999999)'
+  """
+  is_supported = supported(specs, x)
+  noun, numbers = ('row', range(1, len(x) + 1)) if index is None else (
+      index.name, index)
+  places = []
+  for i in np.flatnonzero(~is_supported.all(axis=0)):
+    rows = np.flatnonzero(~is_supported[:, i])
+    places.append(
+        f'{names[i] if names else f"x{i}"} is not '
+        f'{ColumnType.get(specs[i]).expected} in ' + ', '.join(
+            f'{noun} {numbers[row]} ({x[row, i]:.15g})'
+            for row in rows[:_NUM_NAMED]) + ', ...' * (len(rows) > _NUM_NAMED))
+  return is_supported.all(axis=1), '; '.join(places)
 
 
 def one_per_cell(y: np.ndarray) -> np.ndarray:
@@ -246,6 +321,7 @@ def mapped(
     u = np.zeros([len(points), x.shape[1]])
     u[:, whole] = points
     x = x[:, np.newaxis] + u
-  columns = list(zip(types, np.moveaxis(x, -1, 0), strict=True))
-  return (np.stack([t.forward(column, np) for t, column in columns], axis=-1),
-          sum(t.log_slope(column, np) for t, column in columns))
+  y = [t.forward(column, np)
+       for t, column in zip(types, np.moveaxis(x, -1, 0), strict=True)]
+  return np.stack(y, axis=-1), sum(
+      t.log_slope(column, np) for t, column in zip(types, y, strict=True))

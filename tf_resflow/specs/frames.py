@@ -4,12 +4,13 @@ A category enters conditions as one number per level, named `COLUMN=LEVEL`,
 which is 1 for rows of that level and else 0.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from tf_resflow import errors
+from tf_resflow.specs import column_types
 
 
 def categories(
@@ -47,6 +48,24 @@ def one_hot(cells: Any, levels: Sequence[str]) -> np.ndarray:
   return (text[:, np.newaxis] == np.array(levels, object)).astype(np.float64)
 
 
+def as_names(names: str | Iterable[str]) -> tuple[str, ...]:
+  """Returns names as a tuple; a string is one name."""
+  return (names,) if isinstance(names, str) else tuple(names)
+
+
+def sources(names: Sequence[str]) -> list[str]:
+  """Returns the columns that hold numbers of these names.
+
+  Example:
+    >>> sources(['dose', 'city=Oslo', 'city=Rome', 'a=b'])
+    ['dose', 'city', 'a=b']
+  """
+  columns = [name.partition('=')[0] for name in names]
+  return [*dict.fromkeys(
+      column if columns.count(column) > 1 else name
+      for name, column in zip(names, columns, strict=True))]
+
+
 def is_frame(x: Any) -> bool:
   """Returns whether a value is a data frame, without importing pandas."""
   return hasattr(x, 'columns') and hasattr(x, 'to_numpy')
@@ -66,27 +85,62 @@ def data_of(x: Any, condition: Any, flow: Any) -> tuple[Any, Any]:
     x = in_order('x', x, flow.column_names)
     if np.shape(condition) == (len(x), *getattr(spec, 'shape', ())):
       gaps = np.isnan(np.asarray(condition, np.float64))
-      x = np.where(gaps.reshape([len(x), -1]).any(axis=1)[:, np.newaxis],
+      x = np.where(gaps.any(axis=tuple(range(1, gaps.ndim)))[:, np.newaxis],
                    np.nan, x)
       condition = np.where(gaps, 0, condition)
   return x, condition
 
 
-def _numbers(name, cells):
-  """Returns a column as float64, or raises with the first text in it."""
+def dtype_problem(cells: Any) -> str:
+  """Describes a dtype other than numbers, booleans, text and categories.
+
+  Example:
+    >>> import pandas as pd
+    >>> dtype_problem(pd.Series([1.5])), dtype_problem(pd.Series([1j]))
+    ('', 'is complex128; give numbers, for dates such as days')
+  """
   import pandas as pd  # Whoever has a frame has it.
 
-  numbers = pd.to_numeric(cells, errors='coerce')
-  is_text = (numbers.isna() & cells.notna()).to_numpy(bool)
-  if is_text.any():
+  types, dtype = pd.api.types, cells.dtype
+  is_known = (
+      types.is_any_real_numeric_dtype(dtype) or types.is_bool_dtype(dtype) or
+      types.is_string_dtype(dtype) or dtype.name == 'category')
+  return '' if is_known else f'is {dtype}; give numbers, for dates such as days'
+
+
+def _numbers(name, cells):
+  """Returns a column as float64, or raises with the first text in it."""
+  import pandas as pd
+
+  numbers = pd.to_numeric(cells, errors='coerce').to_numpy(
+      np.float64, na_value=np.nan)
+  wrong = (np.isnan(numbers) & cells.notna().to_numpy(bool)) | np.isinf(
+      column_types.rounded(numbers))
+  if wrong.any():
     errors.check(
-        False, name, 'a data frame', f'numbers in column {cells.name}',
-        f'It has {cells[is_text].iloc[0]!r} in row {cells.index[is_text][0]}.')
-  return numbers.to_numpy(np.float64, na_value=np.nan)
+        False, name, 'a data frame', f'numbers in column {cells.name}', 'It has'
+        f' {cells[wrong].tolist()[0]!r} in row {cells.index[wrong][0]}.')
+  return numbers
+
+
+def _framed(name, x, columns):
+  """Returns named cells, or those of one row, as a data frame."""
+  import pandas as pd  # Takes a second.
+
+  known = sources(columns)
+  given = x if isinstance(x, Mapping) else dict(zip(known, x, strict=False))
+  unknown = [column for column in given if column not in known]
+  errors.check(
+      len(x) == len(known) and not unknown, name, x, ', '.join(known),
+      ''.join(errors.did_you_mean(f'{column}', known) for column in unknown))
+  return pd.DataFrame(given, None if any(map(np.ndim, given.values())) else [0])
 
 
 def in_order(name: str, x: Any, columns: Sequence[str]) -> Any:
   """Returns the columns of a data frame as an array; other values unchanged.
+
+  With names of columns, a dict from these to cells, or to lists of cells, is a
+  frame, too, and so is a list with text, one row, such as `[0.5, 'Oslo']`.
 
   Args:
     name: of the argument, for messages.
@@ -95,8 +149,8 @@ def in_order(name: str, x: Any, columns: Sequence[str]) -> Any:
       and then those of the frame are taken as they are. Empty cells are NaN.
 
   Raises:
-    InvalidValueError: if the frame lacks a column, or has an unknown level, or
-      text where numbers are expected.
+    InvalidValueError: if the frame lacks a column, has two of its name or an
+      unknown level, or other than finite numbers where these are expected.
 
   Example:
     >>> import pandas as pd
@@ -104,23 +158,35 @@ def in_order(name: str, x: Any, columns: Sequence[str]) -> Any:
     >>> in_order('x', frame, ['a', 'b', 'c=x', 'c=y']).tolist()
     [[2.0, 1.0, 0.0, 1.0]]
   """
+  if columns and (isinstance(x, Mapping) or isinstance(x, list | tuple) and any(
+      isinstance(value, str) for value in x)):
+    x = _framed(name, x, columns)
   if not is_frame(x):
     return x
   if not columns:
     return x.to_numpy()
-  absent = lacking(columns, list(x.columns))
+  x = x.set_axis([*map(str, x.columns)], axis=1)
+  known = list(x.columns)
+  absent = lacking(columns, known)
   errors.check(
       not absent, name, 'a data frame', f'one with {", ".join(columns)}',
       f'It has no {absent}.')
+  for column in {*columns, *categories(columns, known)} & {*known}:
+    problem = dtype_problem(x[column]) if known.count(column) == 1 else (
+        f'is the name of {known.count(column)} columns; rename them')
+    errors.check(
+        not problem, name, 'a data frame', 'one column of numbers or text '
+        f'called {column}', f'{column} {problem}.')
   numbers: dict[str, np.ndarray] = {}
-  for column, names in categories(columns, list(x.columns)).items():
+  for column, names in categories(columns, known).items():
     values = one_hot(x[column], names)
     is_empty = x[column].isna().to_numpy(bool)
     unknown = x[column][~is_empty & (values.sum(axis=1) == 0)]
     values[is_empty] = np.nan
     errors.check(
-        not len(unknown), name, 'a data frame', f'{column} among '
-        f'{", ".join(names)}', f'It has {", ".join(map(str, unknown[:1]))}.')
+        not len(unknown), name, 'a data frame', f'known levels of {column}',
+        f'{column} is one of {", ".join(names)}, not '
+        f'{", ".join(map(str, unknown[:1]))}.')
     numbers |= {f'{column}={level}': values[:, i]
                 for i, level in enumerate(names)}
   return np.stack([

@@ -143,7 +143,9 @@ class ColumnMaps(bijection.Bijection):
   """A map per column, `y_d = f_d(x_d)`, that takes tables to real numbers.
 
   `log_det = sum_d log f_d'(x_d)`, and minus infinity for a row with a value
-  outside of the support of its column, where the density is zero.
+  outside of the support of its column, where the density is zero. Inverses are
+  inside of the support, and their log-determinants finite, for every finite
+  `y`.
 
   Args:
     types: specs of `ColumnType`, one per column, such as 'log' or 'logit:100'.
@@ -182,9 +184,9 @@ class ColumnMaps(bijection.Bijection):
          for column_type, places in self._groups], axis=-1),
                      self._order, axis=-1)
 
-  def _log_det(self, x):
+  def _log_det(self, y):
     return tf.reduce_sum(self._mapped(
-        x, lambda column_type, x: column_type.log_slope(x, tf.math)), axis=-1)
+        y, lambda column_type, y: column_type.log_slope(y, tf.math)), axis=-1)
 
   def supports(self, x: tf.Tensor) -> tf.Tensor:
     """Returns whether values are in the support of their columns, `[B, D]`."""
@@ -193,18 +195,18 @@ class ColumnMaps(bijection.Bijection):
 
   def forward_pass(self, x: tf.Tensor, settings: bijection.PassSettings
                    ) -> bijection.PassResult:
-    inside = self._mapped(x, lambda column_type, x: tf.where(
-        column_type.supports(x), x, tf.cast(
-            column_type.interior + 0.0 * x, x.dtype)))
+    is_supported = self.supports(x)
+    inside = tf.where(is_supported, x, self._mapped(
+        x, lambda column_type, x: column_type.interior + 0.0 * x))
     y = self._mapped(
         inside, lambda column_type, x: column_type.forward(x, tf.math))
-    log_det = self._log_det(inside)
+    log_det = self._log_det(y)
     return bijection.PassResult(y, tf.where(
-        tf.reduce_all(self.supports(x), axis=-1), log_det,
+        tf.reduce_all(is_supported, axis=-1), log_det,
         tf.constant(-np.inf, log_det.dtype)))
 
   def inverse_pass(self, y: tf.Tensor, settings: bijection.PassSettings
                    ) -> bijection.PassResult:
     x = self._mapped(
-        y, lambda column_type, y: column_type.inverse(y, tf.math))
-    return bijection.PassResult(x, -self._log_det(x))
+        y, lambda column_type, y: column_type.inside(y, tf.math))
+    return bijection.PassResult(x, -self._log_det(y))
