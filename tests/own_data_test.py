@@ -13,7 +13,9 @@ from tests import splits
 from tests.commands import results
 import tf_resflow
 from tf_resflow import configuration
+from tf_resflow import serving
 from tf_resflow import training
+from tf_resflow.datasets import own_files
 
 _SHORT = ['--num_steps=3', '--warmup_steps=0', '--learning_rate=0.01',
           '--batch_size=32', '--sample_every=3', '--log_every=3']
@@ -71,6 +73,38 @@ def test_a_table(run_tool, wine, tmp_path):
   results.check_error(run_tool(
       'sample', f'--workdir={workdir}', f'--output={tmp_path}/x.png'),
       f'sample: error: --output={tmp_path}/x.png: expected a .csv or .npz fi')
+
+
+def test_a_table_of_percentages(run_tool, tmp_path, caplog):
+  """Near their bounds; frames, `evaluate` and served flows have one score."""
+  rng, path, workdir = np.random.default_rng(0), tmp_path / 'x.csv', tmp_path
+  z = rng.normal(size=[300, 3])
+  frame = pd.DataFrame({
+      'p': 1 / (1 + np.exp(-3 * z[:, 0])), 'q': 100 / (1 + np.exp(-z[:, 1])),
+      'r': np.exp(z[:, 0] + z[:, 2])})
+  train, test = own_files.held_out(300).values()
+  frame.loc[train[:4], 'p'] = 1 - np.array([1.2e-7, 1e-6, 1e-5, 1e-4])
+  frame.loc[test[:3], 'p'] = [1 - 1e-9, 1e-12, 1 - 3e-7]
+  frame.loc[test[3:6], 'q'] = [100 - 1e-10, 1e-10, 100 - 1e-5]
+  frame.loc[test[6:8], 'r'] = [1e-40, 1e-37]
+  frame.to_csv(path, index=False, float_format='%.17g')
+  report = results.report(run_tool(
+      'train', f'--dataset=table:{path}', f'--workdir={workdir}/run', *_SHORT,
+      *_VECTORS, '--input_noise=0.5', '--num_steps=20'))
+  assert report['num_without_density'] == 3
+  assert 'logit:1.0: p; logit:100.0: q; log: r' in caplog.text
+  assert f'between 0 and 1 in line {test[0] + 2} (0.999999999)' in caplog.text
+  flow = tf_resflow.load(f'{workdir}/run')
+  found = flow.log_prob(frame).numpy()
+  assert {*np.flatnonzero(~np.isfinite(found))} == {*test[[0, 3, 6]]}
+  assert np.all(found[test[[0, 3, 6]]] == -np.inf)
+  results.report(run_tool(
+      'evaluate', f'--workdir={workdir}/run', f'--inputs={path}',
+      f'--output={tmp_path}/scores.csv'))
+  served = serving.VectorSignatures(flow).log_prob(
+      *np.float32(frame).T)['log_prob']
+  for other in (pd.read_csv(tmp_path / 'scores.csv')['log_prob'], served):
+    np.testing.assert_allclose(found, other, rtol=1e-6, atol=1e-4)
 
 
 def test_a_table_with_all_problems(run_tool, tmp_path, caplog):

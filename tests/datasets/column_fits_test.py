@@ -51,7 +51,32 @@ def test_asked_types_are_checked():
      'column_types=a:logit: ...Use --column_types=a:logit:100.0.'),
     ((['a', 'b'], x, {'b': 'integer'}), 'column_types=b:integer: expected a '),
     ((['a'], far, {'a': 'real'}), 'column_types=a:real leaves ...distinct '
-     'values in float32, because of outliers such as 2.14748e+09. Use')])
+     'values in float32, because of outliers such as 2.14748e+09. Use'),
+    # Also where columns are only standardised.
+    ((['a'], np.append(_NORMAL, 1e15)[:, None], {'none': ''}), 'column_types=a:'
+     'real leaves ...because of outliers such as 1e+15. Use --column_types=a:h')
+  ])
+
+
+def test_columns_near_their_bounds():
+  """Types are those that suit in float32, also for validation rows."""
+  logits = 1.0 / (1.0 + np.exp(-2.0 * _NORMAL))
+  for x, near, spec in (
+    (logits, 1 - 1e-12, 'logit:1.0'),
+    (100.0 * logits, 100 - 1e-10, 'logit:100.0'),
+    (logits, 1e-40, 'logit:1.0'), (np.exp(_NORMAL), 1e-40, 'log'),
+    (np.exp(_NORMAL), 1e-46, 'log')):
+    assert column_fits.detected(x).spec() == spec
+    for train, others in ((x, [near]), (np.append(x, near), [])):
+      found = column_fits.detected(train, others)
+      assert found.spec() != spec
+      assert found.supports(np.float32(near))
+      testing.check_refusals(lambda given: column_fits.fitted(*given), [
+        ((['p'], train[:, None], {'p': spec}, np.reshape(others, [-1, 1])),
+         f'column_types=p:{spec}: ...1 of 2,001 are not: p is not ...in row '
+         f'2001 ({near:.15g}). Use --column_types=p:{found.spec()[:4]}')])
+  # What is far from a bound in float32 is left.
+  assert column_fits.detected(logits, [1e-12, 1 - 1e-7]).spec() == 'logit:1.0'
 
 
 def test_what_cannot_be_fitted():

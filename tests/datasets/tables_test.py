@@ -70,6 +70,39 @@ def test_an_index_and_columns_without_anything_are_left_out(tmp_path, caplog):
      "...\n  Unnamed: 0: column 1 has no name\nAdd '--drop=Unnamed: 0' to")])
 
 
+def test_a_string_is_one_name(tmp_path):
+  frame = _frame().assign(city='Rome')
+  path = _write(tmp_path / 'own.csv', frame)
+  assert tables.open_table(path, drop='city').columns == ('a', 'b b', 'c')
+  assert datasets.table(frame, columns='b b').columns == ('b b',)
+  info = datasets.table(frame, drop='city', condition='a', column_types='c:log')
+  assert (info.columns, info.condition.names, info.asked_types) == (
+    ('b b', 'c'), ('a',), {'c': 'log'})
+  info = datasets.table(frame, drop='city').with_condition('a')
+  assert info.condition.names == ('a',)
+  testing.check_refusals(lambda drop: datasets.table(frame, drop=drop), [
+    ('town', 'drop=town: expected columns'), ('a', '...\n  city: holds text')])
+
+
+def test_rows_near_a_bound_are_named_before_training(tmp_path, caplog):
+  """Test rows in a warning, others where the type was asked for."""
+  p = 1.0 / (1.0 + np.exp(-np.random.default_rng(0).normal(size=300)))
+  order = own_files.held_out(300)
+  for part, place in (('test', 3), ('train', 0), ('train', -1)):
+    frame = pd.DataFrame({'p': p})
+    frame.loc[row := order[part][place], 'p'] = 1 - 1e-12
+    info = tables.open_table(
+      _write(tmp_path / 'own.csv', frame), column_types='p:logit')
+    said = f'p is not strictly between 0 and 1 in line {row + 2} (0.9999999999'
+    if part == 'train':
+      testing.check_refusals(info.with_validation, [(
+        20, f'column_types=p:logit: ...1 of 240 are not: {said}99). Use '
+        '--column_types=p:real, or --drop=p.')])
+    else:
+      info.with_validation(20)
+      assert '1 of 60 test rows have' in caplog.text and said in caplog.text
+
+
 def test_columns_are_chosen(tmp_path):
   path = _write(tmp_path / 'own.csv', _frame().assign(city='Rome'))
   assert tables.open_table(path, drop=['city', 'a']).columns == ('b b', 'c')

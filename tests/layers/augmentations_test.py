@@ -35,6 +35,12 @@ class ScaledDequantization(layers.Augmentation):
     return tf.floor(y)
 
 
+def test_no_point_of_a_cell_is_0():
+  """Which has no logarithm; among so many draws some are."""
+  cells = layers.UniformDequantization([0])
+  assert np.all(cells.augment(tf.zeros([2**20, 1]), seed=0).y > 0.0)
+
+
 def make_flow():
   augmentation = ScaledDequantization(dtype='float64')
   augmentation.build((None, 1))

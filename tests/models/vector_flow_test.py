@@ -99,6 +99,37 @@ def test_densities_integrate_and_probabilities_sum_to_one(types):
     assert np.all(column_type.supports(column))
 
 
+def test_noise_near_bounds():
+  """It leaves the support nowhere, and rows without a density alone."""
+  types = ('logit', 'logit:100', 'log', 'integer')
+  flow = models.VectorFlowConfig(
+      event_size=4, num_blocks=1, hidden_units=(4,), column_maps=types,
+      column_mean=(0.0,) * 4, column_std=(3.0,) * 4).build()
+  near = np.float32([[1 - 1e-6, 1e-4, 1e-37, 0], [1 - 6e-8, 99.99999, 1, 9]])
+  x = tf.constant(np.repeat(near, 5000, axis=0))
+  flow.initialize(x, seed=0)
+  y = flow.perturb(x, 0.5, seed=1)
+  supports = flow.bijection.leaves()[0].supports
+  assert np.all(supports(y + [0.0, 0.0, 0.0, 0.5]))
+  assert 0.5 < np.std(np.log1p(-np.float64(y[:5000, 0]))) < 3.0
+  outside = np.float32([[1, 50, 1, 3], [0.5, 50, 0, 3]])
+  np.testing.assert_array_equal(flow.perturb(outside, 0.5, seed=1), outside)
+
+
+def test_densities_of_samples_near_bounds():
+  """Samples that would be rounded to 0 or 1 are inside and have a density."""
+  flow = models.VectorFlowConfig(
+      event_size=2, num_blocks=1, hidden_units=(4,),
+      column_maps=('logit', 'logit:100'), column_mean=(12.0, -60.0),
+      column_std=(6.0, 30.0)).build()
+  flow.initialize(flow.bijection.leaves()[0].inverse(
+      tf.random.stateless_normal([64, 2], [0, 0]) * [6.0, 30.0] + [12., -60.]))
+  x, log_prob = flow.distribution().experimental_sample_and_log_prob(
+      500, seed=[0, 1])
+  assert np.all((np.asarray(x) > 0) & (np.asarray(x) < [1.0, 100.0]))
+  assert np.all(np.isfinite(log_prob + flow.log_prob(x, estimator='exact')))
+
+
 def test_perturbed_data():
   """Noise of a size in standardised columns; whole numbers stay whole."""
   flow = models.VectorFlowConfig(

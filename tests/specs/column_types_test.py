@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from tests import loops
 from tests import testing
+from tf_resflow import layers
 from tf_resflow.specs import column_types
 
 _X = np.array([1e-3, 0.4, 3.0, 77.0])
@@ -40,6 +41,37 @@ def test_far_values_keep_their_digits():
   y = heavy.forward(x[:, np.newaxis], np)[:, 0]
   assert y.dtype == np.float32 and len(set(y)) == 4 and y.max() < 50
   np.testing.assert_allclose(heavy.inverse(y, np), x, rtol=1e-5)
+
+
+@loops.each([
+    (np.float32, [-1e38, -3e19, 1e-6, 7.0, 1.7e19, 1e25, 1e38]),
+    (np.float64, [-1e300, -1e155, 1e-9, 7.0, 1e153, 1e300])])
+def test_heavy_values_of_any_size(dtype, x):
+  """Against asinh in extended precision; their squares overflow."""
+  for scale in (0.01, 1.0, 1e6):
+    heavy = column_types.stacked([column_types.Heavy(0.0, scale)], dtype)
+    ratio = np.longdouble(np.array(x, dtype)) / np.longdouble(dtype(scale))
+    y = heavy.forward(np.array(x, dtype), np)
+    rtol = 10 * np.finfo(dtype).eps
+    np.testing.assert_allclose(y, np.arcsinh(ratio), rtol=rtol)
+    np.testing.assert_allclose(
+        heavy.log_slope(y, np), -0.5 * np.log1p(ratio**2) - np.log(
+            np.longdouble(scale)), rtol=rtol, atol=200 * rtol)
+
+
+def test_float32_decides_what_is_supported():
+  x = np.array([[1e-12], [1e-37], [1e-40], [1 - 1e-7], [1 - 1e-9]])
+  for spec, scale, expected in (
+      ('logit', 1.0, [1, 1, 0, 1, 0]), ('logit:100', 100.0, [1, 1, 0, 1, 0]),
+      ('log', 1.0, [1, 1, 0, 1, 1]), ('real', 1.0, [1, 1, 1, 1, 1])):
+    found, text = column_types.with_density([spec], scale * x, ['p'])
+    assert found.tolist() == expected
+    assert ('in row 3 (1e-' in text) == (not all(expected))
+    # As flows see them, in float32 and in float64.
+    for dtype in ('float32', 'float64'):
+      seen = tf.constant(column_types.rounded(scale * x), dtype)
+      np.testing.assert_array_equal(np.isfinite(layers.ColumnMaps(
+          [spec], dtype=dtype).forward_and_log_det(seen)[1]), expected)
 
 
 def test_fitted():

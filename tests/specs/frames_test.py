@@ -4,7 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests import testing
+from tf_resflow import datasets
+from tf_resflow import errors
 from tf_resflow import evaluation
+from tf_resflow import layers
 from tf_resflow import models
 from tf_resflow.specs import frames
 
@@ -24,6 +28,52 @@ def test_categories():
   frame.loc[0, 'city'] = 'Rome'
   with pytest.raises(ValueError, match='city is one of Oslo, New York, not R'):
     frames.in_order('condition', frame, names)
+
+
+def test_what_is_no_column_of_numbers():
+  """Dates, durations, periods and complex numbers, by column name."""
+  frame = pd.DataFrame({'a': [1.0, 2.0], 'b': [3.0, 4.0]})
+  dates = pd.Series(pd.to_datetime(['2020-01-01', '2020-01-02']))
+  for cells, said in (
+      (dates, 'datetime64'), (dates.dt.tz_localize('UTC'), 'datetime64'),
+      (dates - dates[0], 'timedelta64'), (dates.dt.to_period('M'), 'period'),
+      (frame['b'] + 1j, 'complex128')):
+    wrong = frame.assign(b=cells)
+    for names in (['a', 'b'], ['a', 'b=x', 'b=y']):
+      with pytest.raises(errors.InvalidValueError, match=(
+          'x=a data frame: expected one column of numbers or text called b. b '
+          f'is {said}')):
+        frames.in_order('x', wrong, names)
+    with pytest.raises(errors.InvalidValueError, match=f'b: is {said}'):
+      datasets.table(pd.concat([wrong] * 10), condition=['b'])
+  testing.check_refusals(lambda x: frames.in_order('x', x, ['a', 'b']), [
+      (pd.concat([frame, frame[['a']]], axis=1),
+       '...numbers or text called a. a is the name of 2 columns; rename them'),
+      (frame.assign(b=[1.0, -np.inf]),
+       '...numbers in column b. It has -inf in row 1.'),
+      (frame.assign(b=[1e39, 1.0]), '...column b. It has 1e+39 in row 0.')])
+  for kind in (bool, 'Int64', 'boolean', 'category', object, str):
+    given = pd.DataFrame({0: [1, 0]}).astype(kind)
+    assert frames.in_order('x', given, ['0']).tolist() == [[1], [0]]
+
+
+def test_conditions_of_one_row():
+  """As `--condition` takes them: by name, or in order; see the tools."""
+  names = ('city=Oslo', 'city=Rome', 'dose', 'a=b')
+  expected = [[0.0, 1.0, 0.5, 3.0]]
+  spec = layers.ConditionSpec((4,), names=names)
+  for given in (['Rome', 0.5, 3], ('Rome', '0.5', '3'), expected[0],
+                {'dose': 0.5, 'a=b': 3, 'city': 'Rome'}):
+    np.testing.assert_array_equal(spec.convert(given), expected)
+  np.testing.assert_array_equal(
+      spec.convert({'city': ['Rome', 'Oslo'], 'dose': 0.5, 'a=b': 3}),
+      [*expected, [1.0, 0.0, 0.5, 3.0]])
+  testing.check_refusals(spec.convert, [
+      ({'city': 'Rome', 'doze': 0.5, 'a=b': 3}, "condition={'city': ...: expect"
+       'ed city, dose, a=b. Did you mean dose?'),
+      (['Rome', 0.5], "condition=['Rome', 0.5]: expected city, dose, a=b."),
+      (['rome', 0.5, 3], '...city is one of Oslo, Rome, not rome.'),
+      (['Rome', 'x', 3], "...numbers in column dose. It has 'x' in row 0.")])
 
 
 def test_columns_are_no_frames():
@@ -51,6 +101,14 @@ def test_columns_go_by_name():
   np.testing.assert_allclose(
       evaluation.evaluate_inputs(flow, frame)['log_prob'], expected, rtol=1e-5)
   np.testing.assert_array_equal(flow.encode(frame), flow.encode(x, condition))
+  assert flow.log_prob(frame[:0], estimator='exact').shape == (0,)
+  np.testing.assert_array_equal(
+      flow.sample(3, {'d': 1.5, 'c': -0.5}, seed=0),
+      flow.sample(3, [-0.5, 1.5], seed=0))
+  for given in (frame[:3], condition[:3]):
+    with pytest.raises(ValueError, match='condition=a batch .3, 2.: expected a '
+                       'batch of 5 or 1'):
+      flow.log_prob(x, given)
   gaps = frame.mask(np.eye(5, 4, dtype=bool))  # One of each row but the last.
   np.testing.assert_array_equal(
       flow.log_prob(gaps, estimator='exact'), [*[np.nan] * 4, expected[4]])

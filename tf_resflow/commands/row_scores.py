@@ -12,8 +12,8 @@ from tf_resflow import training
 from tf_resflow.commands import options as options_lib
 from tf_resflow.training import files
 
-# Nats. The test part is in float32, rows of a file are not: one that stands in
-# both has the same score up to this. It only makes p-values larger.
+# Nats. A row that also stands in the test part has the same score up to this,
+# in whatever batch. It only makes p-values larger.
 _ROUNDING = 1e-4
 _COLUMNS = ('log_prob', 'log_prob_stderr', 'in_training', 'p_value')
 

@@ -304,8 +304,7 @@ class VectorInfo(DatasetInfo):
   whitening: tuple[float, ...] = ()
   smoothing: float = 0.0
   asked_types: Mapping[str, str] | None = None
-  index: Mapping[str, Any] | None = dataclasses.field(
-    default=None, repr=False, compare=False)
+  index: Any = dataclasses.field(default=None, repr=False, compare=False)
   is_embedded: bool = True
 
   def __post_init__(self):

@@ -41,7 +41,8 @@ class Flow(latent_model.LatentModel):
 
   - `x`: data, `[B, ...]`; images are dequantised to [0, 1).
   - `condition`: conditions of a flow `p(x|c)`, see `condition_spec`; `[B, ...]`
-    or one condition for all examples.
+    or one condition for all examples. Those of tables may be cells by column,
+    see `specs.frames.in_order`.
   - `seed`: seed of all random draws, see `numerics.random.as_seed`; by default
     each execution makes new draws. With a random augmentation, its noise uses
     `fold_in(seed, 0)`, and the log-determinant `fold_in(seed, 1)`.
@@ -217,7 +218,7 @@ class Flow(latent_model.LatentModel):
         x.shape.is_compatible_with([None, *event_shape]), name,
         f'a tensor {x.shape}', f'[B, {", ".join(map(str, event_shape))}]')
     if condition is not None:
-      spec = self.condition_spec
+      spec: Any = self.condition_spec
       shape = spec.of_any_shape(condition, self.compute_dtype).shape
       errors.check(
           shape.rank != 1 + len(spec.shape) or shape[0] in (

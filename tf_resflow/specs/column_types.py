@@ -34,7 +34,6 @@ class ColumnType(spec.Specified):
       is modelled.
     bounds: both ends of the support, which are not in it.
     expected: description of the support.
-    interior: a value in the support, which stands for those outside.
 
   Example:
     >>> ColumnType.get('log').forward(np.array([1.0, np.e]), np).tolist()
@@ -47,22 +46,19 @@ class ColumnType(spec.Specified):
   is_whole: ClassVar[bool] = False
   bounds: ClassVar[Any] = (-np.inf, np.inf)
   expected: ClassVar[Any] = 'finite'
-  interior: ClassVar[Any] = 0.0
 
   @classmethod
   def fitted(cls, x: np.ndarray) -> 'ColumnType':
     """Returns the type with parameters that suit values, `[N]`."""
     return cls()
 
-  def limits(self, dtype: Any) -> tuple[Any, Any]:
+  def limits(self, dtype: Any) -> tuple[Any, ...]:
     """Returns the least and the largest number of a dtype in the support."""
     low, high = (np.asarray(bound, dtype.name) for bound in self.bounds)
     # TensorFlow takes denormal numbers for 0.
     tiny = np.finfo(low.dtype).tiny
-    least, largest = (
-        np.where(np.abs(end) < tiny, np.copysign(tiny, end), end)
-        for end in (np.nextafter(low, high), np.nextafter(high, low)))
-    return least, largest
+    return tuple(np.where(np.abs(end) < tiny, np.copysign(tiny, end), end)
+                 for end in (np.nextafter(low, high), np.nextafter(high, low)))
 
   def supports(self, x: Any) -> Any:
     """Returns whether values are in the support, a bool array."""
@@ -102,7 +98,6 @@ class Log(ColumnType):
 
   bounds: ClassVar = (0.0, np.inf)
   expected: ClassVar = 'above 0'
-  interior: ClassVar = 1.0
 
   def forward(self, x: Any, math: Any) -> Any:
     return math.log(x)
@@ -130,10 +125,6 @@ class Logit(ColumnType):
   @property
   def expected(self) -> str:
     return f'strictly between 0 and {self.upper:g}'
-
-  @property
-  def interior(self) -> float:
-    return self.upper / 2
 
   def forward(self, x: Any, math: Any) -> Any:
     return math.log(x) - math.log(self.upper - x)

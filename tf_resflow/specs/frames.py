@@ -129,10 +129,10 @@ def _framed(name, x, columns):
 
   known = sources(columns)
   given = x if isinstance(x, Mapping) else dict(zip(known, x, strict=False))
-  unknown = [column for column in given if column not in known]
   errors.check(
-      len(x) == len(known) and not unknown, name, x, ', '.join(known),
-      ''.join(errors.did_you_mean(f'{column}', known) for column in unknown))
+      len(x) == len(known) and {*given} == {*known}, name, x, ', '.join(known),
+      ' '.join(errors.did_you_mean(f'{column}', known)
+               for column in given if column not in known))
   return pd.DataFrame(given, None if any(map(np.ndim, given.values())) else [0])
 
 

@@ -73,6 +73,22 @@ def test_whitening_makes_covariances_the_identity():
       log_det, np.full([50], -0.5 * np.linalg.slogdet(np.cov(x.T, ddof=0))[1]))
 
 
+@loops.each(['float32', 'float64'])
+def test_inverses_of_any_number_have_a_density(dtype):
+  """Of columns that would be rounded to their bounds."""
+  types = ['logit', 'logit:100', 'log', 'heavy:0:2', 'real']
+  y = np.tile(np.array([
+      [-800], [-90], [-16.7], [0], [16.5], [16.7], [90], [800]], dtype), [1, 5])
+  maps = layers.ColumnMaps(types, dtype=dtype)
+  x, log_det = maps.inverse_and_log_det(tf.constant(y))
+  assert np.all(maps.supports(x)) and np.all(x[:, :2] < [1.0, 100.0])
+  far = np.abs(np.float64(y[:, 0]))
+  slopes = 2.0 * (far + 2.0 * np.log1p(np.exp(-far))) - np.log(100.0) - y[
+      :, 2] - np.logaddexp(far, -far)
+  np.testing.assert_allclose(log_det, -slopes, rtol=1e-6, atol=1e-4)
+  assert np.all(np.isfinite(maps.forward_and_log_det(x)[1]))
+
+
 def test_rows_outside_of_the_support_have_no_density():
   maps = layers.ColumnMaps(['log', 'logit:100', 'real'])
   x = tf.constant([

@@ -196,8 +196,9 @@ class ColumnMaps(bijection.Bijection):
   def forward_pass(self, x: tf.Tensor, settings: bijection.PassSettings
                    ) -> bijection.PassResult:
     is_supported = self.supports(x)
+    # Finite numbers, also in gradients; NaN where `x` is.
     inside = tf.where(is_supported, x, self._mapped(
-        x, lambda column_type, x: column_type.interior + 0.0 * x))
+        0.0 * x, lambda column_type, y: column_type.inverse(y, tf.math)))
     y = self._mapped(
         inside, lambda column_type, x: column_type.forward(x, tf.math))
     log_det = self._log_det(y)
