@@ -109,8 +109,7 @@ def test_noise_near_bounds():
   x = tf.constant(np.repeat(near, 5000, axis=0))
   flow.initialize(x, seed=0)
   y = flow.perturb(x, 0.5, seed=1)
-  supports = flow.bijection.leaves()[0].supports
-  assert np.all(supports(y + [0.0, 0.0, 0.0, 0.5]))
+  assert np.all(flow.bijection.leaves()[0].supports(y + [0.0, 0.0, 0.0, 0.5]))
   assert 0.5 < np.std(np.log1p(-np.float64(y[:5000, 0]))) < 3.0
   outside = np.float32([[1, 50, 1, 3], [0.5, 50, 0, 3]])
   np.testing.assert_array_equal(flow.perturb(outside, 0.5, seed=1), outside)
