@@ -4,12 +4,14 @@ tests/extending_test.py runs these with the plugin beside this file.
 """
 
 import json
+import re
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from tests import documents
+from tests import splits
 from tests.extending_types import plugin
 from tests.training import runs as training_runs
 
@@ -33,13 +35,16 @@ def train(call, folder, run) -> None:
     run: `run(tool, *arguments)` runs a tool there and returns its stdout.
   """
   workdir = workdir_of(call)
-  np.save(folder / 'points.npy',
-          np.random.default_rng(0).normal(size=[100, 3]))
+  rng = np.random.default_rng(0)
+  np.save(folder / 'points.npy', rng.normal(size=[100, 3]))
+  np.save(folder / 'categories.npy', rng.integers(3, size=[100, 2]))
+  splits.write_table(folder / 'wages.csv', ['wage', 'age'], np.stack(
+      [12.5 + rng.lognormal(size=100), rng.normal(size=100)], axis=1))
   run('train', *call.arguments, '--sample_every=1', '--batch_size=8',
       '--warmup_steps=0', '--num_steps=1', '--noevaluate_at_end')
   run_flags = (folder / workdir / 'run.flags').read_text().splitlines()
   assert '--import=my_types' in run_flags
-  given = [a.replace('npy:', f'npy:{folder}/') for a in call.arguments
+  given = [re.sub('=(npy|table):', rf'=\1:{folder}/', a) for a in call.arguments
            if not a.startswith(('--workdir', '--num_steps'))]
   assert set(given) <= set(run_flags)
 
