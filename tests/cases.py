@@ -320,6 +320,9 @@ AUGMENTED_MODELS = {
         mean=(0.4,), std=(0.3,), moving_mean=True),
 }
 
+# Types of models that have no case, but runs, such as those on categories.
+TRAINED_MODELS: set[type] = set()
+
 # Data sets that are read without a network.
 DATASETS = {name: name for name in (
     'digits', 'mnist5k', 'patches32', '2d/swissroll', '2d/circles', '2d/rings',

@@ -78,7 +78,8 @@ def test_everything_registered_is_in_a_case():
   assert {c.augmentation for c in augmented} == set(
       registries.AUGMENTATIONS.names())
   for name in registries.MODELS.names():
-    assert registries.MODELS.get(name) in map(type, configs), name
+    assert registries.MODELS.get(name) in {
+        *map(type, configs), *cases.TRAINED_MODELS}, name
   distributions = {
       augmentation.noise_distribution.spec().partition(':')[0]
       for augmentation in of(cases.AUGMENTATIONS)

@@ -70,6 +70,7 @@ def _add_cases(my_types):
   cases.MODELS['mine_model'] = cases.Case(
       my_types.GaussianConfig(image_shape=(4, 4, 1)).build, (4, 4, 1),
       is_pixels=True)
+  cases.TRAINED_MODELS.add(my_types.ArgmaxConfig)
   cases.MODELS['mine_flow'] = cases.image_flow(
       activation='concatenated_elu', estimator='averaged:3', num_blocks=(1,))
   cases.MODELS['mine_flow_constrained'] = cases.image_flow(

@@ -1,4 +1,4 @@
-"""Paths and atomic writes of the files of a run, without TensorFlow."""
+"""Files of a run: paths, quick checks, atomic writes; without TensorFlow."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 import contextlib
