@@ -90,13 +90,13 @@ def test_errors_within_calls_stay_one_line_of_their_class():
     keras.Sequential([layer])(tf.ones([2, 1]))
 
 
-def test_masked_crc32c(tmp_path):
-  """Of a record's length, as TensorFlow writes it."""
-  with tf.io.TFRecordWriter(str(tmp_path / 'records')) as writer:
-    writer.write(b'record')
-  data = (tmp_path / 'records').read_bytes()
-  assert private_apis.masked_crc32c(data[:8]) == data[8:12]
-  assert private_apis.masked_crc32c(b'record') == data[-4:]
+def test_events_that_are_no_summaries(tmp_path):
+  with tf.summary.create_file_writer(str(tmp_path)).as_default() as writer:
+    private_apis.write_event(tf.compat.v1.Event(step=3, wall_time=0.5))
+    writer.close()
+  [path] = tmp_path.iterdir()
+  *_, record = tf.data.TFRecordDataset(str(path)).as_numpy_iterator()
+  assert tf.compat.v1.Event.FromString(record).step == 3
 
 
 def test_processes_that_are_lost(monkeypatch):

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
-from tensorboard.compat.tensorflow_stub import pywrap_tensorflow
 import tensorflow as tf
 from tensorflow.compiler.xla.tsl.protobuf import coordination_config_pb2
 from tensorflow.core.protobuf import trackable_object_graph_pb2
 from tensorflow.python.eager import context
 from tensorflow.python.ops import control_flow_util
+from tensorflow.python.ops import summary_ops_v2
 
 
 def not_wrapped_by_keras(error: Any) -> Exception:
@@ -97,9 +97,9 @@ def saved_children(path: str) -> list[dict[str, int]]:
           for node in graph.nodes]
 
 
-def masked_crc32c(data: bytes) -> bytes:
-  """Returns the checksum of TFRecord files, of four bytes.
+def write_event(event: tf.compat.v1.Event) -> None:
+  """Writes an event by the default writer of `tf.summary`.
 
-  TensorFlow has no public function for it, nor has TensorBoard.
+  This has no public function for events other than summaries.
   """
-  return pywrap_tensorflow.masked_crc32c(data).to_bytes(4, 'little')
+  summary_ops_v2.import_event(event.SerializeToString())

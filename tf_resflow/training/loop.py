@@ -100,7 +100,7 @@ def train(
       return trainer
     with metrics.MetricsWriter(
         workdir, start_step=trainer.step, save_images_fn=save_images_fn,
-        check_fn=check_fn, log_every=config.run.log_every
+        check_fn=check_fn
     ) if is_chief else metrics.NoMetricsWriter() as writer:
       _run(trainer, writer, stop, evaluate_fn, picture_fn)
     check_stop()  # And waits until the chief has written.
