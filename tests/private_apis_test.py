@@ -1,5 +1,6 @@
 """Fails where an upgrade changes what is used beyond public names."""
 
+import io
 import logging
 
 import keras
@@ -97,6 +98,13 @@ def test_events_that_are_no_summaries(tmp_path):
   [path] = tmp_path.iterdir()
   *_, record = tf.data.TFRecordDataset(str(path)).as_numpy_iterator()
   assert tf.compat.v1.Event.FromString(record).step == 3
+
+
+def test_an_unpickler_in_python():
+  unpickler = private_apis.python_unpickler()(io.BytesIO(b'](K\x01e.'))
+  assert unpickler.load() == [1]
+  assert unpickler.dispatch[ord('b')].__name__ == 'load_build'
+  assert unpickler.dispatch[ord('}')].__name__ == 'load_empty_dictionary'
 
 
 def test_processes_that_are_lost(monkeypatch):

@@ -5,6 +5,7 @@ Private APIs of TFP are in `private_tfp_apis.py`.
 """
 
 from collections.abc import Callable, Iterator
+import pickle
 from typing import Any
 
 import keras
@@ -103,3 +104,12 @@ def write_event(event: tf.compat.v1.Event) -> None:
   This has no public function for events other than summaries.
   """
   summary_ops_v2.import_event(event.SerializeToString())
+
+
+def python_unpickler() -> type:
+  """Returns the class of unpicklers that is written in Python.
+
+  The public one, in C, allocates whatever sizes a file declares, and cannot be
+  restricted to some opcodes.
+  """
+  return pickle._Unpickler  # pylint: disable=protected-access

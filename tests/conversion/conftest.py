@@ -2,14 +2,11 @@
 
 import pathlib
 import shutil
-import subprocess
-import types
 
 import pytest
 
 from tests.conversion import torch_writer
 from tf_resflow.conversion import torch_file
-from tf_resflow.conversion import torch_reader
 
 _TESTDATA = pathlib.Path(__file__).parent / 'testdata'
 
@@ -20,24 +17,11 @@ def kind(request):
 
 
 @pytest.fixture
-def genuine(kind, tmp_path):
-  """A copy of a file by PyTorch."""
+def genuine(kind, tmp_path, monkeypatch):
+  """A copy of a file by PyTorch, with objects of a package `flows`."""
+  monkeypatch.setattr(
+      torch_file, '_PACKAGES', torch_file._PACKAGES | {'flows'})
   return shutil.copy(_TESTDATA / f'torch_{kind}.pth', tmp_path / 'file.pth')
-
-
-@pytest.fixture
-def own_process():
-  """For tests of files that are read in a process of their own."""
-
-
-@pytest.fixture(autouse=True)
-def in_process(request, monkeypatch):
-  """Others are read here: to start a process takes longer than to read one."""
-  def run(command, stdin, **_):
-    del command
-    return types.SimpleNamespace(stdout=torch_reader.read(stdin))
-  if 'own_process' not in request.fixturenames:
-    monkeypatch.setattr(subprocess, 'run', run)
 
 
 @pytest.fixture

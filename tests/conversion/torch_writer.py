@@ -1,8 +1,8 @@
 """Writes both file formats of `torch.save`, without PyTorch.
 
-NumPy arrays become tensors: views of one contiguous array share its storage,
-with their offsets and strides. Everything else is pickled as Python does, and
-the markers below as PyTorch would pickle what they stand for.
+NumPy arrays become tensors, each with a storage of its own. Everything else is
+pickled as Python does, and the markers below as PyTorch would pickle what they
+stand for.
 """
 
 import collections
@@ -104,23 +104,10 @@ class _Pickler(pickle._Pickler):
   dispatch[View] = save_view
 
   def save_array(self, obj):
-    self.save(_find_view(obj))
+    array = np.array(obj, order='C')
+    self.save(View(array, 0, array.shape, tuple(
+        stride // array.itemsize for stride in array.strides)))
   dispatch[np.ndarray] = save_array
-
-
-def _find_view(array):
-  """Returns an array as a view of the array that owns its numbers."""
-  root = array
-  while isinstance(root.base, np.ndarray):
-    root = root.base
-  if (not root.flags.c_contiguous or root.dtype != array.dtype
-      or any(stride < 0 for stride in array.strides)):
-    # `ascontiguousarray` would give a scalar a dimension.
-    root = array = np.array(array, order='C')
-  size = array.itemsize
-  offset = array.ctypes.data - root.ctypes.data if array.size else 0
-  return View(root, offset // size, array.shape,
-              tuple(stride // size for stride in array.strides))
 
 
 def fragment(value):

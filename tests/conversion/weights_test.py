@@ -63,8 +63,7 @@ def make(name):
   model = config.model.build()
 
   def load(state):
-    weights_lib.load_weights(
-        model, {key: tf.constant(value) for key, value in state.items()})
+    weights_lib.load_weights(model, state)
 
   return made.raw, load
 

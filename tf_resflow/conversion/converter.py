@@ -9,6 +9,8 @@ import os
 import reprlib
 from typing import Any
 
+import numpy as np
+
 from tf_resflow import errors
 from tf_resflow import models
 from tf_resflow import training
@@ -18,6 +20,7 @@ from tf_resflow.conversion import weights as weights_lib
 
 WEIGHTS = ('ema', 'raw')
 _CONVERSION_JSON = 'conversion.json'
+_PLAIN = (str, int, float, type(None))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -27,7 +30,7 @@ class Checkpoint:
   Attributes:
     path: of the file.
     arguments: dict of the training arguments.
-    state: dict from the authors' names to `Tensor`s, parameters and buffers.
+    state: dict from the authors' names to arrays, parameters and buffers.
     averages: the same for the averaged parameters; empty if there are none.
     test_bits_per_dim: bits/dim that the authors' code stored in the file; None
       if they are not a finite float.
@@ -35,11 +38,11 @@ class Checkpoint:
 
   path: str
   arguments: dict
-  state: dict[str, torch_file.Tensor]
-  averages: dict[str, torch_file.Tensor]
+  state: dict[str, np.ndarray]
+  averages: dict[str, np.ndarray]
   test_bits_per_dim: float | None
 
-  def weights(self, which: str = 'ema') -> dict[str, torch_file.Tensor]:
+  def weights(self, which: str = 'ema') -> dict[str, np.ndarray]:
     """Returns one set of weights, by the authors' names.
 
     Args:
@@ -85,17 +88,17 @@ def load_checkpoint(path: str | os.PathLike) -> Checkpoint:
     errors.check(
         isinstance(value, dict) and names <= value.keys() and all(
             isinstance(item, item_type) for item in value.values()),
-        'checkpoint', path, expected, f'It holds {reprlib.repr(value)[:200]}.')
+        'checkpoint', path, expected, 'It holds ' + (
+            f'a dict of {reprlib.repr(list(value))[:200]}.'
+            if isinstance(value, dict) else f'{reprlib.repr(value)[:200]}.'))
     return value
 
   def tensors(value, name):
     """Returns a dict of tensors; names lose the prefix of DataParallel."""
     value = check_dict(
-        value, f'a dict of names and tensors as {name}', torch_file.Tensor)
-    # A tensor may repeat its numbers; bfloat16 is converted to float32.
-    num_bytes = sum(
-        tensor.dtype.itemsize * math.prod(max(size, 1) for size in tensor.shape)
-        for tensor in value.values())
+        value, f'a dict of names and tensors as {name}', np.ndarray)
+    # A tensor may repeat its numbers.
+    num_bytes = sum(tensor.nbytes for tensor in value.values())
     errors.check(
         num_bytes <= 2 * os.path.getsize(path), 'checkpoint', path,
         f'tensors in {name} that are not larger than the file',
@@ -182,7 +185,7 @@ def _check_size(config, path, tensors):
   num_kernels = sum(config.num_blocks) * len(kernel_sizes)
   errors.check(
       num_kernels <= len(tensors) and num_weights <= sum(
-          math.prod(tensor.shape) for tensor in tensors.values()),
+          tensor.size for tensor in tensors.values()),
       'checkpoint', path,
       f'{num_kernels:.3g} kernels of {num_weights:.3g} weights in all, or more',
       'The tensors do not match the training arguments.')
@@ -234,12 +237,15 @@ def convert(
     digest = hashlib.file_digest(file, 'sha256').hexdigest()
   provenance = {
       'checkpoint': os.path.basename(checkpoint.path), 'sha256': digest,
-      'arguments': checkpoint.arguments, 'latent_order': 'channels_first',
+      'arguments': {
+          name: value if isinstance(value, _PLAIN) else reprlib.repr(value)
+          for name, value in checkpoint.arguments.items()},
+      'latent_order': 'channels_first',
       **{k: v for k, v in report.items() if k != 'workdir'}}
   training.workdir.create_workdir(
       workdir, config, model,
       extra_files={_CONVERSION_JSON: json.dumps(
-          provenance, indent=2, default=reprlib.repr)})
+          provenance, indent=2)})
   return report
 
 

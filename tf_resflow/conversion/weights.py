@@ -23,7 +23,6 @@ import tensorflow as tf
 from tf_resflow import errors
 from tf_resflow import layers
 from tf_resflow import models
-from tf_resflow.conversion import torch_file
 from tf_resflow.numerics.norms import operator_norms
 
 # Buffers of the authors' code, the parameters of the roulette, which are not
@@ -43,7 +42,7 @@ def _check(condition, name, value, expected, advice=_MISMATCH):
 
 def load_weights(
     model: models.ResidualFlow,
-    weights: Mapping[str, torch_file.Tensor]) -> None:
+    weights: Mapping[str, np.ndarray]) -> None:
   """Assigns the authors' tensors to a model.
 
   Tensors and variables must match one to one. Singular vectors are not copied:
@@ -53,8 +52,7 @@ def load_weights(
 
   Args:
     model: of the configuration that `arguments.convert_arguments` returns.
-    weights: by the authors' names, as `Checkpoint.weights` returns them; only
-      the method `numpy` of a tensor is used.
+    weights: by the authors' names, as `Checkpoint.weights` returns them.
 
   Raises:
     errors.InvalidValueError: naming the first tensor that is missing, unknown,
@@ -66,7 +64,9 @@ def load_weights(
   def take(name):
     errors.check_suits(name in remaining, f'checkpoint.{name[:100]}', None,
                        'is missing', _MISMATCH)
-    value = np.asarray(remaining.pop(name).numpy())
+    value = remaining.pop(name)
+    _check(value.dtype.kind in 'fiu', name, 'numbers of another type',
+           'float16, 32 or 64', 'Convert it before it is saved.')
     _check(np.all(np.isfinite(value)), name, 'NaN or infinity',
            'finite numbers', 'The training diverged.')
     return value
