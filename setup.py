@@ -42,7 +42,6 @@ EXTRAS_REQUIRE = {
   # Tables in .xlsx files.
   'tables': ['defusedxml>=0.7,<1', 'openpyxl>=3.1,<4'],
   'test': [
-    'coverage>=7.10,<8',
     'defusedxml>=0.7,<1',
     'import-linter>=2.17,<3',
     'mlxtend>=0.23,<1',

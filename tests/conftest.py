@@ -12,8 +12,6 @@ from absl import logging
 import pytest
 
 from tests import graphs
-from tests.budgets import pytest_sessionstart  # noqa: F401
-from tests.budgets import pytest_terminal_summary  # noqa: F401
 from tf_resflow import datasets
 from tf_resflow.commands import runner
 
