@@ -48,7 +48,7 @@ EXTRAS_REQUIRE = {
     'mypy>=2.4,<3',
     'openpyxl>=3.1,<4',
     # pytest-xdist 3.8 tells groups of tests in a way that 9.2 ignores.
-    'pytest>=8,<9.2',
+    'pytest>=8.3,<9.2',
     'pytest-xdist>=3.5,<4',
     'ruff>=0.17,<0.18',
     'tensorflow-serving-api>=2.21,<2.22',

@@ -1,8 +1,9 @@
 """The Python of README.md and docs/ runs, where it trains for two steps.
 
-Their calls of tools have flags that there are.
+Their calls of tools have flags that there are, promises have tests.
 """
 
+import ast
 import importlib
 import os
 import re
@@ -178,3 +179,17 @@ def test_flags_of_calls(monkeypatch):
 
 def test_every_tool_is_called_somewhere():
   assert {call.tool for call in calls()} == set(runner.TOOLS)
+
+
+def test_promises_are_those_that_tests_are_marked_with():
+  """Each of docs/reliability.md has a test, and each mark names one there."""
+  marked = {
+      keyword.value.value for path in documents.ROOT.glob('tests/**/*_test.py')
+      for node in ast.walk(ast.parse(path.read_text()))
+      if isinstance(node, ast.Call)
+      and ast.unparse(node.func) == 'pytest.mark.reliability'
+      for keyword in node.keywords}
+  text = (documents.ROOT / 'docs/reliability.md').read_text()
+  # Of all rows, but for the lines below the headings.
+  names = re.findall(r'^\| (?!name )(.*?) \|', text, re.MULTILINE)
+  assert sorted(names) == sorted(f'`{name}`' for name in marked)

@@ -35,6 +35,7 @@ def test_a_folder_that_was_filled_meanwhile_is_kept(tmp_path):
   assert os.listdir(tmp_path / '1') == ['theirs']
 
 
+@pytest.mark.reliability(promise='leftovers')
 def test_leftovers_of_killed_processes_alone_are_removed(tmp_path):
   """Those of the same name; living processes lock theirs."""
   for name in ('.1.draft.killed_1', '.1.draft.living_1', '.2.draft.killed_1',

@@ -32,6 +32,8 @@ def _weights(tensors):
 
 
 @pytest.mark.slow
+@pytest.mark.reliability(promise='one-killed')
+@pytest.mark.reliability(promise='one-signalled')
 def test_two_processes(tmp_path, data_dir):
   """Whole, killed and continued, signalled and continued; then one alone."""
   whole, disturbed, alone = (
@@ -87,6 +89,7 @@ def test_two_processes(tmp_path, data_dir):
 
 
 @pytest.mark.slow
+@pytest.mark.reliability(promise='one-hangs')
 def test_processes_that_are_missing_or_hang(tmp_path, data_dir):
   """Nobody waits for ever."""
   hosts = hosts_lib.hosts()

@@ -20,6 +20,7 @@ class File(options.OutputFile):
   suffixes = ('.txt', '.csv')
 
 
+@pytest.mark.reliability(promise='bad-path')
 def test_output_files_are_checked_before_the_work(tmp_path, monkeypatch):
   monkeypatch.chdir(tmp_path)
   (tmp_path / 'folder.txt').mkdir()

@@ -108,6 +108,7 @@ def test_what_is_not_known_is_said(
   assert 'gone.csv' in result.stderr
 
 
+@pytest.mark.reliability(promise='damaged-train-rows')
 def test_damaged_training_rows_cost_no_evaluation(
     run_tool, run, table, tmp_path, monkeypatch):
   workdir, _ = run

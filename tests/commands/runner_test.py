@@ -144,6 +144,7 @@ def test_expected_errors(run):
   check()
 
 
+@pytest.mark.reliability(promise='signal-before-training')
 def test_signals_end_a_tool(run):
   """In one line, where an extension has made something else of it."""
   def main(options):
@@ -165,6 +166,7 @@ def test_defects_are_not_hidden(run):
       run(_fail_with(error), '--text=a')
 
 
+@pytest.mark.reliability(promise='foreign-folder')
 def test_a_new_process_runs_a_tool(tmp_path):
   """Wherever it is started, by its launcher or by another tool.
 
@@ -325,6 +327,7 @@ sys.exit(runner.run(*arguments[:1], arguments[1:]))
 
 
 @pytest.mark.slow
+@pytest.mark.reliability(promise='signal-before-training')
 def test_signals_during_imports(tmp_path):
   """Of this package, of TensorFlow, and by a tool that only reads."""
   train = ['train', '--flagfile=2d', f'--workdir={tmp_path / "run"}']

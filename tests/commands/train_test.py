@@ -46,6 +46,7 @@ def test_further_switches_are_trained(run_tool, table, tmp_path):
       np.argmin(losses))
 
 
+@pytest.mark.reliability(promise='time-limit')
 def test_signals_and_the_time_limit(run_tool, table, tmp_path, monkeypatch):
   """Before the first step, and in the evaluation after the last one."""
   workdir = tmp_path / 'run'
@@ -79,6 +80,7 @@ def test_the_next_commands_run(run_tool, table_workdir, table, tmp_path,
 
 
 @pytest.mark.slow
+@pytest.mark.reliability(promise='memory-growth')
 def test_data_are_opened_and_graphs_traced_once(
     run_tool, tmp_path, monkeypatch):
   """Of each TensorFlow keeps memory, which would grow in a long run."""

@@ -80,6 +80,7 @@ def test_flagfile_round_trip(tmp_path):
     assert changed == config.replace(seed=3, flip=False)
 
 
+@pytest.mark.reliability(promise='lost-flags')
 def test_a_flagfile_that_has_lost_lines_is_refused(tmp_path):
   path = tmp_path / 'run.flags'
   first, *flags_ = flags_lib.to_flagfile(_OTHER).splitlines(keepends=True)
@@ -95,6 +96,7 @@ def test_a_flagfile_that_has_lost_lines_is_refused(tmp_path):
     assert flags_lib.from_flagfile(path).optimizer == _OTHER.optimizer
 
 
+@pytest.mark.reliability(promise='foreign-import')
 def test_bad_flagfile(tmp_path):
   path = tmp_path / 'run.flags'
   start = f'file={path}: expected the flags of a run of this version. '
@@ -162,6 +164,7 @@ def test_import(module, tmp_path):
   assert 'wave' in registries.MODELS.names()
 
 
+@pytest.mark.reliability(promise='foreign-import')
 def test_user_defined_models_are_trained_like_ours(module, tmp_path):
   flags_lib.import_modules([f'--import={module}'])
   config = _parse(f'--import={module}', '--model=wave', '--num_waves=5')

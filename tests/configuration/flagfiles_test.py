@@ -48,6 +48,7 @@ def test_settings_make_the_configuration_of_the_flags():
         processes.ROOT / 'bin' / 'flags' / f'{name}.flags')
 
 
+@pytest.mark.reliability(promise='too-large')
 def test_what_is_no_file_of_flags(tmp_path, monkeypatch):
   monkeypatch.chdir(tmp_path)
   (tmp_path / 'folder').mkdir()

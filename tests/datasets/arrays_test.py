@@ -178,6 +178,7 @@ def test_bad_conditions(tmp_path):
   assert arrays.open_array(path).event_shape == (2,)
 
 
+@pytest.mark.reliability(promise='too-large')
 def test_no_file_and_other_files(tmp_path):
   (tmp_path / 'text.npz').write_text('x = 3')
   os.mkfifo(tmp_path / 'pipe.npz')
@@ -188,6 +189,7 @@ def test_no_file_and_other_files(tmp_path):
     ('https://host/x.npz', '...It is a URL; download the file first.')])
 
 
+@pytest.mark.reliability(promise='too-large')
 def test_archives_that_expand_are_refused(tmp_path, monkeypatch):
   path = tmp_path / 'zeros.npz'
   np.savez_compressed(path, x=np.zeros([10_000, 2]))

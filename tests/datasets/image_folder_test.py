@@ -129,6 +129,7 @@ def test_what_becomes_rgb(folder):
     colours[places])}
 
 
+@pytest.mark.reliability(promise='too-large')
 def test_sizes(folder):
   folder, _ = folder
   _write(folder / 'x.png', _array(8, 10))

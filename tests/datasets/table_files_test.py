@@ -109,6 +109,7 @@ def test_formats(tmp_path):
   ('a', 'own.xlsx', 'It cannot be read: File is not a zip file.'),
   ('a', 'own.pkl', 'A pickle can run any code'),
   ('a', 'own.xls', 'Save it as .xlsx')])
+@pytest.mark.reliability(promise='too-large')
 def test_what_is_no_table(tmp_path, monkeypatch, text, name, expected):
   monkeypatch.setattr(table_files, 'MAX_TEXT_BYTES', 2**20)
   with pytest.raises(errors.FormatError) as error:
@@ -116,6 +117,7 @@ def test_what_is_no_table(tmp_path, monkeypatch, text, name, expected):
   assert expected in str(error.value)
 
 
+@pytest.mark.reliability(promise='too-large')
 def test_other_refusals(tmp_path, monkeypatch):
   monkeypatch.setattr(table_files, 'MAX_WORKBOOK_BYTES', 100)
   monkeypatch.setattr(own_files, 'MAX_ARRAY_BYTES', 2**20)

@@ -16,6 +16,7 @@ from tf_resflow.specs import machine
 _SECONDS = 60.0  # Nothing takes as long, unless it would wait for ever.
 
 
+@pytest.mark.reliability(promise='control-group')
 def test_all_cores_by_themselves(monkeypatch):
   assert numerics.parallel.num_parallel() == 1  # An operation has them.
   monkeypatch.setenv('TF_NUM_INTRAOP_THREADS', '1')

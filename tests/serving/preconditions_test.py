@@ -9,6 +9,7 @@ from tests import testing
 from tf_resflow.serving import preconditions
 
 
+@pytest.mark.reliability(promise='bad-path')
 def test_refuses_to_replace_anything(tmp_path):
   (tmp_path / 'file').write_text('mine')
   testing.check_refusals(preconditions.check_is_new, [

@@ -174,6 +174,7 @@ def test_bad_vectors(served):
     served.encode(_ROWS[:, 0], np.zeros([9], np.int64))
 
 
+@pytest.mark.reliability(promise='served-nan')
 def test_a_bad_row_harms_no_other(served):
   """Also where an estimate is drawn."""
   rows = _ROWS.copy()

@@ -26,6 +26,7 @@ def write_fixture(tmp_path, monkeypatch):
   return write
 
 
+@pytest.mark.reliability(promise='control-group')
 def test_cores(write, monkeypatch):
   assert machine.num_cores() == 8
   for text, expected in (
@@ -55,6 +56,7 @@ def test_memory(write, monkeypatch):
     assert machine.memory_bytes() == expected * 10**9, (name, text)
 
 
+@pytest.mark.reliability(promise='too-large')
 def test_what_needs_more_than_the_memory(write, monkeypatch):
   machine.check_memory(8e9, 'num_samples', 10**9)
   testing.check_refusals(

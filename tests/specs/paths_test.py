@@ -2,10 +2,13 @@
 
 import os
 
+import pytest
+
 from tests import testing
 from tf_resflow.specs import paths
 
 
+@pytest.mark.reliability(promise='bad-path')
 def test_paths_that_are_no_local_ones(tmp_path, monkeypatch):
   monkeypatch.chdir(tmp_path)
   (tmp_path / 'file').touch()
@@ -28,6 +31,7 @@ def test_paths_that_are_no_local_ones(tmp_path, monkeypatch):
   assert sorted(os.listdir()) == before
 
 
+@pytest.mark.reliability(promise='bad-path')
 def test_permissions(tmp_path, monkeypatch):
   """As those of another user: nothing is forbidden to root."""
   granted = [os.F_OK]

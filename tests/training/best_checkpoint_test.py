@@ -5,6 +5,7 @@ import math
 import os
 import shutil
 
+import pytest
 import tensorflow as tf
 
 from tests import splits
@@ -56,6 +57,7 @@ def test_of_two_that_a_kill_left_it_is_the_lower(tmp_path):
     assert runs.steps(workdir) == [9]
 
 
+@pytest.mark.reliability(promise='damaged-best')
 def test_a_damaged_best_one_is_not_replaced_in_silence(
     copied_run, caplog):
   """Readers refuse; the run decides as with it, and keeps a lower one."""

@@ -72,6 +72,7 @@ def two_saved(tmp_path_factory):
 
 
 @pytest.mark.parametrize('name, where, how', _DAMAGES)
+@pytest.mark.reliability(promise='damaged-checkpoint')
 def test_a_damaged_file_costs_one_checkpoint_at_most(
     two_saved, tmp_path, caplog, name, where, how):
   """Said once; nothing is deleted, and the other is restored whole."""
@@ -132,6 +133,7 @@ def test_a_damaged_name_in_the_list_deletes_nothing(two_saved, tmp_path):
   assert (folder / 'ckpt-1.data-00000-of-00001').exists()
 
 
+@pytest.mark.reliability(promise='all-damaged')
 def test_a_run_without_an_undamaged_one_is_left_as_it_is(
     copied_run, data_dir):
   for path in (copied_run / 'checkpoints').glob('ckpt-*.data-*'):
@@ -146,6 +148,7 @@ def test_a_run_without_an_undamaged_one_is_left_as_it_is(
     assert runs.contents(copied_run) == before
 
 
+@pytest.mark.reliability(promise='after-damage')
 def test_a_run_with_a_damaged_one_ends_as_an_undisturbed_one(
     finished_run, copied_run, data_dir, caplog):
   workdir, trainer = finished_run
@@ -182,6 +185,7 @@ def test_files_of_another_model_are_not_damaged(copied_run, tmp_path):
   assert runs.contents(copied_run) == before
 
 
+@pytest.mark.reliability(promise='foreign-model')
 def test_the_model_of_another_run_is_refused(copied_run):
   (copied_run / 'model.json').write_text(
       runs.config(lipschitz_coeff=0.5).model.to_json())

@@ -31,6 +31,7 @@ def test_write_text_replaces_a_file(tmp_path):
   assert os.listdir(tmp_path) == ['text'] and path.read_text() == text
 
 
+@pytest.mark.reliability(promise='links')
 def test_links_among_the_files_of_a_run_are_refused(copied_run):
   """TensorFlow would write to what they point to; folders may be links."""
   files.check_no_links(str(copied_run))

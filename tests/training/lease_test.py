@@ -31,6 +31,7 @@ def _process(workdir):
   return json.loads((workdir / 'run.lock').read_text())['process']
 
 
+@pytest.mark.reliability(promise='same-run-twice')
 def test_one_process_holds_a_run(tmp_path):
   """What it made is gone when it ends without having written."""
   workdir = tmp_path / 'run'
@@ -47,6 +48,7 @@ def test_one_process_holds_a_run(tmp_path):
   assert workdir.exists() and not os.listdir(workdir)
 
 
+@pytest.mark.reliability(promise='takeover')
 def test_a_lease_is_lost_by_a_takeover(tmp_path):
   """The former holder ends without touching that of the new one."""
   with contextlib.ExitStack() as stack:
@@ -61,6 +63,7 @@ def test_a_lease_is_lost_by_a_takeover(tmp_path):
       lease.check()
 
 
+@pytest.mark.reliability(promise='links')
 def test_what_is_no_regular_file_is_refused(tmp_path):
   """A stranger could have a file written, or this process wait for ever."""
   path = tmp_path / 'run.lock'
@@ -78,6 +81,7 @@ def test_what_is_no_regular_file_is_refused(tmp_path):
     None, '', '{"id": 1}', '[' * 600, 'x' * 600, json.dumps({
         'id': 'a', 'host': 'b\n', 'process': 1, 'kernel': 'c',
         'is_locked': False, 'num_signs': 1})])
+@pytest.mark.reliability(promise='lock-of-the-killed')
 def test_a_dead_process_of_this_machine_is_known_at_once(
     tmp_path, monkeypatch, text):
   """So is a file that none can have written who lives."""
@@ -91,6 +95,7 @@ def test_a_dead_process_of_this_machine_is_known_at_once(
 
 @pytest.mark.parametrize('changes', [{'kernel': 'theirs'}, {
     'is_locked': False}])
+@pytest.mark.reliability(promise='another-machine')
 def test_another_machine_is_dead_without_a_sign_of_life(
     tmp_path, changes, caplog):
   _hold(tmp_path, **changes)
@@ -100,6 +105,7 @@ def test_another_machine_is_dead_without_a_sign_of_life(
 
 
 @pytest.mark.parametrize('ends', [False, True])
+@pytest.mark.reliability(promise='sign-of-life')
 def test_a_sign_of_life_of_another_machine(tmp_path, ends):
   """A run that it gives back is free at once."""
   _hold(tmp_path, kernel='theirs')
@@ -116,6 +122,7 @@ def test_a_sign_of_life_of_another_machine(tmp_path, ends):
     assert _process(tmp_path) == 7
 
 
+@pytest.mark.reliability(promise='sign-of-life')
 def test_signs_of_life(tmp_path, monkeypatch):
   """They go to a file of their own after a takeover."""
   monkeypatch.setattr(lease_lib, '_INTERVAL', 0.01)
@@ -132,6 +139,7 @@ def test_signs_of_life(tmp_path, monkeypatch):
       assert former._thread.is_alive()
 
 
+@pytest.mark.reliability(promise='no-flock')
 def test_file_systems_without_locks(tmp_path, monkeypatch):
   def flock(*unused):
     raise OSError(errno.ENOTSUP, 'not supported')
@@ -142,6 +150,7 @@ def test_file_systems_without_locks(tmp_path, monkeypatch):
       other.check()
 
 
+@pytest.mark.reliability(promise='leftovers')
 def test_what_killed_processes_left_is_removed(copied_run, caplog):
   """Nothing else is, of a run that has finished, and no step is taken."""
   workdir, kept = str(copied_run), runs.contents(copied_run / 'checkpoints')

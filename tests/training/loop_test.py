@@ -89,6 +89,7 @@ def _full_disk():
     signal.signal(signal.SIGXFSZ, old_handler)
 
 
+@pytest.mark.reliability(promise='full-disk')
 def test_signals_and_a_full_disk_lose_no_state(
     finished_run, tmp_path, data_dir, monkeypatch):
   """A run that they end three times ends where an undisturbed one does."""
@@ -129,6 +130,7 @@ def test_signals_and_a_full_disk_lose_no_state(
 
 
 @pytest.mark.slow
+@pytest.mark.reliability(promise='signal')
 def test_signals_at_every_moment(tmp_path, data_dir, monkeypatch, caplog):
   """A run that one ends at each of them ends where an undisturbed one does.
 
@@ -215,6 +217,8 @@ def _start(data_dir, workdir, *flags, **stop):
 
 
 @pytest.mark.slow
+@pytest.mark.reliability(promise='lock-of-the-killed')
+@pytest.mark.reliability(promise='kill')
 def test_a_run_that_is_killed_ends_as_an_undisturbed_one(tmp_path, data_dir):
   undisturbed, disturbed = tmp_path / 'undisturbed', tmp_path / 'disturbed'
   reference = _start(data_dir, undisturbed)
@@ -256,6 +260,8 @@ def test_a_run_that_is_killed_ends_as_an_undisturbed_one(tmp_path, data_dir):
 
 
 @pytest.mark.slow
+@pytest.mark.reliability(promise='same-run-twice')
+@pytest.mark.reliability(promise='takeover')
 def test_one_process_trains_a_run(tmp_path, data_dir):
   """Of two at the same instant; and one that hangs loses it, and writes not."""
   whole, taken = tmp_path / 'whole', tmp_path / 'taken'

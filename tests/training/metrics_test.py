@@ -114,6 +114,7 @@ def test_resume_equals_a_run_that_was_never_killed(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.reliability(promise='doubled-points')
 @pytest.mark.parametrize('is_fast', ['true', 'false'])
 def test_both_loaders_of_tensorboard_show_every_step_once(tmp_path, is_fast):
   for first, last in (1, 7), (6, 8), (6, 7), (8, 9):
@@ -201,6 +202,7 @@ _HEADER, *_ROWS = ('step,loss', *(f'{5 * i},0.{i}' for i in range(1, 9)))
     (['5,7.0'] + _ROWS[:6] + _ROWS[2:] + [''], _ROWS, ''),
     (_ROWS[:3] + [''], _ROWS[:3], ''),
     (_ROWS + ['45,0.5', ''], _ROWS, '')])
+@pytest.mark.reliability(promise='damaged-metrics')
 def test_corrupt_rows_are_left_out_and_said(
     tmp_path, caplog, lines, left, said):
   path = tmp_path / 'metrics.csv'
@@ -231,12 +233,14 @@ def test_a_foreign_csv_is_kept_aside(tmp_path, caplog):
     assert kept.read_bytes() == content and str(kept) in caplog.text
 
 
+@pytest.mark.reliability(promise='links')
 def test_a_pipe_is_no_csv(tmp_path):
   os.mkfifo(tmp_path / 'metrics.csv')
   assert 'expected a regular file. It is a pipe' in splits.refusal(
       metrics.MetricsWriter, tmp_path)
 
 
+@pytest.mark.reliability(promise='doubled-points')
 def test_validation_of_step_0_is_not_doubled(tmp_path):
   for start in (0, 0, 1, 1):
     with metrics.MetricsWriter(tmp_path, start) as writer:

@@ -209,6 +209,7 @@ def test_a_terminal_shows_two_steps_a_second(terminal):
   assert terminal(_Run(), 5, seconds=0.25).count('bits_per_dim') == 3
 
 
+@pytest.mark.reliability(promise='closed-stdout')
 def test_a_run_outlives_its_stdout(monkeypatch, caplog):
   read_end, write_end = os.pipe()
   os.close(read_end)

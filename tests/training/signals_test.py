@@ -142,6 +142,7 @@ with signals.Stop('train', continues=True):
 
 
 @pytest.mark.slow
+@pytest.mark.reliability(promise='second-signal')
 def test_an_operation_that_takes_long():
   """A process says at once that it waits; a second signal ends it."""
   def start(what):
@@ -191,6 +192,7 @@ with signals.Stop('train', continues=True):
 
 
 @pytest.mark.slow
+@pytest.mark.reliability(promise='closed-terminal')
 def test_a_terminal_is_closed():
   try:
     own, other = os.openpty()

@@ -250,6 +250,7 @@ def test_replicas_agree():
 
 @pytest.mark.parametrize(
     'num_replicas', [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.reliability(promise='nonfinite-batch')
 def test_batches_that_are_passed_over_leave_no_trace(num_replicas):
   """Of two only the second replica has the part that is not finite."""
   runs_ = [_Run(num_replicas, dataclasses.replace(_DENSE, moving_mean=True),

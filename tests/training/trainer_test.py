@@ -13,6 +13,7 @@ from tests import testing
 from tests.training import runs
 from tf_resflow import configuration
 from tf_resflow import datasets
+from tf_resflow import errors
 from tf_resflow import training
 from tf_resflow.training import strategies
 from tf_resflow.training import trainer as trainer_lib
@@ -70,6 +71,7 @@ def test_poisoned_weights(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.reliability(promise='nonfinite-batch')
 def test_a_batch_that_is_not_finite(tmp_path, monkeypatch, caplog):
   """It is the same one in every start, until it is passed over."""
   rng = np.random.default_rng(0)
@@ -142,6 +144,23 @@ def test_a_matrix_without_an_inverse_ends_a_run(tmp_path, monkeypatch):
   assert _assert_all_finite(tmp_path) == [0, 2]
 
 
+@pytest.mark.reliability(promise='weights-differ')
+def test_processes_that_differ_in_a_bit_save_nothing(tmp_path, monkeypatch):
+  trainer = trainer_lib.Trainer(_config(), str(tmp_path))
+  trainer.restore_or_initialize()
+  digests = []
+  monkeypatch.setattr(strategies, 'num_workers', lambda strategy: 2)
+  monkeypatch.setattr(strategies, 'gather', lambda strategy, digest: (
+      digests.append(digest) or [digests[0], digest]))
+  trainer.save()
+  saved = runs.contents(tmp_path)
+  average = trainer.ema.averages[-1]
+  average.assign(np.nextafter(average, np.inf))
+  with pytest.raises(errors.ExpectedError, match='of process 1 are not'):
+    trainer.save()
+  assert runs.contents(tmp_path) == saved
+
+
 def test_two_replicas_agree_with_one(tmp_path):
   config = _config(num_steps=3, accumulation_steps=2, optimizer='sgd')
   results = []
@@ -161,6 +180,7 @@ def test_two_replicas_agree_with_one(tmp_path):
   np.testing.assert_allclose(one, two, rtol=1e-4)
 
 
+@pytest.mark.reliability(promise='too-large')
 def test_batches_that_are_refused():
   """Replicas cannot share them, or they exceed the memory."""
   strategy = replicas.two_replicas()

@@ -104,6 +104,7 @@ def test_run_of_another_configuration_is_refused(copied_run, data_dir):
   assert runs.contents(copied_run) == before
 
 
+@pytest.mark.reliability(promise='lost-data')
 def test_a_run_opens_where_its_data_set_is_not_registered(
     tmp_path, monkeypatch):
   rows = np.random.default_rng(0).normal(size=[40, 2])
