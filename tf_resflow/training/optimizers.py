@@ -94,6 +94,10 @@ def make_adam(
 ) -> keras.optimizers.Optimizer:
   """Returns `Adam`, or `AdamW` if the weight decay is positive.
 
+  `w <- w - rate sqrt(1 - beta_2^t) / (1 - 0.9^t) m / (sqrt(v) + epsilon)`.
+  PyTorch divides `v` by `1 - beta_2^t` before it adds `epsilon`, which only
+  matters if gradients are as small.
+
   References:
     Kingma and Ba, 2015; Loshchilov and Hutter, 2019.
   """
