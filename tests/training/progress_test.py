@@ -86,30 +86,23 @@ def test_skipped_steps_are_counted_and_no_part_of_means():
 def test_speed_leaves_out_what_comes_between():
   run = _Run()
   assert run.window(4.0)['examples_per_second'] == 2.0
-  run.between('validation', 96.0)
-  assert run.window(2.0)['examples_per_second'] == 4.0
-  # Within a window as well.
   run.add(seconds=1.0)
   run.between('validation', 50.0)
   assert run.window(3.0)['examples_per_second'] == 4.0
 
 
 def test_the_first_step_does_not_count():
-  """It traces for 10 s; of 1000 steps, 995 are left."""
-  run = _Run()
-  assert run.window(10.0, 0.5, 0.5, 0.5, 0.5)['examples_per_second'] == 40 / 12
-  assert run.progress.step_seconds == 0.5
-  assert run.left == (995 * 0.5, [])
-
-
-def test_nothing_is_known_before_the_second_step():
-  """Of a run that goes on its remaining steps are left."""
+  """It traces for 10 s; of a run that goes on its remaining steps are left."""
   run = _Run(900, 1000)
   row = run.window(10.0)
   assert run.progress.step_seconds is None and run.left == (None, [])
   assert run.progress.describe(901, row) == 'bits_per_dim: 1.0000'
   run.window(0.25)
   assert run.left == (98 * 0.25, [])
+  # Within a window, too.
+  run = _Run()
+  assert run.window(10.0, 0.5, 0.5, 0.5, 0.5)['examples_per_second'] == 40 / 12
+  assert run.left == (995 * 0.5, [])
 
 
 def test_the_latest_steps_count():
@@ -187,8 +180,6 @@ def test_a_terminal_has_one_line_that_moves(terminal):
   assert out.count('\n') == 1 and out.endswith('\n')
   _, first, second, _, last = out.split('\r')
   assert first == '1/4 [=====...............] bits_per_dim: 1.0000'
-  assert second == ('2/4 [==========..........] bits_per_dim: 1.0000 - '
-                    'step: 1.00 s - left: 2.00 s')
   # The rest of a longer line is wiped out.
   assert last.rstrip() == (
       '4/4 [====================] bits_per_dim: 1.0000 - step: 1.00 s')
@@ -226,30 +217,21 @@ def test_a_run_outlives_its_stdout(monkeypatch, caplog):
   sys.stdout.close()
 
 
-def test_durations():
-  assert [progress_lib.format_duration(seconds) for seconds in (
-      0, 59.94, 59.96, 86400 * 1234.5)] == [
-          '0.00 s', '59.9 s', '0:01:00', '1234 days, 12:00:00']
-
-
-def test_when_something_is_due_and_how_often():
-  """How often, from every step on, against a walk through the run."""
-  for at_end, expected in ((False, [4, 8]), (True, [4, 8, 10])):
-    occasion = progress_lib.PeriodicTask(4, at_end)
-    assert [t for t in range(1, 11) if occasion.is_due(t, 10)] == expected
+def test_how_often_something_is_due():
+  """From every step on, against a walk through the run."""
   for every, at_end, num_steps in itertools.product(
       (1, 3, 5, 40), (False, True), (1, 12, 15, 19)):
-    occasion = progress_lib.PeriodicTask(every, at_end)
+    task = progress_lib.PeriodicTask(every, at_end)
     for step in range(num_steps):
-      assert occasion.count(step, num_steps) == sum(
-          occasion.is_due(t, num_steps) for t in range(step + 1, num_steps + 1))
+      assert task.count(step, num_steps) == sum(
+          task.is_due(t, num_steps) for t in range(step + 1, num_steps + 1))
 
 
-def test_occasions_of_a_run():
-  """What it has no function for, or is never done, is left out."""
+def test_tasks_of_a_run():
+  """What it has no function for is left out."""
   config = configuration.make_config(
-      evaluate_every=7, num_validation=20, sample_every=0)
-  for has_validation in (False, True):
-    assert list(progress_lib.periodic_tasks(
-        config, has_validation, has_samples=True)) == [
-            'validation'] * has_validation + ['checkpoints']
+      evaluate_every=7, num_validation=20, keep_best=True, sample_every=3,
+      checkpoint_every=4)
+  assert progress_lib.periodic_tasks(config, True, True) == {
+      'validation': (7, True), 'samples': (3, True), 'checkpoints': (4, True)}
+  assert [*progress_lib.periodic_tasks(config, False, False)] == ['checkpoints']

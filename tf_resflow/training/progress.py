@@ -74,8 +74,8 @@ def format_duration(seconds: float) -> str:
   """Formats a duration: in seconds, or `H:MM:SS` from a minute on.
 
   Example:
-    >>> [format_duration(s) for s in (0.1238, 75, 3725, 100000)]
-    ['0.124 s', '0:01:15', '1:02:05', '1 day, 3:46:40']
+    >>> [format_duration(s) for s in (0.1238, 59.94, 59.96, 3725, 100000)]
+    ['0.124 s', '59.9 s', '0:01:00', '1:02:05', '1 day, 3:46:40']
   """
   return f'{seconds:#.3g} s' if seconds < 59.95 else str(
       datetime.timedelta(seconds=round(seconds)))
