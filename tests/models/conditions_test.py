@@ -29,7 +29,7 @@ def test_a_place_has_its_layers_and_no_others():
   (field,) = [f for f in models.ResidualFlowConfig.fields()
               if f.name == 'condition_at']
   found = {}
-  for place in field.known.names():
+  for place in field.valid.names():
     model = models.ResidualFlowConfig(condition_at=(place,), **_IMAGE).build()
     found[place] = _owners(model)
     assert model.condition_spec == layers.ConditionSpec((), 3)

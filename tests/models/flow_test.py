@@ -21,7 +21,7 @@ from tf_resflow import layers
 from tf_resflow import models
 from tf_resflow import numerics
 from tf_resflow import serving
-from tf_resflow.specs import registry
+from tf_resflow import specs
 
 
 def make_identity_flow(mean=(0.5,), std=(0.25,)):
@@ -329,13 +329,13 @@ def test_arguments_stand_in_one_order():
 def test_autograph_does_not_follow_specs(monkeypatch):
   """It would follow them into imports, and say that it cannot."""
   flow = models.VectorFlowConfig(event_size=2, num_blocks=1).build()
-  get, statuses = registry.Registry.get, []
+  get, statuses = specs.Registry.get, []
 
   def note(*arguments):
     statuses.append(tf.__internal__.autograph.control_status_ctx().status.name)
     return get(*arguments)
 
-  monkeypatch.setattr(registry.Registry, 'get', note)
+  monkeypatch.setattr(specs.Registry, 'get', note)
   tf.function(lambda x: flow.log_prob(x, estimator='exact'))(tf.ones([3, 2]))
   assert statuses and set(statuses) == {'DISABLED'}
 

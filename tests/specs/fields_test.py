@@ -9,10 +9,9 @@ import pytest
 from tests import testing
 from tf_resflow import errors
 from tf_resflow.specs import fields
-from tf_resflow.specs import registry
 from tf_resflow.specs import spec
 
-COLOURS = registry.Registry(
+COLOURS = spec.Registry(
     'colour', {'red': 'a:b', 'blue': 'a:c'}, with_arguments=True)
 
 

@@ -11,11 +11,11 @@ from tf_resflow.layers.bijections import masks
 from tf_resflow.models import model_config
 from tf_resflow.numerics.norms import operator_norms
 from tf_resflow.specs import registries
-from tf_resflow.specs import registry
+from tf_resflow.specs import spec
 from tf_resflow.training import objectives
 
 _TABLES = {name: table for name, table in vars(registries).items()
-           if isinstance(table, registry.Registry)}
+           if isinstance(table, spec.Registry)}
 
 
 def test_nouns_of_tables_are_their_names_in_messages():

@@ -100,12 +100,12 @@ class DataConfig(fields.Section):
     self.check_suits(
         self.test_file is None or self.split == 'random', 'split',
         'cannot be used with test_file', 'The file has the rows to test on.')
-    if not registries.DATASETS.knows(self.dataset):
+    if self.dataset not in registries.DATASETS:
       return  # Of a run; `info` raises. A model needs no data.
     for name, value in self.non_default_values().items():
       self.check_suits(
           name not in TABLE_FIELDS or
-          registries.DATASETS.takes(self.dataset, name), name,
+          registries.DATASETS.accepts_option(self.dataset, name), name,
           f'cannot be used with dataset={self.dataset}',
           'It applies to tables only.')
       if name in _IMAGE_FIELDS:
@@ -123,12 +123,13 @@ class DataConfig(fields.Section):
     """Returns the metadata of the data set, a `datasets.DatasetInfo`."""
     known, name = registries.DATASETS, self.dataset
     errors.check(
-        known.knows(name), 'dataset', name, known.expected, known.advice(name)
+        name in known, 'dataset', name, known.expected, known.advice(name)
         or 'Data of your own are known after registries.DATASETS.register('
         f'{name!r}, datasets.table(FRAME)), in a module of --import=MODULE.')
     options = {
         option: value for option, value in self.non_default_values().items()
-        if option in (*TABLE_FIELDS, 'condition') and known.takes(name, option)}
+        if option in (*TABLE_FIELDS, 'condition') and
+        known.accepts_option(name, option)}
     info = known.get(name, 'dataset', **options).changed(
         num_bits=self.num_bits, resize=self.resize, skip_bad=self.skip_bad)
     if self.condition and info.condition is None:

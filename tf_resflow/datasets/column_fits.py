@@ -95,7 +95,7 @@ def asked_types(
     column, _, spec = text.partition(':')
     if text != fields.NONE:
       errors.check(
-        column in names and registries.COLUMN_TYPES.knows(spec), 'column_types',
+        column in names and spec in registries.COLUMN_TYPES, 'column_types',
         text, f'NAME:TYPE with a column of {dataset} and '
         f'{registries.COLUMN_TYPES.expected}; or none',
         '' if column in names else errors.did_you_mean(column, names))

@@ -7,8 +7,8 @@ type with arguments, and fields define flags with their help and checks.
 from tf_resflow.specs import registries
 from tf_resflow.specs.fields import field
 from tf_resflow.specs.fields import Section
-from tf_resflow.specs.registry import Registry
 from tf_resflow.specs.spec import option
+from tf_resflow.specs.spec import Registry
 from tf_resflow.specs.spec import Spec
 from tf_resflow.specs.spec import Specified
 

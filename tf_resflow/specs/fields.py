@@ -11,7 +11,6 @@ import typing
 from typing import Any, Self
 
 from tf_resflow import errors
-from tf_resflow.specs import registry
 from tf_resflow.specs import spec
 
 # Values of fields that select a default, or nothing.
@@ -84,7 +83,7 @@ class Field:
   above: float = -math.inf
   below: float = math.inf
   min_length: int = 0
-  choices: tuple[str, ...] | registry.Registry | None = None
+  choices: tuple[str, ...] | spec.Registry | None = None
   resumable: bool | Callable[['Section', 'Section'], bool] = False
   changes_function: bool = True
   is_flag: bool = True
@@ -93,9 +92,9 @@ class Field:
   is_open: bool = False
 
   @functools.cached_property
-  def known(self) -> registry.Registry | None:
+  def valid(self) -> spec.Registry | None:
     """Registry of the valid names, if they are restricted."""
-    return registry.Registry.of(self.flag, self.choices) if isinstance(
+    return spec.Registry.from_names(self.flag, self.choices) if isinstance(
         self.choices, tuple) else self.choices
 
   @property
@@ -119,8 +118,8 @@ class Field:
   @property
   def expected(self) -> str:
     """Description of valid values for messages and help."""
-    if self.known:
-      return ', or '.join([self.known.expected, *self.words])
+    if self.valid:
+      return ', or '.join([self.valid.expected, *self.words])
     what = (_SEVERAL if self.is_tuple else _EXPECTED)[self.element]
     if self.min_length:
       what = f'{self.min_length} or more {what}'
@@ -169,7 +168,7 @@ class Field:
     value = items if is_tuple else items[0]
     errors.check(
         is_valid, self.flag, spec.text_of(value), self.expected,
-        self.known.advice(value) if self.known else '')
+        self.valid.advice(value) if self.valid else '')
     return value
 
   def _is_valid(self, value: Any) -> bool:
@@ -177,9 +176,9 @@ class Field:
       return True
     if type(value) is not self.element:
       return False
-    if self.known:
-      return self.is_open or self.known.knows(value) and (
-          not self.known.takes_options or
+    if self.valid:
+      return self.is_open or value in self.valid and (
+          not self.valid.takes_options or
           bool(spec.Spec.parse(value, self.flag)))
     # Rejects NaN and infinity.
     return self.element not in (int, float) or (

@@ -4,7 +4,8 @@ To add a type: one file, one line here, one case in `tests/cases.py`. To add
 your own, call `register` of its registry in a module named by `--import`.
 """
 
-from tf_resflow.specs import registry
+from tf_resflow.specs import dataset_registry
+from tf_resflow.specs import spec
 
 _LOG_DET = 'tf_resflow.numerics.log_det'
 _NOISE = 'tf_resflow.numerics.noise_distributions'
@@ -18,7 +19,7 @@ _COLUMN_TYPES = 'tf_resflow.specs.column_types'
 _CATALOG = 'tf_resflow.datasets.catalog'
 
 # Log-determinant estimators (`--estimator=`): types of `numerics.Estimator`.
-ESTIMATORS = registry.Registry('estimator', {
+ESTIMATORS = spec.Registry('estimator', {
     'roulette': f'{_LOG_DET}.roulette:RussianRoulette',
     'adaptive': f'{_LOG_DET}.roulette:AdaptiveRoulette',
     'fixed': f'{_LOG_DET}.truncation:FixedTruncation',
@@ -27,14 +28,14 @@ ESTIMATORS = registry.Registry('estimator', {
 
 # Distributions of the number of series terms after the exact ones, subclasses
 # of `numerics.TruncationDistribution`.
-TRUNCATION_DISTRIBUTIONS = registry.Registry('truncation_distribution', {
+TRUNCATION_DISTRIBUTIONS = spec.Registry('truncation_distribution', {
     'poisson': f'{_LOG_DET}.truncation_distributions:Poisson',
     'geometric': f'{_LOG_DET}.truncation_distributions:Geometric',
     'safe': f'{_LOG_DET}.truncation_distributions:SafeGeometric',
 }, with_arguments=True)
 
 # Gradient computations of series estimators (`--memory=`).
-MEMORY_MODES = registry.Registry('memory', {
+MEMORY_MODES = spec.Registry('memory', {
     'recompute': f'{_LOG_DET}.memory_modes:recompute',
     'neumann': f'{_LOG_DET}.memory_modes:neumann',
     'backward_in_forward': f'{_LOG_DET}.memory_modes:backward_in_forward',
@@ -45,20 +46,20 @@ MEMORY_MODES = registry.Registry('memory', {
 AGREEING_MEMORY_MODES = ('recompute', 'neumann', 'backward_in_forward')
 
 # Distributions of trace probes: functions (shape, seed, dtype).
-PROBES = registry.Registry('probe', {
+PROBES = spec.Registry('probe', {
     'rademacher': 'tf_resflow.numerics.random:rademacher',
     'gaussian': 'tf_resflow.numerics.random:normal',
 })
 
 # Fixed-point solvers, subclasses of `numerics.Solver`.
-SOLVERS = registry.Registry('solver', {
+SOLVERS = spec.Registry('solver', {
     'anderson': f'{_SOLVER}:Anderson',
     'banach': f'{_SOLVER}:Banach',
 })
 
 # Activations of residual networks (`--activation=`), subclasses of
 # `layers.LipschitzLayer`.
-ACTIVATIONS = registry.Registry('activation', {
+ACTIVATIONS = spec.Registry('activation', {
     'lipswish': f'{_LIPSCHITZ}.lip_swish:LipSwish',
     'elu': f'{_LIPSCHITZ}.activations:ELU',
     'cpila': f'{_LIPSCHITZ}.concatenated:CPila',
@@ -79,13 +80,13 @@ ACTIVATIONS = registry.Registry('activation', {
 
 # Lipschitz constraints of linear layers (`--constraint=`): instances of
 # `layers.Constraint`, or functions of options that return one.
-CONSTRAINTS = registry.Registry('constraint', {
+CONSTRAINTS = spec.Registry('constraint', {
     'spectral': f'{_LIPSCHITZ}.spectral:SPECTRAL',
 })
 
 # Bounds of norms that are hard to compute (`--norm_bound=`, and the argument
 # `bound` of layers).
-NORM_BOUNDS = registry.Registry('norm_bound', {
+NORM_BOUNDS = spec.Registry('norm_bound', {
     'upper': f'{_NORMS}:UPPER',
     'estimate': f'{_NORMS}:ESTIMATE',
     'released': f'{_NORMS}:RELEASED',
@@ -93,28 +94,28 @@ NORM_BOUNDS = registry.Registry('norm_bound', {
 
 # Block types (`--block=`): subclasses of `models.BlockType`, or classes that
 # take the arguments of `layers.ResidualBlock`.
-BLOCKS = registry.Registry('block', {
+BLOCKS = spec.Registry('block', {
     'residual': f'{_BLOCK_TYPES}:Residual',
     'inverse': f'{_BLOCK_TYPES}:Inverse',
     'coupling': f'{_BLOCK_TYPES}:Coupling',
 })
 
 # Masks of coupling layers: functions (event_shape, swap).
-MASKS = registry.Registry('mask', {
+MASKS = spec.Registry('mask', {
     'channel': f'{_BIJECTIONS}.masks:Channel',
     'checkerboard': f'{_BIJECTIONS}.masks:Checkerboard',
 })
 
 # Parameterizations of invertible matrices (`--invertible_linear=`), subclasses
 # of `invertible_matrix.Parameterization`.
-MATRICES = registry.Registry('matrix', {
+MATRICES = spec.Registry('matrix', {
     'free': f'{_BIJECTIONS}.invertible_matrix:Free',
     'lu': f'{_BIJECTIONS}.invertible_matrix:LU',
 })
 
 # First bijections on images (`--preprocessing=`): functions (config, dtype)
 # that return a `layers.Bijection`.
-PREPROCESSORS = registry.Registry('preprocessing', {
+PREPROCESSORS = spec.Registry('preprocessing', {
     'logit': 'tf_resflow.models.blocks:make_logit',
     'standardize': 'tf_resflow.models.blocks:make_standardize',
     'none': 'tf_resflow.models.blocks:make_identity',
@@ -122,7 +123,7 @@ PREPROCESSORS = registry.Registry('preprocessing', {
 
 # Types of columns of tables (`--column_types=`), subclasses of
 # `column_types.ColumnType`.
-COLUMN_TYPES = registry.Registry('column type', {
+COLUMN_TYPES = spec.Registry('column type', {
     'real': f'{_COLUMN_TYPES}:Real',
     'log': f'{_COLUMN_TYPES}:Log',
     'logit': f'{_COLUMN_TYPES}:Logit',
@@ -133,7 +134,7 @@ COLUMN_TYPES = registry.Registry('column type', {
 
 # Paddings of images before random crops (`--crop_mode=`): functions (image,
 # padding).
-CROP_MODES = registry.Registry('crop_mode', {
+CROP_MODES = spec.Registry('crop_mode', {
     'reflect': 'tf_resflow.datasets.pipeline:reflect',
     'constant': 'tf_resflow.datasets.pipeline:constant',
 })
@@ -141,20 +142,20 @@ CROP_MODES = registry.Registry('crop_mode', {
 # Augmentations of images with noise dimensions (`--augmentation=`): functions
 # (config, dtype) that return a `layers.Augmentation`, or None. Their attribute
 # `unused_fields`, if any, names fields of the configuration without effect.
-AUGMENTATIONS = registry.Registry('augmentation', {
+AUGMENTATIONS = spec.Registry('augmentation', {
     'noise_channels':
         'tf_resflow.models.residual_flow_config:make_noise_channels',
 })
 
 # Distributions of noise channels (`--noise_distribution=`), subclasses of
 # `numerics.NoiseDistribution`.
-NOISE_DISTRIBUTIONS = registry.Registry('noise_distribution', {
+NOISE_DISTRIBUTIONS = spec.Registry('noise_distribution', {
     'uniform': f'{_NOISE}:UniformNoise',
     'gaussian': f'{_NOISE}:GaussianNoise',
 }, with_arguments=True)
 
 # Training losses (`--objective=`), subclasses of `training.Objective`.
-OBJECTIVES = registry.Registry('objective', {
+OBJECTIVES = spec.Registry('objective', {
     'bits_per_dim': f'{_TRAINING}.objectives:BitsPerDim',
     'nats': f'{_TRAINING}.objectives:Nats',
     'cross_entropy': f'{_TRAINING}.objectives:CrossEntropy',
@@ -163,7 +164,7 @@ OBJECTIVES = registry.Registry('objective', {
 
 # Optimizers (`--optimizer=`): functions (config, learning_rate) that return a
 # Keras optimizer.
-OPTIMIZERS = registry.Registry('optimizer', {
+OPTIMIZERS = spec.Registry('optimizer', {
     'adam': f'{_TRAINING}.optimizers:make_adam',
     'sgd': f'{_TRAINING}.optimizers:make_sgd',
     'rmsprop': f'{_TRAINING}.optimizers:make_rmsprop',
@@ -172,7 +173,7 @@ OPTIMIZERS = registry.Registry('optimizer', {
 
 # Learning rate schedules (`--schedule=`): functions (learning_rate,
 # warmup_steps, num_steps).
-SCHEDULES = registry.Registry('schedule', {
+SCHEDULES = spec.Registry('schedule', {
     'constant': f'{_TRAINING}.optimizers:make_constant_rate',
     'cosine': f'{_TRAINING}.optimizers:make_cosine_rate',
 })
@@ -182,7 +183,7 @@ ENDLESS_SCHEDULES = ('constant',)
 
 # Distribution strategies (`--strategy=`): functions that return a
 # `tf.distribute.Strategy`.
-STRATEGIES = registry.Registry('strategy', {
+STRATEGIES = spec.Registry('strategy', {
     'auto': f'{_TRAINING}.strategies:auto',
     'single': f'{_TRAINING}.strategies:single',
     'mirrored': f'{_TRAINING}.strategies:mirrored',
@@ -191,13 +192,14 @@ STRATEGIES = registry.Registry('strategy', {
 
 # Model types (`--model=`), subclasses of `models.ModelConfig` that build the
 # model.
-MODELS = registry.Registry('model', {
+MODELS = spec.Registry('model', {
     'image': 'tf_resflow.models.residual_flow_config:ResidualFlowConfig',
     'vector': 'tf_resflow.models.vector_flow_config:VectorFlowConfig',
 }, takes_options=False)
 
-# Data sets (`--dataset=`), instances of `datasets.DatasetInfo`.
-DATASETS = registry.Registry('dataset', {
+# Data sets (`--dataset=`), instances of `datasets.DatasetInfo`, and functions
+# of files that return one.
+DATASETS = dataset_registry.DatasetRegistry('dataset', {
     'digits': f'{_CATALOG}:DIGITS',
     'mnist5k': f'{_CATALOG}:MNIST5K',
     'patches32': f'{_CATALOG}:PATCHES32',
@@ -221,6 +223,6 @@ DATASETS = registry.Registry('dataset', {
     'images:FOLDER': 'tf_resflow.datasets.image_folder:open_folder',
     'array:FILE.npz': 'tf_resflow.datasets.arrays:open_array',
     'table:FILE.csv': 'tf_resflow.datasets.tables:open_table',
-}, takes_options=False, suffixes={
+}, suffixes={
     'array': ('.npz', '.npy'),
     'table': ('.csv', '.tsv', '.txt', '.gz', '.parquet', '.feather', '.xlsx')})

@@ -1,19 +1,20 @@
 """Specs: objects written as one word, such as `roulette:poisson:2,exact=2`.
 
 A spec is `NAME[:ARGUMENT ...][,OPTION=VALUE ...]`, without characters that are
-special to shells. The registered type defines the meaning of the arguments.
+special to shells. A registry maps the name to a type, which is imported on
+demand and defines the meaning of the arguments.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 import dataclasses
+import difflib
 import functools
 import inspect
-from typing import Any, ClassVar, overload, Self, TYPE_CHECKING
+import re
+import sys
+from typing import Any, ClassVar, overload, Self
 
 from tf_resflow import errors
-
-if TYPE_CHECKING:
-  from tf_resflow.specs import registry as registry_lib
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,6 +78,155 @@ def option(default: Any, name: str) -> Any:
       default=default, kw_only=True, metadata={'option': name})
 
 
+class Registry:
+  """A table from the names in flags and files to types.
+
+  Types of this package are listed as `'module:attribute'`, so that names can be
+  listed and checked without importing TensorFlow. `register` adds user-defined
+  types. A name may be followed by arguments and options, such as
+  `densenet:3,growth=16`; see `bind`.
+
+  Args:
+    noun: name of the value in messages.
+    entries: maps names to `'module:attribute'`.
+    refused: maps names that are intentionally missing to the reason, a
+      sentence.
+    takes_options: whether arguments and options may follow a name.
+    with_arguments: whether its types have arguments, for messages.
+
+  Example:
+    >>> numbers = Registry('number', {'pi': 'math:pi', 'root': 'math:sqrt'})
+    >>> numbers.register('power', lambda x, exponent=2: x**exponent)(3)
+    9
+    >>> numbers.names()
+    ('pi', 'root', 'power')
+    >>> numbers.get('pi')
+    3.141592653589793
+    >>> 'power:3' in numbers, numbers.get('power:3')(2)
+    (True, 8)
+    >>> numbers.get('three')
+    Traceback (most recent call last):
+    tf_resflow.errors.InvalidValueError: number=three: expected one of pi, ...
+  """
+
+  _name_pattern = r'[\w/-]+'
+  _name_rule = 'a name of letters, digits, "_", "-" and "/"'
+
+  def __init__(self, noun: str, entries: Mapping[str, str],
+               refused: Mapping[str, str] | None = None,
+               takes_options: bool = True, with_arguments: bool = False):
+    self.noun = noun
+    self._entries: dict[str, Any] = dict(entries)
+    self._refused = refused or {}
+    self.takes_options = takes_options
+    self._with_arguments = with_arguments
+
+  @classmethod
+  def from_names(cls, noun: str, names: Iterable[str]) -> Self:
+    """Returns a registry of names alone."""
+    return cls(noun, dict.fromkeys(names, ''), takes_options=False)
+
+  def names(self) -> tuple[str, ...]:
+    """Returns all names, in the order in which they were registered."""
+    return tuple(self._entries)
+
+  @property
+  def expected(self) -> str:
+    """Description of what is registered, for messages."""
+    return f'one of {", ".join(self.names())}' + (
+        ', with arguments' if self._with_arguments else '')
+
+  def split(self, text: Any) -> tuple[str, str]:
+    """Splits a text into its registered name, empty if unknown, and the rest.
+    """
+    text = str(text)
+    name = re.split('[:,]', text, maxsplit=1)[0] if (
+        self.takes_options) else text
+    return (name, text[len(name):]) if name in self._entries else ('', text)
+
+  def __contains__(self, text: Any) -> bool:
+    """Returns whether a text begins with what is registered."""
+    return bool(self.split(text)[0])
+
+  def register(self, name: str, value: Any) -> Any:
+    """Registers a type.
+
+    Args:
+      name: a new name of letters, digits, `_`, `-` and `/`.
+      value: the type, or its `'module:attribute'`.
+
+    Returns:
+      `value`.
+
+    Raises:
+      InvalidValueError: if the name is invalid or already registered.
+    """
+    errors.check(
+        isinstance(name, str) and bool(re.fullmatch(self._name_pattern, name)),
+        self.noun, repr(name), self._name_rule)
+    errors.check_suits(
+        self._entries.get(name, value) is value, self.noun, name,
+        'is already registered', 'Use another name.')
+    self._entries[name] = value
+    return value
+
+  def check(self, name: str, field: str | None = None) -> str:
+    """Returns a registered name or spec, or raises an error; see `get`."""
+    if name not in self:
+      raise errors.InvalidValueError(
+          field or self.noun, name, self.expected, self.advice(name))
+    return name
+
+  def advice(self, name: Any) -> str:
+    """Returns why a name is refused, or similar names; may be empty."""
+    if str(name) in self._refused:
+      return self._refused[str(name)]
+    similar = dict.fromkeys(self._similar(str(name)))
+    return f'Did you mean {" or ".join(similar)}?' if similar else ''
+
+  def _similar(self, name: str) -> list[str]:
+    """Returns registered names that may be meant."""
+    return difflib.get_close_matches(
+        re.split('[:,]', name, maxsplit=1)[0], self.names()) + [
+            other for other in self.names()
+            if name and other.partition('/')[0] == name]
+
+  def get(self, text: str, field: str | None = None) -> Any:
+    """Returns the value of a name or spec; imports it if necessary.
+
+    Args:
+      text: the name or spec.
+      field: name of the field or flag for messages; by default the noun.
+
+    Raises:
+      InvalidValueError: if the name is unknown or its arguments are invalid.
+    """
+    name, rest = self.split(self.check(text, field))
+    value = self._imported(name)
+    return bind(value, text, field or self.noun) if rest else value
+
+  def _imported(self, name: str) -> Any:
+    """Returns the value of a name; imports that of `'module:attribute'`."""
+    value = self._entries[name]
+    if not isinstance(value, str):
+      return value
+    module, _, attribute = value.partition(':')
+    __import__(module)  # AutoGraph would follow importlib, and warn.
+    return getattr(sys.modules[module], attribute)
+
+  def name_of(self, value: Any) -> str:
+    """Returns the name under which `value` is registered, or raises."""
+    path = f'{getattr(value, "__module__", "")}:' + getattr(
+        value, '__qualname__', '')
+    for name, entry in self._entries.items():
+      if entry is value or entry == path:
+        return name
+    raise errors.InvalidValueError(
+        self.noun, value, self.expected,
+        'Register your own type by register(NAME, VALUE) of its registry in '
+        'tf_resflow.specs.registries.')
+
+
 @dataclasses.dataclass(frozen=True)
 class Specified:
   """Base class of frozen dataclasses that are written as specs.
@@ -91,7 +241,7 @@ class Specified:
     (4, roulette:poisson:3.0,exact=4)
   """
 
-  registry: ClassVar['registry_lib.Registry']
+  registry: ClassVar[Registry]
 
   def __init_subclass__(cls: Any, **kwargs):
     super().__init_subclass__(**kwargs)
