@@ -35,6 +35,26 @@ for name in ('a', 'b'):
   print(type(model).__name__, model.count_params())
 """
 
+# TensorFlow would load Keras itself, if it could.
+_NUMERICS = """
+import sys
+import tf_resflow
+sys.modules |= dict.fromkeys(['keras', 'tensorboard', 'tensorflow_probability'])
+import tensorflow as tf
+from tf_resflow import numerics
+for name in numerics.__all__:
+  getattr(numerics, name)
+g = numerics.ResidualFunction(lambda weights, x: weights[0] * tf.tanh(x))
+weights, x = [tf.constant(0.5)], tf.ones([3, 2])
+for estimator in (numerics.Exact(), numerics.RussianRoulette()):
+  with tf.GradientTape() as tape:
+    tape.watch(weights)
+    y, log_det = numerics.forward_and_log_det(g, weights, x, estimator, seed=0)
+  assert tape.gradient(log_det, weights)[0] > 0.0
+solution = numerics.invert_residual(g, weights, y, numerics.Anderson())
+print(abs(solution.x - x).numpy().max() < 1e-4)
+"""
+
 
 def run(script):
   process = subprocess.run(
@@ -45,6 +65,10 @@ def run(script):
 
 def test_rooms_load_no_other_package():
   assert set(run(_SCRIPT).split()) == {'lazy_loader', 'tf_resflow'}
+
+
+def test_numerics_needs_neither_keras_nor_tfp():
+  assert run(_NUMERICS) == 'True\n'
 
 
 @pytest.mark.slow

@@ -1,7 +1,4 @@
-"""Uses of the private APIs of TFP; see `private_apis.py`.
-
-A module of its own, because TFP takes a second to import.
-"""
+"""Uses of the private APIs of TFP; see `private_tf_apis.py`."""
 
 from collections.abc import Iterator
 import inspect

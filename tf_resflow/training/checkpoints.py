@@ -20,7 +20,7 @@ import tensorflow as tf
 
 from tf_resflow import errors
 from tf_resflow import models
-from tf_resflow import private_apis
+from tf_resflow import private_tf_apis
 from tf_resflow.training import files
 from tf_resflow.training import metrics
 
@@ -182,7 +182,7 @@ def _positions(model: keras.Model, path: str) -> list[int] | None:
   were written; the weights themselves are stored by name. None if the file has
   no optimizer; raises `KeyError` if it has other weights.
   """
-  children = private_apis.saved_children(path)
+  children = private_tf_apis.saved_children(path)
 
   def follow(names, node=0):
     for name in names:
@@ -269,7 +269,7 @@ def restore(checkpoint: tf.train.Checkpoint, path: str) -> bool:
     InvalidValueError: if a file is damaged or does not fit.
   """
   with reading(path):
-    saved_names = private_apis.saved_children(path)[0]
+    saved_names = private_tf_apis.saved_children(path)[0]
     if _CONFIG in saved_names:
       _check_model(checkpoint.model, path)
     positions = _positions(checkpoint.model, path)
@@ -356,4 +356,4 @@ def undamaged(workdir: str, sets_aside: bool = False) -> str | None:
 def has_optimizer(path: str) -> bool:
   """Returns whether a checkpoint has the state of an optimizer."""
   with reading(path):
-    return 'optimizer' in private_apis.saved_children(path)[0]
+    return 'optimizer' in private_tf_apis.saved_children(path)[0]

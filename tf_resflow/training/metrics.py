@@ -18,7 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_resflow import errors
-from tf_resflow import private_apis
+from tf_resflow import private_tf_apis
 from tf_resflow.training import files
 
 _logger = logging.getLogger(__name__)
@@ -78,7 +78,7 @@ class MetricsWriter(contextlib.AbstractContextManager):
     with files.writing(tensorboard_dir):
       self._summary_writer = tf.summary.create_file_writer(tensorboard_dir)
       with self._summary_writer.as_default():
-        private_apis.write_event(_start_event(start_step))
+        private_tf_apis.write_event(_start_event(start_step))
 
   def write(self, step: int, values: Mapping[str, object]) -> None:
     """Writes scalars of one step.

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from tf_resflow import errors
 from tf_resflow import layers
-from tf_resflow import private_apis
+from tf_resflow import private_keras_apis
 from tf_resflow.configuration import run_config as config_lib
 from tf_resflow.specs import registries
 
@@ -64,7 +64,7 @@ class _FusedUpdate(keras.optimizers.Optimizer):
       self, gradient: tf.Tensor, variable: tf.Variable,
       learning_rate: tf.Tensor) -> None:
     """Updates one variable."""
-    m, v = private_apis.adam_moments(self, variable)
+    m, v = private_keras_apis.adam_moments(self, variable)
     tf.raw_ops.ResourceApplyAdam(
         var=variable.handle, m=m.handle, v=v.handle, grad=gradient,
         **self._numbers(learning_rate, variable.dtype))
