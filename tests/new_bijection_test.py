@@ -1,4 +1,4 @@
-"""A new type of bijection is a file, and a line in each of three others."""
+"""A new type of bijection is a file, and a line in each of five others."""
 
 import os
 import re
@@ -17,6 +17,12 @@ _LINES = {
         'ResidualBlock as ResidualBlock\n',
         'from .bijections.monotone_block import '
         'MonotoneBlock as MonotoneBlock\n'),
+    'tf_resflow/bijectors/__init__.pyi': (
+        'from .adapted import MovingMean as MovingMean\n',
+        'from .adapted import MonotoneBlock as MonotoneBlock\n'),
+    'tf_resflow/bijectors/adapted.py': (
+        'MovingMean = adapt(layers.MovingMean)\n',
+        'MonotoneBlock = adapt(layers.MonotoneBlock)\n'),
     'tf_resflow/specs/registries.py': (
         "    'coupling': f'{_BLOCK_TYPES}:Coupling',\n",
         "    'monotone': f'{_BIJECTIONS}.monotone_block:MonotoneBlock',\n"),

@@ -31,6 +31,7 @@ _MISTAKES = {
     'tf_resflow.VectorFlowConfig(event_size=2, num_block=4)': 'num_block',
     'flow.sample(5, temprature=0.7)': 'temprature',
     'layers.SpectralDens(3)': 'SpectralDens',
+    'bijectors.ResidualBlok(block.g)': 'ResidualBlok',
     'numerics.FixedTruncation("10")': 'FixedTruncation',
     'tf_resflow.laod("run")': 'laod',
 }

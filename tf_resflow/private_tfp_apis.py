@@ -5,7 +5,12 @@ import inspect
 import traceback
 from types import FrameType
 
+from tensorflow_probability.python.distributions import transformed_distribution
 from tensorflow_probability.python.internal import cache_util
+
+# Subclasses of the public class are composite tensors, which lose the variables
+# of bijectors that are none: TFP itself makes objects of this class for them.
+TransformedDistribution = transformed_distribution._TransformedDistribution
 
 _DISTRIBUTIONS = 'tensorflow_probability.python.distributions'
 # Packages that a method of a distribution may go through to a bijector.

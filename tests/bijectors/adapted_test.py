@@ -18,7 +18,7 @@ from tf_resflow import layers
 from tf_resflow import models
 from tf_resflow import numerics
 
-_NAMES = bijectors.ADAPTED
+_NAMES = [name for name in bijectors.__all__ if name in layers.__all__]
 
 
 @pytest.mark.parametrize('name, event_shape, values', [
@@ -67,6 +67,15 @@ def test_signature_and_text_say_all_arguments():
   assert list(inspect.signature(bijectors.AffineCoupling).parameters) == [
       'network', 'event_shape', 'mask', 'swap', 'shape', 'dtype', 'layer',
       'seed', 'name']
+
+
+def test_all_but_bases_and_containers_are_adapted():
+  bijections = {
+      name for name in layers.__all__ if inspect.isclass(
+          getattr(layers, name)) and issubclass(
+              getattr(layers, name), layers.Bijection)}
+  assert bijections - {*_NAMES} == {
+      'Bijection', 'CompositeBijection', 'SequentialBijection'}
 
 
 def test_every_bijection_has_a_bijector():

@@ -1,18 +1,11 @@
-"""TFP bijectors with the names and arguments of the layers that they adapt.
+"""TFP bijectors with the names and arguments of the layers that they adapt."""
 
-`adapted.ResidualBlock` is made from `layers.ResidualBlock` on first access, and
-so are all others.
-"""
-
-from collections.abc import Sequence
-import functools
+from collections.abc import Callable, Sequence
 import inspect
 import re
-from typing import Any
 
 import keras
 
-from tf_resflow import bijectors
 from tf_resflow import errors
 from tf_resflow import layers
 from tf_resflow.bijectors import layer_bijector
@@ -37,7 +30,8 @@ def _common(
 
 
 def adapt(
-    layer_class: type[layers.Bijection]) -> type[layer_bijector.LayerBijector]:
+    layer_class: type[layers.Bijection],
+) -> Callable[..., layer_bijector.LayerBijector]:
   """Returns the bijector class that adapts a class of layers.
 
   Its arguments are those of the layer, `event_shape` after the required ones,
@@ -127,9 +121,20 @@ def _parts(docstring):
       for entry in re.split(r'^(?=  \S)', entries, flags=re.M) if entry}, tail
 
 
-@functools.cache
-def __getattr__(name: str) -> Any:
-  """Returns the bijector class of the layer class `name`."""
-  if name not in bijectors.ADAPTED:
-    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
-  return adapt(getattr(layers, name))
+ActNorm = adapt(layers.ActNorm)
+AffineCoupling = adapt(layers.AffineCoupling)
+ColumnMaps = adapt(layers.ColumnMaps)
+Conditional = adapt(layers.Conditional)
+ConditionalAffine = adapt(layers.ConditionalAffine)
+ConditionalLinear = adapt(layers.ConditionalLinear)
+FeatureTap = adapt(layers.FeatureTap)
+Flatten = adapt(layers.Flatten)
+Inverse = adapt(layers.Inverse)
+InvertibleConv1x1 = adapt(layers.InvertibleConv1x1)
+InvertibleLinear = adapt(layers.InvertibleLinear)
+Logit = adapt(layers.Logit)
+MovingMean = adapt(layers.MovingMean)
+ResidualBlock = adapt(layers.ResidualBlock)
+Split = adapt(layers.Split)
+Squeeze = adapt(layers.Squeeze)
+Standardize = adapt(layers.Standardize)

@@ -72,19 +72,24 @@ class Chain(flow_bijector.FlowBijector, tfb.Composition):
 def _step(bijector, state, is_forward, **kwargs):
   """Returns the value, sum of log-determinants and event axes after a part."""
   value, total, event_ndims = state
-  value, log_det = _value_and_log_det(
+  value, log_det = value_and_log_det(
       bijector, value, event_ndims, is_forward, **kwargs)
   event_ndims = (bijector.forward_event_ndims(event_ndims) if is_forward
                  else bijector.inverse_event_ndims(event_ndims))
   return value, total + log_det, event_ndims
 
 
-def _value_and_log_det(bijector, value, event_ndims, is_forward, **kwargs):
-  """In one pass, if the bijector is of this package or an `Invert` of one."""
+def value_and_log_det(
+    bijector: tfb.Bijector, value: Any, event_ndims: int, is_forward: bool,
+    **kwargs: Any) -> tuple[tf.Tensor, tf.Tensor]:
+  """Returns a value of a bijector or its inverse, and the log-determinant.
+
+  In one pass, if the bijector is of this package or an `Invert` of one.
+  """
   # For bijectors that are not composite tensors, such as ours, `tfb.Invert`
   # makes objects of another class.
   if isinstance(bijector, type(tfb.Invert(bijector))):
-    return _value_and_log_det(
+    return value_and_log_det(
         bijector.bijector, value, event_ndims, not is_forward, **kwargs)
   if isinstance(bijector, flow_bijector.FlowBijector):
     one_pass = bijector.transform if is_forward else bijector.invert
