@@ -18,6 +18,10 @@ __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 __version__ = '0.2.0'
 
 
+# Keras knows a class whose decorator has run, and imports modules of its own
+# packages alone. Decorators here would import TensorFlow with this package;
+# those of `layers` and `models` come too late for a program that loads a file
+# before it uses a class.
 class _KerasFinder(importlib.abc.MetaPathFinder):
   """Runs `_register` behind the first `import keras`."""
 

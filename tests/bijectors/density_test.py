@@ -8,7 +8,6 @@ from tensorflow_probability import bijectors as tfb
 from tensorflow_probability import distributions as tfd
 
 from tf_resflow import bijectors
-from tf_resflow import layers
 from tf_resflow import private_tfp_apis
 
 

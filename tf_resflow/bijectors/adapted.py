@@ -108,8 +108,8 @@ def _docstring(layer_class, names):
   arguments |= {k: v for k, v in _parts(_common.__doc__)[1].items()
                 if k not in arguments}
   entries = '\n'.join(arguments[name] for name in names if name in arguments)
-  return (f'{head}\nThe bijector of `layers.{layer_class.__name__}`: `forward` '
-          f'maps `x` to `y`.\n\nArgs:\n{entries}\n\n{tail}')
+  return (f'{head.rstrip()}\n\nThe bijector of `layers.{layer_class.__name__}`'
+          f': `forward` maps `x` to `y`.\n\nArgs:\n{entries}\n\n{tail}')
 
 
 def _parts(docstring):

@@ -14,7 +14,7 @@ class FlowDistribution(private_tfp_apis.TransformedDistribution):
   `log_prob(x, bijector_kwargs=...)` asks the bijector for value and
   log-determinant together, and so does `experimental_sample_and_log_prob`:
   a sample and its density take one solve. See `tfd.TransformedDistribution`
-  for arguments and methods.
+  for arguments and methods; latents and events are single tensors here.
 
   Example:
     >>> d = bijectors.FlowDistribution(
@@ -28,8 +28,7 @@ class FlowDistribution(private_tfp_apis.TransformedDistribution):
     z, log_det = chain.value_and_log_det(
         self.bijector, value, self.event_shape.rank, is_forward=False,
         **bijector_kwargs or {})
-    log_prob = self.distribution.log_prob(z, **distribution_kwargs or {})
-    return log_prob + tf.cast(log_det, log_prob.dtype)
+    return self.distribution.log_prob(z, **distribution_kwargs or {}) + log_det
 
   def _sample_and_log_prob(self, sample_shape, seed, distribution_kwargs=None,
                            bijector_kwargs=None):
@@ -41,7 +40,7 @@ class FlowDistribution(private_tfp_apis.TransformedDistribution):
     value, log_det = chain.value_and_log_det(
         self.bijector, z, base.event_shape.rank, is_forward=True,
         **bijector_kwargs or {})
-    return value, log_prob - tf.cast(log_det, log_prob.dtype)
+    return value, log_prob - log_det
 
 
 def distribution(

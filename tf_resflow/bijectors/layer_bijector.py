@@ -148,25 +148,17 @@ class LayerBijector(flow_bijector.FlowBijector):
         tf.broadcast_to(t, tf.concat([shape, tf.shape(t)[batch.rank:]], 0))
         for (t, _), batch in zip(parts, batches, strict=True)]
 
-  def _forward_event_shape(self, input_shape):
-    return input_shape[
-        :len(input_shape) - self.forward_min_event_ndims
-    ].concatenate(self._output_shape)
+  def _forward_event_shape(self, shape):
+    return shape[:-len(self._input_shape)].concatenate(self._output_shape)
 
-  def _inverse_event_shape(self, output_shape):
-    return output_shape[
-        :len(output_shape) - self.inverse_min_event_ndims
-    ].concatenate(self._input_shape)
+  def _inverse_event_shape(self, shape):
+    return shape[:-len(self._output_shape)].concatenate(self._input_shape)
 
-  def _forward_event_shape_tensor(self, input_shape):
-    return tf.concat([
-        input_shape[:input_shape.shape[0] - self.forward_min_event_ndims],
-        self._output_shape], axis=0)
+  def _forward_event_shape_tensor(self, shape):
+    return tf.concat([shape[:-len(self._input_shape)], self._output_shape], 0)
 
-  def _inverse_event_shape_tensor(self, output_shape):
-    return tf.concat([
-        output_shape[:output_shape.shape[0] - self.inverse_min_event_ndims],
-        self._input_shape], axis=0)
+  def _inverse_event_shape_tensor(self, shape):
+    return tf.concat([shape[:-len(self._output_shape)], self._input_shape], 0)
 
   def transform(self, x: Any, event_ndims: int, **kwargs: Any
                 ) -> tuple[tf.Tensor, tf.Tensor]:

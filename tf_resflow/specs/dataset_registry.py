@@ -93,5 +93,5 @@ class DatasetRegistry(spec.Registry):
       InvalidValueError: if it is unknown, or the opener refuses it.
     """
     name, rest = self.split(self.check(text, field))
-    return self._imported(name)(rest, **options) if ':' in name else (
-        self._imported(name))
+    value = self._imported(name)
+    return value(rest, **options) if rest else value
