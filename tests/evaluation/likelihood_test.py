@@ -42,7 +42,7 @@ def estimates(flow, split):
   By the default one, exactly, or roughly; each has one graph for all tests.
   """
   made = {
-      name: evaluation.NegativeLogLikelihood(flow.frozen(), estimator)
+      name: evaluation.NegativeLogLikelihood(flow.frozen(), estimator=estimator)
       for name, estimator in (
           (None, None), ('exact', numerics.Exact()), ('rough', _ROUGH))}
   return lambda name=None, **options: made[name](split, batch_size=4, **options)
@@ -122,6 +122,24 @@ def test_probes_are_averaged(split, flow, estimates):
   # The noise is that of one probe, so errors are those of the estimator.
   ratio = np.mean((bits - exact)**2) / np.mean((one - exact)**2)
   assert 0.1 < ratio < 0.7  # A third, but for chance.
+
+
+def test_draws_come_one_after_another():
+  """All batches of a draw, all probes of a repeat, then the next repeat."""
+  def method(model, x, seed, estimator):
+    del model, estimator
+    return x[:, 0], random.uniform(tf.shape(x)[:1], seed, tf.float32)
+
+  settings = evaluation.EvaluationSettings(num_repeats=2, num_probes=3, seed=5)
+  x = np.arange(4.0)[:, np.newaxis]
+  draws = list(likelihood.LogProbs(None, settings, method).draws(
+      lambda repeat: [x[:2] + 10 * repeat, x[2:] + 10 * repeat], 4, settings))
+  assert len(draws) == 6
+  for i, (values, noise) in enumerate(draws):
+    np.testing.assert_array_equal(values, x[:, 0] + 10 * (i // 3))
+    np.testing.assert_array_equal(noise, np.concatenate([
+        random.uniform([2], random.fold_in(random.fold_in(5, i), batch))
+        for batch in range(2)]))
 
 
 def test_numbers_of_draws_that_do_not_suit(split, flow):
@@ -238,25 +256,6 @@ def test_probes_of_given_images_are_averaged(flow64, exact64, estimates64):
   assert 0.12 < ratio < 0.5  # A quarter, but for chance.
 
 
-def test_size_of_batches(flow64):
-  assert evaluation.default_batch_size(
-      flow64, 'adaptive:0.02', largest=100) == 100
-  largest = int(1e9 // (16 * 16 * 8))
-  for limit, expected in ((100, 100), (10**9, largest)):
-    assert evaluation.default_batch_size(flow64, 'exact', limit) == expected
-  for size, expected in ((1, 10_000), (65, 1230), (1000, 128)):
-    vectors = models.VectorFlow(models.VectorFlowConfig(
-        event_size=size, num_blocks=1, hidden_units=(2,)))
-    assert evaluation.default_batch_size(vectors) == expected
-
-  class Large:
-    is_random, compute_dtype = True, 'float32'
-    event_shape, latent_size = (256, 256, 3), 3 * 256 * 256
-
-  with pytest.raises(ValueError, match='196608 dimensions. The Jacobian take'):
-    evaluation.default_batch_size(Large(), numerics.Exact())
-
-
 def test_given_images_without_blocks():
   """Nothing is drawn; estimates that are no mean of them; one image alone."""
   model = flows.make_flow_without_blocks(dtype='float64')
@@ -340,7 +339,8 @@ def test_against_a_softmax(strategy):
   labels[3] = (labels[3] + 1) % 3  # The only one that is taken for another.
   split = splits.make_split(images, 16, labels)
   for num_examples, share in ((7, 6 / 7), (3, 1.0)):
-    found = classify(split, batch_size=2, num_examples=num_examples, seed=2)
+    found = classify(split, batch_size=2, num_examples=num_examples, seed=2,
+                     estimator='exact')
     accuracy, cross_entropy = found['accuracy'], found['cross_entropy']
     assert accuracy.mean == share and accuracy.num_examples == num_examples
     np.testing.assert_allclose(

@@ -201,12 +201,10 @@ def main(options: Options) -> None:
       ('num_probes', 'num_repeats') if options.inputs else ('num_probes',),
       f'with --estimator={estimator.spec()}' if run.model.is_random else
       options_lib.EXACT, 'It goes with estimates.')
-  fitting = evaluation.default_batch_size(run.model, estimator)
-  settings = {
-      'estimator': estimator, 'strategy': run.strategy, 'seed': options.seed,
-      'batch_size': options.batch_size or fitting,
-      'num_repeats': options.num_repeats, 'num_probes': options.num_probes,
-      'verbose': 1}
+  settings = evaluation.EvaluationSettings(
+      batch_size=options.batch_size, num_repeats=options.num_repeats,
+      num_probes=options.num_probes, seed=options.seed, estimator=estimator,
+      strategy=run.strategy, verbose=1)
   evaluate = _evaluate_split if options.inputs is None else _evaluate_inputs
   report, arrays, bounds = evaluate(options, run, settings)
   if options.output is not None:
@@ -237,7 +235,7 @@ def _write(options: Options, run: options_lib.OpenedRun,
 
 
 def _evaluate_inputs(options: Options, run: options_lib.OpenedRun,
-                     settings: dict[str, Any]):
+                     settings: Any):
   example_files, spec = evaluation.example_files, run.model.condition_spec
   index = given = condition = None
   if table_files.is_table(options.inputs) and options.is_of_vectors:
@@ -259,12 +257,11 @@ def _evaluate_inputs(options: Options, run: options_lib.OpenedRun,
   # As the flow was trained and is served; float64 is for what is computed.
   results = evaluation.evaluate_inputs(
       run.model, column_types.rounded(x) if options.is_of_vectors else x,
-      condition=condition, **settings)
+      condition=condition, settings=settings)
   report, bounds = evaluation.report.report_inputs(
-      run.model, x, results, batch_size=settings['batch_size'],
-      certify=options.should_certify(run.config),
-      num_probes=options.num_probes, strategy=run.strategy, verbose=1,
-      condition=condition, index=None if index is None else index[is_complete])
+      run.model, x, results, settings=settings,
+      certify=options.should_certify(run.config), condition=condition,
+      index=None if index is None else index[is_complete])
   is_converted = conversion.converter.is_converted(options.workdir)
   if is_converted:
     results['z'] = conversion.to_channels_first(
@@ -298,7 +295,7 @@ def _evaluate_inputs(options: Options, run: options_lib.OpenedRun,
 
 
 def _evaluate_split(options: Options, run: options_lib.OpenedRun,
-                    settings: dict[str, Any]):
+                    settings: Any):
   options.check_suits(
       not options.classify or conditions.has_labels(run.model), 'classify',
       'requires a flow whose condition is the label',
@@ -312,7 +309,7 @@ def _evaluate_split(options: Options, run: options_lib.OpenedRun,
   report, nll, bounds = evaluation.evaluate(
       run.model, split, num_examples=options.num_examples,
       num_reconstructions=options.num_reconstructions,
-      certify=options.should_certify(run.config), **settings)
+      certify=options.should_certify(run.config), settings=settings)
   report = {'split': options.split, **report}
   scores = conditions.class_scores(
       run, split, options.classify, options.data_dir, seed=options.seed,
@@ -325,8 +322,7 @@ def _evaluate_split(options: Options, run: options_lib.OpenedRun,
     report.setdefault('paired_differences', {})[name] = {
         'mean': difference.mean, 'stderr': difference.stderr}
   arrays = evaluation.report.results_of_split(
-      run.model, split, nll, batch_size=settings['batch_size'],
-      seed=options.seed, strategy=run.strategy) if options.output else {}
+      run.model, split, nll, settings=settings) if options.output else {}
   if scores is not None:
     arrays |= scores.arrays()
   return report, arrays, bounds

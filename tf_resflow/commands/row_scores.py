@@ -21,7 +21,7 @@ _COLUMNS = ('log_prob', 'log_prob_stderr', 'in_training', 'p_value')
 def marks(
     known: np.ndarray | None, run: options_lib.OpenedRun, x: np.ndarray,
     condition: np.ndarray | None, log_prob: np.ndarray,
-    settings: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    settings: Any) -> dict[str, np.ndarray]:
   """Compares rows with those of the run's data; says what cannot be known.
 
   Args:
@@ -30,7 +30,7 @@ def marks(
     x: the rows, `[N, D]`.
     condition: of a flow p(x|c), `[N, ...]`.
     log_prob: `[N]`, of the rows.
-    settings: of `evaluation.evaluate_inputs`, which gave them.
+    settings: `evaluation.EvaluationSettings`, which gave them.
 
   Returns:
     `in_training` `[N]`, 1 for training rows, else 0; and `p_value` `[N]`, see
@@ -53,7 +53,8 @@ def marks(
                      f'{errors.sentence(error)}')
     return found
   held_out = evaluation.evaluate_inputs(
-      run.model, test['x'].numpy(), condition=test.get('condition'), **settings)
+      run.model, test['x'].numpy(), condition=test.get('condition'),
+      settings=settings)
   found['p_value'] = evaluation.statistics.conformal_p_values(
       log_prob + _ROUNDING, held_out['log_prob'])
   return found

@@ -8,13 +8,13 @@ from . import pictures as pictures
 from . import plots as plots
 from . import report as report
 from . import sample_quality as sample_quality
+from . import settings as settings
 from . import statistics as statistics
 from .baselines import fit_baselines as fit_baselines
 from .features import load_feature_extractor as load_feature_extractor
 from .inversion import check_inverse as check_inverse
 from .inversion import decode as decode
 from .inversion import NotConvergedError as NotConvergedError
-from .likelihood import default_batch_size as default_batch_size
 from .likelihood import evaluate_inputs as evaluate_inputs
 from .likelihood import NegativeLogLikelihood as NegativeLogLikelihood
 from .likelihood import nll as nll
@@ -31,6 +31,8 @@ from .plots import save_ranks as save_ranks
 from .report import evaluate as evaluate
 from .report import format_table as format_table
 from .sample_quality import compare_samples as compare_samples
+from .settings import default_batch_size as default_batch_size
+from .settings import EvaluationSettings as EvaluationSettings
 from .statistics import paired_difference as paired_difference
 from .statistics import ranks as ranks
 from .statistics import simultaneous_band as simultaneous_band

@@ -12,6 +12,7 @@ from tf_resflow import errors
 from tf_resflow import layers
 from tf_resflow import models
 from tf_resflow.evaluation import batch_map
+from tf_resflow.evaluation import settings as settings_lib
 from tf_resflow.numerics import random
 
 
@@ -65,19 +66,19 @@ def _largest(x):
 
 
 def check_inverse(
-    model: models.Flow, split: datasets.Split, batch_size: int = 128,
-    num_examples: int | None = None, seed: int = 0,
-    strategy: tf.distribute.Strategy | None = None, verbose: int = 0,
-) -> InversionReport:
+    model: models.Flow, split: datasets.Split, *,
+    num_examples: int | None = None, **settings: Any) -> InversionReport:
   """Maps data to latents and back, and checks the inverse of every block.
 
   Nothing is raised for examples that do not converge; they are counted.
 
   Args:
-    seed: of the noise of dequantisation and augmentation.
-    batch_size, num_examples, strategy, verbose: see `likelihood.nll`.
+    num_examples: see `likelihood.nll`.
+    **settings: see `EvaluationSettings`; the seed is that of the noise of
+      dequantisation and augmentation.
   """
-  frozen = batch_map.frozen(model, strategy)
+  used = settings_lib.EvaluationSettings.of(model, **settings)
+  frozen = batch_map.frozen(model, used.strategy)
 
   def check(images, batch_seed, *condition):
     images = tf.cast(images, tf.as_dtype(model.compute_dtype))
@@ -93,13 +94,12 @@ def check_inverse(
         model.standardised(inverted.value) - standardised)
     return _largest(difference), *convergence(inverted)
 
-  batches = map(batch_map.inputs_of, datasets.evaluation_batches(
-      split, batch_size=batch_size, seed=seed, num_examples=num_examples))
-  results = batch_map.BatchMap(check, strategy, shared=[1])(
-      ((images, random.fold_in(seed, i).values, *condition)
+  batches = map(batch_map.inputs_of, used.batches(split, num_examples))
+  results = batch_map.BatchMap(check, used.strategy, shared=[1])(
+      ((images, random.fold_in(used.seed, i).values, *condition)
        for i, (images, *condition) in enumerate(batches)),
       batch_map.progress_bar(
-          num_examples or split.num_examples, verbose, 'Inverting.'))
+          num_examples or split.num_examples, used.verbose, 'Inverting.'))
   reconstruction_errors, residuals, num_steps, failed = map(
       np.concatenate, zip(*results, strict=True))
   return InversionReport(
@@ -139,7 +139,7 @@ def decode_batches(
   Args:
     latents: batches `[B, D]`, with conditions `(z, condition)`.
     solver: a solver to use in place of the blocks' own.
-    strategy: see `likelihood.nll`.
+    strategy: see `EvaluationSettings`.
 
   Raises:
     NotConvergedError: at the first batch in which an example failed.
@@ -173,22 +173,23 @@ def decode_batches(
 
 def decode(
     model: models.Flow, latents: np.ndarray | tf.Tensor,
-    solver: layers.SolverLike = None,
-    strategy: tf.distribute.Strategy | None = None, batch_size: int = 64,
-    verbose: int = 0, condition: Any = None) -> Decoded:
+    solver: layers.SolverLike = None, *, condition: Any = None,
+    **settings: Any) -> Decoded:
   """Maps latents `[N, D]` to events, see `decode_batches`.
 
   Args:
     model, latents, solver: see there.
-    strategy, batch_size, verbose: see `likelihood.nll`.
     condition: of a flow `p(x|c)`, `[N, ...]`, or a single one for all.
+    **settings: see `EvaluationSettings`.
 
   Raises:
     NotConvergedError: if an example failed.
   """
+  used = settings_lib.EvaluationSettings.of(model, **settings)
   return join(decode_batches(
-      model, batch_map.slices(model, latents, condition, batch_size), solver,
-      strategy, batch_map.progress_bar(len(latents), verbose)))
+      model, batch_map.slices(model, latents, condition, used.batch_size),
+      solver, used.strategy,
+      batch_map.progress_bar(len(latents), used.verbose)))
 
 
 def join(parts: Iterable[Decoded]) -> Decoded:

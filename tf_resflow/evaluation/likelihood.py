@@ -1,6 +1,7 @@
 """Log-likelihoods under a flow: of a data set, of given images, of labels."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+import dataclasses
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +14,7 @@ from tf_resflow import layers
 from tf_resflow import models
 from tf_resflow import numerics
 from tf_resflow.evaluation import batch_map
+from tf_resflow.evaluation import settings as settings_lib
 from tf_resflow.evaluation import statistics
 from tf_resflow.models import flow
 from tf_resflow.numerics import random
@@ -20,36 +22,6 @@ from tf_resflow.specs import frames
 
 # Minimum number of draws for a score: fewer are too noisy.
 _MIN_SCORE_REPEATS = 16
-# Default batch size, and that of short vectors, which is larger.
-_NUM_EXAMPLES = 128
-_MAX_VECTORS = 10_000
-_MAX_NUMBERS = 80_000
-
-
-def default_batch_size(
-    model: models.Flow, estimator: layers.EstimatorLike = None,
-    largest: int | None = None) -> int:
-  """Returns the default batch size for a model and an estimator.
-
-  Args:
-    estimator: of its log-determinants; None if they are not computed.
-    largest: the batch size unless the estimator limits it. By default 128, and
-      up to 10,000 for short vectors: launching operations takes most of the
-      time then.
-
-  Raises:
-    InvalidValueError: if the events are too large for the estimator.
-  """
-  if largest is None:
-    largest = _NUM_EXAMPLES if len(model.event_shape) > 1 else max(
-        _NUM_EXAMPLES, min(_MAX_VECTORS, _MAX_NUMBERS // model.latent_size))
-  estimator = numerics.Estimator.get(estimator)
-  limit = estimator.max_batch_size(
-      model.latent_size, tf.as_dtype(model.compute_dtype)
-  ) if estimator is not None and model.is_random else None
-  num_points = max(1, model.augmentation.num_points)
-  return max(1, (
-      largest if limit is None else min(largest, limit)) // num_points)
 
 
 class ScoringRule(NamedTuple):
@@ -64,6 +36,13 @@ class ScoringRule(NamedTuple):
   estimator: numerics.Estimator
   num_repeats: int
   reason: str
+
+  def settings(self, model: models.Flow,
+               **changes: Any) -> settings_lib.EvaluationSettings:
+    """Returns the settings of these scores of a model, with some changed."""
+    return settings_lib.EvaluationSettings.of(
+        model, estimator=self.estimator, num_repeats=self.num_repeats,
+        **changes)
 
 
 def scoring_rule(
@@ -110,39 +89,109 @@ def scoring_rule(
   return ScoringRule(estimator.per_example(), num_repeats, reason)
 
 
+class LogProbs:
+  """Estimates `log p(x)` of examples by several draws; one graph for all calls.
+
+  Args:
+    model: a flow.
+    settings: of which the estimator and the strategy are used; the estimator
+      'own' stands for those of the model's blocks.
+    method: what is evaluated: a function of the model, `x`, perhaps a
+      condition, `seed` and `estimator`, that returns `[B, ...]`, or a tuple of
+      such.
+    per_example: whether an example, known by the `index` in its batch, has
+      draws of its own, see `numerics.random.numbered`.
+  """
+
+  def __init__(
+      self, model: models.Flow, settings: settings_lib.EvaluationSettings,
+      method: Callable = models.Flow.log_prob, *, per_example: bool = False):
+    self._per_example = per_example
+
+    def evaluate(seed, *inputs):
+      if per_example:
+        seed, inputs = random.numbered(seed, inputs[0]), inputs[1:]
+      return method(model, *inputs, seed=random.whole_batch(seed),
+                    estimator=settings.estimator)
+
+    self._evaluate = batch_map.BatchMap(evaluate, settings.strategy, shared=[0])
+
+  def draws(
+      self, batches_of: Callable[[int], Iterable[Any]], num_examples: int,
+      settings: settings_lib.EvaluationSettings, title: str = '',
+  ) -> Iterator[Any]:
+    """Yields what the method returns for all examples, draw by draw.
+
+    Args:
+      batches_of: maps the number of a repeat to its batches, which
+        `batch_map.inputs_of` takes.
+      num_examples: in these batches, `N`.
+      settings: of which `num_repeats`, `num_probes`, `seed` and `verbose` are
+        used. Every repeat has its probes in a row.
+      title: see `batch_map.progress_bar`.
+
+    Yields:
+      `[N, ...]`, or a tuple of such.
+    """
+    num_draws = settings.num_repeats * settings.num_probes
+
+    def arguments():
+      for draw in range(num_draws):
+        draw_seed = random.fold_in(settings.seed, draw)
+        for i, batch in enumerate(batches_of(draw // settings.num_probes)):
+          seeds = (draw_seed.values, batch['index']) if self._per_example else (
+              random.fold_in(draw_seed, i).values,)
+          yield *seeds, *batch_map.inputs_of(batch)
+
+    parts: list[Any] = []
+    count = 0
+    for part in self._evaluate(arguments(), batch_map.progress_bar(
+        num_draws * num_examples, settings.verbose, title)):
+      parts.append(part)
+      count += len(tf.nest.flatten(part)[0])
+      if count == num_examples:  # The next draw begins.
+        yield tf.nest.map_structure(lambda *a: np.concatenate(a), *parts)
+        parts, count = [], 0
+
+  def __call__(
+      self, batches_of: Callable[[int], Iterable[Any]], num_examples: int,
+      settings: settings_lib.EvaluationSettings, title: str = '') -> np.ndarray:
+    """Returns the estimates, float64 `[R, N]`, means over the probes.
+
+    Args:
+      batches_of, num_examples, settings, title: see `draws`.
+    """
+    return _average(
+        list(self.draws(batches_of, num_examples, settings, title)), settings)
+
+
 class NegativeLogLikelihood:
   """Evaluates bits/dim or nats of examples; one graph for all calls.
 
   Args:
-    estimator: of the log-determinant, or its spec; by default that of
-      `Flow.evaluation_estimator`, for integers with their noise.
-    strategy: in whose scope the model was made; its devices share the batches,
-      and the result does not depend on their number.
     own_estimator: use the estimators of the model's blocks, those that it was
-      trained with, in place of `estimator`; the noise is the same.
+      trained with, in place of that in `settings`; the noise is the same.
+    **settings: see `EvaluationSettings`; by default the estimator is that for
+      integers with their noise.
   """
 
   def __init__(
-      self, model: models.Flow, estimator: layers.EstimatorLike = None,
-      strategy: tf.distribute.Strategy | None = None,
-      own_estimator: bool = False):
-    self._estimator = numerics.Estimator.get(
-        estimator) or model.evaluation_estimator(dequantizes=True)
-    self._batch_size = default_batch_size(model, self._estimator)
+      self, model: models.Flow, own_estimator: bool = False, **settings: Any):
+    self._settings = used = settings_lib.EvaluationSettings.of(
+        model, **settings, dequantizes=True)
     # Integers are dequantised with noise.
     self._is_random = (
         model.num_levels is not None or own_estimator
-        or model.is_random_with(self._estimator))
-    used = 'own' if own_estimator else self._estimator
-    self._evaluate = batch_map.BatchMap(
-        lambda x, batch_seed, *condition: model.to_loss(model.log_prob(
-            x, *condition, seed=random.whole_batch(batch_seed),
-            estimator=used)), strategy, shared=[1])
+        or model.is_random_with(used.estimator))
+    self._losses = LogProbs(
+        model, used if not own_estimator else dataclasses.replace(
+            used, estimator='own'),
+        lambda model, *inputs, **options: model.to_loss(
+            model.log_prob(*inputs, **options)))
 
   def __call__(
-      self, split: datasets.Split, batch_size: int | None = None,
-      num_repeats: int = 8, seed: int = 0, num_examples: int | None = None,
-      verbose: int = 0, num_probes: int = 1) -> np.ndarray:
+      self, split: datasets.Split, num_examples: int | None = None,
+      **changes: Any) -> np.ndarray:
     """Estimates bits/dim or nats of a split, several times.
 
     Each repeat draws dequantisation noise, probes, numbers of terms and the
@@ -150,68 +199,48 @@ class NegativeLogLikelihood:
     repeats is an upper bound of bits/dim in expectation, see `models.Flow`.
 
     Args:
-      batch_size: examples per batch, each on one device;
-        `default_batch_size` by default.
-      num_repeats: `R`, independent repeats, at least 8; a deterministic
-        evaluation has one.
-      seed: the result is a function of it.
       num_examples: evaluate only the first ones.
-      verbose: 1 shows a progress bar.
-      num_probes: independent draws of the estimator (and of an augmentation)
-        per example and repeat, at the same noise, which are averaged.
+      **changes: other settings than those of the evaluator, but not another
+        estimator or strategy.
 
     Returns:
       Float64 `[R, N]`, in `model.unit`; `statistics.summarize_repeats` has its
       mean and both standard errors.
     """
-    num_repeats = _checked_repeats(
-        self._estimator, num_repeats, num_probes, self._is_random)
-    batch_size = batch_size or self._batch_size
-
-    def batches_of(repeat):
-      return map(batch_map.inputs_of, datasets.evaluation_batches(
-          split, batch_size=batch_size, seed=seed * 1009 + repeat,
-          num_examples=num_examples))
-
-    values = self._evaluate(
-        _seeded(batches_of, seed, num_repeats, num_probes),
-        batch_map.progress_bar(
-            num_repeats * num_probes * (num_examples or split.num_examples),
-            verbose))
-    return _average(list(values), num_repeats, num_probes)
+    used = _checked(
+        dataclasses.replace(self._settings, **changes), self._is_random)
+    return self._losses(
+        lambda repeat: used.batches(
+            split, num_examples, used.seed * 1009 + repeat),
+        num_examples or split.num_examples, used)
 
 
 def nll(
     model: models.Flow, split: datasets.Split, *,
-    estimator: layers.EstimatorLike = None,
-    strategy: tf.distribute.Strategy | None = None,
-    own_estimator: bool = False, **kwargs: Any) -> np.ndarray:
+    num_examples: int | None = None, own_estimator: bool = False,
+    **settings: Any) -> np.ndarray:
   """Evaluates the `NegativeLogLikelihood` of a flow on a split, `[R, N]`.
 
   Args:
-    model, estimator, strategy, own_estimator: see there.
-    split, **kwargs: of its call: `batch_size`, `num_repeats`, `seed`,
-      `num_examples`, `verbose`, `num_probes`.
+    model, split, num_examples, own_estimator: see there.
+    **settings: see `EvaluationSettings`.
   """
+  used = settings_lib.EvaluationSettings.of(model, **settings, dequantizes=True)
   return NegativeLogLikelihood(
-      batch_map.frozen(model, strategy), estimator, strategy, own_estimator)(
-          split, **kwargs)
+      batch_map.frozen(model, used.strategy), own_estimator, settings=used
+  )(split, num_examples)
 
 
 def evaluate_inputs(
-    model: models.Flow, x: np.ndarray, *, batch_size: int | None = None,
-    num_repeats: int = 8, seed: int = 0,
-    estimator: layers.EstimatorLike = None, verbose: int = 0,
-    num_probes: int = 1, strategy: tf.distribute.Strategy | None = None,
-    condition: Any = None) -> dict[str, np.ndarray]:
+    model: models.Flow, x: np.ndarray, *, condition: Any = None,
+    **settings: Any) -> dict[str, np.ndarray]:
   """Evaluates the density at given images or vectors.
 
   Args:
     x: `[n, ...]`, images in [0, 1); or a data frame, also with the columns of
       the condition.
-    batch_size, num_repeats, seed, estimator, verbose, num_probes, strategy: see
-      `NegativeLogLikelihood`; the repeats are averaged.
     condition: of a flow `p(x|c)`, `[n, ...]`, or a single one for all.
+    **settings: see `EvaluationSettings`; the repeats are averaged.
 
   Returns:
     Float64 arrays: `z` `[n, D]` (in the order of the model), `log_det` `[n]`
@@ -228,64 +257,45 @@ def evaluate_inputs(
   References:
     Chen et al., 2019, Residual Flows, Equation 1.
   """
-  estimator = numerics.Estimator.get(
-      estimator) or model.evaluation_estimator()
+  used = settings_lib.EvaluationSettings.of(model, **settings)
   x, condition = frames.data_of(x, condition, model)
   is_finite = np.isfinite(np.asarray(x)).reshape([len(x), -1]).all(axis=1)
   errors.check(
       is_finite.all(), 'x', f'{np.sum(~is_finite)} examples with NaN or '
       'infinity', 'finite numbers', 'Leave these out.')
-  averages = model.augmentation.num_points > 0
-  num_repeats = _checked_repeats(
-      estimator, num_repeats, num_probes, model.is_random_with(estimator))
+  used = _checked(used, model.is_random_with(used.estimator))
   batches = batch_map.slices(
-      model, np.asarray(x, model.compute_dtype), condition,
-      batch_size or default_batch_size(model, estimator))
-  latents, others = [], []
-  log_dets: Any = []
-  frozen = batch_map.frozen(model, strategy)
-
-  def evaluate(images, batch_seed, *condition):
-    batch_seed = random.whole_batch(batch_seed)
-    arguments = {'seed': batch_seed, 'estimator': estimator}
-    return (
-        *frozen.forward_and_log_det(images, *condition, **arguments),
-        frozen.log_prob(images, *condition, **arguments) if averages else
-        frozen.augment(images, *condition, **arguments).log_weight)
-
-  mapped = batch_map.BatchMap(evaluate, strategy, shared=[1])
-  for z, log_det, other in mapped(
-      _seeded(lambda repeat: batches, seed, num_repeats, num_probes),
-      batch_map.progress_bar(num_repeats * num_probes * len(x), verbose)):
-    # z does not depend on the estimator: that of the first draw is kept.
-    if len(log_dets) in range(0, num_probes * len(batches), num_probes):
-      latents.append(z)
-    log_dets.append(log_det)
-    if averages:
-      others.append(other)
-    elif model.augmentation.is_random:
-      others.append(
-          model.base_log_prob(z.astype(np.float64)).numpy() + other)
-  z = np.concatenate(latents).astype(np.float64)
-  log_dets = _average(log_dets, num_repeats, num_probes)
+      model, np.asarray(x, model.compute_dtype), condition, used.batch_size)
+  frozen = batch_map.frozen(model, used.strategy)
+  draws = LogProbs(frozen, used, _parts_of_density).draws(
+      lambda repeat: batches, len(x), used)
+  # Of the draws only the first one's latents are kept.
+  z, *first = next(draws)
+  log_dets, log_probs = np.moveaxis(_average(
+      [first, *(values for _, *values in draws)], used), 1, 0)
+  log_prob = log_probs.mean(axis=0)
   results = {
-      'z': z, 'log_det': log_dets.mean(axis=0), 'log_det_repeats': log_dets}
+      'z': np.float64(z), 'log_det': log_dets.mean(axis=0),
+      'log_det_repeats': log_dets, 'log_prob': log_prob,
+      'log_prob_stderr': statistics.stderr_per_example(log_probs),
+      model.unit: model.to_loss(log_prob)}
   if model.augmentation.is_random:
-    repeats = _average(others, num_repeats, num_probes)
-    if not averages:
-      repeats += log_dets
-    results |= {
-        'log_prob': repeats.mean(axis=0), 'log_prob_repeats': repeats}
-  else:
-    repeats = log_dets
-    results['log_prob'] = model.base_log_prob(z).numpy() + results['log_det']
-  results |= {
-      'log_prob_stderr': statistics.stderr_per_example(repeats),
-      model.unit: model.to_loss(results['log_prob'])}
+    results['log_prob_repeats'] = log_probs
   if model.has_classifier:
     results['class_log_prob'] = Classification(
-        frozen, strategy).log_probs(batches)
+        frozen, used.strategy).log_probs(batches)
   return results
+
+
+def _parts_of_density(model, x, condition=None, **settings):
+  """Returns `z`, the log-determinant, and `log p(x)`."""
+  z, log_det = model.forward_and_log_det(x, condition, **settings)
+  if model.augmentation.num_points:
+    return z, log_det, model.log_prob(x, condition, **settings)
+  log_weight = model.augment(x, condition, **settings).log_weight
+  return z, log_det, tf.add_n([
+      model.base_log_prob(tf.cast(z, tf.float64)),
+      tf.cast(log_det, tf.float64), tf.cast(log_weight, tf.float64)])
 
 
 class Classification:
@@ -293,7 +303,7 @@ class Classification:
 
   Args:
     model: a flow with a classifier.
-    strategy: see `NegativeLogLikelihood`.
+    strategy: see `EvaluationSettings`.
 
   Raises:
     InvalidValueError: when it is called, if the model has no classifier.
@@ -301,6 +311,7 @@ class Classification:
 
   def __init__(
       self, model: models.Flow, strategy: tf.distribute.Strategy | None = None):
+    self._model = model
     self._classify = batch_map.BatchMap(
         lambda batch_seed, *given: model.classify(
             *given, seed=random.whole_batch(batch_seed)), strategy, shared=[0])
@@ -318,19 +329,19 @@ class Classification:
     return special.log_softmax(np.float64(logits), axis=-1)
 
   def __call__(
-      self, split: datasets.Split, batch_size: int = 128,
-      num_examples: int | None = None, seed: int = 0,
-  ) -> dict[str, statistics.MeanAndStderr]:
+      self, split: datasets.Split, *, num_examples: int | None = None,
+      **settings: Any) -> dict[str, statistics.MeanAndStderr]:
     """Returns the `accuracy_and_cross_entropy` on a split.
 
     Args:
-      batch_size, num_examples: see `NegativeLogLikelihood`.
-      seed: of the noise of dequantisation and augmentation.
+      num_examples: see `NegativeLogLikelihood`.
+      **settings: see `EvaluationSettings`; the seed is that of the noise of
+        dequantisation and augmentation.
     """
-    batches = datasets.evaluation_batches(
-        split, batch_size=batch_size, seed=seed, num_examples=num_examples)
+    used = settings_lib.EvaluationSettings.of(self._model, **settings)
+    batches = used.batches(split, num_examples)
     return accuracy_and_cross_entropy(
-        self.log_probs(batches, seed),
+        self.log_probs(batches, used.seed),
         np.concatenate([batch['label'] for batch in batches]))
 
 
@@ -358,31 +369,24 @@ def accuracy_and_cross_entropy(
                        statistics.mean_and_stderr(nats)}
 
 
-def _checked_repeats(estimator, num_repeats, num_probes, is_random):
-  """Returns the number of repeats, 1 if nothing is drawn, or raises."""
+def _checked(settings, is_random):
+  """Returns settings with one repeat if nothing is drawn, or raises."""
   errors.check(
-      num_repeats >= statistics.MIN_REPEATS or not is_random, 'num_repeats',
-      num_repeats, f'a number >= {statistics.MIN_REPEATS}',
+      settings.num_repeats >= statistics.MIN_REPEATS or not is_random,
+      'num_repeats', settings.num_repeats,
+      f'a number >= {statistics.MIN_REPEATS}',
       'The standard error of the estimator is taken from the repeats.')
-  errors.check(
-      num_probes >= 1, 'num_probes', num_probes, 'a number >= 1')
+  errors.check(settings.num_probes >= 1, 'num_probes', settings.num_probes,
+               'a number >= 1')
   errors.check_suits(
-      num_probes == 1 or estimator.is_random, 'num_probes', num_probes,
-      'has no effect with a deterministic estimator')
-  return num_repeats if is_random else 1
+      settings.num_probes == 1 or settings.estimator.is_random, 'num_probes',
+      settings.num_probes, 'has no effect with a deterministic estimator')
+  return settings if is_random else dataclasses.replace(settings, num_repeats=1)
 
 
-def _seeded(batches_of, seed, num_repeats, num_probes):
-  """Yields `(x, seed)` or `(x, seed, condition)` of all repeats and probes."""
-  for repeat in range(num_repeats):
-    for i, (x, *condition) in enumerate(batches_of(repeat)):
-      for probe in range(num_probes):
-        draw = random.fold_in(seed, repeat * num_probes + probe)
-        yield x, random.fold_in(draw, i).values, *condition
-
-
-def _average(values, num_repeats, num_probes):
-  """Returns means over the probes, `[R, N]`, of `[B]` in `_seeded`'s order."""
-  return np.concatenate([
-      np.mean(np.asarray(values[i:i + num_probes], np.float64), axis=0)
-      for i in range(0, len(values), num_probes)]).reshape([num_repeats, -1])
+def _average(draws, settings):
+  """Returns means over the probes, `[R, ...]`, of `[R num_probes, ...]`."""
+  values = np.asarray(draws, np.float64)
+  return values.reshape([
+      settings.num_repeats, settings.num_probes, *values.shape[1:]
+  ]).mean(axis=1)

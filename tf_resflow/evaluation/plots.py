@@ -14,6 +14,7 @@ from tf_resflow import models
 from tf_resflow import numerics
 from tf_resflow.evaluation import batch_map
 from tf_resflow.evaluation import likelihood
+from tf_resflow.evaluation import settings as settings_lib
 from tf_resflow.evaluation import statistics
 
 # Cells of a grid are enlarged until they measure about this many pixels.
@@ -172,10 +173,12 @@ class Box(NamedTuple):
 
 def traced_log_prob(model: models.Flow) -> Callable[[np.ndarray], np.ndarray]:
   """Returns a function of points `[N, D]`, with one graph: exact `log p(x)`."""
-  mapped = batch_map.BatchMap(
-      lambda x: model.log_prob(x, estimator=numerics.Exact()))
-  return lambda x: np.concatenate(list(mapped(batch_map.slices(
-      model, np.asarray(x, model.compute_dtype), None, 10_000))))
+  settings = settings_lib.EvaluationSettings.of(
+      model, estimator=numerics.Exact(), num_repeats=1)
+  log_probs = likelihood.LogProbs(model, settings)
+  return lambda x: log_probs(lambda repeat: batch_map.slices(
+      model, np.asarray(x, model.compute_dtype), None, settings.batch_size),
+      len(x), settings)[0]
 
 
 def density_on_grid(

@@ -11,13 +11,13 @@ import tensorflow as tf
 
 from tf_resflow import configuration
 from tf_resflow import datasets
-from tf_resflow import layers
 from tf_resflow import models
 from tf_resflow import numerics
 from tf_resflow.datasets import own_files
 from tf_resflow.evaluation import batch_map
 from tf_resflow.evaluation import inversion
 from tf_resflow.evaluation import likelihood
+from tf_resflow.evaluation import settings as settings_lib
 from tf_resflow.evaluation import statistics
 from tf_resflow.models import flow
 
@@ -26,20 +26,17 @@ _logger = logging.getLogger(__name__)
 
 def evaluate(
     model: models.Flow, split: datasets.Split, *,
-    batch_size: int | None = None, num_repeats: int = 8, seed: int = 0,
     num_examples: int | None = None, num_reconstructions: int | None = None,
-    certify: bool = True,
-    estimator: layers.EstimatorLike = None, verbose: int = 0,
-    num_probes: int = 1, strategy: tf.distribute.Strategy | None = None,
+    certify: bool = True, **settings: Any,
 ) -> tuple[dict[str, Any], np.ndarray, list[models.BlockBound]]:
   """Evaluates a flow on a split.
 
   Args:
     model: with the weights to evaluate.
-    batch_size, num_repeats, seed, num_examples, estimator, verbose, num_probes,
-      strategy: see `likelihood.NegativeLogLikelihood`.
+    num_examples: evaluate only the first ones.
     num_reconstructions: number of examples to invert; None for all.
     certify: compute guaranteed Lipschitz bounds.
+    **settings: see `EvaluationSettings`.
 
   Returns:
     report: a dict for JSON: `estimator`, its spec; `bits_per_dim` of images or
@@ -58,30 +55,25 @@ def evaluate(
     nll: `[R, N]`, the estimates;
     bounds: Lipschitz bounds of all blocks that have some.
   """
-  estimator = numerics.Estimator.get(
-      estimator) or model.evaluation_estimator(dequantizes=True)
-  batch_size = batch_size or likelihood.default_batch_size(model, estimator)
+  used = settings_lib.EvaluationSettings.of(model, **settings, dequantizes=True)
   nll = likelihood.nll(
-      model, split, batch_size=batch_size, num_repeats=num_repeats, seed=seed,
-      estimator=estimator, num_examples=num_examples, verbose=verbose,
-      num_probes=num_probes, strategy=strategy)
+      model, split, settings=used, num_examples=num_examples)
   has_density = _rows_with_density(
       model, nll, lambda: split.arrays['x'][:nll.shape[1]].numpy())
   summary = statistics.summarize_repeats(nll[:, has_density])
   inverse = inversion.check_inverse(
-      model, split, batch_size=batch_size,
-      num_examples=num_reconstructions or num_examples, seed=seed,
-      strategy=strategy, verbose=verbose)
+      model, split, num_examples=num_reconstructions or num_examples,
+      settings=used)
   report, bounds = _report(
-      model, summary, num_probes, inverse, certify, verbose, has_density)
+      model, summary, used, inverse, certify, has_density)
   if model.has_classifier:
     classify = likelihood.Classification(
-        batch_map.frozen(model, strategy), strategy)
+        batch_map.frozen(model, used.strategy), used.strategy)
     for name, value in classify(
-        split, batch_size, num_examples, seed).items():
+        split, num_examples=num_examples, settings=used).items():
       report |= value.report(name)
-  used = estimator if model.is_random else numerics.Exact()
-  return {'estimator': used.spec(), **report}, nll, bounds
+  estimator = used.estimator if model.is_random else numerics.Exact()
+  return {'estimator': estimator.spec(), **report}, nll, bounds
 
 
 class Validation:
@@ -89,7 +81,7 @@ class Validation:
 
   Args:
     model: a flow; every call uses its current weights.
-    strategy: see `likelihood.NegativeLogLikelihood`.
+    strategy: see `EvaluationSettings`.
   """
 
   def __init__(
@@ -149,15 +141,15 @@ def validation_fn(
 
 
 def results_of_split(
-    model: models.Flow, split: datasets.Split, nll: np.ndarray, *,
-    batch_size: int = 128, seed: int = 0,
-    strategy: tf.distribute.Strategy | None = None) -> dict[str, np.ndarray]:
+    model: models.Flow, split: datasets.Split, nll: np.ndarray,
+    **settings: Any) -> dict[str, np.ndarray]:
   """Returns the results for every example of a split, as arrays for a file.
 
   Args:
-    model, split, batch_size, strategy: those of `likelihood.nll`.
+    model, split: those of `likelihood.nll`.
     nll: `[R, N]`, what it returned for the first `N` examples.
-    seed: of the noise of the images that are classified.
+    **settings: see `EvaluationSettings`; the seed is that of the noise of
+      the images that are classified.
 
   Returns:
     `bits_per_dim` or `nats` `[R, N]`; `log_prob` `[N]`, the mean over the
@@ -165,16 +157,16 @@ def results_of_split(
     `log_prob_stderr` `[N]` of that mean; of hybrids `class_log_prob`
     `[N, K]`, nats; and `label` `[N]` where they are known.
   """
-  num_examples = nll.shape[1]
+  used = settings_lib.EvaluationSettings.of(model, **settings)
   log_prob = model.loss_to_log_prob(nll)
   results = {
       model.unit: nll, 'log_prob': log_prob.mean(axis=0),
       'log_prob_stderr': statistics.stderr_per_example(log_prob)}
-  batches = datasets.evaluation_batches(
-      split, batch_size=batch_size, seed=seed, num_examples=num_examples)
+  batches = used.batches(split, nll.shape[1])
   if model.has_classifier:
     results['class_log_prob'] = likelihood.Classification(
-        batch_map.frozen(model, strategy), strategy).log_probs(batches)
+        batch_map.frozen(model, used.strategy), used.strategy
+    ).log_probs(batches)
   label = np.concatenate([batch['label'] for batch in batches])
   if np.any(label >= 0):
     results['label'] = label
@@ -183,15 +175,14 @@ def results_of_split(
 
 def report_inputs(
     model: models.Flow, x: np.ndarray, results: dict[str, np.ndarray], *,
-    batch_size: int = 128, certify: bool = True, num_probes: int = 1,
-    strategy: tf.distribute.Strategy | None = None, verbose: int = 0,
-    condition: Any = None, index: Any = None,
+    certify: bool = True, condition: Any = None, index: Any = None,
+    **settings: Any,
 ) -> tuple[dict[str, Any], list[models.BlockBound]]:
   """Returns a report on the results of `likelihood.evaluate_inputs`.
 
   Args:
-    model, x, batch_size, num_probes, strategy, verbose, condition: those of
-      `evaluate_inputs`.
+    model, x, condition, **settings: those of `evaluate_inputs`; examples are
+      inverted with the seed 0.
     results: what it returned.
     certify: compute guaranteed Lipschitz bounds.
     index: see `own_files.rows_with_density`.
@@ -201,13 +192,14 @@ def report_inputs(
     None for a single example, `estimator_stderr` 0 without random estimates),
     and the bounds of all blocks that have some.
   """
+  used = settings_lib.EvaluationSettings.of(model, **settings)
   examples = {'x': x}
   if condition is not None:
     examples['condition'] = batch_map.conditions_for(model, condition, len(x))
   inverse = inversion.check_inverse(
       model, datasets.Split(
           tf.data.Dataset.from_tensor_slices(examples), len(x),
-          model.event_shape), batch_size, strategy=strategy, verbose=verbose)
+          model.event_shape), settings=used, seed=0)
   nll = results[model.unit]
   has_density = _rows_with_density(model, nll[np.newaxis], lambda: x, index)
   nll = nll[has_density]
@@ -219,8 +211,7 @@ def report_inputs(
       # The NLL is a linear function of log-densities.
       statistics.estimator_stderr(model.to_loss(repeats)), len(nll),
       len(repeats))
-  return _report(
-      model, summary, num_probes, inverse, certify, verbose, has_density)
+  return _report(model, summary, used, inverse, certify, has_density)
 
 
 def _rows_with_density(model, nll, x_fn, index=None):
@@ -234,13 +225,12 @@ def _rows_with_density(model, nll, x_fn, index=None):
   return own_files.rows_with_density(x_fn(), maps, model.column_names, index)
 
 
-def _report(
-    model, summary, num_probes, inverse, certify, verbose, has_density):
-  if verbose and certify:
+def _report(model, summary, settings, inverse, certify, has_density):
+  if settings.verbose and certify:
     _logger.info('Certifying %d blocks.', len(model.certified_bijections))
   bounds = model.lipschitz_bounds(certify=certify)
   report = {
-      **summary.report(model.unit), 'num_probes': num_probes,
+      **summary.report(model.unit), 'num_probes': settings.num_probes,
       **inverse._asdict(),
       'lipschitz_bound_max': _largest([b.certificate for b in bounds]),
       'lipschitz_power_iteration_max': _largest(

@@ -17,6 +17,7 @@ from tf_resflow.evaluation import features as features_lib
 from tf_resflow.evaluation import inversion
 from tf_resflow.evaluation import pictures
 from tf_resflow.evaluation import plots
+from tf_resflow.evaluation import settings as settings_lib
 from tf_resflow.evaluation import statistics
 
 _NUM_SUBSETS = 10
@@ -121,10 +122,8 @@ def squared_mmd_of_subsets(
 def compare_samples(
     model: models.Flow, split: datasets.Split,
     extractor: features_lib.FeatureExtractor, *, num_images: int | None = None,
-    num_samples: int | None = None, seed: int = 0, temperature: float = 1.0,
-    solver: layers.SolverLike = None, batch_size: int = 64,
-    strategy: tf.distribute.Strategy | None = None,
-    verbose: int = 0) -> dict[str, Any]:
+    num_samples: int | None = None, temperature: float = 1.0,
+    solver: layers.SolverLike = None, **settings: Any) -> dict[str, Any]:
   """Compares samples with images by the features of a network.
 
   The features are kept in float32, and their moments taken in float64.
@@ -134,9 +133,10 @@ def compare_samples(
     extractor: of the features.
     num_images: compare with the first ones only; all by default.
     num_samples: as many as images by default.
-    seed: of the samples and of the subsets.
     temperature: standard deviation of the latents.
-    solver, batch_size, strategy, verbose: see `inversion.decode`.
+    solver: see `inversion.decode`.
+    **settings: see `EvaluationSettings`; the seed is that of the samples and
+      of the subsets.
 
   Returns:
     A dict for JSON: `fid`, `kid` with `kid_stderr` across `kid_num_subsets`
@@ -158,6 +158,8 @@ def compare_samples(
         value >= _MIN_EXAMPLES, name, value, f'{_MIN_EXAMPLES} or more',
         'Fewer have no standard error of the kernel distance.')
 
+  used = settings_lib.EvaluationSettings.of(model, **settings)
+  seed, batch_size = used.seed, used.batch_size
   image_batches = (
       plots.levels_to_bytes(batch['x'], split.num_levels)
       for batch in split.examples.take(num_images).batch(batch_size))
@@ -175,7 +177,8 @@ def compare_samples(
       yield z if condition is None else (z, condition[start:start + batch_size])
 
   def sample_batches():
-    for part in inversion.decode_batches(model, latents(), solver, strategy):
+    for part in inversion.decode_batches(
+        model, latents(), solver, used.strategy):
       # Images and latents may be too many to keep.
       decoded.append(part._replace(x=part.x[:0], z=part.z[:0]))
       yield pictures.to_bytes(part.x, model.num_levels)
@@ -183,10 +186,10 @@ def compare_samples(
   # Samples first, since their inverses may fail.
   sample_features = _gather(
       extractor, sample_batches(), batch_map.progress_bar(
-          num_samples, verbose, f'Features of {num_samples} samples.'))
+          num_samples, used.verbose, f'Features of {num_samples} samples.'))
   image_features = _gather(
       extractor, image_batches, batch_map.progress_bar(
-          num_images, verbose, f'Features of {num_images} images.'))
+          num_images, used.verbose, f'Features of {num_images} images.'))
   kernel = squared_mmd_of_subsets(
       image_features, sample_features, seed=seed)
   return {

@@ -4,7 +4,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import special
-import tensorflow as tf
 
 from tf_resflow import datasets
 from tf_resflow import evaluation
@@ -12,7 +11,6 @@ from tf_resflow import models
 from tf_resflow.evaluation import batch_map
 from tf_resflow.evaluation import likelihood
 from tf_resflow.evaluation import statistics
-from tf_resflow.numerics import random
 
 
 class ClassScores(NamedTuple):
@@ -83,9 +81,7 @@ def log_frequencies(split: datasets.Split) -> np.ndarray:
 def main(
     model: models.Flow, split: datasets.Split, log_prior: np.ndarray, *,
     rule: evaluation.ScoringRule | None = None,
-    batch_size: int = 128, seed: int = 0, num_examples: int | None = None,
-    strategy: tf.distribute.Strategy | None = None, verbose: int = 0,
-) -> ClassScores:
+    num_examples: int | None = None, **settings: Any) -> ClassScores:
   """Estimates `log p(x|y)` of every example for every label.
 
   Every image is dequantised once. For one example all labels share the noise,
@@ -95,32 +91,22 @@ def main(
     model, split: a flow and data whose conditions are labels.
     log_prior: see `log_frequencies`.
     rule: that of `evaluation.scoring_rule` by default.
-    batch_size, seed, num_examples, strategy, verbose: see `evaluation.nll`. The
-      size of batches does not change the scores, but for rounding.
+    num_examples: see `evaluation.nll`.
+    **settings: others of `evaluation.EvaluationSettings`. The size of batches
+      does not change the scores, but for rounding.
   """
   num_labels = len(log_prior)
   rule = rule or evaluation.scoring_rule(model)
   num_examples = num_examples or split.num_examples
-  draws = [random.fold_in(seed, repeat).values
-           for repeat in range(rule.num_repeats)]
-  frozen = batch_map.frozen(model, strategy)
-
-  def evaluate(x, numbers, draw, label):
-    return frozen.log_prob(
-        x, label, seed=random.whole_batch(random.numbered(draw, numbers)),
-        estimator=rule.estimator)
-
-  examples = datasets.evaluation_batches(
-      split, batch_size=batch_size, seed=seed, num_examples=num_examples)
-  bar = batch_map.progress_bar(
-      rule.num_repeats * num_labels * num_examples, verbose,
-      f"Classifying by Bayes' rule: {rule.reason}.")
-  batches = ((batch['x'], batch['index'], draw, tf.constant(label))
-             for draw in draws for label in range(num_labels)
-             for batch in examples)
-  repeats = np.concatenate(list(batch_map.BatchMap(
-      evaluate, strategy, shared=[2, 3])(batches, bar)))
+  used = rule.settings(model, **settings)
+  examples = used.batches(split, num_examples)
+  repeats = likelihood.LogProbs(
+      batch_map.frozen(model, used.strategy), used, per_example=True)(
+          lambda repeat: (
+              {**batch, 'condition': np.full(len(batch['x']), label)}
+              for label in range(num_labels) for batch in examples),
+          num_labels * num_examples, used,
+          f"Classifying by Bayes' rule: {rule.reason}.")
   return ClassScores(
-      repeats.astype(np.float64).reshape([
-          rule.num_repeats, num_labels, num_examples]).swapaxes(1, 2),
+      repeats.reshape([-1, num_labels, num_examples]).swapaxes(1, 2),
       log_prior, datasets.split.first_conditions(split, num_examples), rule)

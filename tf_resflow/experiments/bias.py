@@ -29,8 +29,8 @@ _CURVES = (
 def main(
     runs: Iterable[tuple[str, Any, datasets.Split, numerics.Estimator]],
     split_name: str, *, picture: str | os.PathLike | None = None,
-    curves: Any = None,
-    batch_size: int = 128, **settings: Any) -> dict[str, Any]:
+    curves: Any = None, batch_size: int | None = None, **settings: Any,
+) -> dict[str, Any]:
   """Measures the bias of several runs, and plots their training.
 
   Args:

@@ -15,12 +15,12 @@ import numpy as np
 from numpy import typing as npt
 from scipy import special
 from scipy import stats
-import tensorflow as tf
 
 from tf_resflow import datasets
 from tf_resflow import evaluation
 from tf_resflow import models
 from tf_resflow.evaluation import batch_map
+from tf_resflow.evaluation import likelihood
 from tf_resflow.evaluation import statistics
 from tf_resflow.numerics import random
 
@@ -35,8 +35,7 @@ def main(
     model: models.Flow, inside: datasets.Split, outside: datasets.Split,
     rule: evaluation.ScoringRule, *, names: Sequence[str],
     picture: str | os.PathLike, output: str | os.PathLike | None = None,
-    batch_size: int | None = None, seed: int = 0, **settings: Any,
-) -> dict[str, Any]:
+    seed: int = 0, **settings: Any) -> dict[str, Any]:
   """Scores two sets of images, plots histograms, and compares the scores.
 
   Args:
@@ -46,19 +45,16 @@ def main(
     names: of both, for the picture.
     picture: the file of the histograms.
     output: an .npz file for the scores, those of the others as `ood_NAME`.
-    batch_size: images per batch; what fits by default.
     seed: the scores are a function of it.
     **settings: of `score_examples`.
 
   Returns:
     A dict for JSON: how scores were estimated, and those of `compare_scores`.
   """
-  batch_size = batch_size or evaluation.default_batch_size(
-      model, rule.estimator)
   scores = [
       score_examples(
-          model, split, rule, batch_size=batch_size,
-          seed=random.fold_in(seed, i), noise_seed=seed * 1009 + i, **settings)
+          model, split, rule, seed=random.fold_in(seed, i),
+          noise_seed=seed * 1009 + i, **settings)
       for i, split in enumerate((inside, outside))]
   report = compare_scores(model, *scores)
   save_histograms(picture, names, report, scores)
@@ -131,52 +127,35 @@ class Scores(NamedTuple):
 
 def score_examples(
     model: models.Flow, split: datasets.Split, rule: evaluation.ScoringRule, *,
-    batch_size: int = 128, seed: random.SeedLike = 0, noise_seed: int = 0,
-    num_examples: int | None = None,
-    strategy: tf.distribute.Strategy | None = None, verbose: int = 0) -> Scores:
+    noise_seed: int = 0, num_examples: int | None = None,
+    **settings: Any) -> Scores:
   """Estimates the scores of single images.
 
   Args:
     model, rule: see `main`.
     split: the images, integers or dequantised ones.
-    seed: of the estimates.
     noise_seed: of the noise of integers.
-    batch_size, num_examples, strategy, verbose: see `evaluation.nll`. The size
-      of batches does not change the scores, but for rounding.
+    num_examples: see `evaluation.nll`.
+    **settings: others of `evaluation.EvaluationSettings`. The size of batches
+      does not change the scores, but for rounding.
   """
-  draws = [random.fold_in(seed, repeat).values
-           for repeat in range(rule.num_repeats)]
-  frozen = batch_map.frozen(model, strategy)
-
-  def evaluate(images, labels, numbers, draw):
-    pass_seed = random.whole_batch(random.numbered(draw, numbers))
-    if model.has_classifier:
-      log_prob, logits = frozen.log_prob_and_logits(
-          images, seed=pass_seed, estimator=rule.estimator)
-    else:
-      log_prob = frozen.log_prob(
-          images, seed=pass_seed, estimator=rule.estimator)
-      logits = log_prob[:, tf.newaxis]
-    return log_prob, logits, labels
-
+  used = rule.settings(model, **settings)
   num_examples = num_examples or split.num_examples
-  examples = datasets.evaluation_batches(
-      split, batch_size=batch_size, seed=noise_seed, num_examples=num_examples)
-  bar = batch_map.progress_bar(rule.num_repeats * num_examples, verbose)
-  batches = ((batch['x'], batch['label'], batch['index'], draw)
-             for draw in draws for batch in examples)
-  log_prob, logits, label = map(np.concatenate, zip(
-      *batch_map.BatchMap(evaluate, strategy, shared=[3])(batches, bar),
-      strict=True))
-  shape = rule.num_repeats, num_examples
+  examples = used.batches(split, num_examples, noise_seed)
+  log_prob: Any = list(likelihood.LogProbs(
+      batch_map.frozen(model, used.strategy), used,
+      models.Flow.log_prob_and_logits if model.has_classifier else
+      models.Flow.log_prob, per_example=True
+  ).draws(lambda repeat: examples, num_examples, used))
   class_log_prob = None
   if model.has_classifier:
+    log_prob, logits = zip(*log_prob, strict=True)
     # The mean probability over passes, whose features may be random.
     class_log_prob = special.logsumexp(
-        special.log_softmax(np.float64(logits), axis=-1).reshape(
-            [*shape, -1]), axis=0) - np.log(rule.num_repeats)
-  return Scores(log_prob.astype(np.float64).reshape(shape), class_log_prob,
-                label[:num_examples])
+        special.log_softmax(np.float64(logits), axis=-1), axis=0
+    ) - np.log(rule.num_repeats)
+  return Scores(np.float64(log_prob), class_log_prob, np.concatenate(
+      [batch['label'] for batch in examples]))
 
 
 def compare_scores(
