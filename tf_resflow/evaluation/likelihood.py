@@ -176,7 +176,8 @@ class NegativeLogLikelihood:
   """
 
   def __init__(
-      self, model: models.Flow, own_estimator: bool = False, **settings: Any):
+      self, model: models.Flow, *, own_estimator: bool = False,
+      **settings: Any):
     self._settings = used = settings_lib.EvaluationSettings.of(
         model, **settings, dequantizes=True)
     # Integers are dequantised with noise.
@@ -227,7 +228,8 @@ def nll(
   """
   used = settings_lib.EvaluationSettings.of(model, **settings, dequantizes=True)
   return NegativeLogLikelihood(
-      batch_map.frozen(model, used.strategy), own_estimator, settings=used
+      batch_map.frozen(model, used.strategy), own_estimator=own_estimator,
+      settings=used
   )(split, num_examples)
 
 
