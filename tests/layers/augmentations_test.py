@@ -152,3 +152,16 @@ def test_refuses_numbers_of_channels(num_channels):
   with pytest.raises(errors.InvalidValueError, match=(
       f'^num_channels={num_channels}: expected an integer >= 1')):
     layers.NoiseChannels(num_channels)
+
+
+def test_rows_without_density_leave_gradients_finite():
+  cells = layers.UniformDequantization([0])
+  scale = tf.Variable(2.0)
+  with tf.GradientTape() as tape:
+    log_prob = cells.averaged(
+        tf.constant([[1.0], [-3.0]]), is_random=False,
+        log_prob_fn=lambda y, _: tf.where(
+            y[:, 0] > 0.0, -scale * y[:, 0], tf.constant(-np.inf)))
+    loss = tf.reduce_sum(tf.where(
+        tf.math.is_finite(log_prob), log_prob, 0.0))
+  assert log_prob[1] == -np.inf and np.isfinite(tape.gradient(loss, scale))

@@ -2,8 +2,10 @@
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
+from tests import splits
 from tests import testing
 from tf_resflow import datasets
 from tf_resflow import errors
@@ -68,8 +70,8 @@ def test_conditions_of_one_row():
       spec.convert({'city': ['Rome', 'Oslo'], 'dose': 0.5, 'a=b': 3}),
       [*expected, [1.0, 0.0, 0.5, 3.0]])
   testing.check_refusals(spec.convert, [
-      ({'city': 'Rome', 'doze': 0.5, 'a=b': 3}, "condition={'city': ...: expect"
-       'ed city, dose, a=b. Did you mean dose?'),
+      ({'city': 'Rome', 'doze': 0.5, 'a=b': 3}, 'condition=a dict of city, doze'
+       ', a=b: expected city, dose, a=b. Did you mean dose?'),
       (['Rome', 0.5], "condition=['Rome', 0.5]: expected city, dose, a=b."),
       (['rome', 0.5, 3], '...city is one of Oslo, Rome, not rome.'),
       (['Rome', 'x', 3], "...numbers in column dose. It has 'x' in row 0.")])
@@ -105,8 +107,8 @@ def test_columns_go_by_name():
       flow.sample(3, {'d': 1.5, 'c': -0.5}, seed=0),
       flow.sample(3, [-0.5, 1.5], seed=0))
   for given in (frame[:3], condition[:3]):
-    with pytest.raises(ValueError, match='condition=a batch .3, 2.: expected a '
-                       'batch of 5 or 1'):
+    with pytest.raises(ValueError, match='condition=a batch of 3: expected one '
+                       'of 5, as the inputs, or of 1 for all'):
       flow.log_prob(x, given)
   gaps = frame.mask(np.eye(5, 4, dtype=bool))  # One of each row but the last.
   np.testing.assert_array_equal(
@@ -119,3 +121,29 @@ def test_columns_go_by_name():
   with pytest.raises(ValueError, match="x=a data frame: expected numbers in col"
                      "umn b. It has '3 EUR' in row 4."):
     flow.log_prob(frame.astype(object).replace({'b': {x[4, 1]: '3 EUR'}}))
+
+
+def test_a_name_with_an_equals_sign_may_be_a_column():
+  names = ['dose', 'a=b', 'city=Oslo', 'city=Rome']
+  assert frames.lacking(names, ['dose']) == 'a=b, city'
+  assert frames.categories(names, []) == {'city': ['Oslo', 'Rome']}
+  numbers = {name: np.array([0.5]) for name in names}
+  assert [*frames.collapsed(numbers)] == ['dose', 'a=b', 'city']
+
+
+def test_categories_of_arrow_are_taken():
+  cells = pd.Series(['x', 'y'], dtype=pd.ArrowDtype(
+      pa.dictionary(pa.int8(), pa.string())))
+  assert frames.in_order(
+      'x', pd.DataFrame({'c': cells}), ['c=x', 'c=y']).tolist() == [
+          [1.0, 0.0], [0.0, 1.0]]
+
+
+def test_cells_that_are_no_rows():
+  for cells in ({'a': [1, 2], 'b': [1, 2, 3]}, {'a': [[1], [2]], 'b': 1}):
+    assert splits.refusal(frames.in_order, 'x', cells, ['a', 'b']) == (
+        'x=a dict of a, b: expected one cell, or a list of cells, for each '
+        'column, lists of one length.')
+  assert frames.in_order(
+      'x', {'b': np.ones(2), 'a': 3, 'other': 'text'}, ['a', 'b']).tolist() == [
+          [3.0, 1.0], [3.0, 1.0]]

@@ -189,7 +189,8 @@ class LayerBijector(flow_bijector.FlowBijector):
         private_tfp_apis.compares_values()):
       _warn_once(
           'A Markov chain or a line search compares random estimates of log p: '
-          "its result is biased. Give bijectors estimator='exact' or seed=0.")
+          "its result is biased. Give bijectors estimator='exact' or seed=0, "
+          "or log_prob bijector_kwargs={'estimator': 'exact'}.")
     result, log_det = pass_fn(flat, condition, solver=solver, **settings)
     # Axes of the batch that count as those of an event.
     axes = list(range(least - event_ndims, 0))

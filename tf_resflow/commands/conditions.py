@@ -72,11 +72,14 @@ class Condition(options_lib.Options):
 
 def example(config: Any) -> str:
   """Returns a value of --condition: first levels, means; '' for none."""
-  values: dict[Any, str] = {}
-  for i, mean in enumerate(getattr(config, 'condition_mean', ())):
-    name = config.condition_names[i] if config.condition_names else f'{i}'
-    column, is_level, level = name.partition('=')
-    values.setdefault(column, level if is_level else f'{mean:.3g}')
+  means = getattr(config, 'condition_mean', ())
+  names = getattr(config, 'condition_names', ()) or [
+      f'{i}' for i in range(len(means))]
+  values: dict[str, str] = {}
+  for (name, column), mean in zip(
+      frames.columns_of(names).items(), means, strict=False):
+    values.setdefault(
+        column, f'{mean:.3g}' if name == column else name.partition('=')[2])
   return ','.join(values.values()) or 'all' * bool(
       getattr(config, 'condition_labels', 0))
 

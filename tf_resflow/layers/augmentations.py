@@ -122,8 +122,14 @@ class Augmentation(base_layer.BaseLayer):
           tf.reshape(tf.broadcast_to(condition, shape), tf.concat(
               [[-1], shape[2:]], axis=0)), [None, *condition.shape[1:]])
     log_prob = tf.reshape(log_prob_fn(events, condition), tf.shape(y)[:2])
-    return tf.reduce_mean(log_prob, axis=0) if is_random else (
-        tf.reduce_logsumexp(log_prob, axis=0) - math.log(self.num_points))
+    if is_random:
+      return tf.reduce_mean(log_prob, axis=0)
+    # Where all densities are 0, the gradient of their sum's logarithm is NaN.
+    has_density = tf.reduce_any(log_prob > -np.inf, axis=0)
+    return tf.where(
+        has_density, tf.reduce_logsumexp(
+            tf.where(has_density, log_prob, tf.zeros_like(log_prob)), axis=0) -
+        math.log(self.num_points), tf.reduce_max(log_prob, axis=0))
 
   def project(self, y: tf.Tensor) -> tf.Tensor:
     """Returns the data of augmented data: `project(augment(x).y)` is `x`.

@@ -219,11 +219,9 @@ class Flow(latent_model.LatentModel):
         f'a tensor {x.shape}', f'[B, {", ".join(map(str, event_shape))}]')
     if condition is not None:
       spec: Any = self.condition_spec
-      shape = spec.of_any_shape(condition, self.compute_dtype).shape
-      errors.check(
-          shape.rank != 1 + len(spec.shape) or shape[0] in (
-              1, None, x.shape[0] or shape[0]), 'condition',
-          f'a batch {shape}', f'a batch of {x.shape[0]} or 1')
+      given = spec.of_any_shape(condition, self.compute_dtype)
+      if given.shape.rank == 1 + len(spec.shape):
+        base_layer.check_batch(given, x)
     return x
 
   def augment(self, x: Any, condition: Any = None, *,

@@ -4,6 +4,7 @@ A category enters conditions as one number per level, named `COLUMN=LEVEL`,
 which is 1 for rows of that level and else 0.
 """
 
+import collections
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,22 @@ import numpy as np
 
 from tf_resflow import errors
 from tf_resflow.specs import column_types
+
+
+def columns_of(names: Iterable[str]) -> dict[str, str]:
+  """Returns the columns that hold numbers of these names, by name.
+
+  Names that share what stands before `=` are levels of one column.
+
+  Example:
+    >>> columns_of(['dose', 'city=Oslo', 'city=Rome', 'a=b'])
+    {'dose': 'dose', 'city=Oslo': 'city', 'city=Rome': 'city', 'a=b': 'a=b'}
+  """
+  names = [*names]
+  counts = collections.Counter(
+      name.partition('=')[0] for name in names if '=' in name)
+  return {name: column if '=' in name and counts[column] > 1 else name
+          for name, column in ((n, n.partition('=')[0]) for n in names)}
 
 
 def categories(
@@ -22,10 +39,9 @@ def categories(
     {'city': ['Oslo', 'Rome']}
   """
   found: dict[str, list[str]] = {}
-  for name in names:
-    column, equals, level = name.partition('=')
-    if name not in columns and equals:
-      found.setdefault(column, []).append(level)
+  for name, column in columns_of(names).items():
+    if name != column and name not in columns:
+      found.setdefault(column, []).append(name.partition('=')[2])
   return found
 
 
@@ -36,10 +52,9 @@ def lacking(names: Sequence[str], columns: Sequence[str]) -> str:
     >>> lacking(['dose', 'city=Oslo', 'city=Rome', 'age'], ['dose'])
     'city, age'
   """
-  sources = {name: name.partition('=')[0] for name in names}
   return ', '.join(dict.fromkeys(
-      source for name, source in sources.items()
-      if not {name, source} & {*columns}))
+      column for name, column in columns_of(names).items()
+      if not {name, column} & {*columns}))
 
 
 def one_hot(cells: Any, levels: Sequence[str]) -> np.ndarray:
@@ -54,16 +69,8 @@ def as_names(names: str | Iterable[str]) -> tuple[str, ...]:
 
 
 def sources(names: Sequence[str]) -> list[str]:
-  """Returns the columns that hold numbers of these names.
-
-  Example:
-    >>> sources(['dose', 'city=Oslo', 'city=Rome', 'a=b'])
-    ['dose', 'city', 'a=b']
-  """
-  columns = [name.partition('=')[0] for name in names]
-  return [*dict.fromkeys(
-      column if columns.count(column) > 1 else name
-      for name, column in zip(names, columns, strict=True))]
+  """Returns the columns that hold numbers of these names, once each."""
+  return [*dict.fromkeys(columns_of(names).values())]
 
 
 def is_frame(x: Any) -> bool:
@@ -104,7 +111,9 @@ def dtype_problem(cells: Any) -> str:
   types, dtype = pd.api.types, cells.dtype
   is_known = (
       types.is_any_real_numeric_dtype(dtype) or types.is_bool_dtype(dtype) or
-      types.is_string_dtype(dtype) or dtype.name == 'category')
+      types.is_string_dtype(dtype) or dtype.name == 'category' or
+      # Of Arrow.
+      dtype.name.startswith(('dictionary<', 'null[')))
   return '' if is_known else f'is {dtype}; give numbers, for dates such as days'
 
 
@@ -128,12 +137,22 @@ def _framed(name, x, columns):
   import pandas as pd  # Takes a second.
 
   known = sources(columns)
-  given = x if isinstance(x, Mapping) else dict(zip(known, x, strict=False))
+  cells = {f'{column}': np.asarray(value) for column, value in (
+      x.items() if isinstance(x, Mapping) else zip(known, x, strict=False))}
+  what = f'a dict of {", ".join(cells)}' if isinstance(x, Mapping) else x
+  absent = lacking(columns, [*cells])
   errors.check(
-      len(x) == len(known) and {*given} == {*known}, name, x, ', '.join(known),
-      ' '.join(errors.did_you_mean(f'{column}', known)
-               for column in given if column not in known))
-  return pd.DataFrame(given, None if any(map(np.ndim, given.values())) else [0])
+      not absent and (isinstance(x, Mapping) or len(x) == len(known)), name,
+      what, ', '.join(known), ' '.join(
+          errors.did_you_mean(column, known)
+          for column in cells if absent and column not in known))
+  shapes = {values.shape for values in cells.values() if values.ndim}
+  errors.check(
+      len(shapes) <= 1 and all(len(shape) == 1 for shape in shapes), name, what,
+      'one cell, or a list of cells, for each column, lists of one length')
+  return pd.DataFrame(
+      {column: values if values.ndim else values[()]
+       for column, values in cells.items()}, None if shapes else [0])
 
 
 def in_order(name: str, x: Any, columns: Sequence[str]) -> Any:
@@ -202,10 +221,11 @@ def collapsed(numbers: Any) -> dict[str, Any]:
     {'c': ['y', 'x']}
   """
   columns: dict[str, Any] = {}
-  levels = categories(list(numbers), [])
+  names = list(numbers)
+  levels, of = categories(names, []), columns_of(names)
   for name, values in numbers.items():
-    column = name.partition('=')[0]
-    if column not in levels:
+    column = of[name]
+    if column == name:
       columns[name] = values
     elif column not in columns:
       table = np.stack([

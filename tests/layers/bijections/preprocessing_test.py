@@ -101,3 +101,11 @@ def test_rows_outside_of_the_support_have_no_density():
   assert np.isfinite(log_det).tolist() == [True] + 5 * [False]
   assert np.all(log_det[1:] == -np.inf) and np.all(np.isfinite(y))
   assert np.all(np.isfinite(tape.gradient(total, x)))
+
+
+def test_infinity_has_no_density():
+  maps = layers.ColumnMaps(['real', 'log'])
+  x = tf.constant([[np.inf, 1.0], [0.0, np.inf], [0.0, np.nan]])
+  y, log_det = maps.forward_and_log_det(x)
+  assert log_det.numpy()[:2].tolist() == [-np.inf] * 2
+  assert np.isfinite(y[:2]).all() and np.isnan(y[2]).any()

@@ -198,7 +198,8 @@ class ColumnMaps(bijection.Bijection):
     is_supported = self.supports(x)
     # Finite numbers, also in gradients; NaN where `x` is.
     inside = tf.where(is_supported, x, self._mapped(
-        0.0 * x, lambda column_type, y: column_type.inverse(y, tf.math)))
+        tf.where(tf.math.is_nan(x), x, tf.zeros_like(x)),
+        lambda column_type, y: column_type.inverse(y, tf.math)))
     y = self._mapped(
         inside, lambda column_type, x: column_type.forward(x, tf.math))
     log_det = self._log_det(y)

@@ -6,6 +6,7 @@ import itertools
 import math
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 from tf_resflow import errors
@@ -81,8 +82,8 @@ class LipschitzContainer(
   def context(self, condition: Any) -> tuple:
     return tuple(t for part in self.parts for t in part.context(condition))
 
-  @functools.cached_property
-  def _own_variables(self):
+  @property
+  def _own_variables(self) -> Sequence[keras.Variable]:
     """Variables that no part has."""
     of_parts = {id(v) for part in self.parts for v in part.variables}
     return [v for v in self.variables if id(v) not in of_parts]
@@ -172,6 +173,7 @@ class LipschitzSequential(LipschitzContainer):
   def combine(self, constants: Sequence[float]) -> float:
     return math.prod(constants)
 
+  _own_variables = ()
   shapes = base_layer.Composition.shapes
 
   def structure(self) -> tuple:
