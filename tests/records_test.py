@@ -1,70 +1,103 @@
-"""Stored runs of an earlier version give the numbers that they gave then.
+"""Stored runs of earlier versions give the numbers that they gave then.
 
 See `records.py`. Processors round differently, so numbers agree up to 1e-5
 relative to the largest, losses of training up to 1e-4.
 """
 
+import dataclasses
+import shutil
+
 import numpy as np
 import pytest
 
 from tests import records
+from tf_resflow.datasets import column_fits
+from tf_resflow.models import model_config
 
 
-def _each(*fast):
-  """Runs a test for all stored runs, of which some are fast enough."""
-  return pytest.mark.parametrize('name', [
-      name if name in fast else pytest.param(name, marks=pytest.mark.slow)
-      for name in records.RUNS])
-
-
-@pytest.fixture(name='numbers', scope='module')
-def numbers_fixture():
-  with np.load(records.RECORDS / 'numbers.npz') as arrays:
-    return dict(arrays)
+def _each(arguments, cases, *fast):
+  """Runs a test for all cases; those that are not called fast are slow."""
+  named = {'-'.join([stored.name, *rest]): (stored, *rest)
+           for stored, *rest in cases}
+  return pytest.mark.parametrize(arguments, [
+      pytest.param(*case, id=name, marks=[pytest.mark.slow] * (
+          not name.startswith(fast))) for name, case in named.items()])
 
 
 @pytest.fixture(name='run')
-def run_fixture(run_tool, monkeypatch):
-  """Returns `run(tool, *arguments)`, in the folder of the stored runs."""
-  monkeypatch.chdir(records.RECORDS)
+def run_fixture(run_tool):
+  """Returns `run(tool, *arguments)`."""
 
   def run(*arguments):
     result = run_tool(*arguments)
     assert result.status == 0, result.stderr
+    return result.stdout
 
   return run
 
 
-def _assert_close(found, numbers, name, rtol=1e-5):
-  for key, value in found.items():
-    expected = numbers[f'{name}.{key}']
-    np.testing.assert_allclose(
-        value, expected, rtol=0, atol=rtol * np.abs(expected).max(),
-        err_msg=key)
+def _assert_close(found, stored, rtol=1e-5):
+  """Compares with all numbers of a record that have the same labels."""
+  labels = {f'{stored.name}.{name.partition(".")[0]}' for name in found}
+  with np.load(stored.record / 'numbers.npz') as arrays:
+    expected = {name.removeprefix(f'{stored.name}.'): arrays[name]
+                for name in arrays if '.'.join(name.split('.')[:2]) in labels}
+  assert expected
+  for name, value in expected.items():
+    if value.dtype.kind == 'U':
+      assert found[name].tolist() == value.tolist(), name
+    else:
+      np.testing.assert_allclose(
+          found[name], value, rtol=0, err_msg=name,
+          atol=rtol * np.abs(value[np.isfinite(value)]).max())
 
 
-@_each('table')
-def test_log_prob_and_samples(name, run, numbers, tmp_path):
-  found = records.measure_weights(run, records.copy(name, tmp_path), tmp_path)
-  assert {'averages.log_prob', 'weights.log_prob', 'samples'} <= set(found)
-  _assert_close(found, numbers, name)
+@_each('stored, file', [
+    (stored, file) for stored in records.RUNS.values()
+    for file in stored.commands], 'table-', 'types-s', 'types-d')
+def test_numbers(stored, file, run, tmp_path):
+  workdir = records.copy(stored, tmp_path)
+  _assert_close(records.measure(run, stored, workdir, file), stored)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize('name', [
-    'hybrid', 'coupling', 'labels', 'table', 'converted'])
-def test_exported_log_prob(name, run, numbers, tmp_path):
-  found = records.measure_export(run, records.copy(name, tmp_path), tmp_path)
-  assert 'exported.log_prob' in found
-  _assert_close(found, numbers, name)
+@_each('stored', [(stored,) for name, stored in records.RUNS.items()
+                  if name not in ('density', 'norms')])
+def test_exported_log_prob(stored, run, tmp_path):
+  workdir = records.copy(stored, tmp_path)
+  _assert_close(records.measure_export(run, stored, workdir), stored)
 
 
-@_each('density', 'table')
-def test_two_more_steps(name, run, numbers, tmp_path):
-  found = records.measure_steps(run, records.copy(name, tmp_path))
-  _assert_close(found, numbers, name, rtol=1e-4)
+@_each('stored', zip(records.RUNS.values()), 'density', 'table', 'types')
+def test_two_more_steps(stored, run, tmp_path, monkeypatch):
+  """They are those of then; so are the data, and what was fitted to them."""
+  workdir = records.copy(stored, tmp_path)
+  before = model_config.load(workdir / 'model.json')
+  fields_of = column_fits.fields_of
+  if stored.train:  # With last digits of another processor no run goes on.
+    monkeypatch.setattr(column_fits, 'fields_of', lambda *arguments: {
+        **fields_of(*arguments), 'whitening': before.whitening})
+  _assert_close(records.measure_steps(run, stored, workdir), stored, rtol=1e-4)
+  after = model_config.load(workdir / 'model.json')
+  changed = [field.name for field, _ in after.changes(before)]
+  # What was converted had no data.
+  assert changed == ['data_fingerprint'] * (stored.name == 'converted')
 
 
-def test_keras_file(numbers):
-  found = records.keras_log_prob(records.RECORDS / records.KERAS_FILE)
-  _assert_close({'log_prob': found}, numbers, 'keras')
+@_each('stored', zip(records.TRAINED.values()), *records.TRAINED)
+def test_changed_tables_are_refused(stored, run_tool, tmp_path):
+  stored = dataclasses.replace(stored, record=shutil.copytree(
+      stored.record, tmp_path / 'record'))
+  for table in stored.record.glob('*.csv'):
+    table.write_text(f'{table.read_text().strip()}1\n')  # One more digit.
+  workdir = records.copy(stored, tmp_path)
+  refused = run_tool(
+      'train', f'--flagfile={workdir}/run.flags', f'--workdir={workdir}',
+      *stored.further)
+  assert refused.status == 2 and 'data_fingerprint' in refused.stderr
+  assert 'has changed since the run began' in refused.stderr
+
+
+def test_keras_file():
+  stored = records.StoredRun({}, name='keras')
+  found = records.keras_log_prob(records.KERAS_FILE)
+  _assert_close({'log_prob': found}, stored)
