@@ -246,6 +246,7 @@ def test_norms_are_those_of_the_ends(orders, ends):
   assert (layer.domain, layer.codomain) == ends
   assert layer.lipschitz_bound == 0.5**len(orders)
   assert layer.bound_source == 'construction'
+  assert layer.max_activation_size((None, 3)) == 3
 
 
 def test_refuses_norms_that_do_not_chain():

@@ -114,9 +114,9 @@ class LipschitzContainer(
 
   def max_activation_size(self, input_shape: tuple) -> int:
     *shapes, output_shape = self.shapes(input_shape)
-    return max(math.prod(output_shape[1:]), *(
+    return max([math.prod(output_shape[1:]), *(
         part.max_activation_size(shape)
-        for part, shape in zip(self.parts, shapes, strict=True)))
+        for part, shape in zip(self.parts, shapes, strict=True))])
 
   def structure(self) -> tuple:
     return (type(self), self.settings_key(),
