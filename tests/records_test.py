@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests import records
-from tf_resflow.datasets import column_fits
+from tf_resflow.columns import column_fits
 from tf_resflow.models import model_config
 
 

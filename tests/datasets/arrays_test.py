@@ -8,8 +8,6 @@ import pytest
 from tests import testing
 from tf_resflow import datasets
 from tf_resflow.datasets import arrays
-from tf_resflow.datasets import own_files
-from tf_resflow.specs import machine
 
 _RNG = np.random.default_rng(0)
 _IMAGES = _RNG.integers(0, 256, [20, 4, 6, 3], dtype=np.uint8)
@@ -187,19 +185,3 @@ def test_no_file_and_other_files(tmp_path):
     (f'{tmp_path}/text.npz', '...It cannot be read'),
     (f'{tmp_path}/pipe.npz', '...It is a pipe or a device, not a file.'),
     ('https://host/x.npz', '...It is a URL; download the file first.')])
-
-
-@pytest.mark.reliability(promise='too-large')
-def test_archives_that_expand_are_refused(tmp_path, monkeypatch):
-  path = tmp_path / 'zeros.npz'
-  np.savez_compressed(path, x=np.zeros([10_000, 2]))
-  np.testing.assert_array_equal(
-    own_files.read_arrays(path)['x'], np.zeros([10_000, 2]))
-  for holder, name, value in (
-    (own_files, 'MAX_ARRAY_BYTES', 100_000),
-    (machine, 'memory_bytes', lambda: 100_000),
-    (own_files, '_MIN_BOMB_BYTES', 0)):
-    with monkeypatch.context() as changed:
-      changed.setattr(holder, name, value)
-      testing.check_refusals(arrays.open_array, [
-        (str(path), '...It expands to 0.000149 GiB; at most')])

@@ -14,7 +14,7 @@ from tf_resflow import configuration
 from tf_resflow import datasets
 from tf_resflow import evaluation
 from tf_resflow import models
-from tf_resflow.datasets import own_files
+from tf_resflow.columns import column_checks
 from tf_resflow.evaluation import report as report_lib
 
 _KEYS = {
@@ -253,7 +253,7 @@ def test_rows_without_a_density_are_counted_and_named(caplog):
   report = report_of(x)
   assert ('a is not above 0 in row 3 (-1.5); b is not an integer >= 0 in row '
           '8 (-2), row 10 (2.5)') in caplog.text
-  own_files.rows_with_density(
+  column_checks.rows_with_density(
       x, flow.config.column_maps, index=pd.RangeIndex(2, 14, name='line'))
   assert 'x0 is not above 0 in line 4 (-1.5); x1' in caplog.text
   assert report['num_without_density'] == 3

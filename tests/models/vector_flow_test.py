@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from tf_resflow import models
-from tf_resflow.specs import column_types
+from tf_resflow.columns import column_types
 
 
 def parts(**fields):

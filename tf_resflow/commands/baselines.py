@@ -19,9 +19,9 @@ import functools
 
 from tf_resflow import datasets
 from tf_resflow import evaluation
+from tf_resflow.columns import column_checks
 from tf_resflow.commands import options as options_lib
 from tf_resflow.configuration import run_config as config_lib
-from tf_resflow.datasets import own_files
 from tf_resflow.specs import fields
 
 _of_data = functools.partial(fields.changed, config_lib.DataConfig)
@@ -79,7 +79,7 @@ def main(options: Options) -> None:
   x, info = test.arrays['x'].numpy(), options.data().info()
   maps = getattr(info, 'column_maps', ())
   if maps:
-    x = x[own_files.rows_with_density(x, maps, info.columns)]
+    x = x[column_checks.rows_with_density(x, maps, info.columns)]
   results = evaluation.fit_baselines(
       train.arrays['x'].numpy(), x, train.num_levels, column_maps=maps,
       num_components=options.num_components, seed=options.seed,

@@ -9,10 +9,10 @@ import numpy as np
 
 from tf_resflow import datasets
 from tf_resflow import evaluation
+from tf_resflow.columns import frames
+from tf_resflow.columns import table_files
 from tf_resflow.commands import options as options_lib
-from tf_resflow.datasets import table_files
 from tf_resflow.specs import fields
-from tf_resflow.specs import frames
 
 # That are compared where nobody asked for it.
 _MAX_LABELS = 32

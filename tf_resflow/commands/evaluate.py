@@ -56,12 +56,12 @@ from tf_resflow import conversion
 from tf_resflow import datasets
 from tf_resflow import evaluation
 from tf_resflow import training
+from tf_resflow.columns import column_types
+from tf_resflow.columns import table_files
 from tf_resflow.commands import conditions
 from tf_resflow.commands import options as options_lib
 from tf_resflow.commands import row_scores
-from tf_resflow.datasets import table_files
 from tf_resflow.datasets import tables
-from tf_resflow.specs import column_types
 from tf_resflow.specs import fields
 
 

@@ -42,10 +42,10 @@ from tf_resflow import configuration
 from tf_resflow import datasets
 from tf_resflow import evaluation
 from tf_resflow import training
+from tf_resflow.columns import column_fits
+from tf_resflow.columns import table_files
 from tf_resflow.commands import conditions
 from tf_resflow.commands import options as options_lib
-from tf_resflow.datasets import column_fits
-from tf_resflow.datasets import table_files
 from tf_resflow.specs import fields
 from tf_resflow.specs import registries
 from tf_resflow.training import clusters

@@ -10,7 +10,6 @@ from .dequantization import quantize as quantize
 from .loading import load as load
 from .loading import load_split as load_split
 from .own_files import check_finite as check_finite
-from .own_files import column_problem as column_problem
 from .own_files import fingerprint as fingerprint
 from .own_files import held_out as held_out
 from .own_files import opener as opener

@@ -6,9 +6,11 @@ from typing import Any
 import numpy as np
 
 from tf_resflow import errors
-from tf_resflow.datasets import column_fits
+from tf_resflow.columns import column_checks
+from tf_resflow.columns import column_fits
 from tf_resflow.datasets import dataset_info
 from tf_resflow.datasets import own_files
+from tf_resflow.specs import reading
 
 _ARRAY = (
   'an .npz file with an array x, uint8 images [n, H, W, 1 or 3] or float '
@@ -34,7 +36,7 @@ def open_array(
     >>> open_array('noise.npz').event_shape
     (3,)
   """
-  arrays = own_files.read_arrays(path)
+  arrays = reading.read_arrays(path)
   if len(arrays) == 1:
     arrays = {'x': next(iter(arrays.values()))}
   has_test = 'x_test' in arrays
@@ -112,7 +114,7 @@ def _check_columns(name, parts):
   """Raises `FormatError` if a column cannot be learned in float32."""
   for i, columns in enumerate(zip(*(
     np.float64(part).T for part in parts.values()), strict=True)):
-    problem = own_files.column_problem(*columns)
+    problem = column_checks.column_problem(*columns)
     errors.check_format(not problem, f'Column {i} of {name} {problem}.')
 
 
@@ -133,4 +135,4 @@ def _conditions(arrays):
   _check_columns('condition', parts)
   return dataset_info.ConditionInfo(
     size=parts['train'].shape[1],
-    **own_files.moments(np.float64(parts['train']))), parts
+    **column_checks.moments(np.float64(parts['train']))), parts

@@ -11,8 +11,8 @@ import numpy as np
 
 from tf_resflow import datasets
 from tf_resflow import errors
+from tf_resflow.columns import frames
 from tf_resflow.datasets import own_files
-from tf_resflow.specs import frames
 from tf_resflow.specs import spec
 
 # Names of conditions, besides columns of tables.
@@ -325,7 +325,7 @@ class VectorInfo(DatasetInfo):
     if self.asked_types is None:
       return self
     # Imported on demand, because it takes NumPy and more.
-    from tf_resflow.datasets import column_fits
+    from tf_resflow.columns import column_fits
     return dataclasses.replace(
       self, **column_fits.fields_of(self, num_validation))
 

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from tf_resflow import errors
-from tf_resflow.datasets import column_fits
+from tf_resflow.columns import column_checks
+from tf_resflow.columns import column_fits
+from tf_resflow.columns import frames
+from tf_resflow.columns import table_files
 from tf_resflow.datasets import dataset_info
 from tf_resflow.datasets import own_files
-from tf_resflow.datasets import table_files
-from tf_resflow.specs import frames
 
 _logger = logging.getLogger(__name__)
 _TABLE = (
@@ -38,7 +39,7 @@ def open_table(
   """Opens a file of a table; see `table_files.read_frame` for the formats.
 
   Columns of numbers, or of true and false, can be used; in the condition also
-  text, a category of at most 100 levels, see `specs.frames`. What is fitted to
+  text, a category of at most 100 levels. What is fitted to
   the training part, as means and types, follows by `with_validation`.
 
   Args:
@@ -182,7 +183,7 @@ def _info(
       category, _, level = column.partition('=')
       if np.ptp(parts['train'][:, i]) == 0:
         problems.add(category, f'is {level} in all or no training rows')
-    elif problem := own_files.column_problem(
+    elif problem := column_checks.column_problem(
       parts['train'][:, i], parts['test'][:, i]):
       problems.add(column, problem)
   problems.check()

@@ -26,8 +26,8 @@ from sklearn import preprocessing
 import threadpoolctl
 
 from tf_resflow import errors
+from tf_resflow.columns import column_types
 from tf_resflow.evaluation import statistics
-from tf_resflow.specs import column_types
 
 # Added to the variances; for raw images in multiples of the noise's variance.
 _RAW_FACTORS = np.array([0.1, 1.0, 10.0, 100.0, 1000.0])

@@ -18,9 +18,9 @@ from tf_resflow import datasets
 from tf_resflow import errors
 from tf_resflow import layers
 from tf_resflow import models
-from tf_resflow.datasets import own_files
-from tf_resflow.datasets import table_files
+from tf_resflow.columns import table_files
 from tf_resflow.datasets import tables
+from tf_resflow.specs import reading
 
 # Metadata of the examples whose bits/dim a file holds.
 _METADATA = ('dataset', 'split', 'num_levels', 'image_shape')
@@ -37,9 +37,9 @@ def read_arrays(
   """
   expected = 'an .npz file, as numpy.savez writes it'
   with errors.refusing(name, path, expected):
-    own_files.check_regular(path)
+    reading.check_regular(path)
     errors.check(zipfile.is_zipfile(path), name, path, expected)
-    return own_files.read_arrays(path, keys)
+    return reading.read_arrays(path, keys)
 
 
 def _read_array(path, name, keys, shape, limits, expected):

@@ -13,12 +13,12 @@ from tf_resflow import errors
 from tf_resflow import layers
 from tf_resflow import models
 from tf_resflow import numerics
+from tf_resflow.columns import frames
 from tf_resflow.evaluation import batch_map
 from tf_resflow.evaluation import settings as settings_lib
 from tf_resflow.evaluation import statistics
 from tf_resflow.models import flow
 from tf_resflow.numerics import random
-from tf_resflow.specs import frames
 
 # Minimum number of draws for a score: fewer are too noisy.
 _MIN_SCORE_REPEATS = 16

@@ -13,7 +13,7 @@ from tf_resflow import configuration
 from tf_resflow import datasets
 from tf_resflow import models
 from tf_resflow import numerics
-from tf_resflow.datasets import own_files
+from tf_resflow.columns import column_checks
 from tf_resflow.evaluation import batch_map
 from tf_resflow.evaluation import inversion
 from tf_resflow.evaluation import likelihood
@@ -185,7 +185,7 @@ def report_inputs(
       inverted with the seed 0.
     results: what it returned.
     certify: compute guaranteed Lipschitz bounds.
-    index: see `own_files.rows_with_density`.
+    index: see `column_checks.rows_with_density`.
 
   Returns:
     A dict for JSON with the keys of `evaluate` (the `_stderr` of the density is
@@ -222,7 +222,8 @@ def _rows_with_density(model, nll, x_fn, index=None):
   maps = getattr(model.config, 'column_maps', ())
   if not maps or not np.isposinf(nll).any():
     return np.ones(nll.shape[1], bool)
-  return own_files.rows_with_density(x_fn(), maps, model.column_names, index)
+  return column_checks.rows_with_density(
+      x_fn(), maps, model.column_names, index)
 
 
 def _report(model, summary, settings, inverse, certify, has_density):

@@ -10,10 +10,10 @@ import tensorflow as tf
 
 from tf_resflow import errors
 from tf_resflow import numerics
+from tf_resflow.columns import column_types
 from tf_resflow.layers import base_layer
 from tf_resflow.layers.bijections import bijection
 from tf_resflow.numerics import differentiation
-from tf_resflow.specs import column_types
 
 
 class Augmented(NamedTuple):

@@ -12,12 +12,12 @@ from tf_resflow import bijectors
 from tf_resflow import errors
 from tf_resflow import layers
 from tf_resflow import numerics
+from tf_resflow.columns import frames
 from tf_resflow.layers import base_layer
 from tf_resflow.layers.bijections import bijection as bijection_lib
 from tf_resflow.models import block_bound
 from tf_resflow.models import latent_model
 from tf_resflow.numerics import random
-from tf_resflow.specs import frames
 from tf_resflow.specs import machine
 from tf_resflow.specs import renamed
 
@@ -42,7 +42,7 @@ class Flow(latent_model.LatentModel):
   - `x`: data, `[B, ...]`; images are dequantised to [0, 1).
   - `condition`: conditions of a flow `p(x|c)`, see `condition_spec`; `[B, ...]`
     or one condition for all examples. Those of tables may be cells by column,
-    see `specs.frames.in_order`.
+    see `columns.frames.in_order`.
   - `seed`: seed of all random draws, see `numerics.random.as_seed`; by default
     each execution makes new draws. With a random augmentation, its noise uses
     `fold_in(seed, 0)`, and the log-determinant `fold_in(seed, 1)`.

@@ -6,12 +6,12 @@ import keras
 import tensorflow as tf
 
 from tf_resflow import layers
+from tf_resflow.columns import column_types
 from tf_resflow.models import blocks
 from tf_resflow.models import conditions
 from tf_resflow.models import flow
 from tf_resflow.models import vector_flow_config
 from tf_resflow.numerics import random
-from tf_resflow.specs import column_types
 
 
 @keras.saving.register_keras_serializable('tf_resflow')

@@ -15,7 +15,7 @@ _LIPSCHITZ = 'tf_resflow.layers.lipschitz'
 _BIJECTIONS = 'tf_resflow.layers.bijections'
 _BLOCK_TYPES = 'tf_resflow.models.block_types'
 _TRAINING = 'tf_resflow.training'
-_COLUMN_TYPES = 'tf_resflow.specs.column_types'
+_COLUMN_TYPES = 'tf_resflow.columns.column_types'
 _CATALOG = 'tf_resflow.datasets.catalog'
 
 # Log-determinant estimators (`--estimator=`): types of `numerics.Estimator`.

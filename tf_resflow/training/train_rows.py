@@ -15,7 +15,7 @@ from numpy import typing as npt
 
 from tf_resflow import datasets
 from tf_resflow import errors
-from tf_resflow.datasets import own_files
+from tf_resflow.specs import reading
 from tf_resflow.training import files
 
 # Above, the file would exceed 80 MB, and its making a minute.
@@ -76,7 +76,7 @@ def read(workdir: str) -> np.ndarray | None:
   if not os.path.exists(path):
     return None
   with errors.refusing('workdir', workdir, f'a {files.TRAIN_ROWS} of training'):
-    found = own_files.read_arrays(path).get('x', np.zeros(()))
+    found = reading.read_arrays(path).get('x', np.zeros(()))
     errors.check_format(
         found.dtype == np.uint64 and found.ndim == 1,
         'It is another file; remove it to go on without.')

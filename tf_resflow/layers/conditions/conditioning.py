@@ -8,9 +8,9 @@ import numpy as np
 import tensorflow as tf
 
 from tf_resflow import errors
+from tf_resflow.columns import frames
 from tf_resflow.layers import base_layer
 from tf_resflow.layers.lipschitz import lipschitz_layer
-from tf_resflow.specs import frames
 
 
 class ConditionSpec(NamedTuple):

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tf_resflow import errors
-from tf_resflow.specs import column_types
+from tf_resflow.columns import column_types
 
 
 def columns_of(names: Iterable[str]) -> dict[str, str]:

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from tf_resflow import errors
-from tf_resflow.datasets import own_files
-from tf_resflow.specs import column_types
+from tf_resflow.columns import column_checks
+from tf_resflow.columns import column_types
+from tf_resflow.columns import frames
 from tf_resflow.specs import fields
-from tf_resflow.specs import frames
 from tf_resflow.specs import registries
 
 # Larger whole numbers plus a fraction are rounded too much in float32.
@@ -279,12 +279,12 @@ def fields_of(info: Any, num_validation: int) -> dict[str, Any]:
     index = info.index or {}
     found = fitted(
       names, x[:size], info.asked_types, x[size:], index.get('train'))
-    own_files.rows_with_density(
+    column_checks.rows_with_density(
       info.load_fn('test')[0], found['column_maps'], names, index.get('test'),
       'test rows')
-    own_files.warn_of_density(names, x[:size], found['column_maps'])
+    column_checks.warn_of_density(names, x[:size], found['column_maps'])
     if condition is not None and condition.size:
-      moments = own_files.moments(np.float64(given[0][:size]))
+      moments = column_checks.moments(np.float64(given[0][:size]))
       # A level may be in validation rows alone.
       moments['std'] = tuple(std or 1.0 for std in moments['std'])
       found['condition'] = dataclasses.replace(condition, **moments)

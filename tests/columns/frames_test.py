@@ -12,7 +12,7 @@ from tf_resflow import errors
 from tf_resflow import evaluation
 from tf_resflow import layers
 from tf_resflow import models
-from tf_resflow.specs import frames
+from tf_resflow.columns import frames
 
 
 def test_categories():

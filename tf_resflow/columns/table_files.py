@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from tf_resflow import errors
-from tf_resflow.datasets import own_files
-from tf_resflow.specs import frames
+from tf_resflow.columns import frames
+from tf_resflow.specs import reading
 from tf_resflow.specs import spec
 
 # Suffixes of names; files with other names are read as text.
@@ -166,19 +166,19 @@ def read_frame(
     <BLANKLINE>
   """
   path = os.fspath(path)
-  own_files.check_regular(path)
+  reading.check_regular(path)
   name = path.lower()
   for suffixes, reason in _REFUSED.items():
     errors.check_format(not name.endswith(suffixes), reason)
   errors.check_format(
     sheet is None or name.endswith('.xlsx'), 'Only .xlsx files have sheets.')
-  with own_files.reading():
+  with reading.reading():
     import pandas as pd  # Takes a second.
 
     if name.endswith('.xlsx'):
       return _framed(_cells_of_sheet(path, sheet), 'row')
     if name.endswith(('.parquet', '.feather')):
-      own_files.check_columns(path)
+      reading.check_columns(path)
       read = pd.read_feather if name.endswith('.feather') else pd.read_parquet
       with open(path, 'rb') as file:
         # So that integers stay integers beside missing ones.
@@ -314,7 +314,7 @@ def _cells_of_sheet(path, sheet):
     raise errors.FormatError(
       'Reading .xlsx requires pip install openpyxl defusedxml; or save it as '
       '.csv.') from None
-  own_files.check_archive(path, MAX_WORKBOOK_BYTES)
+  reading.check_archive(path, MAX_WORKBOOK_BYTES)
   try:
     with open(path, 'rb') as file, pd.ExcelFile(file, 'openpyxl') as book:
       errors.check_format(

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from tf_resflow import errors
-from tf_resflow.datasets import own_files
-from tf_resflow.datasets import table_files
+from tf_resflow.columns import table_files
+from tf_resflow.specs import reading
 
 
 def _read(tmp_path, text, name='own.csv'):
@@ -120,7 +120,7 @@ def test_what_is_no_table(tmp_path, monkeypatch, text, name, expected):
 @pytest.mark.reliability(promise='too-large')
 def test_other_refusals(tmp_path, monkeypatch):
   monkeypatch.setattr(table_files, 'MAX_WORKBOOK_BYTES', 100)
-  monkeypatch.setattr(own_files, 'MAX_ARRAY_BYTES', 2**20)
+  monkeypatch.setattr(reading, 'MAX_ARRAY_BYTES', 2**20)
   pd.DataFrame({'a': [1]}).to_excel(tmp_path / 'own.xlsx')
   # Rows of equal cells, and one long text that stands in few bytes.
   frame = pd.DataFrame({'a': np.zeros(2**18)})

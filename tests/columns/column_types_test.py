@@ -7,7 +7,7 @@ import tensorflow as tf
 from tests import loops
 from tests import testing
 from tf_resflow import layers
-from tf_resflow.specs import column_types
+from tf_resflow.columns import column_types
 
 _X = np.array([1e-3, 0.4, 3.0, 77.0])
 _ORACLES = {

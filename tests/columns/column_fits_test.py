@@ -6,8 +6,8 @@ from sklearn import datasets as sklearn_datasets
 
 from tests import testing
 from tf_resflow import datasets
-from tf_resflow.datasets import column_fits
-from tf_resflow.specs import column_types
+from tf_resflow.columns import column_fits
+from tf_resflow.columns import column_types
 
 _NORMAL = np.random.default_rng(0).standard_normal(2000)
 

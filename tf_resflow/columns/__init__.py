@@ -1,0 +1,1 @@
+"""Columns of tables: types, schema, frames to rows and back; no TensorFlow."""

@@ -1,0 +1,130 @@
+"""Checks of the values of columns: what has no density, or hardly one."""
+
+from collections.abc import Sequence
+import logging
+from typing import Any
+
+import numpy as np
+
+from tf_resflow import errors
+from tf_resflow.columns import column_types
+
+_logger = logging.getLogger(__name__)
+# Least standard deviation over the largest value: float32 has 7 digits.
+_MIN_RELATIVE_STD = 1e-4
+# Largest value whose square float32 has.
+_LARGEST = 1e18
+# Values that stand for missing ones in many files.
+_MISSING = {-1, -9, -99, -999, -9999, 999, 9999, 99999, 2**31 - 1, -2**31}
+# Largest number of different whole numbers that are better a condition.
+_FEW_VALUES = 6
+# Largest share of distinct values in a column that is taken for discrete.
+_MAX_SHARE_OF_VALUES = 0.1
+
+
+def column_problem(train: np.ndarray, test: np.ndarray) -> str:
+  """Returns why a column, float64, cannot be learned in float32, or ''.
+
+  Example:
+    >>> column_problem(np.ones(8), np.ones(2))
+    'has the value 1 in all training rows: it has no density'
+  """
+  largest, std = np.abs(np.concatenate([train, test])).max(), train.std()
+  if np.ptp(train) == 0:
+    return f'has the value {train[0]:g} in all training rows: it has no density'
+  if largest >= _LARGEST or std <= 1 / _LARGEST:
+    return (f'reaches {largest:.3g} with standard deviation {std:.3g}, whose '
+            'square float32 does not have; use other units')
+  if std < _MIN_RELATIVE_STD * np.abs(train).max():
+    return (f'has standard deviation {std:.3g} around mean {train.mean():.10g},'
+            ' too small for float32; subtract a constant')
+  return ''
+
+
+def moments(train: np.ndarray) -> dict[str, Any]:
+  """Returns the mean and standard deviation (std) of columns `[N, D]`."""
+  return {'mean': tuple(train.mean(axis=0).tolist()),
+          'std': tuple(train.std(axis=0).tolist())}
+
+
+def _far_value(column: np.ndarray) -> tuple[float, ...]:
+  """Returns a repeated or usual value further off than all others are wide."""
+  for value in (column.min(), column.max()):
+    others = column[column != value]
+    count = len(column) - len(others)
+    if (len(np.unique(others)) > 4 and (value in _MISSING or count > 2) and
+        np.abs(others - value).min() > np.ptp(others)):
+      return value, count, len(column), others.min(), others.max()
+  return ()
+
+
+def warn_of_density(
+  names: Sequence[str], train: np.ndarray, types: Sequence[str] = ()) -> None:
+  """Warns of modelled columns that are better no density.
+
+  Of those for which the likelihood is unbounded, and of few whole numbers.
+
+  Args:
+    names: Names of the D columns.
+    train: `[N, D]`.
+    types: Specs of their `ColumnType`, or none if all are real numbers.
+  """
+  columns, few = {}, []
+  for name, column, spec in zip(
+    names, np.float64(train).T, types or ['real'] * len(names), strict=True):
+    far, num_values = _far_value(column), len(np.unique(column))
+    if far:
+      _logger.warning(
+        'Column %s has %.12g in %d of %d rows, far from all others (%g to %g): '
+        'if it stands for missing values, empty these cells.', name, *far)
+    if not column_types.ColumnType.get(spec).is_whole:
+      columns[name] = column
+      if num_values <= _MAX_SHARE_OF_VALUES * len(column) and not far:
+        _logger.warning(
+          'Column %s has only %d distinct values in %d rows: the likelihood is '
+          'unbounded. Scale it to whole numbers, which have probabilities, or '
+          'leave it out.', name, num_values, len(column))
+    elif num_values <= _FEW_VALUES:
+      few.append(f'{name} ({num_values})')
+  if few:
+    _logger.warning(
+      'Few different whole numbers are in %s; samples have others, too. Make '
+      'such columns a condition, to model the others given these.',
+      ', '.join(few))
+  if len(train) > len(columns) > 1:
+    values, vectors = np.linalg.eigh(np.corrcoef(list(columns.values())))
+    if values[0] < _MIN_RELATIVE_STD**2:
+      among = [name for name, share in zip(
+        columns, vectors[:, 0], strict=True) if abs(share) > _MIN_RELATIVE_STD]
+      _logger.warning(
+        'The columns %s are linearly dependent: the likelihood is unbounded. '
+        'Remove one of them.', ', '.join(among))
+
+
+def rows_with_density(
+  x: np.ndarray, maps: Sequence[str], names: Sequence[str] = (),
+  index: Any = None, noun: str = 'rows') -> np.ndarray:
+  """Returns which rows have values that their columns can take, bool `[N]`.
+
+  Others, such as those with a negative number in a column of positive ones, or
+  one that float32 rounds to a bound, are named in a warning.
+
+  Args:
+    x: `[N, D]`.
+    maps: Specs of the types of the columns.
+    names: Of the columns, if they have some.
+    index: Of the table of the rows, by default they count from 1.
+    noun: What the warning calls the rows.
+
+  Raises:
+    InvalidValueError: If there are no such rows.
+  """
+  has_density, places = column_types.with_density(maps, x, names, index)
+  if places:
+    _logger.warning(
+      '%d of %d %s have no density with these types of columns in float32, and '
+      'are left out of the mean: %s. Use --column_types=NAME:real, or '
+      '--drop=NAME, in a new run.', np.sum(~has_density), len(x), noun, places)
+  errors.check_suits(
+    has_density.any(), 'inputs', None, 'have no density in any row')
+  return has_density

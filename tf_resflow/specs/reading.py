@@ -1,0 +1,140 @@
+"""Reading of files that users give: errors in one line, bounds of sizes."""
+
+from collections.abc import Collection, Iterator
+import contextlib
+import csv
+import glob
+import os
+import re
+import stat
+from typing import Any
+import zipfile
+import zlib
+
+import numpy as np
+
+from tf_resflow import errors
+from tf_resflow.specs import machine
+
+# Errors of files that are truncated, encrypted, or not arrays or tables.
+_UNREADABLE = (OSError, ValueError, KeyError, EOFError, RuntimeError, csv.Error,
+               zipfile.BadZipFile, zlib.error)
+# Largest size of what an archive may hold, in bytes.
+MAX_ARRAY_BYTES = 16 * 2**30
+# An archive expands by less than this factor, up to a size that is no harm.
+_MAX_EXPANSION, _MIN_BOMB_BYTES = 200, 2**30
+
+
+def check_regular(path: str | os.PathLike) -> None:
+  """Raises `FormatError` unless a path is that of a local file, no pipe."""
+  errors.check_format(
+    not re.match('[A-Za-z][A-Za-z0-9+.-]*://', os.fspath(path)),
+    'It is a URL; download the file first.')
+  with reading():
+    mode = os.stat(path).st_mode
+  errors.check_format(
+    not stat.S_ISDIR(mode), 'It is a folder; use images:FOLDER.')
+  errors.check_format(
+    stat.S_ISREG(mode), 'It is a pipe or a device, not a file.')
+
+
+def check_archive(path: str | os.PathLike, max_bytes: int) -> None:
+  """Raises `FormatError` if a zip archive is damaged or would expand too far.
+
+  `max_bytes` is the largest size of all members, uncompressed; less where the
+  memory is less or the archive is small. One that is not compressed may be
+  larger.
+  """
+  with reading(), zipfile.ZipFile(path) as archive:
+    size = sum(member.file_size for member in archive.infolist())
+  _check_size(path, size, min(
+    max_bytes, _MIN_BOMB_BYTES + _MAX_EXPANSION * os.path.getsize(path)))
+
+
+def check_columns(path: str | os.PathLike) -> None:
+  """Raises `FormatError` as `check_archive`, of .parquet or .feather files."""
+  from pyarrow import dataset
+  from pyarrow import parquet
+
+  with reading(), open(path, 'rb') as file:
+    if os.fspath(path).lower().endswith('.parquet'):
+      found = parquet.read_metadata(file)
+      groups = map(found.row_group, range(found.num_row_groups))
+      size = max(8 * found.num_rows * found.num_columns,
+                 sum(group.total_byte_size for group in groups))
+    elif file.read(4) == b'FEA1':  # Of before 2020, not compressed.
+      return
+    else:
+      table = dataset.IpcFileFormat().make_fragment(file)
+      size = 8 * table.count_rows() * len(table.physical_schema)
+  _check_size(path, size, MAX_ARRAY_BYTES)
+
+
+def _check_size(path, size, max_bytes):
+  limit = max(
+    os.path.getsize(path), min(max_bytes, machine.memory_bytes() or max_bytes))
+  errors.check_format(
+    size <= limit, f'It expands to {size / 2**30:.3g} GiB; at most '
+    f'{limit / 2**30:.3g} GiB are read of a file of this size.')
+
+
+def read_arrays(
+  path: str | os.PathLike, keys: Collection[str] | None = None,
+) -> dict[str, Any]:
+  """Reads the arrays of an .npz file, or the one of an .npy file as `x`.
+
+  Those that are not among `keys`, if any, are None.
+
+  Raises:
+    FormatError: If there is no such file, or it is damaged, or has objects.
+  """
+  check_regular(path)
+  if zipfile.is_zipfile(path):
+    check_archive(path, MAX_ARRAY_BYTES)
+  with reading():
+    loaded = np.load(path, allow_pickle=False)
+    if isinstance(loaded, np.ndarray):
+      return {'x': loaded}
+    with loaded:
+      arrays = {
+        key: loaded[key] if keys is None or key in keys else None
+        for key in loaded.files}
+  for key, array in arrays.items():
+    errors.check_format(
+      array is None or isinstance(array, np.ndarray),
+      f'Its {key} is not an array.')
+  return arrays
+
+
+@contextlib.contextmanager
+def reading(file: str | os.PathLike = '') -> Iterator[None]:
+  """Inside, errors of reading a file become a `FormatError`, in one line.
+
+  Args:
+    file: Name of the file, if the error is to name it: one of a folder.
+
+  Example:
+    >>> with reading('missing.npy'):
+    ...   rows = np.load('missing.npy')
+    Traceback (most recent call last):
+    tf_resflow.errors.FormatError: missing.npy: There is no such file.
+  """
+  try:
+    yield
+    return
+  except FileNotFoundError as error:
+    folder, name = os.path.split(error.filename or '')
+    guess = errors.did_you_mean(name, glob.glob('*', root_dir=folder or '.'))
+    reason = f'There is no such file. {guess}'.strip()
+  except errors.FormatError as error:
+    reason = str(error)
+  except MemoryError:
+    reason = 'It is too large for the memory.'
+  except _UNREADABLE as error:
+    reason = errors.sentence(error)
+    if isinstance(error, UnicodeError):
+      reason += ' Save it as UTF-8.'
+    elif 'pickle.load' in reason:  # What NumPy advises is no advice here.
+      reason = 'it is no file of numpy.save or numpy.savez.'
+    reason = f'It cannot be read: {reason}'
+  raise errors.FormatError(f'{os.fspath(file)}: {reason}' if file else reason)
