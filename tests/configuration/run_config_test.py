@@ -7,8 +7,8 @@ import numpy as np
 from tests import testing
 from tf_resflow import configuration
 from tf_resflow import models
-from tf_resflow.configuration import data_config
 from tf_resflow.configuration import run_config as config_lib
+from tf_resflow.datasets import data_config
 
 # What is wrong in one field alone is in fields_test.py, in the data in
 # data_config_test.py.

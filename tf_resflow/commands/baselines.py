@@ -21,10 +21,10 @@ from tf_resflow import datasets
 from tf_resflow import evaluation
 from tf_resflow.columns import column_checks
 from tf_resflow.commands import options as options_lib
-from tf_resflow.configuration import run_config as config_lib
+from tf_resflow.datasets import data_config
 from tf_resflow.specs import fields
 
-_of_data = functools.partial(fields.changed, config_lib.DataConfig)
+_of_data = functools.partial(fields.changed, data_config.DataConfig)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -58,11 +58,11 @@ class Options(options_lib.OutputFile):
       0, help='Fixes the validation part, the noise and the start of EM.',
       minimum=0, maximum=2**32 - 1)
 
-  def data(self) -> config_lib.DataConfig:
+  def data(self) -> data_config.DataConfig:
     """Returns the data that the flags describe, or raises."""
-    names = {f.name for f in config_lib.DataConfig.fields()}
+    names = {f.name for f in data_config.DataConfig.fields()}
     # Mixtures hold out a part of their own.
-    return config_lib.DataConfig(num_validation=0, **{
+    return data_config.DataConfig(num_validation=0, **{
         name: value for name, value in self.values().items() if name in names})
 
   def check(self) -> None:

@@ -15,6 +15,7 @@ from absl import flags
 
 from tf_resflow import errors
 from tf_resflow.configuration import run_config as config_lib
+from tf_resflow.datasets import data_config
 from tf_resflow.models import model_config
 from tf_resflow.specs import fields
 from tf_resflow.specs import registries
@@ -179,7 +180,7 @@ def run_values(flag_values: flags.FlagValues) -> dict[str, Any]:
     return section(**field_values(section.flag_fields(), flag_values))
 
   model_type, data = map(
-      given, (config_lib.ModelTypeConfig, config_lib.DataConfig))
+      given, (config_lib.ModelTypeConfig, data_config.DataConfig))
   model_name = model_type.model or data.info().model
   fields_ = [
       owners.get(model_name, next(iter(owners.values())))

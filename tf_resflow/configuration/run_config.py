@@ -1,7 +1,7 @@
 """The configuration of a run: a tree of frozen dataclasses.
 
 Here are the objective, the optimizer and the run. The data are in
-`data_config`; each model type has its own subclass of `ModelConfig`.
+`datasets.data_config`; each model type has its own subclass of `ModelConfig`.
 """
 
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ import dataclasses
 from typing import Any, Literal
 
 from tf_resflow import errors
-from tf_resflow.configuration import data_config
+from tf_resflow.datasets import data_config
 from tf_resflow.specs import fields
 from tf_resflow.specs import registries
 from tf_resflow.specs import spec as spec_lib
@@ -23,8 +23,6 @@ _FEW_EXAMPLES = 1000
 _NOISE_OF_SMOOTHING = 2.0
 # Default number of updates without a lower validation loss.
 _PATIENCE = 300
-
-DataConfig = data_config.DataConfig
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -205,7 +203,7 @@ class Config:
     {}
   """
 
-  data: DataConfig
+  data: data_config.DataConfig
   model: Any  # A `ModelConfig`, each type of which has fields of its own.
   objective: ObjectiveConfig
   optimizer: OptimizerConfig
@@ -263,7 +261,7 @@ class Config:
 
     The data set is read only if fields that follow from it may change.
     """
-    asked = {f.name for f in DataConfig.fields()} | {'model', 'hybrid', 'seed'}
+    asked = {'model', 'hybrid', 'seed', *self.data.values()}
     inferred = None if asked & values.keys() else self.model.inferred_fields()
     return make_config(inferred=inferred, **{**self.values(), **values})
 
@@ -277,7 +275,7 @@ class Config:
 
 
 SECTIONS = {
-    'data': DataConfig, 'objective': ObjectiveConfig,
+    'data': data_config.DataConfig, 'objective': ObjectiveConfig,
     'optimizer': OptimizerConfig, 'run': RunConfig}
 
 
@@ -323,7 +321,7 @@ def make_config(
 
 
 def _resolved(
-    data: DataConfig, optimizer: OptimizerConfig, run: RunConfig,
+    data: data_config.DataConfig, optimizer: OptimizerConfig, run: RunConfig,
     is_stored: bool) -> dict[str, fields.Section]:
   """Returns the sections with numbers in place of `auto`.
 
@@ -364,7 +362,7 @@ def _taken(section: type[fields.Section], values: dict[str, Any]
           if f.name in values}
 
 
-def _inferred_fields(data: DataConfig, objective: ObjectiveConfig,
+def _inferred_fields(data: data_config.DataConfig, objective: ObjectiveConfig,
                      run: RunConfig) -> Mapping[str, Any]:
   """Returns the values of the fields of the model that are not flags."""
   info = data.info()

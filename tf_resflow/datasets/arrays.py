@@ -26,7 +26,7 @@ def open_array(
 
   Without `x_test`, a fixed fifth of the examples is the test part. Vectors have
   columns x0, x1, ..., of which `column_types` says the types, see
-  `configuration.DataConfig`.
+  `data_config.DataConfig`.
 
   Raises:
     InvalidValueError: If the file is invalid.

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_resflow import errors
-from tf_resflow.configuration import run_config as config_lib
+from tf_resflow.datasets import data_config
 from tf_resflow.datasets import dataset_info
 from tf_resflow.datasets import split as split_lib
 from tf_resflow.datasets import stored_images
@@ -20,7 +20,7 @@ _SEEDS = {'train': 2_147_483_001, 'validation': 2_147_483_002,
 
 
 def load_split(
-  config: config_lib.DataConfig, split: str,
+  config: data_config.DataConfig, split: str,
   data_dir: str | os.PathLike | None = None) -> split_lib.Split:
   """Opens the 'train', 'validation' or 'test' part of the data set of a run.
 
@@ -75,7 +75,7 @@ def load(
     (1437, (8, 8, 1), 17)
   """
   return load_split(
-    config_lib.DataConfig(
+    data_config.DataConfig(
       dataset=name, **{'num_validation': 0, **options}), split, data_dir)
 
 

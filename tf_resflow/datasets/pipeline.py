@@ -8,7 +8,7 @@ step, and a resumed run sees the same data as an uninterrupted one.
 import tensorflow as tf
 
 from tf_resflow import errors
-from tf_resflow.configuration import data_config
+from tf_resflow.datasets import data_config
 from tf_resflow.datasets import dequantization
 from tf_resflow.datasets.split import Split
 from tf_resflow.specs import registries

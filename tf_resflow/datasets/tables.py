@@ -43,7 +43,7 @@ def open_table(
   the training part, as means and types, follows by `with_validation`.
 
   Args:
-    path: Path of the file. The options are those of `configuration.DataConfig`.
+    path: Path of the file. The options are those of `data_config.DataConfig`.
 
   Raises:
     InvalidValueError: If the table is invalid, with all of its problems.
@@ -81,7 +81,7 @@ def table(
     frame: A `pandas.DataFrame`. Its index is not used.
     name: Name of the data set.
     test: A data frame of the test part, instead of a split.
-    condition: As the other options, see `configuration.DataConfig`.
+    condition: As the other options, see `data_config.DataConfig`.
     **options: `columns`, `drop`, `missing`, `split` and `column_types`.
 
   Raises:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from tests import testing
-from tf_resflow.configuration import data_config
+from tf_resflow.datasets import data_config
 
 
 def test_bad_values(tmp_path):
