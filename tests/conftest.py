@@ -95,7 +95,7 @@ def pytest_runtest_teardown(item, nextitem):
 def data_dir(tmp_path_factory):
   """A folder with the digits, prepared once."""
   folder = tmp_path_factory.mktemp('data')
-  datasets.load('digits', 'train', data_dir=folder)
+  datasets.open_split('digits', 'train', data_dir=folder)
   return str(folder)
 
 

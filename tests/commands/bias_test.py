@@ -6,7 +6,6 @@ import pytest
 
 from tests.commands import results
 from tf_resflow import configuration
-from tf_resflow import datasets
 from tf_resflow import numerics
 from tf_resflow import training
 from tf_resflow.experiments import bias
@@ -54,8 +53,7 @@ def test_runs_are_compared_and_drawn(
   # The weights are the same.
   assert biased['bits_per_dim'] == other['bits_per_dim']
   model, _ = training.workdir.load_model(str(biased_workdir))
-  split = datasets.load_split(
-      training.load_config(str(biased_workdir)).data, 'train')
+  split = training.load_config(str(biased_workdir)).open_split('train')
   expected = bias.measure_bias(
       model, split, estimator=numerics.Exact(), num_examples=10, seed=3,
       batch_size=64)

@@ -20,7 +20,7 @@ def _create_workdir(folder, config):
   if config.data.condition:
     flows.disturb(model, 0.2)
   batch = next(iter(datasets.training_batches(
-      datasets.load_split(config.data, 'train'), batch_size=64, seed=0)))
+      config.open_split('train'), batch_size=64, seed=0)))
   model.initialize(batch['x'], condition=batch.get('condition'))
   training.workdir.create_workdir(str(folder), config, model)
   return folder

@@ -26,9 +26,9 @@ def test_it_agrees_with_the_api(run_tool, trained_workdir, data_dir, tmp_path):
   """On two devices, where that takes one; and is set against other models."""
   model, _ = training.workdir.load_model(str(trained_workdir))
   expected, bits, _ = evaluation.evaluate(
-      model, datasets.load('digits', 'test', data_dir=data_dir), batch_size=8,
-      seed=4, num_examples=16, num_reconstructions=10, num_probes=2,
-      estimator=numerics.Estimator.get('roulette:safe,exact=3'))
+      model, datasets.open_split('digits', 'test', data_dir=data_dir),
+      batch_size=8, seed=4, num_examples=16, num_reconstructions=10,
+      num_probes=2, estimator=numerics.Estimator.get('roulette:safe,exact=3'))
   output, others = tmp_path / 'bits.npz', tmp_path / 'others.npz'
   evaluation.example_files.write_bits(
       others, {'worse': bits.mean(axis=0) + np.linspace(0.0, 0.2, 16)},
@@ -75,8 +75,7 @@ def test_double_precision_and_failures(run_tool, table_workdir, monkeypatch):
                     '--dtype=float64', '--nocertify', '--batch_size=7')
   report = results.report(result)
   model, _ = training.workdir.load_model(str(table_workdir), dtype='float64')
-  split = datasets.load_split(
-      training.load_config(str(table_workdir)).data, 'test')
+  split = training.load_config(str(table_workdir)).open_split('test')
   test = split.examples_at(range(split.num_examples))
   log_prob = model.log_prob(test['x'], test['condition'], estimator='exact')
   assert report['nats'] == pytest.approx(-np.mean(log_prob), rel=1e-9)
@@ -90,7 +89,7 @@ def test_double_precision_and_failures(run_tool, table_workdir, monkeypatch):
 @pytest.fixture(scope='module')
 def others(data_dir, tmp_path_factory):
   """Inverted digits, which have the same shape and levels."""
-  split = datasets.load('digits', 'test', data_dir=data_dir)
+  split = datasets.open_split('digits', 'test', data_dir=data_dir)
   path = tmp_path_factory.mktemp('others') / 'inverted.npz'
   np.savez(path, image=16 - split.arrays['x'].numpy(),
            label=split.arrays['label'])
@@ -152,9 +151,8 @@ def test_accuracy_by_bayes_rule(run_tool, labelled_workdir, data_dir, tmp_path):
       'class_log_prob', 'class_log_density', 'class_log_density_stderr'}
 
   model, _ = training.workdir.load_model(str(labelled_workdir))
-  test = datasets.load_split(
-      training.load_config(str(labelled_workdir)).data, 'test')
-  digits = datasets.load('digits', 'train', data_dir=data_dir)
+  test = training.load_config(str(labelled_workdir)).open_split('test')
+  digits = datasets.open_split('digits', 'train', data_dir=data_dir)
   counts = np.bincount(digits.arrays['label'], minlength=10)
   scores = bayes.main(
       model, test, np.log(counts / counts.sum()), seed=3, num_examples=12)
@@ -178,7 +176,7 @@ def test_inverted_digits(run_tool, trained_workdir, data_dir, others, tmp_path):
   report = results.report(result)
 
   model, _ = training.workdir.load_model(str(trained_workdir))
-  split = datasets.load('digits', 'test', data_dir=data_dir)
+  split = datasets.open_split('digits', 'test', data_dir=data_dir)
   rule = evaluation.scoring_rule(model)
   scores = [
       out_of_distribution.score_examples(

@@ -8,7 +8,6 @@ import pytest
 
 from tests import splits
 from tests.commands import results
-from tf_resflow import datasets
 from tf_resflow import evaluation
 from tf_resflow import training
 from tf_resflow.commands import row_scores
@@ -20,14 +19,14 @@ def _run(table_workdir, tmp_path):
   workdir = shutil.copytree(table_workdir, tmp_path / 'run')
   config = training.load_config(str(workdir))
   training.train_rows.write(
-      str(workdir), datasets.load_split(config.data, 'train'))
+      str(workdir), config.open_split('train'))
   return workdir, config
 
 
 def test_scores_of_a_table(run_tool, run, table, tmp_path):
   workdir, config = run
   model, _ = training.workdir.load_model(str(workdir), dtype='float64')
-  test = datasets.load_split(config.data, 'test').arrays
+  test = config.open_split('test').arrays
   held_out = model.log_prob(
       np.float64(test['x']), test['condition'], estimator='exact').numpy()
   _, rows = results.table(table)
@@ -45,7 +44,7 @@ def test_scores_of_a_table(run_tool, run, table, tmp_path):
   np.testing.assert_allclose(log_prob, model.log_prob(
       given[:, [1, 3]], given[:, [2, 0]], estimator='exact'), rtol=1e-7)
   is_test = np.isin(np.float32(given[:, 1]), test['x'][:, 0])
-  train = datasets.load_split(config.data, 'train').arrays['x']
+  train = config.open_split('train').arrays['x']
   np.testing.assert_array_equal(in_training, [
       *np.isin(np.float32(given[:100, 1]), train[:, 0]), False, False])
   np.testing.assert_allclose(p_value[~is_test], [

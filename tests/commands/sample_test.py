@@ -5,7 +5,6 @@ import pytest
 import tensorflow as tf
 
 from tests.commands import results
-from tf_resflow import datasets
 from tf_resflow import evaluation
 from tf_resflow import training
 from tf_resflow.evaluation import pictures
@@ -76,8 +75,7 @@ def test_interpolations(run_tool, digits_workdir, data_dir, tmp_path):
       f'--data_dir={data_dir}', f'--output={output}'))
   assert (report['num_pairs'], report['num_points'], report['path']) == (
       2, 3, 'spherical')
-  split = datasets.load_split(
-      training.load_config(str(digits_workdir)).data, 'validation')
+  split = training.load_config(str(digits_workdir)).open_split('validation')
   stored = results.arrays(output)
   np.testing.assert_array_equal(stored['index'], [[0, 1], [2, 3]])
   np.testing.assert_array_equal(

@@ -85,9 +85,9 @@ def test_data_are_opened_and_graphs_traced_once(
     run_tool, tmp_path, monkeypatch):
   """Of each TensorFlow keeps memory, which would grow in a long run."""
   opened, traced = [], []
-  open_split, trace = datasets.load_split, evaluation.plots.traced_log_prob
-  monkeypatch.setattr(datasets, 'load_split', lambda config, name: (
-      opened.append(name), open_split(config, name))[1])
+  open_part, trace = datasets.DrawnInfo.open, evaluation.plots.traced_log_prob
+  monkeypatch.setattr(datasets.DrawnInfo, 'open', lambda info, name, *rest: (
+      opened.append(name), open_part(info, name, *rest))[1])
   monkeypatch.setattr(evaluation.plots, 'traced_log_prob', lambda model: (
       traced.append(model), trace(model))[1])
   result = run_tool(

@@ -59,11 +59,11 @@ def test_model_follows_from_the_data():
 
 def test_a_tree_with_a_model_of_other_data():
   config = configuration.make_config()
-  config.check_data()
+  config.open_data()
 
   def check(change):
     model = dataclasses.replace(config.model, **change)
-    dataclasses.replace(config, model=model).check_data()
+    dataclasses.replace(config, model=model).open_data()
 
   testing.check_refusals(check, [
       (dict(num_levels=16), 'num_levels=16: expected 17. It follows'),

@@ -19,7 +19,7 @@ _NAMES = pytest.mark.parametrize('name', [
 def load(tmp_path_factory):
   """Returns `load(name, split, ...)`, from one folder."""
   return functools.partial(
-      datasets.load, data_dir=tmp_path_factory.mktemp('data'))
+      datasets.open_split, data_dir=tmp_path_factory.mktemp('data'))
 
 
 @_NAMES

@@ -17,7 +17,7 @@ _NUMBERS = _RNG.normal([-5.0, 0.1], [2.0, 3.0], [20, 2])
 
 
 def _load(path, split, **arguments):
-  return datasets.load(f'array:{path}', split, **arguments)
+  return datasets.open_split(f'array:{path}', split, **arguments)
 
 
 def _save(tmp_path, **arrays):

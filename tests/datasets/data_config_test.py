@@ -11,7 +11,7 @@ def test_bad_values(tmp_path):
   np.savetxt(path, np.random.default_rng(0).normal(size=[20, 2]), delimiter=',')
   table = f'table:{path}'
   testing.check_refusals(lambda values: data_config.DataConfig(
-      **{'dataset': 'digits', **values}).info(), [
+      **{'dataset': 'digits', **values}).open(), [
           (dict(crop_padding=8), '...the sides of the images, 8 x 8.'),
           (dict(image_size=16), 'image_size=16: expected the size of the'),
           (dict(resize=16, image_size=8), 'image_size=8: expected the size of'),

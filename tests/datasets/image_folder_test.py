@@ -35,7 +35,7 @@ def _folder(tmp_path):
 
 
 def _load(folder, split, **arguments):
-  return datasets.load(f'images:{folder}', split, **arguments)
+  return datasets.open_split(f'images:{folder}', split, **arguments)
 
 
 def _read_all(folder, **arguments):
@@ -198,7 +198,7 @@ def test_bad_files_are_passed_over(folder, caplog):
   caplog.set_level('INFO', 'tf_resflow')
   config = configuration.make_config(
     dataset=name, skip_bad=True, num_blocks=(1,))
-  info = config.data.info()
+  info = config.info
   assert [record.message.removeprefix(f'{name}: ')
           for record in caplog.records] == [
     'Reading 15 images to find all bad files.',

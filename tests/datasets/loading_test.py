@@ -18,7 +18,7 @@ _VECTORS = datasets.VectorInfo(name='rows', event_size=2)
 
 def test_bad_arguments(data_dir):
   start = {'split': 'train', 'name': 'digits', 'data_dir': data_dir}
-  testing.check_refusals(lambda changes: datasets.load(**start | changes), [
+  testing.check_refusals(lambda given: datasets.open_split(**start | given), [
     ({'name': 'nist'}, 'dataset=nist: expected one of digits'),
     ({'split': 'dev'}, 'split=dev: expected one of train, validation, test'),
     ({'split': 'validation'}, 'split=validation requires num_validation'),
@@ -28,16 +28,16 @@ def test_bad_arguments(data_dir):
     ({'resize': 0}, 'resize=0: expected an integer >= 1')])
 
 
-def test_load_split(data_dir):
+def test_open_split(data_dir):
   config = configuration.make_config(
     dataset='mnist5k', data_dir=data_dir, num_bits=5, resize=14,
     num_validation=7, num_blocks=(1, 1))
-  split = datasets.load_split(config.data, 'validation')
+  split = config.open_split('validation')
   assert split.num_examples == 7
   assert split.event_shape == config.model.image_shape == (14, 14, 1)
   assert split.num_levels == config.model.num_levels == 32
   with pytest.raises(datasets.DatasetNotFoundError):
-    datasets.load_split(config.data, 'train', '/dev/null')
+    config.open_split('train', '/dev/null')
 
 
 def test_bad_arrays_of_the_user():
@@ -65,7 +65,7 @@ def test_bits_and_sizes(data_dir):
   """An average of whole blocks; the order with bits is resize, then reduce."""
 
   def load(**changes):
-    return datasets.load('mnist5k', 'test', data_dir=data_dir, **changes)
+    return datasets.open_split('mnist5k', 'test', data_dir=data_dir, **changes)
 
   full, half = load(), load(resize=14)
   for num_bits in (1, 5):

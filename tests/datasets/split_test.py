@@ -11,7 +11,7 @@ from tf_resflow.datasets import split as split_lib
 
 def test_arrays_and_examples_at_places(data_dir):
   """Arrays are the examples, also inside a function."""
-  split = datasets.load('digits', 'test', data_dir=data_dir)
+  split = datasets.open_split('digits', 'test', data_dir=data_dir)
 
   @tf.function
   def total():
@@ -31,9 +31,9 @@ def test_arrays_and_examples_at_places(data_dir):
 
 
 def test_some_conditions(data_dir):
-  plain = datasets.load('digits', 'test', data_dir=data_dir)
+  plain = datasets.open_split('digits', 'test', data_dir=data_dir)
   assert split_lib.some_conditions(plain, 3) is None
-  labels = datasets.load(
+  labels = datasets.open_split(
     'digits', 'test', data_dir=data_dir, condition=('label',))
   found = split_lib.some_conditions(labels, 13)
   assert found.dtype == tf.int32

@@ -27,7 +27,7 @@ def test_embedded_preparation_is_silent_and_offline(
 
   monkeypatch.setattr(socket.socket, 'connect', refuse)
   monkeypatch.setattr(socket, 'getaddrinfo', refuse)
-  loaded = datasets.load('digits', 'train', data_dir=tmp_path / 'new')
+  loaded = datasets.open_split('digits', 'train', data_dir=tmp_path / 'new')
   assert loaded.num_examples == 1437
   assert (tmp_path / 'new' / 'digits').is_dir()
   out, err = capfd.readouterr()
@@ -41,7 +41,7 @@ def test_downloaded_sets_on_stand_ins(name, split, num_examples):
   with tfds.testing.mock_data(
     num_examples=7, policy=tfds.testing.MockPolicy.USE_CODE):
     size = datasets.info(name).image_shape[0]
-    loaded = datasets.load(
+    loaded = datasets.open_split(
       # The stand-ins of ImageNet have sizes of all sorts.
       name, split, num_bits=5, num_validation=2, resize=size)
     images, labels = splits.read(loaded)
@@ -73,11 +73,11 @@ def test_downloaded_set_from_disk(tmp_path, monkeypatch):
 
   SmallMnist(data_dir=str(tmp_path)).download_and_prepare()
   testing.check_refusals(
-    lambda folder: datasets.load('mnist', 'train', data_dir=folder),
+    lambda folder: datasets.open_split('mnist', 'train', data_dir=folder),
     [(tmp_path, f'data_dir={tmp_path}...: expected 60000 examples...not 12')])
   _shrink(monkeypatch, 'mnist', 12, 4)
   parts = [
-    splits.read(datasets.load(
+    splits.read(datasets.open_split(
       'mnist', split, data_dir=tmp_path, num_validation=3))[0]
     for split in ('train', 'validation', 'test')]
   assert [len(part) for part in parts] == [9, 3, 4]
@@ -92,7 +92,7 @@ def test_folders_without_prepared_data(tmp_path):
   start = f'data_dir={tmp_path}: expected a folder with the prepared data set '
   build = f'run `tfds build celeb_a_hq/64 --data_dir {tmp_path}`'
   testing.check_refusals(
-    lambda case: datasets.load(case[0], 'train', data_dir=case[1]), [
+    lambda case: datasets.open_split(case[0], 'train', data_dir=case[1]), [
       (('mnist', absent), f'data_dir={absent}: ...nothing is in ...tfds build '
        f'mnist --data_dir {absent}'),
       (('mnist', tmp_path), f'{start}mnist, but nothing is in {tmp_path}/mnist'
@@ -116,7 +116,7 @@ def test_failing_download(monkeypatch):
     tfds.core.DatasetBuilder, 'is_prepared', lambda self: False)
   monkeypatch.setattr(tfds.core.DatasetBuilder, 'download_and_prepare', fail)
   with pytest.raises(datasets.DatasetNotFoundError) as error:
-    datasets.load('cifar10', 'train')
+    datasets.open_split('cifar10', 'train')
   text = str(error.value)
   assert 'ConnectionError: no route to host' in text and '\n' not in text
   assert 'tfds build cifar10 --data_dir DIR' in text
@@ -132,7 +132,7 @@ def test_two_processes_may_prepare_at_once(tmp_path, monkeypatch):
     raise OSError('directory not empty')
 
   monkeypatch.setattr(embedded.Digits, 'download_and_prepare', lose_the_race)
-  loaded = datasets.load('digits', 'train', data_dir=tmp_path)
+  loaded = datasets.open_split('digits', 'train', data_dir=tmp_path)
   assert loaded.num_examples == 1437
 
 
@@ -159,7 +159,7 @@ def test_the_version_of_van_den_oord(
     np.save(tmp_path / f'{part}_{size}x{size}.npy',
             np.moveaxis(images, 3, 1) if channels_first else images)
   train, validation, test = (
-    datasets.load(name, split, data_dir=tmp_path, num_validation=2).arrays
+    datasets.open_split(name, split, data_dir=tmp_path, num_validation=2).arrays
     for split in ('train', 'validation', 'test'))
   np.testing.assert_array_equal(
     np.concatenate([train['x'], validation['x']]), stored['train'])
@@ -178,8 +178,8 @@ def test_the_version_of_chrabaszcz(monkeypatch, tmp_path):
       data=np.moveaxis(images[part], 3, 1).reshape([len(part), -1]))
   np.savez(tmp_path / 'val_data.npz', labels=labels[22:],
            data=np.moveaxis(images[22:], 3, 1).reshape([3, -1]))
-  train = datasets.load(name, 'train', data_dir=tmp_path).arrays
-  test = datasets.load(name, 'test', data_dir=tmp_path, num_bits=5).arrays
+  train = datasets.open_split(name, 'train', data_dir=tmp_path).arrays
+  test = datasets.open_split(name, 'test', data_dir=tmp_path, num_bits=5).arrays
   np.testing.assert_array_equal(train['x'], images[:22])
   np.testing.assert_array_equal(train['label'], labels[:22] - 1)
   np.testing.assert_array_equal(test['x'], images[22:] // 8)
@@ -191,7 +191,7 @@ def test_missing_images_and_other_arrays(tmp_path):
 
   def load(array):
     np.save(path, array) if array is not None else path.write_bytes(b'text')
-    datasets.load(name, 'train', data_dir=tmp_path)
+    datasets.open_split(name, 'train', data_dir=tmp_path)
 
   testing.check_refusals(load, [
     (_images(9, 32), f'data_dir={tmp_path}: expected 1281149 examples'),

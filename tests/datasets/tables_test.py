@@ -1,5 +1,6 @@
 """Data sets of tables: columns, parts, problems and warnings."""
 
+import dataclasses
 import logging
 
 import numpy as np
@@ -36,8 +37,8 @@ def test_parts_and_standardisation(tmp_path):
   info = datasets.info(name)
   assert info.columns == ('a', 'b b', 'c') and info.event_size == 3
   parts = {
-    split: datasets.load(name, split, num_validation=4).arrays['x'].numpy()
-    for split in ('train', 'validation', 'test')}
+    part: datasets.open_split(name, part, num_validation=4).arrays['x'].numpy()
+    for part in ('train', 'validation', 'test')}
   assert [len(part) for part in parts.values()] == [20, 4, 6]
   order = own_files.split_order(30)
   np.testing.assert_array_equal(parts['test'], rows[order[:6]].astype('f4'))
@@ -171,12 +172,12 @@ def test_a_test_file(tmp_path):
   config = configuration.make_config(
     dataset=f'table:{path}', test_file=str(other), num_blocks=1,
     num_validation=0)
-  found = datasets.load_split(config.data, 'test').arrays['x']
+  found = config.open_split('test').arrays['x']
   np.testing.assert_array_equal(found, test.to_numpy(np.float32))
-  assert datasets.load_split(config.data, 'train').num_examples == 30
+  assert config.open_split('train').num_examples == 30
   _write(other, test.assign(a=0.5))
   with pytest.raises(errors.InvalidValueError, match='dataset=.*has chang'):
-    config.check_data()
+    dataclasses.replace(config, info=None).open_data()
   testing.check_refusals(
     lambda frame: tables.open_table(path, test_file=_write(other, frame)), [
       (test[['a', 'c']], f'dataset=table:{path}: ...The test file has no b b.'),

@@ -20,12 +20,13 @@ _MEANS = {'swissroll': (0.4, 0.4 / (3 * np.pi)), 'moons': (0.0, 0.3)}
 
 @functools.cache
 def _points(name):
-  return datasets.load(name, 'test').arrays['x'].numpy()
+  return datasets.open_split(name, 'test').arrays['x'].numpy()
 
 
 def _batches(name, num_batches, **arguments):
   batches = datasets.training_batches(
-    datasets.load(name, 'train'), **{'batch_size': 64, 'seed': 0, **arguments})
+    datasets.open_split(name, 'train'),
+    **{'batch_size': 64, 'seed': 0, **arguments})
   return np.stack([
     batch['x'].numpy() for batch in itertools.islice(batches, num_batches)])
 

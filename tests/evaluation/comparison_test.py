@@ -122,7 +122,7 @@ def test_conditional_mixtures_know_the_condition(monkeypatch):
   config = configuration.make_config(
       model='vector', dataset='doses', condition=('dose', 'city'), num_blocks=1,
       hidden_units=(4,))
-  parts = {name: datasets.load_split(config.data, name)
+  parts = {name: config.open_split(name)
            for name in ('train', 'validation', 'test')}
   model = config.model.build()
   arrays = parts['test'].arrays

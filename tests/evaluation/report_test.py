@@ -228,7 +228,7 @@ def test_validations_of_a_run():
   evaluate_fn = report_lib.validation_fn(config)
   row = evaluate_fn(flow)
   assert row == report_lib.Validation(flow)(
-      datasets.load_split(config.data, 'validation'))
+      config.open_split('validation'))
   assert evaluate_fn(flow) == row
 
 

@@ -9,7 +9,6 @@ import tensorflow as tf
 from tests import replicas
 from tests.training import runs
 from tf_resflow import configuration
-from tf_resflow import datasets
 from tf_resflow import training
 from tf_resflow.training import clusters
 from tf_resflow.training import strategies
@@ -44,7 +43,7 @@ def test_a_lost_process_is_named():
 
 
 def _batch(config, strategy):
-  split = datasets.load_split(config.data, 'train')
+  split = config.open_split('train')
   return next(iter(
       strategies.distributed_batches(config, split, strategy, start_step=0)))
 

@@ -36,7 +36,7 @@ def test_digests():
 def test_the_rows_of_a_run(tmp_path, condition):
   x = np.random.default_rng(0).normal(size=[50, 3])
   np.savez(tmp_path / 'own.npz', x=x, label=np.arange(50) % 4)
-  split = datasets.load(
+  split = datasets.open_split(
       f'array:{tmp_path}/own.npz', 'train', condition=condition,
       num_validation=5)
   assert train_rows.read(str(tmp_path)) is None
@@ -54,11 +54,11 @@ def test_the_rows_of_a_run(tmp_path, condition):
 
 def test_no_file(tmp_path, monkeypatch):
   train_rows.write(str(tmp_path), splits.random_split(9, 16))
-  train_rows.write(str(tmp_path), datasets.load('2d/moons', 'train'))
+  train_rows.write(str(tmp_path), datasets.open_split('2d/moons', 'train'))
   np.savez(tmp_path / 'own.npz', x=np.random.default_rng(0).normal(
       size=[20, 2]))
   monkeypatch.setattr(train_rows, 'MAX_ROWS', 15)
-  split = datasets.load(f'array:{tmp_path}/own.npz', 'train')
+  split = datasets.open_split(f'array:{tmp_path}/own.npz', 'train')
   train_rows.write(str(tmp_path), split)
   assert [path.name for path in tmp_path.iterdir()] == ['own.npz']
   monkeypatch.setattr(train_rows, 'MAX_ROWS', 16)

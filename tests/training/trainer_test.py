@@ -12,7 +12,6 @@ from tests import replicas
 from tests import testing
 from tests.training import runs
 from tf_resflow import configuration
-from tf_resflow import datasets
 from tf_resflow import errors
 from tf_resflow import training
 from tf_resflow.training import strategies
@@ -102,7 +101,7 @@ def test_a_batch_that_is_not_finite(tmp_path, monkeypatch, caplog):
                    r'this batch again \(see not_finite.txt\)', messages[0])
   noted = re.fullmatch(r'Step 3: training examples ([\d, ]+)\.\n', (
       workdir / 'not_finite.txt').read_text())[1].split(', ')
-  x = datasets.load_split(config.data, 'train').arrays['x'].numpy()
+  x = config.open_split('train').arrays['x'].numpy()
   np.testing.assert_array_equal(
       np.sort(x[[*map(int, noted)], 0]), np.sort(bad[0][:, 0]))
 

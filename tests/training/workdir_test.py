@@ -125,11 +125,11 @@ def test_a_run_opens_where_its_data_set_is_not_registered(
   np.testing.assert_allclose(
       training.load(workdir).log_prob(rows), model.log_prob(
           rows, estimator='exact'), rtol=1e-4)
-  said = ('dataset=people: expected one of digits, ...Data of your own are '
-          "known after registries.DATASETS.register('people', datasets.table(")
+  said = ('dataset=people: expected one of digits, ...Hand data of your own '
+          'over in Python, make_config(dataset=datasets.table(FRAME)), or')
   testing.check_refusals(lambda call: call(), [
-      (loaded.check_data, said),
-      (lambda: datasets.load_split(loaded.data, 'test'), said),
+      (loaded.open_data, said),
+      (lambda: loaded.open_split('test'), said),
       (lambda: configuration.make_config(dataset='people'), said)])
 
 

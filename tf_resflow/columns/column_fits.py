@@ -29,9 +29,6 @@ _THIN = 0.02
 # Candidates of `smoothing`, and the rows that it uses.
 _SMOOTHINGS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5)
 _MAX_ROWS = 5000
-# What was fitted, by what it depends on: a run asks for it several times.
-_MAX_FITS = 8
-_fits: dict[Any, dict[str, Any]] = {}
 
 
 def _gaussian_log_likelihood(
@@ -255,43 +252,36 @@ def fields_of(info: Any, num_validation: int) -> dict[str, Any]:
       or a column has one value in all training rows.
   """
   condition = info.condition
-  key = (info.name, info.fingerprint, info.columns, num_validation,
-         condition and (condition.names, condition.size),
-         tuple(info.asked_types.items()))
-  if key not in _fits:
-    x, _, *given = info.load_fn('train')
-    size = len(x) - num_validation
-    names = info.columns or [f'x{i}' for i in range(info.event_size)]
-    errors.check(
-      size > 1, 'num_validation', num_validation,
-      f'at most {len(x) - 2}, as {info.name} has {len(x)} training examples')
-    for name in info.asked_types.keys() - {*names, fields.NONE}:
-      errors.check_suits(
-        False, 'column_types', f'{name}:{info.asked_types[name]}',
-        'cannot be used with a column of --condition', 'Conditions are only '
-        'standardised.')
-    for name, column in zip(names, x[:size].T, strict=True):
-      errors.check_suits(
-        np.ptp(column) > 0, 'dataset', info.name, f'has a column {name} with '
-        f'the value {column[0]:g} in all training rows but those for '
-        'validation', 'It has no density: add --drop='
-        f'{name}, or take another --num_validation.')
-    index = info.index or {}
-    found = fitted(
-      names, x[:size], info.asked_types, x[size:], index.get('train'))
-    column_checks.rows_with_density(
-      info.load_fn('test')[0], found['column_maps'], names, index.get('test'),
-      'test rows')
-    column_checks.warn_of_density(names, x[:size], found['column_maps'])
-    if condition is not None and condition.size:
-      moments = column_checks.moments(np.float64(given[0][:size]))
-      # A level may be in validation rows alone.
-      moments['std'] = tuple(std or 1.0 for std in moments['std'])
-      found['condition'] = dataclasses.replace(condition, **moments)
-    while len(_fits) >= _MAX_FITS:
-      _fits.pop(next(iter(_fits)))
-    _fits[key] = found
-  return _fits[key]
+  x, _, *given = info.load_fn('train')
+  size = len(x) - num_validation
+  names = info.columns or [f'x{i}' for i in range(info.event_size)]
+  errors.check(
+    size > 1, 'num_validation', num_validation,
+    f'at most {len(x) - 2}, as {info.name} has {len(x)} training examples')
+  for name in info.asked_types.keys() - {*names, fields.NONE}:
+    errors.check_suits(
+      False, 'column_types', f'{name}:{info.asked_types[name]}',
+      'cannot be used with a column of --condition', 'Conditions are only '
+      'standardised.')
+  for name, column in zip(names, x[:size].T, strict=True):
+    errors.check_suits(
+      np.ptp(column) > 0, 'dataset', info.name, f'has a column {name} with '
+      f'the value {column[0]:g} in all training rows but those for '
+      'validation', 'It has no density: add --drop='
+      f'{name}, or take another --num_validation.')
+  index = info.index or {}
+  found = fitted(
+    names, x[:size], info.asked_types, x[size:], index.get('train'))
+  column_checks.rows_with_density(
+    info.load_fn('test')[0], found['column_maps'], names, index.get('test'),
+    'test rows')
+  column_checks.warn_of_density(names, x[:size], found['column_maps'])
+  if condition is not None and condition.size:
+    moments = column_checks.moments(np.float64(given[0][:size]))
+    # A level may be in validation rows alone.
+    moments['std'] = tuple(std or 1.0 for std in moments['std'])
+    found['condition'] = dataclasses.replace(condition, **moments)
+  return found
 
 
 def described(names: Sequence[str], specs: Sequence[str]) -> str:

@@ -58,28 +58,31 @@ class Options(options_lib.OutputFile):
       0, help='Fixes the validation part, the noise and the start of EM.',
       minimum=0, maximum=2**32 - 1)
 
-  def data(self) -> data_config.DataConfig:
-    """Returns the data that the flags describe, or raises."""
+  @functools.cached_property
+  def info(self) -> datasets.DatasetInfo:
+    """The opened data set."""
     names = {f.name for f in data_config.DataConfig.fields()}
-    # Mixtures hold out a part of their own.
-    return data_config.DataConfig(num_validation=0, **{
-        name: value for name, value in self.values().items() if name in names})
+    return data_config.DataConfig(**{
+        name: value for name, value in self.values().items() if name in names
+    }).open()
 
   def check(self) -> None:
     super().check()
     self.refuse(
-        self.data().info().num_levels is None, ('output', 'num_noise_draws'),
+        self.info.num_levels is None, ('output', 'num_noise_draws'),
         f'with --dataset={self.dataset}', 'It is for images.')
 
 
 def main(options: Options) -> None:
   """Fits, evaluates, writes the output, and reports."""
+  # Mixtures hold out a part of their own.
+  info = options.info.with_validation(0)
   train, test = [
-      datasets.load_split(options.data(), name) for name in ('train', 'test')]
-  x, info = test.arrays['x'].numpy(), options.data().info()
+      info.open(name, options.data_dir) for name in ('train', 'test')]
+  x = test.arrays['x'].numpy()
   maps = getattr(info, 'column_maps', ())
   if maps:
-    x = x[column_checks.rows_with_density(x, maps, info.columns)]
+    x = x[column_checks.rows_with_density(x, maps, getattr(info, 'columns', ()))]
   results = evaluation.fit_baselines(
       train.arrays['x'].numpy(), x, train.num_levels, column_maps=maps,
       num_components=options.num_components, seed=options.seed,

@@ -145,7 +145,7 @@ def main(options: Options, config: configuration.Config) -> None:
                  options_lib.EXACT, 'It goes with residual blocks.')
   read = evaluation.example_files.read_inputs
   images = None if options.inputs is None else read(
-      options.inputs, config.data.info().event_shape)
+      options.inputs, config.open_data().event_shape)
   settings = benchmarking.tasks.Settings(
       config, workdir=options.workdir, num_repeats=options.num_repeats,
       estimator=numerics.Estimator.get(

@@ -92,6 +92,6 @@ def _opened(options):
   """Yields every run, when the one before it is done."""
   for workdir in options.workdirs:
     run = options_lib.Run(workdir=workdir).open(options.dtype, options.strategy)
-    yield (workdir, run, options.load_split(run, 'num_examples'),
+    yield (workdir, run, options.open_split(run, 'num_examples'),
            options.make_estimator() or run.model.evaluation_estimator(
                dequantizes=True))

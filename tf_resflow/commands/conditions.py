@@ -7,7 +7,6 @@ from typing import Any
 from absl import flags
 import numpy as np
 
-from tf_resflow import datasets
 from tf_resflow import evaluation
 from tf_resflow.columns import frames
 from tf_resflow.columns import table_files
@@ -139,7 +138,7 @@ def class_scores(
     return None
   # Loads TensorFlow.
   from tf_resflow.experiments import bayes
-  train = datasets.load_split(run.config.data, 'train', data_dir)
+  train = run.config.open_split('train', data_dir)
   return bayes.main(
       run.model, split, bayes.log_frequencies(train), strategy=run.strategy,
       verbose=1, **settings)

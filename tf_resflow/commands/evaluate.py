@@ -300,7 +300,7 @@ def _evaluate_split(options: Options, run: options_lib.OpenedRun,
       not options.classify or conditions.has_labels(run.model), 'classify',
       'requires a flow whose condition is the label',
       'Train with --condition=label.')
-  split = options.load_split(run, 'num_examples', 'num_reconstructions')
+  split = options.open_split(run, 'num_examples', 'num_reconstructions')
   others = evaluation.example_files.read_bits(
       options.compare, options.num_examples or split.num_examples,
       {'dataset': run.config.data.dataset, 'split': options.split,
@@ -347,7 +347,7 @@ def _evaluate_ood(options: Options, run: options_lib.OpenedRun) -> None:
       'step': run.step, 'num_devices': run.strategy.num_replicas_in_sync,
       'split': options.split, 'ood_dataset': options.ood_dataset,
       **out_of_distribution.main(
-          run.model, options.load_split(run, 'num_examples'), others, rule,
+          run.model, options.open_split(run, 'num_examples'), others, rule,
           names=names, picture=options.picture_path, output=options.output,
           batch_size=options.batch_size, seed=options.seed,
           num_examples=options.num_examples, strategy=run.strategy, verbose=1)}
@@ -374,6 +374,6 @@ def _other_split(options, run):
       'the run', f'These are {info.event_shape} of {info.num_levels} levels, '
       'and nothing is resized, coloured or scaled here: give an .npz file of '
       'images that suit.')
-  return datasets.load(
+  return datasets.open_split(
       options.ood_dataset, 'test', data_dir=options.data_dir or data.data_dir,
       num_bits=num_bits)

@@ -64,7 +64,7 @@ def main(options: Options) -> None:
   run = options.open(options.dtype, options.strategy)
   options.require(run.model.num_levels is not None, 'workdir',
                   'a run on images', 'Their features are compared.')
-  split = options.load_split(run, 'num_images')
+  split = options.open_split(run, 'num_images')
   report = evaluation.compare_samples(
       run.model, split, extractor, num_images=options.num_images,
       num_samples=options.num_samples, seed=options.seed,

@@ -184,13 +184,12 @@ class Split(Options):
       None, help='Folder of TensorFlow Datasets, by default that of the run; '
       'for data sets such as cifar10 only.')
 
-  def load_split(self, run: OpenedRun, *counts: str) -> 'datasets.Split':
+  def open_split(self, run: OpenedRun, *counts: str) -> 'datasets.Split':
     """Opens the part of the run's data set; refuses data that have changed.
 
     The flags named by `counts` are checked by `check_count`.
     """
-    run.config.check_data()
-    split = datasets.load_split(run.config.data, self.split, self.data_dir)
+    split = run.config.open_split(self.split, self.data_dir)
     for name in counts:
       self.check_count(name, split.num_examples)
     return split

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 
-from tf_resflow import datasets
 from tf_resflow import errors
 from tf_resflow import evaluation
 from tf_resflow import training
@@ -46,8 +45,7 @@ def marks(
     found['in_training'] = np.isin(
         training.train_rows.digests(x, condition), known).astype(int)
   try:
-    run.config.check_data()
-    test = datasets.load_split(run.config.data, 'test').arrays
+    test = run.config.open_split('test').arrays
   except errors.InvalidValueError as error:
     options_lib.note('note: no p_value: the test part of the run is missing. '
                      f'{errors.sentence(error)}')

@@ -130,7 +130,7 @@ class Options(
   def images(self, run: options_lib.OpenedRun, default: int, per_sample: int = 1
              ) -> tuple[Any, Sequence[int]]:
     """Returns the split and the places of the chosen images in it."""
-    split = self.load_split(run)
+    split = self.open_split(run)
     if self.indices:
       self.require(
           max(self.indices) < split.num_examples, 'indices',

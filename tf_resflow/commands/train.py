@@ -39,7 +39,6 @@ import numpy as np
 
 from tf_resflow import commands
 from tf_resflow import configuration
-from tf_resflow import datasets
 from tf_resflow import evaluation
 from tf_resflow import training
 from tf_resflow.columns import column_fits
@@ -108,9 +107,9 @@ def main(options: Options, config: configuration.Config) -> None:
     _logger.info('Types of columns: %s. --column_types=NAME:TYPE changes them.',
                  types)
   picture_fn = None
-  event_shape = config.data.info().event_shape
+  event_shape = config.open_data().event_shape
   if event_shape == (2,) and not config.data.condition:
-    points = datasets.load_split(config.data, 'train').arrays['x'].numpy()
+    points = config.open_split('train').arrays['x'].numpy()
 
     log_prob_of = functools.cache(evaluation.plots.traced_log_prob)
 
@@ -142,7 +141,7 @@ def main(options: Options, config: configuration.Config) -> None:
   with training.strategies.naming_lost_peers(strategy), weights:
     model.bijection.check_weights()
     model.save_norms()
-    test = datasets.load_split(config.data, 'test')
+    test = config.open_split('test')
     report, nll, bounds = evaluation.evaluate(
         model, test, seed=config.run.seed,
         certify=options.should_certify(config), verbose=1, strategy=strategy)
@@ -163,7 +162,7 @@ def main(options: Options, config: configuration.Config) -> None:
 
 def _next_commands(workdir, config):
   """Returns what can be run now."""
-  is_vector = len(config.data.info().event_shape) == 1
+  is_vector = len(config.open_data().event_shape) == 1
   path = registries.DATASETS.split(config.data.dataset)[1]
   condition = conditions.example(config.model)
   if condition and table_files.is_table(path):
@@ -181,13 +180,14 @@ def _next_commands(workdir, config):
 
 def _compare(config, model, test_nll, seconds):
   """Returns lines about a flow of vectors beside mixtures, and numbers."""
-  data = config.data
-  if not data.info().is_validated:
+  if not config.open_data().is_validated:
     return [], {}
-  names = ['train', 'test', *['validation'] * (data.validation_size() > 1)]
+  names = ['train', 'test']
+  if config.data.num_validation > 1:
+    names.append('validation')
   found = evaluation.comparison.compare_on_splits(
       model, test_nll,
-      {name: datasets.load_split(data, name) for name in names},
+      {name: config.open_split(name) for name in names},
       is_best=config.run.keep_best, max_seconds=_SHARE_OF_TIME * seconds,
       seed=config.run.seed)
   return [found.summary, *(f'warning: {text}' for text in found.warnings)], {

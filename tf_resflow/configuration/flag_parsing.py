@@ -167,25 +167,35 @@ def config(
   """Returns the configuration given by parsed flags, or raises.
 
   The model supplies the fields that follow from the data, by default the data
-  set does.
+  set does, which is opened.
   """
+  source: dict[str, Any]
+  if model is None:
+    info = _section(data_config.DataConfig, flag_values).open()
+    source, name = {'info': info}, info.model
+  else:
+    source, name = {'inferred': model.inferred_fields()}, model.name()
   return config_lib.make_config(
-      inferred=None if model is None else model.inferred_fields(),
-      imports=_imports(flag_values), **run_values(flag_values))
+      imports=_imports(flag_values), **source, **run_values(flag_values, name))
 
 
-def run_values(flag_values: flags.FlagValues) -> dict[str, Any]:
-  """Returns the values of flags as arguments of `make_config`."""
-  def given(section: Any) -> Any:
-    return section(**field_values(section.flag_fields(), flag_values))
+def run_values(
+    flag_values: flags.FlagValues, model: str | None = None) -> dict[str, Any]:
+  """Returns the values of flags as arguments of `make_config`.
 
-  model_type, data = map(
-      given, (config_lib.ModelTypeConfig, data_config.DataConfig))
-  model_name = model_type.model or data.info().model
+  The model type, if no flag says it, is by default that of the data.
+  """
+  model_name = _section(
+      config_lib.ModelTypeConfig, flag_values).model or model or _section(
+          data_config.DataConfig, flag_values).open().model
   fields_ = [
       owners.get(model_name, next(iter(owners.values())))
       for name, owners in by_name().items() if name != 'import']
   return field_values(fields_, flag_values) | {'model': model_name}
+
+
+def _section(section: Any, flag_values: flags.FlagValues) -> Any:
+  return section(**field_values(section.flag_fields(), flag_values))
 
 
 def _imports(flag_values: flags.FlagValues) -> tuple[str, ...]:

@@ -6,10 +6,13 @@ Here are the objective, the optimizer and the run. The data are in
 
 from collections.abc import Mapping
 import dataclasses
+import os
 from typing import Any, Literal
 
+from tf_resflow import datasets
 from tf_resflow import errors
 from tf_resflow.datasets import data_config
+from tf_resflow.datasets import dataset_info
 from tf_resflow.specs import fields
 from tf_resflow.specs import registries
 from tf_resflow.specs import spec as spec_lib
@@ -201,13 +204,20 @@ class Config:
     ((8, 8, 1), 5)
     >>> config.replace(num_steps=10).differences(config)
     {}
+
+  Attributes:
+    data, objective, optimizer, run: sections of the class in their annotation.
+    model: a `ModelConfig`, each type of which has fields of its own.
+    info: the opened data set; None for a stored run until `open_data`.
   """
 
   data: data_config.DataConfig
-  model: Any  # A `ModelConfig`, each type of which has fields of its own.
+  model: Any
   objective: ObjectiveConfig
   optimizer: OptimizerConfig
   run: RunConfig
+  info: dataset_info.DatasetInfo | None = dataclasses.field(
+      default=None, repr=False, compare=False)
 
   def __post_init__(self):
     where = f'cannot be used with model={self.model.name()}'
@@ -231,20 +241,41 @@ class Config:
         getattr(self.model, 'norms', ()) == ('learned',), 'order_gradient',
         'requires norms=learned', 'Other norms have no orders to train.')
 
-  def check_data(self) -> None:
-    """Raises `InvalidValueError` if the model does not fit the data."""
-    inferred = _inferred_fields(self.data, self.objective, self.run)
+  def open_data(self) -> dataset_info.DatasetInfo:
+    """Returns the metadata of the data set, which is opened once.
+
+    Raises:
+      InvalidValueError: if the data are missing, have changed since the run
+        began, or do not suit the model.
+    """
+    info = self.info or self.data.open()
+    inferred = _inferred_fields(self.data, self.objective, self.run, info)
     self.data.check_suits(
         self.model.data_fingerprint == inferred['data_fingerprint'], 'dataset',
         'has changed since the run began', 'Restore the data, or start a new '
         'run in another workdir.')
-    is_fitted = getattr(self.data.info(), 'asked_types', None) is not None
     for name, right in self.model.fields_from_data(inferred).items():
-      # Equal data are not fitted alike by all versions.
+      # What was fitted when the run began is not fitted again.
       self.model.require(
-          is_fitted and name in _FITTED_FIELDS or
-          getattr(self.model, name) == right, name, spec_lib.text_of(right),
+          name in _FITTED_FIELDS or getattr(self.model, name) == right, name,
+          spec_lib.text_of(right),
           f'It follows from {self.data.dataset}; use make_config.')
+    object.__setattr__(self, 'info', info)
+    return info
+
+  def open_split(
+      self, part: str, data_dir: str | os.PathLike | None = None,
+  ) -> 'datasets.Split':
+    """Opens the 'train', 'validation' or 'test' part of the data set.
+
+    It is in `data_dir`, by default that of the run.
+
+    Raises:
+      DatasetNotFoundError: if the data are not prepared and cannot be.
+      InvalidValueError: see `open_data`, and if there is no such part.
+    """
+    return self.open_data().open(
+        part, data_dir or self.data.data_dir, int(self.data.num_validation))
 
   def values(self) -> dict[str, Any]:
     """Returns the values of all flags, by field name, including `model`."""
@@ -254,16 +285,25 @@ class Config:
   def sections(self) -> list[fields.Section]:
     """Returns the model type, then the sections in the order of fields."""
     return [ModelTypeConfig(model=self.model.name()), *(
-        getattr(self, f.name) for f in dataclasses.fields(self))]
+        getattr(self, f.name) for f in dataclasses.fields(self)
+        if f.name != 'info')]
 
   def replace(self, **values: Any) -> 'Config':
     """Returns the configuration with other values, see `make_config`.
 
-    The data set is read only if fields that follow from it may change.
+    The data set is opened again only if its fields change, and that of a stored
+    run only if fields of the model that follow from it do.
     """
-    asked = {'model', 'hybrid', 'seed', *self.data.values()}
-    inferred = None if asked & values.keys() else self.model.inferred_fields()
-    return make_config(inferred=inferred, **{**self.values(), **values})
+    old = self.values()
+    changed = {name for name, value in values.items() if old.get(name) != (
+        tuple(value) if isinstance(value, list) else value)}
+    data = {f.name: f.resumable for f in self.data.fields()}
+    follows = changed & {'model', 'hybrid', 'seed', *(
+        name for name, is_resumable in data.items() if not is_resumable)}
+    return make_config(
+        info=None if changed & data.keys() - {'data_dir'} else self.info,
+        inferred=None if follows else self.model.inferred_fields(),
+        **old | values)
 
   def differences(self, other: 'Config') -> dict[str, tuple[Any, Any]]:
     """Returns the changes that prevent continuing a run of `other`, by flag."""
@@ -280,25 +320,35 @@ SECTIONS = {
 
 
 def make_config(
-    model: str | None = None, inferred: Mapping[str, Any] | None = None,
-    **values: Any) -> Config:
+    model: str | None = None, *, info: Any = None,
+    inferred: Mapping[str, Any] | None = None, **values: Any) -> Config:
   """Returns a configuration; values that are not given have their defaults.
 
-  Fields of the model that follow from the data are filled in.
+  The data set is opened, and fields of the model that follow from it are filled
+  in.
 
   Args:
     model: name of a model type; by default that of the data.
-    inferred: fields of the model that follow from the data; by default they are
-      inferred from the data set.
+    info: what `DataConfig.open` gives for these values, if it was called.
+    inferred: fields of the model that follow from the data; the data of a run
+      that has them are not opened here.
     **values: fields of the data, the model, the objective, the optimizer and
-      the run.
+      the run. `dataset` may be a data set itself, such as `datasets.table(...)`
+      and `datasets.array(...)` return.
 
   Raises:
     InvalidValueError: if a value is invalid, or a field unknown.
   """
+  handed_over = values.get('dataset')
+  if handed_over is None or isinstance(handed_over, str):
+    handed_over = None
+  else:
+    values['dataset'] = handed_over.name
   made = {key: section(**_taken(section, values))
           for key, section in SECTIONS.items()}
-  model = model or made['data'].info().model
+  if info is None and inferred is None:
+    info = made['data'].open(handed_over)
+  model = model or info.model
   model_class = registries.MODELS.get(model)
   given = _taken(model_class, values)
   for name in values:
@@ -311,30 +361,31 @@ def make_config(
         name, problem=f'is not a field of model={model}',
         advice=f'It belongs to {" and ".join(others)}.' if others else
         errors.did_you_mean(name, known))
-  is_stored = inferred is not None
+  if made['data'].num_validation == fields.AUTO:
+    made['data'] = dataclasses.replace(
+        made['data'],
+        num_validation=info.default_num_validation if info else 0)
   if inferred is None:
-    inferred = _inferred_fields(made['data'], made['objective'], made['run'])
-  made |= _resolved(made['data'], made['optimizer'], made['run'], is_stored)
+    info = info.with_validation(made['data'].num_validation)
+    inferred = _inferred_fields(
+        made['data'], made['objective'], made['run'], info)
+  made |= _resolved(made['data'], made['optimizer'], made['run'], info)
   return Config(
       model=model_class(
-          **given, **model_class.fields_from_data(inferred)), **made)
+          **given, **model_class.fields_from_data(inferred)), info=info, **made)
 
 
 def _resolved(
     data: data_config.DataConfig, optimizer: OptimizerConfig, run: RunConfig,
-    is_stored: bool) -> dict[str, fields.Section]:
+    info: dataset_info.DatasetInfo | None) -> dict[str, fields.Section]:
   """Returns the sections with numbers in place of `auto`.
 
-  In a stored configuration only those of former versions have it, which did not
-  validate by default.
+  Those of stored runs have numbers, but for those of former versions, which did
+  not validate by default.
   """
-  info = None if is_stored else data.info()
   # Of data that are validated by default.
   num_train = info.num_train if info and info.is_validated else None
   is_small = (num_train or 0) < _FEW_EXAMPLES
-  if data.num_validation == fields.AUTO:
-    data = dataclasses.replace(
-        data, num_validation=info.default_num_validation if info else 0)
   if optimizer.input_noise == fields.AUTO:
     optimizer = dataclasses.replace(
         optimizer,
@@ -351,7 +402,7 @@ def _resolved(
     keep_best = is_validated and every != 0
   if patience == fields.AUTO:
     patience = is_validated * keep_best * _PATIENCE
-  return {'data': data, 'optimizer': optimizer, 'run': dataclasses.replace(
+  return {'optimizer': optimizer, 'run': dataclasses.replace(
       run, evaluate_every=every, keep_best=keep_best, patience=patience)}
 
 
@@ -362,10 +413,10 @@ def _taken(section: type[fields.Section], values: dict[str, Any]
           if f.name in values}
 
 
-def _inferred_fields(data: data_config.DataConfig, objective: ObjectiveConfig,
-                     run: RunConfig) -> Mapping[str, Any]:
+def _inferred_fields(
+    data: data_config.DataConfig, objective: ObjectiveConfig, run: RunConfig,
+    info: dataset_info.DatasetInfo) -> Mapping[str, Any]:
   """Returns the values of the fields of the model that are not flags."""
-  info = data.info()
   inferred = {
       'num_classes': 0, 'dataset': data.dataset, **info.inferred_fields(),
       **info.inferred_condition_fields(), 'seed': run.seed,

@@ -7,8 +7,7 @@ from .dataset_info import ImageInfo as ImageInfo
 from .dataset_info import VectorInfo as VectorInfo
 from .dequantization import dequantize as dequantize
 from .dequantization import quantize as quantize
-from .loading import load as load
-from .loading import load_split as load_split
+from .loading import open_split as open_split
 from .own_files import check_finite as check_finite
 from .own_files import fingerprint as fingerprint
 from .own_files import held_out as held_out

@@ -1,22 +1,26 @@
 """The section of a run's configuration about its data."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 import dataclasses
 import os
 import re
-from typing import Any, Literal
+from typing import Literal
 
 from tf_resflow import errors
+from tf_resflow.datasets import dataset_info
 from tf_resflow.specs import fields
 from tf_resflow.specs import registries
 
 # Fields of the data that apply to images only.
 _IMAGE_FIELDS = (
-    'flip', 'crop_padding', 'image_size', 'num_bits', 'resize', 'skip_bad')
+    'flip', 'crop_padding', 'image_size', 'num_bits', 'resize')
 # Fields of the data that apply to tables only.
 TABLE_FIELDS = (
     'columns', 'drop', 'missing', 'column_types', 'split', 'test_file',
     'sheet')
+# Options of openers, and the data that have them.
+_OF_FILES = {**dict.fromkeys(TABLE_FIELDS, 'tables'),
+             'skip_bad': 'images:FOLDER'}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -86,8 +90,6 @@ class DataConfig(fields.Section):
       is_basic=True)
 
   def check(self) -> None:
-    # Opens user-provided data only if necessary: a trained model can still be
-    # sampled from after its data are gone.
     name, path = registries.DATASETS.split(self.dataset)
     if name and path:
       object.__setattr__(
@@ -100,48 +102,52 @@ class DataConfig(fields.Section):
     self.check_suits(
         self.test_file is None or self.split == 'random', 'split',
         'cannot be used with test_file', 'The file has the rows to test on.')
-    if self.dataset not in registries.DATASETS:
-      return  # Of a run; `info` raises. A model needs no data.
-    for name, value in self.non_default_values().items():
-      self.check_suits(
-          name not in TABLE_FIELDS or
-          registries.DATASETS.accepts_option(self.dataset, name), name,
-          f'cannot be used with dataset={self.dataset}',
-          'It applies to tables only.')
-      if name in _IMAGE_FIELDS:
-        self.info().require_images(name, value)
-    if self.crop_padding:
-      check_crop_padding(self.crop_padding, self.info().event_shape)
-    if self.image_size is not None:
-      height, width = self.info().event_shape[:2]
-      self.require(
-          self.image_size == height == width, 'image_size', 'the size of the '
-          f'images of {self.dataset}, {height} x {width}',
-          'Use --resize to change it.')
 
-  def info(self) -> Any:
-    """Returns the metadata of the data set, a `datasets.DatasetInfo`."""
+  def open(
+      self, info: dataset_info.DatasetInfo | None = None,
+  ) -> dataset_info.DatasetInfo:
+    """Opens the data set, and returns its metadata with these settings.
+
+    What is fitted to training rows follows by `with_validation`.
+
+    Args:
+      info: the data set, if it is opened already; its name is `dataset`.
+
+    Raises:
+      InvalidValueError: if the data are invalid, or do not suit the settings.
+    """
     known, name = registries.DATASETS, self.dataset
-    errors.check(
-        name in known, 'dataset', name, known.expected, known.advice(name)
-        or 'Data of your own are known after registries.DATASETS.register('
-        f'{name!r}, datasets.table(FRAME)), in a module of --import=MODULE.')
-    options = {
-        option: value for option, value in self.non_default_values().items()
-        if option in (*TABLE_FIELDS, 'condition') and
-        known.accepts_option(name, option)}
-    info = known.get(name, 'dataset', **options).changed(
-        num_bits=self.num_bits, resize=self.resize, skip_bad=self.skip_bad)
+    options: Collection[str] = ()
+    if info is None:
+      errors.check(
+          name in known, 'dataset', name, known.expected, known.advice(name)
+          or 'Hand data of your own over in Python, make_config(dataset='
+          'datasets.table(FRAME)), or register them by registries.DATASETS.'
+          f'register({name!r}, ...) in a module of --import=MODULE.')
+      options = known.options_of(name)
+    given = self.non_default_values()
+    for field, what in _OF_FILES.items():
+      self.check_suits(
+          field not in given or field in options, field,
+          f'cannot be used with dataset={name}', f'It applies to {what} only.')
+    if info is None:
+      info = known.get(name, 'dataset', **{
+          field: value for field, value in given.items() if field in options})
+    for field in _IMAGE_FIELDS:
+      if field in given:
+        info.require_images(field, given[field])
+    info = info.changed(num_bits=self.num_bits, resize=self.resize)
     if self.condition and info.condition is None:
       info = info.with_condition(self.condition)
-    return info.with_validation(
-        info.default_num_validation if self.num_validation == fields.AUTO else
-        self.num_validation)
-
-  def validation_size(self) -> int:
-    """Returns `num_validation` as a number."""
-    return self.info().default_num_validation if (
-        self.num_validation == fields.AUTO) else int(self.num_validation)
+    if self.crop_padding:
+      check_crop_padding(self.crop_padding, info.event_shape)
+    if self.image_size is not None:
+      height, width = info.event_shape[:2]
+      self.require(
+          self.image_size == height == width, 'image_size', 'the size of the '
+          f'images of {name}, {height} x {width}',
+          'Use --resize to change it.')
+    return info
 
 
 def _absolute(path: str) -> str:

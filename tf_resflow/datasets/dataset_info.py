@@ -17,6 +17,8 @@ from tf_resflow.specs import spec
 
 # Names of conditions, besides columns of tables.
 _LABEL, _ENTRY = 'label', 'condition'
+# Parts of data sets.
+PARTS = ('train', 'validation', 'test')
 
 # A function from 'train' or 'test' to examples, labels or None, and optionally
 # conditions.
@@ -129,7 +131,26 @@ class DatasetInfo(abc.ABC):
   def open(
     self, split: str, data_dir: str | os.PathLike | None = None,
     num_validation: int = 0) -> 'datasets.Split':
-    """Opens a part; see `datasets.load`, which checks the arguments."""
+    """Opens one part, in a fixed order.
+
+    The validation part is the last `num_validation` examples of the training
+    part, which then excludes them; the test part never changes.
+
+    Args:
+      split: 'train', 'validation' or 'test'.
+      data_dir: Folder of prepared data, as written by `tfds build`.
+      num_validation: Number of validation examples.
+
+    Raises:
+      DatasetNotFoundError: If the data are not prepared and cannot be.
+      InvalidValueError: If there is no such part.
+    """
+    errors.check(
+      split in PARTS, 'split', split, f'one of {", ".join(PARTS)}')
+    errors.check_suits(
+      split != 'validation' or num_validation > 0, 'split', split,
+      'requires num_validation',
+      'It is the number of training examples held out for validation.')
     # Imported on demand: metadata do not need TensorFlow.
     opened = pkgutil.resolve_name(self.opener)(
       self, split, data_dir, num_validation)
@@ -174,24 +195,17 @@ class DatasetInfo(abc.ABC):
     """Returns the fields of the model that follow from the condition."""
     return (self.condition or ConditionInfo()).inferred_fields()
 
-  def changed(
-    self, num_bits: int = 8, resize: int | None = None,
-    skip_bad: bool = False) -> Self:
+  def changed(self, num_bits: int = 8, resize: int | None = None) -> Self:
     """Returns the metadata of images with fewer bits or of another size.
 
     Args:
       num_bits: Bits per channel, 1 to 8.
       resize: Height and width, at least 1, or None for no change.
-      skip_bad: For a folder of images, whether to pass over bad files.
 
     Raises:
       InvalidValueError: If the data are not images, or the arguments do not
         suit them.
     """
-    errors.check_suits(
-      not skip_bad, 'skip_bad', 'true',
-      f'cannot be used with dataset={self.name}',
-      'It applies to images:FOLDER only.')
     if num_bits != 8:
       self.require_images('num_bits', num_bits)
     if resize is not None:
@@ -245,10 +259,8 @@ class ImageInfo(DatasetInfo):
   def event_shape(self) -> tuple[int, ...]:
     return self.image_shape
 
-  def changed(
-    self, num_bits: int = 8, resize: int | None = None,
-    skip_bad: bool = False) -> Self:
-    super().changed(num_bits, resize, skip_bad)
+  def changed(self, num_bits: int = 8, resize: int | None = None) -> Self:
+    super().changed(num_bits, resize)
     errors.check_suits(
       num_bits == 8 or self.num_levels == 256, 'num_bits', num_bits,
       f'cannot be used with dataset={self.name}',
@@ -327,7 +339,7 @@ class VectorInfo(DatasetInfo):
     # Imported on demand, because it takes NumPy and more.
     from tf_resflow.columns import column_fits
     return dataclasses.replace(
-      self, **column_fits.fields_of(self, num_validation))
+      self, asked_types=None, **column_fits.fields_of(self, num_validation))
 
   def with_condition(self, names: Sequence[str]) -> Self:
     names = frames.as_names(names)

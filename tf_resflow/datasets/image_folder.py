@@ -47,22 +47,7 @@ class FolderInfo(dataset_info.ImageInfo):
   faults: dict[str, str]
   ignored: tuple[tuple[str, int], ...]
 
-  def changed(
-    self, num_bits: int = 8, resize: int | None = None,
-    skip_bad: bool = False) -> Self:
-    with errors.refusing('dataset', self.name, _EXPECTED):
-      if skip_bad:
-        self = dataclasses.replace(
-          _info_of(self.root, self.candidates, self.ignored, True),
-          condition=self.condition)
-      elif self.faults:
-        raise self.error(self.faults)
-    others = ', '.join(f'{count} {kind}' for kind, count in self.ignored[:3])
-    _log_once(
-      logging.WARNING if self.faults else logging.INFO,
-      f'{self.name}: took {len(self.candidates) - len(self.faults)} images; '
-      + '; '.join([_sentence(self.faults, len(self.candidates))] * bool(
-        self.faults) + [f'ignored {others or "no other files"}']))
+  def changed(self, num_bits: int = 8, resize: int | None = None) -> Self:
     if resize is None:
       sizes = [f'{name} is {height} x {width}'
                for (height, width), name in self.sizes.items()]
@@ -79,7 +64,7 @@ class FolderInfo(dataset_info.ImageInfo):
         self, image_shape=image_shape,
         load_fn=functools.partial(_load, self, resize))
     # Images are already resized by `load_fn`.
-    return super().changed(num_bits, skip_bad=False)
+    return super().changed(num_bits)
 
   def error(self, faults: Mapping[str, str]) -> errors.FormatError:
     """Returns the error that names all bad files, not only the known ones."""
@@ -92,12 +77,6 @@ class FolderInfo(dataset_info.ImageInfo):
       '--skip_bad.')
 
 
-@functools.lru_cache(maxsize=64)
-def _log_once(level: int, message: str) -> None:
-  """Logs a message once per process: metadata are asked for many times."""
-  _logger.log(level, '%s', message)
-
-
 def _sentence(faults: Mapping[str, str], num_files: int) -> str:
   """Returns how many files are bad, and why the first few are."""
   texts = [f'{name} ({fault})' for name, fault in faults.items()]
@@ -106,7 +85,8 @@ def _sentence(faults: Mapping[str, str], num_files: int) -> str:
           f'{", ".join(texts[:_MAX_NAMED])}{f" and {rest} more" * (rest > 0)}')
 
 
-def open_folder(path: str) -> FolderInfo:
+@own_files.opener('images', _EXPECTED)
+def open_folder(path: str, *, skip_bad: bool = False) -> FolderInfo:
   """Opens the images in a folder and its subfolders.
 
   Folders `train` and `test` are the parts; without these, a fixed fifth of the
@@ -115,12 +95,11 @@ def open_folder(path: str) -> FolderInfo:
   become RGB. All images must have the same size, or are cropped to the central
   square and resized.
 
-  Only headers are read here. `changed` refuses files that are bad by their
-  headers; loading refuses those whose pixels cannot be read, or are
-  transparent. Either error names all bad files, for which all images are read.
-  With `changed(skip_bad=True)` they are passed over, and the parts are those of
-  the other files: for it, all images are read once per process and state of the
-  folder.
+  Only headers are read here. Files that are bad by their headers are refused;
+  loading refuses those whose pixels cannot be read, or are transparent. Either
+  error names all bad files, for which all images are read. With `skip_bad` all
+  images are read here, too; bad ones are passed over, and the parts are those
+  of the other files.
 
   Images are read one at a time, in 4 bytes per pixel (1 if grayscale), and as
   many again where colours are converted; with `resize`, JPEG files at up to an
@@ -129,16 +108,24 @@ def open_folder(path: str) -> FolderInfo:
   Raises:
     InvalidValueError: If there are too few good images.
   """
-  with errors.refusing('dataset', f'images:{path}', _EXPECTED):
-    errors.check_format(os.path.isdir(path), 'There is no such folder.')
-    try:
-      files, ignored = _files_below(path)
-    except OSError as error:
-      raise errors.FormatError(
-        f'{error.filename}: {error.strerror}.') from None
-    errors.check_format(
-      files, f'No file below it ends in {", ".join(image_files.SUFFIXES)}.')
-    return _info_of(os.path.abspath(path), files, ignored, False)
+  errors.check_format(os.path.isdir(path), 'There is no such folder.')
+  try:
+    files, ignored = _files_below(path)
+  except OSError as error:
+    raise errors.FormatError(f'{error.filename}: {error.strerror}.') from None
+  errors.check_format(
+    files, f'No file below it ends in {", ".join(image_files.SUFFIXES)}.')
+  info = _info_of(os.path.abspath(path), files, ignored, skip_bad)
+  said = [f'took {len(files) - len(info.faults)} images']
+  if info.faults:
+    if not skip_bad:
+      raise info.error(info.faults)
+    said.append(_sentence(info.faults, len(files)))
+  others = ', '.join(f'{count} {kind}' for kind, count in ignored[:3])
+  _logger.log(
+    logging.WARNING if info.faults else logging.INFO, '%s: %s; ignored %s',
+    info.name, '; '.join(said), others or 'no other files')
+  return info
 
 
 def _files_below(root):
@@ -160,7 +147,6 @@ def _files_below(root):
   return tuple(files), tuple(ignored.most_common())
 
 
-@functools.lru_cache(maxsize=8)
 def _info_of(root: str, files: Any, ignored: Any, reads_pixels: bool) -> Any:
   """Returns the metadata of the good ones among files `(name, size, time)`."""
   looks, faults = image_files.look_at_all(

@@ -13,40 +13,16 @@ from tf_resflow.datasets import dataset_info
 from tf_resflow.datasets import split as split_lib
 from tf_resflow.datasets import stored_images
 
-# Parts, and the seeds of drawn points that are the same in every run; training
-# points are drawn with the seed of the run.
+# Seeds of drawn points that are the same in every run; training points are
+# drawn with the seed of the run.
 _SEEDS = {'train': 2_147_483_001, 'validation': 2_147_483_002,
           'test': 2_147_483_003}
 
 
-def load_split(
-  config: data_config.DataConfig, split: str,
-  data_dir: str | os.PathLike | None = None) -> split_lib.Split:
-  """Opens the 'train', 'validation' or 'test' part of the data set of a run.
-
-  It is in `data_dir`, by default that of the run.
-
-  Raises:
-    DatasetNotFoundError: If the data are not prepared and cannot be.
-    InvalidValueError: If the part does not exist.
-  """
-  num_validation = config.validation_size()
-  errors.check(split in _SEEDS, 'split', split, f'one of {", ".join(_SEEDS)}')
-  errors.check_suits(
-    split != 'validation' or num_validation > 0, 'split', split,
-    'requires num_validation',
-    'It is the number of training examples held out for validation.')
-  return config.info().open(
-    split, data_dir or config.data_dir, num_validation)
-
-
-def load(
+def open_split(
   name: str, split: str, *, data_dir: str | os.PathLike | None = None,
   **options: Any) -> split_lib.Split:
-  """Opens one part of a data set.
-
-  The validation part is the last `num_validation` examples of the training
-  part, which then excludes them; the test part never changes.
+  """Opens one part of a data set; see `DatasetInfo.open`.
 
   Data sets in installed packages (`digits`, `mnist5k`) are prepared on first
   use, and `data_dir` is created if necessary. Others must be prepared in
@@ -54,35 +30,33 @@ def load(
   missing data.
 
   Args:
-    name: One of `datasets.names()`.
+    name: One of `datasets.names()`, or a file such as `table:FILE.csv`.
     split: 'train', 'validation' or 'test'.
     data_dir: Folder of prepared data, as written by `tfds build`.
-    **options: Fields of `DataConfig`, such as `num_validation`, the size of the
-      validation part, by default 0; `num_bits` below 8, by which images with
-      256 levels `X` become `floor(X / 2^(8 - num_bits))`; `resize`, height and
-      width to resize images to, bilinear with antialiasing, rounded to integer
-      levels, before bits are reduced; `condition` of `p(x|c)`, see
-      `DatasetInfo.with_condition`; and those of tables. `split` of a table is
-      `DataConfig(split=...)` alone, for `load_split`.
+    **options: Fields of `DataConfig`, such as `num_validation`, by default 0;
+      `num_bits` below 8, by which images with 256 levels `X` become
+      `floor(X / 2^(8 - num_bits))`; or `resize`, height and width to resize
+      images to, bilinear with antialiasing, rounded to integer levels, before
+      bits are reduced.
 
   Raises:
     DatasetNotFoundError: If the data are not prepared and cannot be.
     InvalidValueError: If an argument does not suit the data set.
 
   Example:
-    >>> train = load('digits', 'train', data_dir='data')
+    >>> train = open_split('digits', 'train', data_dir='data')
     >>> train.num_examples, train.event_shape, train.num_levels
     (1437, (8, 8, 1), 17)
   """
-  return load_split(
-    data_config.DataConfig(
-      dataset=name, **{'num_validation': 0, **options}), split, data_dir)
+  config = data_config.DataConfig(
+    dataset=name, **{'num_validation': 0, **options})
+  return config.open().open(split, data_dir, int(config.num_validation))
 
 
 def open_stored(
   info: Any, split: str,
   data_dir: str | os.PathLike | None, num_validation: int) -> split_lib.Split:
-  """Opens a part of images or vectors; see `load`."""
+  """Opens a part of images or vectors; see `open_split`."""
   part = 'test' if split == 'test' else 'train'
   is_image = info.num_levels is not None
   stored_info = (is_image and info.stored) or info
@@ -124,7 +98,7 @@ def open_stored(
 def open_drawn(
   info: dataset_info.DrawnInfo, split: str, unused_data_dir: Any,
   num_validation: int) -> split_lib.Split:
-  """Opens a part of a data set of random draws; see `load`.
+  """Opens a part of a data set of random draws; see `open_split`.
 
   The training part has `num_train` fixed points for inspection, and `draw_fn`
   for training.

@@ -17,34 +17,24 @@ MIN_EXAMPLES = 10
 # Fraction of the examples that are held out if there is no test part.
 TEST_SHARE = 0.2
 
-def opener(
-  prefix: str, expected: str, files: Sequence[str] = (),
-) -> Callable[[Callable], Callable]:
+def opener(prefix: str, expected: str) -> Callable[[Callable], Callable]:
   """Returns a decorator of a function that opens `--dataset=PREFIX:FILE`.
 
-  A file, or a folder, is read again if it or a file in it has changed. A
-  `FormatError`, also of `reading` or `check_finite`, and errors of reading
-  become an `InvalidValueError` of that flag. Options of the function are
-  keywords.
+  A `FormatError`, also of `reading` or `check_finite`, and errors of reading
+  become an `InvalidValueError` of that flag. Keywords of the function are
+  options, fields of `DataConfig`.
 
   Args:
     prefix: Type of the data, such as 'table'.
     expected: Description of a valid file.
-    files: Names of options that are paths of further files.
   """
   def decorate(function):
-    read = functools.lru_cache(maxsize=8)(
-      lambda path, options, *unused_state: function(path, **dict(options)))
 
     @functools.wraps(function)
     def opened(path, **options):
-      options = {name: tuple(value) if isinstance(value, list) else value
-                 for name, value in options.items()}
-      paths = [path, *filter(None, map(options.get, files))]
       with errors.refusing('dataset', f'{prefix}:{path}', expected):
         try:
-          return read(
-            path, tuple(options.items()), os.getcwd(), *map(_state, paths))
+          return function(path, **options)
         except errors.InvalidValueError:
           raise
         except (OSError, ValueError) as error:
@@ -53,19 +43,6 @@ def opener(
 
     return opened
   return decorate
-
-
-def _state(path):
-  """Returns the state of a file, or of a folder and all files below it.
-
-  Of one that cannot be read it is a new one every time.
-  """
-  try:
-    files = [path, *(files_below(path) if os.path.isdir(path) else ())]
-    return tuple((file, (state := os.stat(file)).st_mtime_ns, state.st_size)
-                 for file in files)
-  except OSError:
-    return object()
 
 
 def files_below(root: str) -> Iterator[str]:

@@ -29,7 +29,7 @@ _BY_COLUMN = 'column:'
 _MAX_SHARE_EMPTY = 0.5
 
 
-@own_files.opener('table', _TABLE, files=['test_file'])
+@own_files.opener('table', _TABLE)
 def open_table(
   path: str, *, columns: Sequence[str] = (), drop: Sequence[str] = (),
   missing: str = 'error', split: str = 'random', test_file: str | None = None,

@@ -135,9 +135,8 @@ def validation_fn(
   """Returns an `evaluate_fn` for `training.train`, see `Validation`."""
   # Made once: TensorFlow keeps graphs and what was read, each time.
   validation_of = functools.cache(lambda model: Validation(model, strategy))
-  open_split = functools.cache(datasets.load_split)
-  return lambda model: validation_of(model)(
-      open_split(config.data, 'validation'))
+  open_split = functools.cache(config.open_split)
+  return lambda model: validation_of(model)(open_split('validation'))
 
 
 def results_of_split(

@@ -1,6 +1,6 @@
 """The registry of data sets: names, and patterns of files that are opened."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 import inspect
 import os
 from typing import Any
@@ -75,11 +75,11 @@ class DatasetRegistry(spec.Registry):
                 word, (os.path.splitext(pattern)[1],)))
             ] + super()._similar(name)
 
-  def accepts_option(self, text: str, option: str) -> bool:
-    """Returns whether the opener of a file takes an option of `get`."""
+  def options_of(self, text: str) -> Collection[str]:
+    """Returns the names of the options of `get` for a file; none for a name."""
     name, _ = self.split(text)
-    return ':' in name and option in inspect.signature(
-        self._imported(name)).parameters
+    return inspect.signature(
+        self._imported(name)).parameters if ':' in name else ()
 
   def get(self, text: str, field: str | None = None, **options: Any) -> Any:
     """Returns the value of a name, or what the opener of a file returns.
@@ -87,7 +87,7 @@ class DatasetRegistry(spec.Registry):
     Args:
       text: the name or file.
       field: name of the field or flag for messages; by default the noun.
-      **options: of the opener, see `accepts_option`.
+      **options: of the opener, see `options_of`.
 
     Raises:
       InvalidValueError: if it is unknown, or the opener refuses it.

@@ -144,7 +144,7 @@ def _run(trainer: trainer_lib.Trainer, writer: metrics.MetricsWriter,
       trainer.step, num_steps,
       optimizer.batch_size * optimizer.accumulation_steps,
       trainer.columns, periodic_tasks, trainer.model.unit_note,
-      _advice(trainer.config.data))
+      _advice(trainer.config))
 
   def log(step):
     if not progress.has_steps:
@@ -249,11 +249,12 @@ def _run(trainer: trainer_lib.Trainer, writer: metrics.MetricsWriter,
     _logger.info('%s', _ended(trainer))
 
 
-def _advice(data: Any) -> str:
+def _advice(config: configuration.Config) -> str:
   """Returns what shortens a run on files of large images, in a few words."""
+  data = config.data
   if data.resize is not None or not data.dataset.startswith('images:'):
     return ''
-  size = min(data.info().event_shape[:2]) // 8 * 4  # Pyramids halve it twice.
+  size = min(config.model.image_shape[:2]) // 8 * 4  # Pyramids halve it twice.
   return f'about a third with --resize={size}, in a new workdir' * (size >= 16)
 
 

@@ -158,7 +158,7 @@ def distributed_batches(config: configuration.Config, split: datasets.Split,
   count = num_workers(strategy)
   num_local = strategy.num_replicas_in_sync // count
   size = config.optimizer.batch_size // strategy.num_replicas_in_sync
-  has_labels = config.data.info().num_classes > 0
+  has_labels = config.open_data().num_classes > 0
 
   def by_replica(examples):
     """Returns `[replica, rows, ...]` of tensors `[part, row, ...]`."""

@@ -76,7 +76,7 @@ class Learner:
       machine.check_memory(num_bytes, name, value)
     self.objective = objectives.objective_of(
         self.model, config.objective.nll_weight_of(self.model.event_size),
-        config.objective.objective, config.data.info())
+        config.objective.objective, config.open_data())
     self.train_step = step_lib.TrainStep(
         self.model, self.optimizer, self.objective, self.ema,
         clip_norm=config.optimizer.clip_norm,
@@ -161,7 +161,7 @@ class Trainer(Learner):
     if self.is_chief:
       check_fn()
       checkpoints.undamaged(workdir, sets_aside=True)
-    self.split = datasets.load_split(config.data, 'train')
+    self.split = config.open_split('train')
     super().__init__(config, strategy)
     _logger.info('%s: %s training examples; flow with %s parameters.',
                  config.data.dataset, f'{self.split.num_examples:,}',

@@ -33,7 +33,7 @@ def check(workdir: str, config: configuration.Config) -> None:
   """
   files.check_path(workdir, writes=True)
   previous = files.check_run(workdir, config)
-  config.check_data()
+  config.open_data()
   if previous is None:
     return
   latest = checkpoints.latest(workdir)
