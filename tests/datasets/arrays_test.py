@@ -47,6 +47,37 @@ def test_images_and_labels(tmp_path):
   assert few.shape == (4, 2, 2, 3) and few.max() < 8
 
 
+def test_arrays_of_a_program(tmp_path):
+  """They are those of a file, but for their names."""
+  rest = {'label': _LABELS, 'condition': _NUMBERS}
+  cases = [
+    (datasets.array(_IMAGES), {'x': _IMAGES}),
+    (datasets.array(_IMAGES, labels=_LABELS), {'x': _IMAGES, 'label': _LABELS}),
+    (datasets.array(_VECTORS, condition=_NUMBERS, name='mine'),
+     {'x': _VECTORS, 'condition': _NUMBERS}),
+    (datasets.array(
+      _VECTORS[:12], test=_VECTORS[12:], labels=(_LABELS[:12], _LABELS[12:]),
+      condition=(_NUMBERS[:12], _NUMBERS[12:])), {
+        key + suffix: value[rows] for key, value in
+        {'x': _VECTORS, **rest}.items() for suffix, rows in (
+          ('', slice(12)), ('_test', slice(12, None)))})]
+  for info, stored in cases:
+    other = arrays.open_array(_save(tmp_path, **stored))
+    if 'condition' in stored:
+      other = other.with_condition(['condition'])
+    assert info.name in ('array', 'mine')
+    assert info.fingerprint == other.fingerprint
+    assert info.condition == other.condition
+    for part in ('train', 'test'):
+      for a, b in zip(info.load_fn(part), other.load_fn(part), strict=True):
+        np.testing.assert_array_equal(a, b)
+  testing.check_refusals(lambda given: datasets.array(**given), [
+    (dict(x=_VECTORS, labels=_LABELS[1:]),
+     'x=array: expected images or vectors. Its label of 20 examples is int64'),
+    (dict(x=_VECTORS, test=_VECTORS, labels=_LABELS), '...With test, label is'),
+    (dict(x=_VECTORS, column_types=['x2:log']), 'column_types=x2:log: expect')])
+
+
 def test_a_test_part_of_the_file(tmp_path):
   path = _save(
     tmp_path, x=_VECTORS[:15], x_test=_VECTORS[15:], label=_LABELS[:15],

@@ -16,7 +16,6 @@ from tf_resflow import datasets
 from tf_resflow import errors
 from tf_resflow import numerics
 from tf_resflow import training
-from tf_resflow.specs import registries
 from tf_resflow.training import checkpoints
 from tf_resflow.training import objectives
 from tf_resflow.training import train_rows
@@ -105,32 +104,30 @@ def test_run_of_another_configuration_is_refused(copied_run, data_dir):
 
 
 @pytest.mark.reliability(promise='lost-data')
-def test_a_run_opens_where_its_data_set_is_not_registered(
-    tmp_path, monkeypatch):
+def test_a_run_opens_without_its_data(tmp_path):
+  """Those that a program handed over come back the same way."""
   rows = np.random.default_rng(0).normal(size=[40, 2])
   workdir = str(tmp_path / 'run')
-  entries = registries.DATASETS._entries
-  with monkeypatch.context() as patch:
-    patch.setitem(entries, 'people', datasets.table(
-        pd.DataFrame(rows, columns=['a', 'b'])))
-    config = configuration.make_config(
-        model='vector', dataset='people', num_blocks=1)
-    with pytest.raises(errors.InvalidValueError, match='evaluation.report.val'):
-      training.train(config, workdir)
-    model = config.model.build()
-    model.initialize(tf.constant(rows, tf.float32))
-    workdir_lib.create_workdir(workdir, config, model)
+  people = datasets.table(pd.DataFrame(rows, columns=['a', 'b']), 'people')
+  config = configuration.make_config(dataset=people, num_blocks=1)
+  with pytest.raises(errors.InvalidValueError, match='evaluation.report.val'):
+    training.train(config, workdir)
+  model = config.model.build()
+  model.initialize(tf.constant(rows, tf.float32))
+  workdir_lib.create_workdir(workdir, config, model)
   loaded = training.load_config(workdir)
-  assert loaded == config and loaded.replace(num_steps=7).data == config.data
+  assert loaded == config and loaded.info is None
+  assert loaded.replace(num_steps=7).data == config.data
   np.testing.assert_allclose(
       training.load(workdir).log_prob(rows), model.log_prob(
           rows, estimator='exact'), rtol=1e-4)
   said = ('dataset=people: expected one of digits, ...Hand data of your own '
           'over in Python, make_config(dataset=datasets.table(FRAME)), or')
   testing.check_refusals(lambda call: call(), [
-      (loaded.open_data, said),
-      (lambda: loaded.open_split('test'), said),
+      (loaded.open_data, said), (lambda: loaded.open_split('test'), said),
+      (lambda: config.replace(num_validation=3), said),
       (lambda: configuration.make_config(dataset='people'), said)])
+  assert loaded.replace(dataset=people) == config
 
 
 def test_load_model(finished_run):

@@ -156,8 +156,8 @@ class Options(
     self.refuse(not self.is_of_vectors, ('top',), 'with images',
                 'It shows rows of vectors.')
     self.refuse(
-        self.config.data.condition, ('ood_dataset',), 'with a flow p(x|c)',
-        'Other data have no such condition.')
+        getattr(self.config.model, 'is_conditional', False), ('ood_dataset',),
+        'with a flow p(x|c)', 'Other data have no such condition.')
     names = (*getattr(self.config.model, 'column_names', ()),
              *getattr(self.config.model, 'condition_names', ()))
     if names and table_files.is_table(self.inputs):

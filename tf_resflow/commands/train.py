@@ -108,7 +108,8 @@ def main(options: Options, config: configuration.Config) -> None:
                  types)
   picture_fn = None
   event_shape = config.open_data().event_shape
-  if event_shape == (2,) and not config.data.condition:
+  if event_shape == (2,) and not getattr(
+      config.model, 'is_conditional', False):
     points = config.open_split('train').arrays['x'].numpy()
 
     log_prob_of = functools.cache(evaluation.plots.traced_log_prob)

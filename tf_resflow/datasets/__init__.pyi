@@ -1,4 +1,5 @@
 from . import split as split
+from .arrays import array as array
 from .catalog import info as info
 from .catalog import names as names
 from .dataset_info import DatasetInfo as DatasetInfo

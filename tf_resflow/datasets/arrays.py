@@ -39,6 +39,51 @@ def open_array(
   arrays = reading.read_arrays(path)
   if len(arrays) == 1:
     arrays = {'x': next(iter(arrays.values()))}
+  return _info(f'array:{path}', arrays, column_types)
+
+
+def array(
+  x: Any, *, test: Any = None, labels: Any = None, condition: Any = None,
+  column_types: Sequence[str] = (), name: str = 'array',
+) -> dataset_info.DatasetInfo:
+  """Returns the data set of arrays, for `make_config(dataset=...)`.
+
+  Args:
+    x: Images, uint8 `[N, H, W, 1 or 3]`, or vectors, floats `[N, D]`.
+    test: Likewise, the test part; by default that is a fixed fifth of `x`.
+    labels: Integers from 0, `[N]`. With `test` these are two arrays, the second
+      those of the test part.
+    condition: Floats `[N, K]` or `[N]`, or integers `[N]`, on which the model
+      is conditioned; two arrays likewise.
+    column_types: Of vectors with columns x0, x1, ..., see `DataConfig`.
+    name: Name of the data set.
+
+  Raises:
+    InvalidValueError: If an array is invalid.
+
+  Example:
+    >>> info = array(np.random.default_rng(0).normal(size=[50, 3]))
+    >>> info.event_shape, info.num_train, info.num_test
+    ((3,), 40, 10)
+  """
+  arrays = {}
+  with errors.refusing('x', name, 'images or vectors'):
+    for key, given in (('x', x if test is None else (x, test)),
+                       ('label', labels), ('condition', condition)):
+      if given is None:
+        continue
+      parts = [given] if test is None else given
+      errors.check_format(
+        test is None or len(parts) == 2,
+        f'With test, {key} is two arrays, the second of the test part.')
+      for suffix, part in zip(('', '_test'), parts, strict=False):
+        arrays[key + suffix] = np.asarray(part)
+    info = _info(name, arrays, column_types)
+    return info if condition is None else info.with_condition(['condition'])
+
+
+def _info(name, arrays, column_types):
+  """Returns the metadata of arrays, by their names in a file."""
   has_test = 'x_test' in arrays
   x = _parts(arrays, 'x')
   labels, num_classes = dict.fromkeys(x), 0
@@ -53,11 +98,11 @@ def open_array(
   )
 
   def conditions():
-    with errors.refusing('dataset', f'array:{path}', _ARRAY):
+    with errors.refusing('dataset', name, _ARRAY):
       return _conditions(arrays)
 
   fields: dict[str, Any] = {
-    'name': f'array:{path}', 'num_classes': num_classes,
+    'name': name, 'num_classes': num_classes,
     'num_train': len(x['train']), 'num_test': len(x['test']),
     'load_fn': lambda part: (x[part], labels[part]),
     'entry_fn': conditions if 'condition' in arrays else None,
@@ -69,7 +114,7 @@ def open_array(
   _check_columns('x', x)
   return dataset_info.VectorInfo(
     event_size=shape[0], asked_types=column_fits.asked_types(
-      f'array:{path}', [f'x{i}' for i in range(*shape)], column_types),
+      name, [f'x{i}' for i in range(*shape)], column_types),
     **fields)
 
 

@@ -72,10 +72,7 @@ def open_table(
 def table(
   frame: Any, name: str = 'table', *, test: Any = None,
   condition: Sequence[str] = (), **options: Any) -> dataset_info.VectorInfo:
-  """Returns the data set of a data frame.
-
-  `registries.DATASETS.register(NAME, table(frame))` makes `--dataset=NAME` of
-  it.
+  """Returns the data set of a data frame, for `make_config(dataset=...)`.
 
   Args:
     frame: A `pandas.DataFrame`. Its index is not used.
