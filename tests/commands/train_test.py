@@ -1,5 +1,6 @@
 """bin/train: what it reports, and one clear line on bad input."""
 
+import builtins
 import os
 import shlex
 import signal
@@ -77,6 +78,21 @@ def test_the_next_commands_run(run_tool, table_workdir, table, tmp_path,
   assert f'--inputs={table}' in evaluate and '--nowarmup' in export
   results.report(run_tool(*shlex.split(sample)[1:]))
   assert (tmp_path / 'samples.csv').exists()
+
+
+def test_a_file_is_opened_once(run_tool, table, tmp_path, monkeypatch):
+  """By training with its evaluation and comparison, and by what goes on."""
+  opened, open_file = [], builtins.open
+  monkeypatch.setattr(builtins, 'open', lambda file, *arguments, **options: (
+      opened.append(str(file)), open_file(file, *arguments, **options))[1])
+  command = ['train', f'--dataset=table:{table}', '--evaluate_every=1',
+             f'--workdir={tmp_path / "run"}', '--hidden_units=4',
+             '--input_noise=0', *_TRAIN]
+  for num_steps in (1, 2):
+    opened.clear()
+    result = run_tool(*command, f'--num_steps={num_steps}')
+    assert result.status == 0 and 'mixture' in result.stderr, result.stderr
+    assert opened.count(str(table)) == 1
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ import sys
 import textwrap
 
 from absl import flags
+import numpy as np
 import pytest
 
 from tests import testing
@@ -31,10 +32,11 @@ def _defined():
   return flag_values
 
 
-def _parse(*arguments):
+def _parse(*arguments, run=None):
   flag_values = _defined()
   flag_values(['train', *arguments])
-  return flags_lib.config(flag_values)
+  return flags_lib.config(flag_values) if run is None else (
+      flags_lib.continued(flag_values, run))
 
 
 def test_every_value_is_a_flag_with_help():
@@ -200,6 +202,34 @@ def test_user_defined_models_are_trained_like_ours(module, tmp_path):
   assert loaded.values() == values
   assert flags_lib.from_flagfile(path) == loaded
   assert models.model_from_json(text) == loaded.model
+
+
+def test_a_run_that_goes_on(tmp_path, monkeypatch):
+  """What was chosen when it began stays, and its data are not opened."""
+  monkeypatch.chdir(tmp_path)
+  rows = np.random.default_rng(0).lognormal(size=[60, 2])
+  np.savetxt('own.csv', rows, header='a,b', comments='', delimiter=',')
+  flags_ = ['--dataset=table:own.csv', '--num_blocks=3', '--seed=4']
+  begun = _parse(*flags_, '--num_steps=auto')
+  assert begun.model.column_maps and begun.optimizer.input_noise > 0.0
+  (tmp_path / 'model.json').write_text(begun.model.to_json())
+  (tmp_path / 'run.flags').write_text(flags_lib.to_flagfile(begun))
+  (tmp_path / 'own.csv').unlink()
+  run = flags_lib.from_flagfile('run.flags', 'model.json')
+  for arguments in ([], ['--flagfile=run.flags'], flags_, [
+      f'--{name}=auto' for name in (
+          'num_steps', 'num_validation', 'input_noise', 'patience')]):
+    config = _parse(*arguments, run=run)
+    assert config == begun and config.info is None
+  # As strategies go, auto is one of them.
+  assert _parse('--strategy=auto', run=_parse(
+      '--strategy=single', run=run)).run.strategy == 'auto'
+  other = _parse('--seed=5', '--patience=7', run=run)
+  assert other.differences(run) == {'seed': (5, 4)}
+  assert other.run.patience == 7
+  # Of other data nothing stays.
+  assert _parse('--dataset=2d/moons', run=run) == _parse('--dataset=2d/moons')
+  assert _parse('--model=image', run=run) == _parse()
 
 
 def test_imports_of_a_flagfile_and_of_the_command_line_add_up(tmp_path):

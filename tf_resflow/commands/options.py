@@ -85,11 +85,15 @@ class Options(fields.Section):
         **values, arguments=tuple(arguments),
         given=tuple(f for f in flag_values if flag_values[f].present))
 
-  def check_config(self, config: configuration.Config) -> None:
-    """Raises `InvalidValueError` where flags do not suit the configuration.
+  def make_config(self, flag_values: flags.FlagValues) -> configuration.Config:
+    """Returns the configuration of a run that parsed flags say.
 
     It is called before TensorFlow is loaded.
+
+    Raises:
+      InvalidValueError: if it is invalid, or does not suit other flags.
     """
+    return flags_lib.config(flag_values)
 
   def refuse(self, condition: object, names: Sequence[str], where: str,
              advice: str) -> None:

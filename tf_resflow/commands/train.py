@@ -35,6 +35,7 @@ import logging
 import shlex
 import time
 
+from absl import flags
 import numpy as np
 
 from tf_resflow import commands
@@ -45,6 +46,7 @@ from tf_resflow.columns import column_fits
 from tf_resflow.columns import table_files
 from tf_resflow.commands import conditions
 from tf_resflow.commands import options as options_lib
+from tf_resflow.configuration import flag_parsing as flags_lib
 from tf_resflow.specs import fields
 from tf_resflow.specs import registries
 from tf_resflow.training import clusters
@@ -86,8 +88,13 @@ class Options(options_lib.Certification):
       'signal does: the state is saved, and the same command continues.',
       above=0.0, maximum=1e5)
 
-  def check_config(self, config: configuration.Config) -> None:
+  def make_config(self, flag_values: flags.FlagValues) -> configuration.Config:
+    run = files.stored_config(self.workdir)
+    if run is None:
+      return super().make_config(flag_values)
+    config = flags_lib.continued(flag_values, run)
     files.check_run(self.workdir, config)
+    return config
 
 
 def main(options: Options, config: configuration.Config) -> None:

@@ -298,12 +298,23 @@ class Config:
     changed = {name for name, value in values.items() if old.get(name) != (
         tuple(value) if isinstance(value, list) else value)}
     data = {f.name: f.resumable for f in self.data.fields()}
-    follows = changed & {'model', 'hybrid', 'seed', *(
+    follows = changed & {'model', 'hybrid', *(
         name for name, is_resumable in data.items() if not is_resumable)}
+    values = old | values
     return make_config(
         info=None if changed & data.keys() - {'data_dir'} else self.info,
-        inferred=None if follows else self.model.inferred_fields(),
-        **old | values)
+        inferred=None if follows else {
+            **self.model.inferred_fields(), 'seed': values['seed']}, **values)
+
+  def continuing(self, run: 'Config') -> 'Config':
+    """Returns the configuration with which a stored run goes on.
+
+    Fields of the model that follow from the data are those that the run began
+    with: they are not fitted alike on all processors and by all versions.
+    """
+    model = dataclasses.replace(self.model, **run.model.inferred_fields())
+    return self if model == self.model else dataclasses.replace(
+        self, model=model)
 
   def differences(self, other: 'Config') -> dict[str, tuple[Any, Any]]:
     """Returns the changes that prevent continuing a run of `other`, by flag."""

@@ -70,6 +70,23 @@ def load_config(
       path_of(workdir, MODEL_JSON), imports)
 
 
+def stored_config(
+    workdir: str, imports: Iterable[str] = ()) -> configuration.Config | None:
+  """Returns the configuration of the run in a folder; None if there is none.
+
+  Raises:
+    InvalidValueError: see `load_config`, and if the folder has other files.
+  """
+  check_path(workdir)
+  if not os.path.exists(os.path.join(workdir, RUN_FLAGS)):
+    errors.check(without_temporary(names(workdir)) <= _LEFTOVERS,
+                 'workdir', workdir,
+                 'a new or empty folder, or the folder of a run',
+                 f'It has files, but no {RUN_FLAGS}.')
+    return None
+  return load_config(workdir, imports)
+
+
 def check_run(
     workdir: str, config: configuration.Config) -> configuration.Config | None:
   """Checks a folder to start or continue a run in, as far as is quick.
@@ -81,15 +98,9 @@ def check_run(
     InvalidValueError: if the folder holds a trained run of another
       configuration, or other files; see `workdir.check`.
   """
-  check_path(workdir)
-  if not os.path.exists(os.path.join(workdir, RUN_FLAGS)):
-    errors.check(without_temporary(names(workdir)) <= _LEFTOVERS,
-                 'workdir', workdir,
-                 'a new or empty folder, or the folder of a run',
-                 f'It has files, but no {RUN_FLAGS}.')
-    return None
-  previous = load_config(workdir, config.run.imports)
-  if any(map(_TRAINED.fullmatch, names(os.path.join(workdir, 'checkpoints')))):
+  previous = stored_config(workdir, config.run.imports)
+  if previous is not None and any(map(
+      _TRAINED.fullmatch, names(os.path.join(workdir, 'checkpoints')))):
     check_equal(workdir, config.differences(previous))
   return previous
 

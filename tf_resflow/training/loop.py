@@ -75,7 +75,8 @@ def train(
       workdir_lib.check(workdir, config)
       check_fn = stack.enter_context(
           lease_lib.Lease(workdir, lock_timeout, takeover)).check
-      workdir_lib.check(workdir, config)  # Another process may have written.
+      # Another process may have written.
+      config = workdir_lib.check(workdir, config)
       files.check_no_links(workdir)
       files.remove_leftovers(workdir)
     # Checks data and batch size before anything is written. A signal exits at

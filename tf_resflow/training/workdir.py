@@ -23,19 +23,20 @@ from tf_resflow.training import files
 from tf_resflow.training import train_rows
 
 
-def check(workdir: str, config: configuration.Config) -> None:
+def check(workdir: str, config: configuration.Config) -> configuration.Config:
   """Checks that a run can be started or continued in a folder.
 
+  Returns:
+    The configuration to go on with, see `Config.continuing`.
+
   Raises:
-    InvalidValueError: if the configuration does not fit its data, or the folder
-      holds a run of another one, a run whose checkpoints are lost, or other
-      files.
+    InvalidValueError: if the folder holds a run of another configuration, a run
+      whose checkpoints are lost, or other files.
   """
   files.check_path(workdir, writes=True)
   previous = files.check_run(workdir, config)
-  config.open_data()
   if previous is None:
-    return
+    return config
   latest = checkpoints.latest(workdir)
   differences = config.differences(previous)
   if latest and differences and not checkpoints.has_optimizer(latest):
@@ -43,15 +44,9 @@ def check(workdir: str, config: configuration.Config) -> None:
     files.check_equal(
         workdir, config.model.function_differences(previous.model),
         'weights of this model', mark='')
-  else:
-    files.check_equal(workdir, differences)
-  changed = [] if config.differences(previous) else [
-      f.name for f, _ in config.model.changes(previous.model) if not f.is_flag]
-  errors.check_suits(
-      not changed, 'dataset', config.data.dataset,
-      'has changed since the run began, or this version fits flows to it '
-      f'otherwise ({", ".join(changed)})',
-      'Restore the data, or start a new run in another workdir.')
+    return config
+  files.check_equal(workdir, differences)
+  return config.continuing(previous)
 
 
 def prepare(workdir: str, config: configuration.Config,
