@@ -24,30 +24,18 @@ from tf_resflow.commands import options as options_lib
 from tf_resflow.datasets import data_config
 from tf_resflow.specs import fields
 
-_of_data = functools.partial(fields.changed, data_config.DataConfig)
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Options(options_lib.OutputFile):
-  """The data and the mixture."""
+class Options(options_lib.OutputFile, data_config.DataSource):
+  """The mixture."""
 
   suffixes = ('.npz',)
 
   output: str | None = fields.field(
       None, help='For images: also write the bits/dim of every example to this '
       '.npz file, for tf_resflow evaluate --compare.')
-  dataset: str = _of_data('dataset', dataclasses.MISSING)
-  data_dir: str | None = _of_data('data_dir', None)
-  num_bits: int = _of_data('num_bits', 8)
-  resize: int | None = _of_data('resize', None)
-  skip_bad: bool = _of_data('skip_bad', False)
-  columns: tuple[str, ...] = _of_data('columns', ())
-  drop: tuple[str, ...] = _of_data('drop', ())
-  missing: str = _of_data('missing', 'error')
-  column_types: tuple[str, ...] = _of_data('column_types', ())
-  split: str = _of_data('split', 'random')
-  test_file: str | None = _of_data('test_file', None)
-  sheet: str | None = _of_data('sheet', None)
+  dataset: str = fields.changed(
+      data_config.DataSource, 'dataset', dataclasses.MISSING)
   num_components: int | None = fields.field(
       None, help='Components of the mixture: by default 10 for images, and '
       'chosen for vectors, see above.', minimum=1)
@@ -60,11 +48,8 @@ class Options(options_lib.OutputFile):
 
   @functools.cached_property
   def info(self) -> datasets.DatasetInfo:
-    """The opened data set."""
-    names = {f.name for f in data_config.DataConfig.fields()}
-    return data_config.DataConfig(**{
-        name: value for name, value in self.values().items() if name in names
-    }).open()
+    """The opened data set; mixtures hold out a part of their own."""
+    return self.open().with_validation(0)
 
   def check(self) -> None:
     super().check()
@@ -75,14 +60,14 @@ class Options(options_lib.OutputFile):
 
 def main(options: Options) -> None:
   """Fits, evaluates, writes the output, and reports."""
-  # Mixtures hold out a part of their own.
-  info = options.info.with_validation(0)
+  info = options.info
   train, test = [
       info.open(name, options.data_dir) for name in ('train', 'test')]
   x = test.arrays['x'].numpy()
   maps = getattr(info, 'column_maps', ())
   if maps:
-    x = x[column_checks.rows_with_density(x, maps, getattr(info, 'columns', ()))]
+    x = x[column_checks.rows_with_density(
+        x, maps, getattr(info, 'columns', ()))]
   results = evaluation.fit_baselines(
       train.arrays['x'].numpy(), x, train.num_levels, column_maps=maps,
       num_components=options.num_components, seed=options.seed,

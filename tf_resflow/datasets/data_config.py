@@ -1,4 +1,4 @@
-"""The section of a run's configuration about its data."""
+"""Settings of data: the section of a run's configuration about them."""
 
 from collections.abc import Collection, Sequence
 import dataclasses
@@ -12,8 +12,7 @@ from tf_resflow.specs import fields
 from tf_resflow.specs import registries
 
 # Fields of the data that apply to images only.
-_IMAGE_FIELDS = (
-    'flip', 'crop_padding', 'image_size', 'num_bits', 'resize')
+_IMAGE_FIELDS = ('flip', 'crop_padding', 'image_size')
 # Fields of the data that apply to tables only.
 TABLE_FIELDS = (
     'columns', 'drop', 'missing', 'column_types', 'split', 'test_file',
@@ -24,8 +23,8 @@ _OF_FILES = {**dict.fromkeys(TABLE_FIELDS, 'tables'),
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class DataConfig(fields.Section):
-  """Data set and data augmentation."""
+class DataSource(fields.Section):
+  """Data set."""
 
   dataset: str = fields.field(
       'digits', help='Data set: a name (digits, mnist5k, patches32 and 2d/NAME '
@@ -39,31 +38,12 @@ class DataConfig(fields.Section):
   num_bits: int = fields.field(
       8, help='Bits per channel to reduce 8-bit images to, such as 5 for '
       'CelebA-HQ.', minimum=1, maximum=8)
-  image_size: int | None = fields.field(
-      None, help='Fail unless images have this height and width.', minimum=1)
   resize: int | None = fields.field(
       None, help='Height and width in pixels to resize images to.', minimum=1)
   skip_bad: bool = fields.field(
       False, help='Pass over files of an image folder that are damaged, '
       'transparent, of 16 bits or animated; every image is read once more.',
       resumable=True)
-  num_validation: int | Literal['auto'] = fields.field(
-      fields.AUTO, help='Number of training examples to hold out for '
-      'validation, such as 200; auto is a fifth of your own vectors below '
-      '1,000, a tenth above (2,000 at most), and none of other data.',
-      minimum=0, is_basic=True)
-  flip: bool = fields.field(
-      False, help='Randomly flip training images horizontally.')
-  crop_padding: int = fields.field(
-      0, help='Pixels to pad each side of a training image by before a random '
-      'crop to its original size; 0 disables the crop.', minimum=0)
-  crop_mode: str = fields.field(
-      'reflect', help='Padding of --crop_padding: reflect (mirror image) or '
-      'constant (zeros).', choices=registries.CROP_MODES)
-  condition: tuple[str, ...] = fields.field(
-      (), help='Learn p(x|c), where c is label, or columns of a table '
-      '(removed from x), or condition (an array of an .npz file).',
-      is_basic=True)
   columns: tuple[str, ...] = fields.field(
       (), help='Columns of a table to use, in this order, with those of '
       '--condition; by default all.', is_basic=True)
@@ -133,10 +113,40 @@ class DataConfig(fields.Section):
     if info is None:
       info = known.get(name, 'dataset', **{
           field: value for field, value in given.items() if field in options})
+    return info.changed(num_bits=self.num_bits, resize=self.resize)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DataConfig(DataSource):
+  """Training data."""
+
+  image_size: int | None = fields.field(
+      None, help='Fail unless images have this height and width.', minimum=1)
+  num_validation: int | Literal['auto'] = fields.field(
+      fields.AUTO, help='Number of training examples to hold out for '
+      'validation, such as 200; auto is a fifth of your own vectors below '
+      '1,000, a tenth above (2,000 at most), and none of other data.',
+      minimum=0, is_basic=True)
+  flip: bool = fields.field(
+      False, help='Randomly flip training images horizontally.')
+  crop_padding: int = fields.field(
+      0, help='Pixels to pad each side of a training image by before a random '
+      'crop to its original size; 0 disables the crop.', minimum=0)
+  crop_mode: str = fields.field(
+      'reflect', help='Padding of --crop_padding: reflect (mirror image) or '
+      'constant (zeros).', choices=registries.CROP_MODES)
+  condition: tuple[str, ...] = fields.field(
+      (), help='Learn p(x|c), where c is label, or columns of a table '
+      '(removed from x), or condition (an array of an .npz file).',
+      is_basic=True)
+
+  def open(
+      self, info: dataset_info.DatasetInfo | None = None,
+  ) -> dataset_info.DatasetInfo:
+    info = super().open(info)
     for field in _IMAGE_FIELDS:
-      if field in given:
-        info.require_images(field, given[field])
-    info = info.changed(num_bits=self.num_bits, resize=self.resize)
+      if field in self.non_default_values():
+        info.require_images(field, getattr(self, field))
     if self.condition and info.condition is None:
       info = info.with_condition(self.condition)
     if self.crop_padding:
@@ -145,7 +155,7 @@ class DataConfig(fields.Section):
       height, width = info.event_shape[:2]
       self.require(
           self.image_size == height == width, 'image_size', 'the size of the '
-          f'images of {name}, {height} x {width}',
+          f'images of {self.dataset}, {height} x {width}',
           'Use --resize to change it.')
     return info
 
