@@ -47,7 +47,7 @@ def test_runs_are_compared_and_drawn(
   assert {run['estimator'] for run in report['runs'].values()} == {'exact'}
   assert list(report['runs']) == [str(biased_workdir), str(unbiased)]
   biased, other = report['runs'].values()
-  assert [biased['own_estimator'], other['own_estimator']] == [
+  assert [biased['training_estimator'], other['training_estimator']] == [
       numerics.Estimator.get(spec).spec()
       for spec in ('fixed:1', 'roulette:poisson:2,exact=2')]
   # The weights are the same.

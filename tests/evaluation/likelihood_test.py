@@ -172,12 +172,12 @@ def test_two_devices_agree_with_one(split, flow, estimates):
   assert np.abs(one - np.roll(one, 1, axis=0)).min() > 1e-7
 
 
-def test_own_estimators_take_the_same_noise_and_draws(split, estimates):
+def test_estimators_of_training_take_the_same_noise_and_draws(split, estimates):
   own = numerics.FixedTruncation(1)
   # Of the same weights as without an estimator of its own.
   flow = flows.make_image_flow(16, num_dense_blocks=0, estimator=own.spec())
   options = dict(batch_size=4, seed=3)
-  bits = evaluation.nll(flow, split, own_estimator=True, **options)
+  bits = evaluation.nll(flow, split, estimator='training', **options)
   np.testing.assert_array_equal(
       bits, evaluation.nll(flow, split, estimator=own.spec(), **options))
   assert np.all(bits != estimates(seed=3))

@@ -199,7 +199,7 @@ def test_validations_agree_with_evaluations():
   row = validation(split)
   bits = evaluation.nll(flow, split)
   summary = evaluation.statistics.summarize_repeats(bits)
-  own = evaluation.nll(flow, split, own_estimator=True)
+  own = evaluation.nll(flow, split, estimator='training')
   difference = evaluation.statistics.summarize_repeats(own - bits)
   classes = evaluation.likelihood.Classification(flow)(split)
   assert row == pytest.approx({

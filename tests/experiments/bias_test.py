@@ -44,15 +44,15 @@ def test_bias_of_a_scaled_identity(split, num_terms):
   assert found['bias'] == pytest.approx(-error / np.log(2), rel=1e-4)
   assert np.sign(found['bias_num_stderrs']) == (-1)**num_terms
   assert found['bias'] == pytest.approx(
-      found['own_bits_per_dim'] - found['bits_per_dim'], rel=1e-6)
+      found['training_bits_per_dim'] - found['bits_per_dim'], rel=1e-6)
   assert (found['num_examples'], found['num_repeats']) == (9, 8)
 
 
 def test_its_standard_error_is_of_examples_and_repeats(split):
   flow = _make_flow('fixed:1')
   found = bias.measure_bias(flow, split)
-  own, unbiased = (evaluation.nll(flow, split, own_estimator=is_own)
-                   for is_own in (True, False))
+  own, unbiased = (evaluation.nll(flow, split, estimator=estimator)
+                   for estimator in ('training', None))
   assert found['bias_stderr'] == pytest.approx(np.hypot(
       stats.sem((own - unbiased).mean(axis=0)),
       stats.sem((own - unbiased).mean(axis=1))))

@@ -289,10 +289,11 @@ def test_the_estimator_of_a_flow_holds_where_a_call_names_none():
     np.testing.assert_allclose(other.log_prob(x), exact, rtol=1e-5)
     np.testing.assert_allclose(
         other.distribution().log_prob(x), exact, rtol=1e-5)
-  np.testing.assert_array_equal(flow.log_prob(x, seed=0, estimator='own'), own)
+  np.testing.assert_array_equal(
+      flow.log_prob(x, seed=0, estimator='training'), own)
   density = flow.distribution()
   np.testing.assert_allclose(density.log_prob(
-      x, bijector_kwargs={'seed': 0, 'estimator': 'own'}), own, rtol=1e-5)
+      x, bijector_kwargs={'seed': 0, 'estimator': 'training'}), own, rtol=1e-5)
   assert density.event_shape == [3]
   assert len(density.trainable_variables) == len(flow.trainable_variables)
 

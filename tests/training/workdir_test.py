@@ -136,7 +136,7 @@ def test_load_model(finished_run):
       np.random.default_rng(0).random([4, 8, 8, 1]), tf.float32)
 
   def bits(model):
-    return model.bits_per_dim(images, seed=0, estimator='own').numpy()
+    return model.bits_per_dim(images, seed=0, estimator='training').numpy()
 
   raw, step = workdir_lib.load_model(workdir, averaged=False)
   averaged, _ = workdir_lib.load_model(workdir)

@@ -9,8 +9,8 @@ is compared with an unbiased one on the same examples and noise; the mean
 difference is the bias. Its standard error covers examples and repeats.
 
 A table goes to stderr; the last line of stdout is one JSON object: split, and
-for every run estimator (unbiased), own_estimator (that of training),
-bits_per_dim or nats (unbiased), own_bits_per_dim or own_nats, bias,
+for every run estimator (unbiased), training_estimator,
+bits_per_dim or nats (unbiased), training_bits_per_dim or training_nats, bias,
 bias_stderr, bias_num_stderrs.
 """
 

@@ -94,8 +94,7 @@ class LogProbs:
 
   Args:
     model: a flow.
-    settings: of which the estimator and the strategy are used; the estimator
-      'own' stands for those of the model's blocks.
+    settings: of which the estimator and the strategy are used.
     method: what is evaluated: a function of the model, `x`, perhaps a
       condition, `seed` and `estimator`, that returns `[B, ...]`, or a tuple of
       such.
@@ -169,25 +168,18 @@ class NegativeLogLikelihood:
   """Evaluates bits/dim or nats of examples; one graph for all calls.
 
   Args:
-    own_estimator: use the estimators of the model's blocks, those that it was
-      trained with, in place of that in `settings`; the noise is the same.
     **settings: see `EvaluationSettings`; by default the estimator is that for
       integers with their noise.
   """
 
-  def __init__(
-      self, model: models.Flow, *, own_estimator: bool = False,
-      **settings: Any):
+  def __init__(self, model: models.Flow, **settings: Any):
     self._settings = used = settings_lib.EvaluationSettings.of(
         model, **settings, dequantizes=True)
     # Integers are dequantised with noise.
     self._is_random = (
-        model.num_levels is not None or own_estimator
-        or model.is_random_with(used.estimator))
+        model.num_levels is not None or model.is_random_with(used.estimator))
     self._losses = LogProbs(
-        model, used if not own_estimator else dataclasses.replace(
-            used, estimator='own'),
-        lambda model, *inputs, **options: model.to_loss(
+        model, used, lambda model, *inputs, **options: model.to_loss(
             model.log_prob(*inputs, **options)))
 
   def __call__(
@@ -218,18 +210,16 @@ class NegativeLogLikelihood:
 
 def nll(
     model: models.Flow, split: datasets.Split, *,
-    num_examples: int | None = None, own_estimator: bool = False,
-    **settings: Any) -> np.ndarray:
+    num_examples: int | None = None, **settings: Any) -> np.ndarray:
   """Evaluates the `NegativeLogLikelihood` of a flow on a split, `[R, N]`.
 
   Args:
-    model, split, num_examples, own_estimator: see there.
+    model, split, num_examples: see there.
     **settings: see `EvaluationSettings`.
   """
   used = settings_lib.EvaluationSettings.of(model, **settings, dequantizes=True)
   return NegativeLogLikelihood(
-      batch_map.frozen(model, used.strategy), own_estimator=own_estimator,
-      settings=used
+      batch_map.frozen(model, used.strategy), settings=used
   )(split, num_examples)
 
 
@@ -381,8 +371,9 @@ def _checked(settings, is_random):
   errors.check(settings.num_probes >= 1, 'num_probes', settings.num_probes,
                'a number >= 1')
   errors.check_suits(
-      settings.num_probes == 1 or settings.estimator.is_random, 'num_probes',
-      settings.num_probes, 'has no effect with a deterministic estimator')
+      settings.num_probes == 1 or settings.estimator == 'training'
+      or settings.estimator.is_random, 'num_probes', settings.num_probes,
+      'has no effect with a deterministic estimator')
   return settings if is_random else dataclasses.replace(settings, num_repeats=1)
 
 

@@ -89,7 +89,7 @@ class Validation:
     self._unit = model.unit
     self._nll = likelihood.NegativeLogLikelihood(model, strategy=strategy)
     self._biased_nll = likelihood.NegativeLogLikelihood(
-        model, strategy=strategy, own_estimator=True
+        model, strategy=strategy, estimator='training'
     ) if model.is_biased else None
     self._classify = likelihood.Classification(
         model, strategy) if model.has_classifier else None

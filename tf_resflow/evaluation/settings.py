@@ -59,7 +59,9 @@ class EvaluationSettings:
       per example and repeat, at the same noise, which are averaged.
     seed: the result is a function of it.
     estimator: of the log-determinant, or its spec; by default that of
-      `Flow.evaluation_estimator`.
+      `Flow.evaluation_estimator`. 'training' stands for those of the model's
+      blocks, with the default batch size of evaluation, so that the noise is
+      the same.
     strategy: in whose scope the model was made; its devices share the batches,
       and the result does not depend on their number.
     verbose: 1 shows a progress bar.
@@ -85,12 +87,15 @@ class EvaluationSettings:
       **changes: what takes the place of single settings.
     """
     settings = dataclasses.replace(settings or cls(), **changes)
-    estimator = numerics.Estimator.get(
-        settings.estimator) or model.evaluation_estimator(
-            dequantizes=dequantizes)
+    is_training = settings.estimator == 'training'
+    estimator = (
+        model.evaluation_estimator(dequantizes=dequantizes)
+        if settings.estimator is None or is_training
+        else numerics.Estimator.get(settings.estimator))
     return dataclasses.replace(
-        settings, estimator=estimator, batch_size=settings.batch_size or
-        default_batch_size(model, estimator))
+        settings, estimator='training' if is_training else estimator,
+        batch_size=settings.batch_size or default_batch_size(
+            model, estimator))
 
   def batches(
       self, split: datasets.Split, num_examples: int | None = None,

@@ -46,50 +46,53 @@ def main(
   """
   reports = {}
   for name, run, split, estimator in runs:
-    own = {e.spec(): None for e in run.model.estimators()}
+    specs = {e.spec(): None for e in run.model.estimators()}
     reports[name] = {
-        'step': run.step, 'own_estimator': ' '.join(own) or 'none',
+        'step': run.step, 'training_estimator': ' '.join(specs) or 'none',
         'estimator': estimator.spec(), **measure_bias(
             run.model, split, estimator=estimator, strategy=run.strategy,
             batch_size=evaluation.default_batch_size(
                 run.model, estimator, batch_size), **settings)}
   if picture is not None:
     save_bias(picture, {
-        f'{name}\n{report["own_estimator"]}\nbias on {split_name}: '
+        f'{name}\n{report["training_estimator"]}\nbias on {split_name}: '
         f'{report["bias"]:+.4f} +- {report["bias_stderr"]:.4f}': curves[name]
         for name, report in reports.items()})
   return {'split': split_name, 'runs': reports}
 
 
 def measure_bias(
-    model: models.Flow, split: datasets.Split, **settings: Any,
-) -> dict[str, Any]:
-  """Compares the estimates of a flow's own estimators with unbiased ones.
+    model: models.Flow, split: datasets.Split, *,
+    num_examples: int | None = None, **settings: Any) -> dict[str, Any]:
+  """Compares the estimates by which a flow is trained with unbiased ones.
 
   Args:
-    model, split, **settings: of `evaluation.nll`, for both; its `estimator` is
-      an unbiased one, by default that of `Flow.evaluation_estimator`.
+    model, split, num_examples, **settings: of `evaluation.nll`, for both; its
+      `estimator` is an unbiased one, by default that of
+      `Flow.evaluation_estimator`.
 
   Returns:
     A dict for JSON: `unit`; under its name the unbiased mean and its `_stderr`
-    across examples, and as `own_UNIT` that by the flow's own estimators; their
-    difference `bias`, example by example, with `bias_stderr` of examples and
-    repeats and `bias_num_stderrs`; `num_examples` and `num_repeats`.
+    across examples, and as `training_UNIT` that by the estimators of training;
+    their difference `bias`, example by example, with `bias_stderr` of examples
+    and repeats and `bias_num_stderrs`; `num_examples` and `num_repeats`.
 
   References:
     Chen et al., 2019, Residual Flows, Figure 2.
   """
-  own, unbiased = [
-      evaluation.nll(model, split, own_estimator=is_own, **settings)
-      for is_own in (True, False)]
-  own, unbiased, difference = map(
-      statistics.summarize_repeats, (own, unbiased, own - unbiased))
+  used = evaluation.EvaluationSettings.of(model, **settings, dequantizes=True)
+  biased, unbiased = [
+      evaluation.nll(model, split, num_examples=num_examples, settings=used,
+                     **changes)
+      for changes in ({'estimator': 'training'}, {})]
+  biased, unbiased, difference = map(
+      statistics.summarize_repeats, (biased, unbiased, biased - unbiased))
   paired = statistics.PairedDifference(
       difference.mean, difference.total_stderr, difference.num_examples)
   unit = model.unit
   return {
       'unit': unit, unit: unbiased.mean, f'{unit}_stderr': unbiased.stderr,
-      f'own_{unit}': own.mean, **paired.report('bias'),
+      f'training_{unit}': biased.mean, **paired.report('bias'),
       'bias_num_stderrs': paired.num_stderrs,
       'num_examples': paired.num_examples,
       'num_repeats': difference.num_repeats}

@@ -46,9 +46,9 @@ class Flow(latent_model.LatentModel):
   - `seed`: seed of all random draws, see `numerics.random.as_seed`; by default
     each execution makes new draws. With a random augmentation, its noise uses
     `fold_in(seed, 0)`, and the log-determinant `fold_in(seed, 1)`.
-  - `estimator`: log-determinant estimator, or its spec, such as 'exact'; 'own'
-    selects the estimators that the blocks are trained with. By default that of
-    the flow or, if it has none, those of the blocks.
+  - `estimator`: log-determinant estimator, or its spec, such as 'exact';
+    'training' selects those of the blocks, by which they are trained. By
+    default that of the flow or, if it has none, those of the blocks.
   - `solver`: solver of inverses (and of forward passes that are solves), or its
     spec; by default those of the blocks. A solve that does not converge raises
     `tf.errors.InvalidArgumentError`, except where a method reports it.
@@ -147,13 +147,13 @@ class Flow(latent_model.LatentModel):
 
   def is_random_with(self, estimator: numerics.Estimator | str) -> bool:
     """Returns whether log-densities with `estimator` are random."""
-    return self._draws_noise(estimator) or (
-        self.is_random and numerics.Estimator.get(estimator).is_random)
+    return self._draws_noise(estimator) or self.is_random and (
+        estimator == 'training' or numerics.Estimator.get(estimator).is_random)
 
   def _draws_noise(self, estimator):
     """Returns whether the augmentation draws noise; evaluation may not."""
     return self.augmentation.is_random and not (
-        self.augmentation.num_points and estimator not in (None, 'own'))
+        self.augmentation.num_points and estimator not in (None, 'training'))
 
   def evaluation_estimator(
       self, *, dequantizes: bool = False) -> numerics.Estimator:
@@ -307,13 +307,13 @@ class Flow(latent_model.LatentModel):
     is; `evaluation.evaluate_inputs` returns its standard error. With a random
     augmentation it estimates a lower bound, see `Flow`. With `log_det_weight`,
     a scalar `beta`, gradients are those of `log p(z) + beta log|det dz/dx|`.
-    With an augmentation that has `points`, estimators other than 'own' give the
-    log of the mean density over these, random ones the mean of its logarithm.
-    A data frame `x` may have the columns of the condition, too.
+    With an augmentation that has `points`, estimators other than 'training'
+    give the log of the mean density over these, random ones the mean of its
+    logarithm. A data frame `x` may have the columns of the condition, too.
     """
     x, condition = frames.data_of(x, condition, self)
     used = self.estimator if estimator is None else estimator
-    if self.augmentation.num_points and used not in (None, 'own'):
+    if self.augmentation.num_points and used not in (None, 'training'):
       return self.augmentation.averaged(
           self._checked('x', x, self.event_shape, condition),
           None if self.condition_spec is None else self.condition_spec.convert(

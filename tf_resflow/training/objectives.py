@@ -101,7 +101,7 @@ class _Density(Objective):
       self, model: models.Flow, batch: Batch, seed: random.SeedLike,
       log_det_weight: tf.Tensor | None = None) -> tuple[tf.Tensor, Metrics]:
     loss = tf.reduce_mean(self.to_loss(model, model.log_prob(
-        batch.x, batch.condition, seed=seed, estimator='own',
+        batch.x, batch.condition, seed=seed, estimator='training',
         log_det_weight=log_det_weight)))
     return loss, {self.metric_names[0]: loss}
 
@@ -198,7 +198,7 @@ class Hybrid(_Classification):
       self, model: models.Flow, batch: Batch, seed: random.SeedLike,
       log_det_weight: tf.Tensor | None = None) -> tuple[tf.Tensor, Metrics]:
     log_prob, logits = model.log_prob_and_logits(
-        batch.x, batch.condition, seed=seed, estimator='own',
+        batch.x, batch.condition, seed=seed, estimator='training',
         log_det_weight=log_det_weight)
     metrics = {
         'bits_per_dim': tf.reduce_mean(model.bits_per_dim_of(log_prob)),

@@ -185,7 +185,7 @@ def load(workdir: str, imports: Iterable[str] = (),
   up to 64 dimensions; otherwise unbiased random estimates, reproducible by
   `seed=`, with the standard error `log_prob_stderr` of
   `evaluation.evaluate_inputs(flow, x)`. Training by `objectives` still uses the
-  estimators of the blocks, like `log_prob(x, estimator='own')`.
+  estimators of the blocks, like `log_prob(x, estimator='training')`.
 
   Args:
     workdir: folder of the run.

@@ -70,7 +70,7 @@ def test_settings_are_objects_or_their_specs():
   np.testing.assert_array_equal(block.inverse(y, solver='banach'), found[0])
   # The block's own, which draws.
   own = [block.forward_and_log_det(x, seed=0, estimator=estimator)[1]
-         for estimator in ('own', None)]
+         for estimator in ('training', None)]
   np.testing.assert_array_equal(*own)
   assert not np.array_equal(own[0], log_det)
   for settings in ({'estimator': 'guess'}, {'solver': 'guess'}):

@@ -35,10 +35,9 @@ class Solve(NamedTuple):
     return self.equation(self.solution.x) - self.target
 
 
-# Objects or their specs; None and 'own' stand for those of the bijections.
+# Objects or their specs; None and 'training' stand for those of bijections.
 EstimatorLike: TypeAlias = numerics.Estimator | str | None
 SolverLike: TypeAlias = numerics.Solver | str | None
-_OWN = 'own'
 
 
 class PassSettings(NamedTuple):
@@ -78,7 +77,7 @@ class PassSettings(NamedTuple):
     """Returns settings, given objects or their specs."""
     return cls(
         condition, seed,
-        None if estimator == _OWN else numerics.Estimator.get(estimator),
+        None if estimator == 'training' else numerics.Estimator.get(estimator),
         numerics.Solver.get(solver))
 
 
