@@ -113,7 +113,7 @@ def _chain(dtype):
   """All kinds of parts, with a classifier's features let out on the way."""
   return layers.SequentialBijection([
       layers.Squeeze(dtype=dtype), layers.ActNorm(dtype=dtype),
-      layers.Split(layers.SequentialBijection([
+      layers.FactorOut(layers.SequentialBijection([
           layers.FeatureTap(dtype=dtype), layers.Flatten(dtype=dtype),
           layers.ResidualBlock(keras.Sequential([
               layers.SpectralDense(4, coeff=0.9, seed=1, dtype=dtype),
@@ -172,8 +172,8 @@ BIJECTIONS = {
         (5,), is_pixels=True, has_variables=False,
         has_bi_lipschitz_bounds=False),
     'chain': Case(_chain, (4, 4, 1), is_random=True),
-    'split': Case(
-        lambda dtype: layers.Split(layers.ActNorm(dtype=dtype)), (2, 2, 5)),
+    'factor_out': Case(
+        lambda dtype: layers.FactorOut(layers.ActNorm(dtype=dtype)), (2, 2, 5)),
     'coupling_channel': coupling((3, 2, 4), 4),
     'coupling_checkerboard': coupling((3, 4, 2), 4, mask='checkerboard'),
     'coupling_vector': coupling((5,), 6),
@@ -336,7 +336,7 @@ SLOW = frozenset({
     'induced_columns', 'induced_spectral', 'induced_conv_rows',
     'induced_conv_1x1', 'sequence_induced', 'sequence_dense',
     'condition_shift_image', 'sequence_conditional_conv',
-    'act_norm_feature', 'split', 'coupling_vector', 'coupling_flattened',
+    'act_norm_feature', 'factor_out', 'coupling_vector', 'coupling_flattened',
     *(f'{kind}_{parameterization}'
       for kind in ('invertible_conv', 'invertible_linear')
       for parameterization in registries.MATRICES.names()

@@ -46,7 +46,7 @@ def _conditional_chain(dtype, network):
       layers.ResidualBlock(networks.conditional_conv_g(dtype)),
       layers.ActNorm(dtype=dtype),
       layers.ConditionalAffine(4, max_log_scale=0.5, dtype=dtype),
-      layers.Squeeze(dtype=dtype), layers.Split(layers.SequentialBijection([
+      layers.Squeeze(dtype=dtype), layers.FactorOut(layers.SequentialBijection([
           layers.Flatten(dtype=dtype), layers.ConditionalAffine(
               4, per_feature=True, max_log_scale=0.5, dtype=dtype)]))]),
                             network)

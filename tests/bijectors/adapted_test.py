@@ -62,8 +62,8 @@ def test_signature_and_text_say_all_arguments():
       assert f'\n  {argument}: ' in cls.__doc__
     assert pickle.loads(pickle.dumps(cls)) is cls
     default_names.append(parameters['name'].default)
-  assert {'act_norm', 'invertible_conv_1x1', 'residual_block', 'split'} <= set(
-      default_names)
+  assert {'act_norm', 'factor_out', 'invertible_conv_1x1', 'residual_block'
+          } <= set(default_names)
   assert list(inspect.signature(bijectors.AffineCoupling).parameters) == [
       'network', 'event_shape', 'mask', 'swap', 'shape', 'dtype', 'layer',
       'seed', 'name']

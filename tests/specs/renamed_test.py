@@ -4,6 +4,7 @@ import json
 import logging
 
 import keras
+import numpy as np
 import pytest
 
 from tf_resflow import configuration
@@ -54,18 +55,30 @@ def test_flag():
   assert {old: renamed.present_flag(old) for old in present} == present
 
 
-def test_class_and_arguments_of_a_keras_file(caplog):
+@keras.saving.register_keras_serializable('tf_resflow')
+class Swish(layers.LipSwish):
+  """A layer as it was when a file was written."""
+
+  def get_config(self):
+    config = super().get_config()
+    return config | {'slope': config.pop('name')}
+
+
+def test_a_keras_file(tmp_path, caplog):
+  stored = keras.Sequential([
+      keras.Input((2,)), layers.LipschitzSequential([Swish(name='one')])])
+  weights = [w + 1.0 for w in stored.get_weights()]
+  stored.set_weights(weights)
+  stored.save(tmp_path / 'a.keras')
   base_layer.configured(layers.LipSwish)
-  stored = keras.saving.serialize_keras_object(layers.LipSwish(name='one'))
-  stored |= {'class_name': 'Swish', 'registered_name': 'tf_resflow>Swish'}
-  stored['config']['slope'] = stored['config'].pop('name')
   try:
     with caplog.at_level(logging.WARNING):
-      layer = keras.saving.deserialize_keras_object(stored)
+      model = keras.models.load_model(tmp_path / 'a.keras')
   finally:
     keras.saving.get_custom_objects().pop('tf_resflow>Swish')
-  assert type(layer) is layers.LipSwish
-  assert layer.name == 'one'
+  (layer,) = model.layers[0].parts
+  assert (type(layer), layer.name) == (layers.LipSwish, 'one')
+  np.testing.assert_array_equal(model.get_weights(), weights)
   assert [r.getMessage() for r in caplog.records] == [
       'The class Swish is called LipSwish now.',
       'The argument of LipSwish slope is called name now.']

@@ -4,6 +4,7 @@ from .adapted import ColumnMaps as ColumnMaps
 from .adapted import Conditional as Conditional
 from .adapted import ConditionalAffine as ConditionalAffine
 from .adapted import ConditionalLinear as ConditionalLinear
+from .adapted import FactorOut as FactorOut
 from .adapted import FeatureTap as FeatureTap
 from .adapted import Flatten as Flatten
 from .adapted import Inverse as Inverse
@@ -12,7 +13,6 @@ from .adapted import InvertibleLinear as InvertibleLinear
 from .adapted import Logit as Logit
 from .adapted import MovingMean as MovingMean
 from .adapted import ResidualBlock as ResidualBlock
-from .adapted import Split as Split
 from .adapted import Squeeze as Squeeze
 from .adapted import Standardize as Standardize
 from .chain import Chain as Chain

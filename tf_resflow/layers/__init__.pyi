@@ -15,9 +15,9 @@ from .bijections.bijection import PassSettings as PassSettings
 from .bijections.bijection import Solve as Solve
 from .bijections.bijection import SolverLike as SolverLike
 from .bijections.composite import CompositeBijection as CompositeBijection
+from .bijections.composite import FactorOut as FactorOut
 from .bijections.composite import Inverse as Inverse
 from .bijections.composite import SequentialBijection as SequentialBijection
-from .bijections.composite import Split as Split
 from .bijections.conditional import Conditional as Conditional
 from .bijections.conditional import ConditionalAffine as ConditionalAffine
 from .bijections.conditional import ConditionalLinear as ConditionalLinear

@@ -57,17 +57,28 @@ def configured(cls: _Class) -> _Class:
   layer_class.from_config = classmethod(from_config)
   if package == _PACKAGE:
     for old in (o for o, new in renamed.CLASSES.items() if new == cls.__name__):
-      keras.saving.get_custom_objects()[f'{package}>{old}'] = _renamed(cls, old)
+      keras.saving.register_keras_serializable(package, old)(_renamed(cls, old))
   return keras.saving.register_keras_serializable(package)(cls)
 
 
 def _renamed(cls, old):
-  """Returns the class by which Keras restores layers stored as `old`."""
-  def from_config(config):
-    renamed.present(renamed.CLASSES, old, 'class')
-    return cls.from_config(config)
+  """Returns the class of layers stored as `old`, until they have weights.
 
-  return type(old, (), {'from_config': staticmethod(from_config)})
+  Keras finds the weights of a layer in a list by the name of its class.
+  """
+  def from_config(old_class, config):
+    renamed.present(renamed.CLASSES, old, 'class')
+    layer = cls.from_config(config)
+    layer.__class__ = old_class
+    return layer
+
+  def load_own_variables(layer, store):
+    layer.__class__ = cls
+    layer.load_own_variables(store)
+
+  return type(old, (cls,), {
+      'from_config': classmethod(from_config),
+      'load_own_variables': load_own_variables})
 
 
 def settings_repr(layer: keras.layers.Layer) -> str:

@@ -151,7 +151,7 @@ class _Builder:
     num_taps = 0 if not config.num_classes else (
         2 if scale == len(config.num_blocks) - 2 else 1)
     self.feature_shapes += self.latent_shapes[-1:] * num_taps
-    return [*parts, squeeze, layers.Split(
+    return [*parts, squeeze, layers.FactorOut(
         layers.SequentialBijection(
             self._scales(scale + 1, (height, width, kept)),
             name=f'rest_{scale}', dtype=self.dtype),

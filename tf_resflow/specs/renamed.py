@@ -28,6 +28,7 @@ CLASSES: dict[str, str] = {
     'Chain': 'SequentialBijection',
     'IdentityEmbedding': 'IdentityAugmentation',
     'Sequence': 'LipschitzSequential',
+    'Split': 'FactorOut',
 }
 # Arguments of constructors, by the present name of their class.
 ARGUMENTS: dict[str, dict[str, str]] = {

@@ -103,7 +103,7 @@ def test_a_forward_direction_may_be_a_solve():
 
 def test_an_inverse_that_does_not_know_the_shape_of_events():
   for bijection in (
-      layers.Flatten(name='it'), layers.Split(layers.ActNorm(), name='it'),
+      layers.Flatten(name='it'), layers.FactorOut(layers.ActNorm(), name='it'),
       layers.SequentialBijection(
           [layers.ActNorm(), layers.Squeeze()], name='it')):
     with pytest.raises(errors.InvalidValueError, match=(

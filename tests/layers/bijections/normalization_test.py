@@ -216,7 +216,7 @@ def test_containers_hand_the_batch_on():
   inner, outer = layers.MovingMean(), layers.MovingMean()
   chain = layers.SequentialBijection([
       layers.Standardize([1.0] * 4, [2.0] * 4), outer,
-      layers.Split(layers.SequentialBijection([inner, layers.Flatten()]))])
+      layers.FactorOut(layers.SequentialBijection([inner, layers.Flatten()]))])
   assert chain.has_moving_statistics
   assert not layers.SequentialBijection(
       [layers.ActNorm()]).has_moving_statistics

@@ -211,7 +211,7 @@ class Inverse(CompositeBijection):
 
 
 @base_layer.configured
-class Split(CompositeBijection):
+class FactorOut(CompositeBijection):
   """Factors out half of the channels; a bijection transforms the others.
 
     y = [flatten(x[..., c:]), flatten(rest(x[..., :c]))],  c = channels // 2
@@ -224,9 +224,9 @@ class Split(CompositeBijection):
     **kwargs: of `keras.layers.Layer`; `dtype` is that of `rest`.
 
   Example:
-    >>> split = layers.Split(layers.ActNorm())
-    >>> y, log_det = split.forward_and_log_det(tf.random.normal([64, 2, 2, 4]))
-    >>> y.shape, split.inverse(y).shape
+    >>> layer = layers.FactorOut(layers.ActNorm())
+    >>> y, log_det = layer.forward_and_log_det(tf.random.normal([64, 2, 2, 4]))
+    >>> y.shape, layer.inverse(y).shape
     (TensorShape([64, 16]), TensorShape([64, 2, 2, 4]))
 
   References:
@@ -248,7 +248,7 @@ class Split(CompositeBijection):
 
   def with_parts(self, parts: Sequence[bijection_lib.Bijection]
                  ) -> bijection_lib.Bijection:
-    return Split(
+    return FactorOut(
         parts[0], self.num_taps, name=self.name, dtype=self.dtype_policy)
 
   def build(self, input_shape: tuple) -> None:
