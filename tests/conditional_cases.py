@@ -125,7 +125,7 @@ _EVERYWHERE = ('blocks', 'gates', 'act_norm', 'linear', 'base')
 def conditional_image_flow(
     block: str, is_random: bool = True) -> case_lib.Case:
   """Returns a case of a `models.ResidualFlow` p(x|c), of a kind of block."""
-  unused = models.BlockType.of(block).unused_places
+  unused = models.BlockType.of(block).unused_injection_points
   return conditional_flow(
       models.ResidualFlowConfig(
           image_shape=(4, 4, 1), num_levels=17, num_blocks=(1, 1),

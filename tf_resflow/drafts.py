@@ -1,4 +1,4 @@
-"""Folders that appear complete or not at all."""
+"""Directories that appear complete or not at all."""
 
 from collections.abc import Iterator
 import contextlib
@@ -12,7 +12,7 @@ import tempfile
 
 
 @contextlib.contextmanager
-def folder(path: str | os.PathLike) -> Iterator[pathlib.Path]:
+def atomic_directory(path: str | os.PathLike) -> Iterator[pathlib.Path]:
   """Yields the path of a folder to be made, which is then renamed to `path`.
 
   It lies in a hidden folder beside it, `.NAME.draft.*`. Those that killed
@@ -22,7 +22,7 @@ def folder(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     OSError: if there is a folder `path` that is not empty at the end.
 
   Example:
-    >>> with folder('exports/1') as draft:
+    >>> with atomic_directory('exports/1') as draft:
     ...   draft.mkdir()
     ...   os.listdir('exports/1') if os.path.exists('exports/1') else None
     >>> os.listdir('exports')

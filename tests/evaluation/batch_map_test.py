@@ -27,7 +27,7 @@ def _batches(sizes):
 
 def _function(x, seed):
   """Depends on the draws, and on the whole batch."""
-  seed = random.whole_batch(seed)
+  seed = random.per_replica(seed)
   noise = random.normal(tf.shape(x), seed) * random.rademacher(
       tf.shape(x), random.fold_in(seed, 1))
   return {'sum': tf.reduce_sum(x, axis=1), 'noise': x + noise,

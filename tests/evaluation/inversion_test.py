@@ -167,7 +167,7 @@ def test_errors_of_vectors_are_relative_to_their_columns(monkeypatch):
 
   def error(*std):
     monkeypatch.setattr(
-        model, 'standardised', lambda x: x / tf.constant(std, x.dtype))
+        model, 'standardize', lambda x: x / tf.constant(std, x.dtype))
     return evaluation.check_inverse(model, split).reconstruction_error_max
 
   expected = evaluation.check_inverse(model, split).reconstruction_error_max

@@ -68,8 +68,8 @@ def test_bounds_of_several_blocks(split, monkeypatch):
   flow = flows.make_flow_without_blocks()
   results = evaluation.evaluate_inputs(flow, np.full([2, 4, 4, 1], 0.5))
   for certificate, expected in ((0.8, 0.8), (0.5, 0.6), (None, None)):
-    bounds = [models.BlockBound('a', 0.9, 0.5, 0.6, ('dft',)),
-              models.BlockBound('b', 0.9, 0.7, certificate, ('gram',))]
+    bounds = [models.LipschitzReport('a', 0.9, 0.5, 0.6, ('dft',)),
+              models.LipschitzReport('b', 0.9, 0.7, certificate, ('gram',))]
     monkeypatch.setattr(
         flow, 'lipschitz_bounds', lambda certify, bounds=bounds: bounds,
         raising=False)
@@ -83,9 +83,10 @@ def test_format_table():
   table = evaluation.format_table(
       {'bits_per_dim': 2.0 / 3.0, 'num_examples': 360, 'nothing': None,
        'bits_per_dim_stderr': 0.25},
-      [models.BlockBound('block_0', 0.98, 0.91234567, 0.95, ('dft', 'gram')),
-       models.BlockBound('b', 0.5, None, None, ()), *(
-           models.BlockBound('c', 0.5, 0.4, 0.4, ('closed',), order)
+      [models.LipschitzReport(
+          'block_0', 0.98, 0.91234567, 0.95, ('dft', 'gram')),
+       models.LipschitzReport('b', 0.5, None, None, ()), *(
+           models.LipschitzReport('c', 0.5, 0.4, 0.4, ('closed',), order)
            for order in (np.inf, 2.345, np.nan, None))], notes={
               'bits_per_dim': '(17 levels)'})
   lines = table.splitlines()

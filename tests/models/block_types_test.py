@@ -22,7 +22,7 @@ class _Stack(models.BlockType):
   depth: int = 2
   # Those of images and of vectors.
   unused_fields: ClassVar = ('memory', 'hidden_channels', 'hidden_units')
-  unused_places: ClassVar = ('blocks', 'gates')
+  unused_injection_points: ClassVar = ('blocks', 'gates')
 
   def make(self, request):
     return layers.SequentialBijection([
@@ -77,7 +77,7 @@ def test_what_a_type_does_not_use_is_refused():
 
 
 def test_parts_of_couplings():
-  for place, (event_shape, kernel_sizes, changes, mask, shape) in enumerate((
+  for index, (event_shape, kernel_sizes, changes, mask, shape) in enumerate((
       ((4, 4, 3), (3, 1), dict(sees_pixels=True), 'checkerboard', None),
       ((4, 4, 2), (3, 1), {}, 'channel', None),
       # Dense networks know no checkerboard.
@@ -89,9 +89,9 @@ def test_parts_of_couplings():
     request = blocks_test.make_request(
         event_shape, kernel_sizes, block='coupling')
     block = request.config.block_type.make(
-        request._replace(place=place, **changes))
+        request._replace(index_in_scale=index, **changes))
     assert (block.mask, block.swap, block.shape) == (
-        mask, place % 2 == 1, shape), (event_shape, changes)
+        mask, index % 2 == 1, shape), (event_shape, changes)
     assert (block.name, block.compute_dtype) == ('block_2', 'float64')
     x = tf.random.stateless_normal([3, *event_shape], [0, 1], dtype=tf.float64)
     np.testing.assert_allclose(block.inverse(block(x)), x, rtol=0, atol=1e-10)

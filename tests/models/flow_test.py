@@ -218,7 +218,7 @@ def test_lipschitz_bounds(name):
   assert [b.name for b in bounds] == [
       b.name for b in model.certified_bijections]
   for bound, block in zip(bounds, model.certified_bijections, strict=True):
-    assert isinstance(bound, models.BlockBound)
+    assert isinstance(bound, models.LipschitzReport)
     assert 0.0 < bound.power_iteration <= bound.certificate * (1.0 + 1e-3)
     assert bound.certificate < 1.0
     assert len(bound.methods) == len(block.constrained_layers())
@@ -237,7 +237,7 @@ def test_an_asserted_bound_is_reported_as_such():
   block = layers.ResidualBlock(keras.layers.Dense(2), lipschitz_bound=0.5)
   flow = models.Flow(block, [2])
   assert flow.lipschitz_bounds() == [
-      models.BlockBound(block.name, 0.5, 0.5, 0.5, ('asserted',), 2.0,
+      models.LipschitzReport(block.name, 0.5, 0.5, 0.5, ('asserted',), 2.0,
                         'assertion')]
 
 

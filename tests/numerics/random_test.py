@@ -88,17 +88,17 @@ def _run_on_two_replicas(fn):
 
 
 @loops.each(_ALL_DRAWS.values())
-def test_two_replicas_share_the_draw_of_a_global_batch_and_not_of_whole_ones(
+def test_two_replicas_share_the_draw_of_a_global_batch_and_not_of_others(
     draw_fn):
   seed = random.as_seed(11)
 
   def draw():
-    whole = random.whole_batch(seed)
-    return (draw_fn([3, 4], whole), draw_fn([3, 4], random.fold_in(whole, 1)),
+    alone = random.per_replica(seed)
+    return (draw_fn([3, 4], alone), draw_fn([3, 4], random.fold_in(alone, 1)),
             draw_fn([3, 4], seed))
 
-  whole, folded, shared = _run_on_two_replicas(draw)
-  for part in whole:
+  alone, folded, shared = _run_on_two_replicas(draw)
+  for part in alone:
     np.testing.assert_array_equal(part, draw_fn([3, 4], seed))
   # What is folded in leaves the kind of the batch alone.
   for part in folded:

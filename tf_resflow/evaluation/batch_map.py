@@ -55,7 +55,7 @@ class BatchMap:
   """A function of batches, traced once for all calls.
 
   With several replicas, as many batches are computed at once as there are
-  replicas, each of them whole on one device. So the results are those of
+  replicas, each of them on one device. So the results are those of
   one device, also where they depend on the composition of a batch
   (`numerics.AdaptiveRoulette`). If the last round has too few batches, the idle
   replicas repeat its last one, and their results are dropped. Where replicas
@@ -71,8 +71,8 @@ class BatchMap:
 
   Args:
     function: maps tensors `[B, ...]` to a structure of tensors `[B, ...]`;
-      traced. If it draws random numbers, it marks its batch as whole, see
-      `numerics.random.whole_batch`. It returns no booleans, which
+      traced. If it draws random numbers, it does so `per_replica`, see
+      `numerics.random`. It returns no booleans, which
       collectives between processes do not know.
     strategy: in its scope the variables that `function` reads were made; None
       for the default device.
@@ -151,13 +151,13 @@ class BatchMap:
     while parts := list(itertools.islice(batches, self._num_replicas)):
       sizes = [self._size(part) for part in parts]
       size = size or sizes[0]
-      whole = [self._filled(part, size) for part in parts]
-      yield sizes, whole + whole[-1:] * (self._num_replicas - len(parts))
+      padded = [self._padded(part, size) for part in parts]
+      yield sizes, padded + padded[-1:] * (self._num_replicas - len(parts))
 
   def _size(self, part):
     return next(len(a) for i, a in enumerate(part) if i not in self._shared)
 
-  def _filled(self, part, size):
+  def _padded(self, part, size):
     """Returns the batch padded to `size`, or the batch itself."""
     missing = size - self._size(part)
     if missing <= 0 or (

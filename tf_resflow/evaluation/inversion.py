@@ -22,7 +22,7 @@ class InversionReport(NamedTuple):
   Attributes:
     reconstruction_error_max: largest `|inverse(forward(x)) - x|`, of images in
       the units of the pixels, [0, 1], of vectors in standard deviations of each
-      column (`VectorFlow.standardised`), or in their units if the flow has
+      column (`VectorFlow.standardize`), or in their units if the flow has
       none; of the data `project(augment(x).y)` with an augmentation.
     inverse_residual_max: largest `|f(x) - y|` over blocks and examples,
       computed anew from the returned `x`.
@@ -82,16 +82,16 @@ def check_inverse(
 
   def check(images, batch_seed, *condition):
     images = tf.cast(images, tf.as_dtype(model.compute_dtype))
-    seed = random.whole_batch(batch_seed)
+    seed = random.per_replica(batch_seed)
     # Latents come from the layers, not from the functions that are solved.
     inverted = frozen.solve_inverse(
         model.encode(images, *condition, seed=seed), *condition)
     # An augmentation may have replaced the noise of dequantisation.
-    standardised = model.standardised(model.augmentation.project(
+    expected = model.standardize(model.augmentation.project(
         model.augment(images, *condition, seed=seed).y))
     difference = tf.where(  # Values that a column cannot take are not inverted.
-        tf.math.is_nan(standardised), tf.zeros_like(standardised),
-        model.standardised(inverted.value) - standardised)
+        tf.math.is_nan(expected), tf.zeros_like(expected),
+        model.standardize(inverted.value) - expected)
     return _largest(difference), *convergence(inverted)
 
   batches = map(batch_map.inputs_of, used.batches(split, num_examples))

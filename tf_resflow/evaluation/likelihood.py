@@ -110,7 +110,7 @@ class LogProbs:
     def evaluate(seed, *inputs):
       if per_example:
         seed, inputs = random.numbered(seed, inputs[0]), inputs[1:]
-      return method(model, *inputs, seed=random.whole_batch(seed),
+      return method(model, *inputs, seed=random.per_replica(seed),
                     estimator=settings.estimator)
 
     self._evaluate = batch_map.BatchMap(evaluate, settings.strategy, shared=[0])
@@ -306,7 +306,7 @@ class Classification:
     self._model = model
     self._classify = batch_map.BatchMap(
         lambda batch_seed, *given: model.classify(
-            *given, seed=random.whole_batch(batch_seed)), strategy, shared=[0])
+            *given, seed=random.per_replica(batch_seed)), strategy, shared=[0])
 
   def log_probs(self, batches: Iterable[Any], seed: int = 0) -> np.ndarray:
     """Returns the log-probability of every class, float64 `[N, K]`, nats.

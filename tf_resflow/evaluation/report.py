@@ -28,7 +28,7 @@ def evaluate(
     model: models.Flow, split: datasets.Split, *,
     num_examples: int | None = None, num_reconstructions: int | None = None,
     certify: bool = True, **settings: Any,
-) -> tuple[dict[str, Any], np.ndarray, list[models.BlockBound]]:
+) -> tuple[dict[str, Any], np.ndarray, list[models.LipschitzReport]]:
   """Evaluates a flow on a split.
 
   Args:
@@ -176,7 +176,7 @@ def report_inputs(
     model: models.Flow, x: np.ndarray, results: dict[str, np.ndarray], *,
     certify: bool = True, condition: Any = None, index: Any = None,
     **settings: Any,
-) -> tuple[dict[str, Any], list[models.BlockBound]]:
+) -> tuple[dict[str, Any], list[models.LipschitzReport]]:
   """Returns a report on the results of `likelihood.evaluate_inputs`.
 
   Args:
@@ -280,7 +280,7 @@ def _norm_name(order):
 
 
 def format_table(
-    report: dict[str, Any], bounds: Sequence[models.BlockBound] = (),
+    report: dict[str, Any], bounds: Sequence[models.LipschitzReport] = (),
     notes: Mapping[str, str] | None = None) -> str:
   """Returns the bounds of all blocks and a report as readable tables.
 
@@ -288,7 +288,7 @@ def format_table(
 
   Args:
     report: names and values, also nested.
-    bounds: see `models.BlockBound`.
+    bounds: see `models.LipschitzReport`.
     notes: what stands beside a value, by its name.
   """
   rows = {name: f'{_format(value)} {(notes or {}).get(name, "")}'.rstrip()

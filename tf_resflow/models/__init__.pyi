@@ -1,4 +1,3 @@
-from .block_bound import BlockBound as BlockBound
 from .block_types import BlockType as BlockType
 from .blocks import BlockRequest as BlockRequest
 from .blocks import make_activation as make_activation
@@ -6,6 +5,7 @@ from .blocks import make_network as make_network
 from .blocks import make_residual_block as make_residual_block
 from .blocks import make_unconstrained_network as make_unconstrained_network
 from .flow import Flow as Flow
+from .lipschitz_report import LipschitzReport as LipschitzReport
 from .model_config import model_from_json as model_from_json
 from .model_config import ModelConfig as ModelConfig
 from .residual_flow import ResidualFlow as ResidualFlow

@@ -20,12 +20,12 @@ class BlockType(spec.Specified):
   Attributes:
     unused_fields: fields of configurations that have no effect on it, of
       vectors (`hidden_units`), images (`hidden_channels`) or both.
-    unused_places: values of `condition_at` that it does not support.
+    unused_injection_points: values of `condition_at` that it does not support.
     accepted_values: values of unused fields that are accepted because they
       describe such blocks correctly.
 
   Example:
-    >>> models.BlockType.of('coupling').unused_places
+    >>> models.BlockType.of('coupling').unused_injection_points
     ('gates',)
     >>> models.VectorFlowConfig(block='coupling', memory='naive')
     Traceback (most recent call last):
@@ -34,7 +34,7 @@ class BlockType(spec.Specified):
 
   registry: ClassVar = registries.BLOCKS
   unused_fields: ClassVar[tuple[str, ...]] = ()
-  unused_places: ClassVar[tuple[str, ...]] = ()
+  unused_injection_points: ClassVar[tuple[str, ...]] = ()
   accepted_values: ClassVar[tuple[tuple[str, Any], ...]] = ()
 
   @classmethod
@@ -52,15 +52,15 @@ class BlockType(spec.Specified):
   def check(self, config: Any) -> None:
     """Raises `InvalidValueError` if a field is set that has no effect here."""
     where = f'with block={config.block}'
-    foreign = [p for p in self.unused_places if config.enters_at(p)]
+    foreign = [point for point in self.unused_injection_points
+               if config.enters_at(point)]
     config.check_suits(
         not foreign, 'condition_at', f'cannot be used {where}',
         f'Leave out {", ".join(foreign)}, which such blocks do not have.')
     config.require_defaults(
         [name for name in self.unused_fields
          if (name, getattr(config, name, None)) not in self.accepted_values],
-        where,
-        'Leave it out.')
+        where, 'Leave it out.')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,7 +103,7 @@ class Coupling(BlockType):
   unused_fields: ClassVar = (
       'constraint', 'norms', 'norm_bound', 'uncertified', 'lipschitz_coeff',
       'estimator', 'memory')
-  unused_places: ClassVar = ('gates',)
+  unused_injection_points: ClassVar = ('gates',)
   accepted_values: ClassVar = (('estimator', 'exact'),)
 
   def make(self, request: 'models.BlockRequest') -> 'layers.Bijection':
@@ -112,7 +112,7 @@ class Coupling(BlockType):
     if is_dense and shape[-1] % 2:
       shape = (math.prod(shape),)
     mask = 'checkerboard' if request.sees_pixels and not is_dense else 'channel'
-    swap = request.place % 2 == 1
+    swap = request.index_in_scale % 2 == 1
     halves = registries.MASKS.get(mask)(shape, swap=swap)
     return layers.AffineCoupling(
         models.make_unconstrained_network(

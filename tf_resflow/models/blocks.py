@@ -42,7 +42,7 @@ class BlockRequest(NamedTuple):
       None for dense networks, which flatten events.
     activate_input: whether its networks start with an activation.
     dtype: dtype of the block, by name.
-    place: index of the block in its scale, by which masks alternate.
+    index_in_scale: index of the block in its scale, by which masks alternate.
     sees_pixels: whether its events are preprocessed pixels, squeezed or not:
       those of the first scale, if images are preprocessed.
     flattened_from: shape `(H, W, C)` of the images that its events are the
@@ -56,7 +56,7 @@ class BlockRequest(NamedTuple):
   kernel_sizes: tuple | None
   activate_input: bool
   dtype: str
-  place: int = 0
+  index_in_scale: int = 0
   sees_pixels: bool = False
   flattened_from: tuple | None = None
 

@@ -15,8 +15,8 @@ from tf_resflow import numerics
 from tf_resflow.columns import frames
 from tf_resflow.layers import base_layer
 from tf_resflow.layers.bijections import bijection as bijection_lib
-from tf_resflow.models import block_bound
 from tf_resflow.models import latent_model
+from tf_resflow.models import lipschitz_report
 from tf_resflow.numerics import random
 from tf_resflow.specs import machine
 from tf_resflow.specs import renamed
@@ -106,7 +106,7 @@ class Flow(latent_model.LatentModel):
     return self._augmentation or layers.IdentityAugmentation(
         dtype=self.compute_dtype)
 
-  def standardised(self, x: tf.Tensor) -> tf.Tensor:
+  def standardize(self, x: tf.Tensor) -> tf.Tensor:
     """Returns data in the units of errors; see `VectorFlow`."""
     return x
 
@@ -483,7 +483,7 @@ class Flow(latent_model.LatentModel):
       pass
 
   def lipschitz_bounds(
-      self, *, certify: bool = True) -> list[block_bound.BlockBound]:
+      self, *, certify: bool = True) -> list[lipschitz_report.LipschitzReport]:
     """Returns bounds of the Lipschitz constants of the residual blocks.
 
     Certification takes minutes for large images.
@@ -495,7 +495,7 @@ class Flow(latent_model.LatentModel):
       bi_lipschitz = block.bi_lipschitz_bounds()
       certificate = (
           block.certificate() if certify else numerics.Certificate(None))
-      bounds.append(block_bound.BlockBound(
+      bounds.append(lipschitz_report.LipschitzReport(
           name, block.lipschitz_bound, block.norm_estimate(),
           certificate.bound, certificate.methods, bi_lipschitz.order,
           bi_lipschitz.bound_source))

@@ -109,7 +109,7 @@ class _Builder:
     return classifier
 
   def _act_norms(self, name):
-    """Returns the ActNorm layers at one place between blocks on images."""
+    """Returns the ActNorm layers at one position between blocks on images."""
     return [
         layers.ActNorm(
             per_feature=per_feature, name=f'{field}_{name}', dtype=self.dtype)
@@ -134,8 +134,8 @@ class _Builder:
             None if config.fully_connected else config.kernel_sizes,
             config.preactivation and (
                 index > 0 or config.activate_first_block), self.dtype,
-            place, sees_pixels=self.is_preprocessed and scale == 0)
-        for place, index in enumerate(itertools.islice(
+            index_in_scale, sees_pixels=self.is_preprocessed and scale == 0)
+        for index_in_scale, index in enumerate(itertools.islice(
             self.indices, config.num_blocks[scale]))), self._act_norms)
     if scale == len(config.num_blocks) - 1:
       return parts + self._last(shape)
@@ -165,8 +165,9 @@ class _Builder:
         blocks.BlockRequest(
             config, (math.prod(shape),), index,
             (config.dense_hidden_units,) * config.num_dense_hidden_layers,
-            None, config.preactivation, self.dtype, place, flattened_from=shape)
-        for place, index in enumerate(
+            None, config.preactivation, self.dtype, index_in_scale,
+            flattened_from=shape)
+        for index_in_scale, index in enumerate(
             itertools.islice(self.indices, config.num_dense_blocks),
             start=config.num_blocks[-1])), self._vector_act_norms)
     return [layers.Flatten(name='flatten', dtype=self.dtype), *parts,

@@ -66,7 +66,8 @@ class VectorFlow(flow.Flow):
             first + make_act_norms('first') + blocks.make_blocks((
                 blocks.BlockRequest(
                     config, (config.event_size,), index, config.hidden_units,
-                    None, activate_input=index > 0, dtype=dtype, place=index)
+                    None, activate_input=index > 0, dtype=dtype,
+                    index_in_scale=index)
                 for index in range(config.num_blocks)), make_act_norms),
             config, dtype),
         (config.event_size,), augmentation=layers.UniformDequantization(
@@ -99,7 +100,7 @@ class VectorFlow(flow.Flow):
           bijection.inverse(y), events)
     return self.augmentation.project(y)
 
-  def standardised(self, x: tf.Tensor) -> tf.Tensor:
+  def standardize(self, x: tf.Tensor) -> tf.Tensor:
     """Returns mapped columns in their standard deviations, `[B, D]`.
 
     Whole numbers stand for the middle of their cells; values that a column

@@ -15,14 +15,14 @@ class Seed(NamedTuple):
 
   Attributes:
     values: int32 `[2]`, as stateless TensorFlow random ops take it.
-    is_whole_batch: whether the batch of a replica is complete by itself. By
+    is_per_replica: whether the batch of a replica is complete by itself. By
       default it is a part of a global batch, which the replicas share.
     numbers: integers `[B]`, numbers of the examples, if these are not their
       indices in the batch; see `numbered`.
   """
 
   values: tf.Tensor
-  is_whole_batch: bool = False
+  is_per_replica: bool = False
   numbers: tf.Tensor | None = None
 
 
@@ -57,12 +57,12 @@ def as_seed(seed: SeedLike = None) -> Seed:
   return Seed(tf.cast(values, tf.int32))
 
 
-def whole_batch(seed: SeedLike) -> Seed:
+def per_replica(seed: SeedLike) -> Seed:
   """Returns a seed for a batch that is not part of a global batch.
 
   A replica then draws what a single device would for this batch and seed.
   """
-  return as_seed(seed)._replace(is_whole_batch=True)
+  return as_seed(seed)._replace(is_per_replica=True)
 
 
 def numbered(seed: SeedLike, numbers: tf.Tensor) -> Seed:
@@ -120,7 +120,7 @@ def _draw_for_global_batch(draw_fn: Callable, shape: Sequence[int] | tf.Tensor,
 
   Example `i` of replica `r` is example `r * B + i` of the global batch, for
   which every replica draws: the draws of an example depend on its index there,
-  not on the number of replicas. For exceptions see `whole_batch`, `numbered`.
+  not on the number of replicas. For exceptions see `per_replica`, `numbered`.
   """
   seed = as_seed(seed)
   shape = tf.convert_to_tensor(shape, tf.int32)
@@ -131,7 +131,7 @@ def _draw_for_global_batch(draw_fn: Callable, shape: Sequence[int] | tf.Tensor,
     return tf.reshape(drawn, shape)  # Its static shape is lost in the loop.
   context = tf.distribute.get_replica_context()
   num_replicas = 1 if context is None else context.num_replicas_in_sync
-  if num_replicas == 1 or seed.is_whole_batch:
+  if num_replicas == 1 or seed.is_per_replica:
     return draw_fn(shape, seed.values)
   batch_size = shape[0]
   start = tf.cast(context.replica_id_in_sync_group, tf.int32) * batch_size

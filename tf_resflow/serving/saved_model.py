@@ -170,7 +170,7 @@ def export(
       v.value for v in frozen.variables if id(v.value.handle) in captured]
   specs = {name: specs for name, (_, specs) in signatures.items()}
   _try_out(functions, specs)
-  with drafts.folder(output) as draft:
+  with drafts.atomic_directory(output) as draft:
     tf.saved_model.save(
         module, str(draft), signatures=functions,
         options=tf.saved_model.SaveOptions(experimental_custom_gradients=False))

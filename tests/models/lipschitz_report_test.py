@@ -6,7 +6,8 @@ from tf_resflow import models
 
 
 def test_excess_of_estimated_bounds():
-  bounds = [models.BlockBound('a', 0.9, norm, None, (), bound_source=source)
+  bounds = [models.LipschitzReport(
+      'a', 0.9, norm, None, (), bound_source=source)
             for norm, source in ((0.99, 'estimate'), (0.5, 'construction'),
                                  (None, 'construction'))]
   assert [bound.is_estimated for bound in bounds] == [True, False, False]

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from tf_resflow.layers.lipschitz import lipschitz_layer
 
 
-class BlockBound(NamedTuple):
+class LipschitzReport(NamedTuple):
   """Bounds of the Lipschitz constant of the `g` of one block.
 
   Attributes:
