@@ -127,9 +127,11 @@ def advise(
       'num_blocks', 'hidden_channels', 'hidden_units') if name in values]
   warnings = []
   if memory is not None and peak > 0.9 * memory:
-    advice = [f'--batch_size={batch // 2} --accumulation_steps='
-              f'{2 * optimizer.accumulation_steps} (nearly the same steps)'
-              ] * (batch > 1)
+    advice = []
+    if batch > 1:
+      advice.append(
+          f'--batch_size={batch // 2} --accumulation_steps='
+          f'{2 * optimizer.accumulation_steps} (nearly the same steps)')
     if values.get('memory', _LEAST_MEMORY) != _LEAST_MEMORY:
       advice.append(f'--memory={_LEAST_MEMORY}')
     warnings.append(

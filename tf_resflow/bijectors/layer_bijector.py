@@ -106,10 +106,11 @@ class LayerBijector(flow_bijector.FlowBijector):
     """
     has_batch = False
     if condition is not None:
-      spec: Any = self.layer.condition_spec
-      errors.check_suits(
-          spec is not None, 'condition', None,
-          f'cannot be used with {self.name}', 'It does not depend on one.')
+      spec = self.layer.condition_spec
+      if spec is None:
+        raise errors.InvalidValueError(
+            'condition', problem=f'cannot be used with {self.name}',
+            advice='It does not depend on one.')
       condition = spec.of_any_shape(condition, self.dtype)
       has_batch = (condition.shape.rank or 0) > len(spec.shape)
       if has_batch:

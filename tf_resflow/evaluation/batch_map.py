@@ -5,6 +5,7 @@ import contextlib
 import itertools
 import logging
 import sys
+import typing
 from typing import Any
 
 import keras
@@ -88,7 +89,8 @@ class BatchMap:
       self, function: Callable, strategy: tf.distribute.Strategy | None = None,
       shared: Sequence[int] = ()):
     self._shared = shared
-    replicas: Any = strategy
+    # Used if there are several.
+    replicas = typing.cast(tf.distribute.Strategy, strategy)
     self._num_replicas = num_replicas = (
         1 if strategy is None else strategy.num_replicas_in_sync)
     self._is_spread = num_replicas > 1 and num_replicas > len(

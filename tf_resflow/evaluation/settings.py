@@ -70,7 +70,7 @@ class EvaluationSettings:
   batch_size: Any = None
   num_repeats: int = 8
   num_probes: int = 1
-  seed: Any = 0
+  seed: int = 0
   estimator: Any = None
   strategy: tf.distribute.Strategy | None = None
   verbose: int = 0

@@ -214,7 +214,7 @@ def as_finite(values: npt.ArrayLike, name: str, rank: int = 1,
   errors.check(
       values.ndim == rank and values.size >= least, name,
       f'an array {values.shape}',
-      f'[{"R, " * (rank - 1)}N], {least} or more',
+      f'{"[R, N]" if rank == 2 else "[N]"}, {least} or more',
       'A standard error needs two values.' if least > 1 else '')
   num_bad = np.count_nonzero(~np.isfinite(values))
   errors.check(

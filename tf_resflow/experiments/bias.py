@@ -29,7 +29,8 @@ _CURVES = (
 def main(
     runs: Iterable[tuple[str, Any, datasets.Split, numerics.Estimator]],
     split_name: str, *, picture: str | os.PathLike | None = None,
-    curves: Any = None, batch_size: int | None = None, **settings: Any,
+    curves: Mapping[str, Mapping[str, np.ndarray]] | None = None,
+    batch_size: int | None = None, **settings: Any,
 ) -> dict[str, Any]:
   """Measures the bias of several runs, and plots their training.
 
@@ -53,7 +54,7 @@ def main(
             run.model, split, estimator=estimator, strategy=run.strategy,
             batch_size=evaluation.default_batch_size(
                 run.model, estimator, batch_size), **settings)}
-  if picture is not None:
+  if picture is not None and curves is not None:
     save_bias(picture, {
         f'{name}\n{report["training_estimator"]}\nbias on {split_name}: '
         f'{report["bias"]:+.4f} +- {report["bias_stderr"]:.4f}': curves[name]

@@ -181,7 +181,7 @@ def _make_sequence(request, input_shape, output_shape, make_linear,
   config, dtype = request.config, request.dtype
   if request.kernel_sizes is None:
     name, size = 'dense', math.prod(input_shape)
-    arguments: Any = [(width,) for width in (
+    arguments: Iterable[tuple[int, ...]] = [(width,) for width in (
         *request.hidden, math.prod(output_shape))]
   else:
     name, size = 'conv', input_shape[-1]
@@ -212,7 +212,8 @@ def _make_sequence(request, input_shape, output_shape, make_linear,
 
 
 def make_residual_block(
-    request: BlockRequest, block_class: Any = layers.ResidualBlock,
+    request: BlockRequest,
+    block_class: Callable[..., layers.Bijection] = layers.ResidualBlock,
 ) -> layers.Bijection:
   """Returns a residual block, or a block of another class with a network `g`.
 

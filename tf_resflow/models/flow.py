@@ -381,8 +381,9 @@ class Flow(latent_model.LatentModel):
   def unit_note(self) -> str:
     """Of how many bits or levels bits/dim are, '' if of 8: '(5 bits)'."""
     bits = math.log2(self.num_levels or 256)
-    return f'({self.num_levels} levels)' if bits % 1.0 else (
-        f'({bits:g} bits)' * (bits != 8.0))
+    if bits == 8.0:
+      return ''
+    return f'({self.num_levels} levels)' if bits % 1.0 else f'({bits:g} bits)'
 
   def to_loss(self, log_prob: Any) -> Any:
     """Converts log-densities in nats to losses in `unit`."""
@@ -489,9 +490,10 @@ class Flow(latent_model.LatentModel):
     Certification takes minutes for large images.
     """
     bounds = []
-    own = self.bijection.leaves()
+    leaves = self.bijection.leaves()
     for block in self.certified_bijections:
-      name = f'{self.augmentation.name}/' * (block not in own) + block.name
+      name = (block.name if block in leaves
+              else f'{self.augmentation.name}/{block.name}')
       bi_lipschitz = block.bi_lipschitz_bounds()
       certificate = (
           block.certificate() if certify else numerics.Certificate(None))

@@ -75,8 +75,8 @@ class ServedFlow:
 
     The last one is the condition, if the flow is conditional.
     """
-    keywords = [
-        *keywords, *['condition'] * (self.model.condition_spec is not None)]
+    if self.model.condition_spec is not None:
+      keywords = [*keywords, 'condition']
 
     def call(*tensors):
       return method(*tensors[:len(names)], **dict(zip(
@@ -94,13 +94,14 @@ class ServedFlow:
     # Integers are dequantised with noise.
     is_drawn = (
         self.model.num_levels or self.model.is_random_with(self.estimator))
-    augmented = data, ['seed'] * self.model.augmentation.is_random
+    augmented = data, ['seed'] if self.model.augmentation.is_random else []
     inputs = {
-        'log_prob': (data, ['seed'] * bool(is_drawn)),
+        'log_prob': (data, ['seed'] if is_drawn else []),
         'sample': (['num_samples'], ['seed', 'temperature']),
         'encode': augmented,
-        'decode': (['latents'],),
-        **({'classify': augmented} if self.model.has_classifier else {})}
+        'decode': (['latents'],)}
+    if self.model.has_classifier:
+      inputs['classify'] = augmented
     return {name: self._signature(getattr(self, name), *names)
             for name, names in inputs.items()}
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 import math
-from typing import Any
 
+import keras
 import tensorflow as tf
 
 from tf_resflow import errors
@@ -52,11 +52,11 @@ class Conditional(composite.CompositeBijection):
         isinstance(condition_network, networks.ConditionNetwork),
         'condition_network', condition_network, 'a layers.ConditionNetwork',
         'Wrap a Keras layer in layers.KerasNetwork.')
-    wanted: Any = bijection.condition_spec
-    errors.check(
-        wanted is not None, 'bijection', bijection.name,
-        'one that takes a condition', 'Put a layers.ConditionShift into its '
-        'network, for example.')
+    wanted = bijection.condition_spec
+    if wanted is None:
+      raise errors.InvalidValueError(
+          'bijection', bijection.name, 'one that takes a condition',
+          'Put a layers.ConditionShift into its network, for example.')
     size = condition_network.size
     errors.check(
         wanted.shape == (size,) and not wanted.num_labels, 'condition_network',
@@ -108,7 +108,8 @@ class ConditionalMap(conditioning.ConditionMatrix, bijection_lib.Bijection):
 
   def __init__(
       self, condition_size: int, per_feature: bool = False,
-      max_log_scale: float | None = None, kernel_initializer: Any = 'zeros',
+      max_log_scale: float | None = None,
+      kernel_initializer: str | keras.Initializer = 'zeros',
       **kwargs):
     super().__init__(condition_size, kernel_initializer, **kwargs)
     if max_log_scale is None:

@@ -1,7 +1,6 @@
 """The invertible residual block."""
 
 import math
-from typing import Any
 
 import keras
 import tensorflow as tf
@@ -106,7 +105,7 @@ class ResidualBlock(bijection.Bijection):
         'Otherwise it is not a contraction in any one norm; pass '
         'uncertified=True to use it nevertheless.')
     self.g = g
-    self.condition_spec: Any = conditioning.common_spec(g.conditional_layers())
+    self.condition_spec = conditioning.common_spec(g.conditional_layers())
     self.uncertified = uncertified
     self.order = orders[0] if is_proven else math.nan
     self.bound_source = g.bound_source if is_proven else 'nothing'
@@ -202,7 +201,7 @@ class ResidualBlock(bijection.Bijection):
     condition = settings.condition
     if not tf.executing_eagerly() or size is None:
       return base_layer.call_with(self.g, x, condition)
-    if self.takes_condition:
+    if self.condition_spec is not None:
       condition = base_layer.as_batch(
           self.condition_spec.convert(condition, self.compute_dtype), x)
     return tf.concat([

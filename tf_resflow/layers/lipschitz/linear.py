@@ -139,7 +139,8 @@ class LinearLayer(lipschitz_layer.LipschitzLayer):
 
   def __init__(
       self, coeff: float = 0.98, use_bias: bool = True,
-      kernel_initializer: Any = None, bias_initializer: Any = None,
+      kernel_initializer: str | keras.Initializer | None = None,
+      bias_initializer: str | keras.Initializer | None = None,
       num_vectors: int = 3, tolerance: float = 1e-3,
       max_power_iterations: int = 200, seed: int | None = None, **kwargs):
     super().__init__(**kwargs)

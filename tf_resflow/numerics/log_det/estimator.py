@@ -160,7 +160,8 @@ class SeriesEstimator(Estimator):
 def forward_and_log_det(
     g: residual_function.ResidualFunction, variables: Any, x: tf.Tensor,
     estimator: Estimator, *, state: Sequence[Any] = (),
-    seed: random.SeedLike = None, draw: Any = None, memory: str = 'recompute',
+    seed: random.SeedLike = None, draw: Draw | None = None,
+    memory: str = 'recompute',
     series: series_lib.LogDetSeries = series_lib.RESIDUAL_SERIES,
     context: Sequence[tf.Tensor] = ()) -> tuple[tf.Tensor, tf.Tensor]:
   """Returns `f(x) = x + g(x)` and an estimate of `log|det df/dx|`.
