@@ -39,18 +39,7 @@ def adapt(
   arguments. Copies of a bijector share its weights: its layer, or the layers
   that it is composed of, with other settings.
   """
-  this, *settings, _ = inspect.signature(
-      layer_class.__init__).parameters.values()
-  own = {p.name: p.default for p in settings}
-  event_shape, *common, name = inspect.signature(_common).parameters.values()
-  # As Keras does, but for the 1x1 of a convolution.
-  default_name = re.sub(
-      '(?<=[a-z]{2})(?=[A-Z0-9])', '_', layer_class.__name__).lower()
-  signature = inspect.Signature([
-      this, *(p for p in settings if p.default is p.empty), event_shape,
-      *(p for p in settings if p.default is not p.empty),
-      *(p for p in common if p.name not in own),
-      name.replace(default=default_name)])
+  signature, defaults = _signature(layer_class)
 
   class Adapted(layer_bijector.LayerBijector):
     __doc__ = _docstring(layer_class, signature.parameters)
@@ -58,8 +47,8 @@ def adapt(
     def __init__(self, *args, **kwargs):
       # Beside a layer, required arguments are left out: it has them.
       bound = signature.bind_partial(self, *args, **kwargs)
-      given = {k: v for k, v in bound.arguments.items() if k in own and
-               v is not (None if own[k] is inspect.Parameter.empty else own[k])}
+      given = {k: v for k, v in bound.arguments.items()
+               if k in defaults and v is not defaults[k]}
       bound.apply_defaults()
       values = bound.arguments
       layer = values['layer']
@@ -73,24 +62,51 @@ def adapt(
         dtype = {} if values['dtype'] is None else {'dtype': values['dtype']}
         layer = layer_class(**given, **dtype)
       if not any(isinstance(v, keras.layers.Layer) for v in given.values()):
-        parameters = {k: v for k, v in values.items() if k not in own} | {
+        parameters = {k: v for k, v in values.items() if k not in defaults} | {
             'layer': layer}
-      shape = values['event_shape']
-      if shape is None:
-        shape = _known_event_shape(layer) or _known_event_shape(given.get('g'))
-      errors.check(
-          shape is not None, 'event_shape', None,
-          'the shape of one event, without the batch axis',
-          f'The layer of {values["name"]} is not built: give event_shape, or '
-          'start g with a keras.Input.')
       super().__init__(
-          layer, shape, values['seed'] if 'seed' not in own else None,
+          layer, _event_shape(values, layer, given.get('g')),
+          None if 'seed' in defaults else values['seed'],
           name=values['name'], parameters=parameters)
 
     __init__.__dict__['__signature__'] = signature
 
   Adapted.__name__ = Adapted.__qualname__ = layer_class.__name__
   return Adapted
+
+
+def _signature(layer_class):
+  """Returns that of the bijector, and the defaults of the layer's arguments.
+
+  The default of a required one is None, which says that it is left out.
+  """
+  this, *settings, _ = inspect.signature(
+      layer_class.__init__).parameters.values()
+  required = [p for p in settings if p.default is p.empty]
+  optional = [p for p in settings if p.default is not p.empty]
+  defaults = dict.fromkeys(p.name for p in required) | {
+      p.name: p.default for p in optional}
+  event_shape, *common, name = inspect.signature(_common).parameters.values()
+  # As Keras does, but for the 1x1 of a convolution.
+  default_name = re.sub(
+      '(?<=[a-z]{2})(?=[A-Z0-9])', '_', layer_class.__name__).lower()
+  return inspect.Signature([
+      this, *required, event_shape, *optional,
+      *(p for p in common if p.name not in defaults),
+      name.replace(default=default_name)]), defaults
+
+
+def _event_shape(values, layer, g):
+  """Returns the given event shape, or that of the built layer or its `g`."""
+  shape = values['event_shape']
+  if shape is None:
+    shape = _known_event_shape(layer) or _known_event_shape(g)
+  errors.check(
+      shape is not None, 'event_shape', None,
+      'the shape of one event, without the batch axis',
+      f'The layer of {values["name"]} is not built: give event_shape, or '
+      'start g with a keras.Input.')
+  return shape
 
 
 def _known_event_shape(layer):

@@ -135,22 +135,8 @@ class Options(options_lib.Options):
 def main(options: Options, config: configuration.Config) -> None:
   """Measures, and reports."""
   config = options.run_config(config)
-  options.refuse(
-      benchmarking.tasks.fixed_num_terms(config) is None,
-      ('min_ceiling_fraction',),
-      'without --estimator=fixed:N, or with --hybrid',
-      'The time of a random number of terms is not fixed.')
   estimator = numerics.Estimator.get(config.model.training_estimator())
-  options.refuse(estimator is None, ('evaluation_estimator',),
-                 options_lib.EXACT, 'It goes with residual blocks.')
-  read = evaluation.example_files.read_inputs
-  images = None if options.inputs is None else read(
-      options.inputs, config.open_data().event_shape)
-  settings = benchmarking.tasks.Settings(
-      config, workdir=options.workdir, num_repeats=options.num_repeats,
-      estimator=numerics.Estimator.get(
-          options.evaluation_estimator or None, 'evaluation_estimator'),
-      tolerance=options.tolerance, images=images)
+  settings = _settings(options, config, estimator)
   if options.program is not None:
     options_lib.note(f'Compiling {options.program}.mlir ...')
     options_lib.print_report(
@@ -179,6 +165,27 @@ def main(options: Options, config: configuration.Config) -> None:
         'min_ceiling_fraction', f'at most {values["ceiling_fraction"]:.3f}',
         'That share of the speed of plain matrix products is what a training '
         'step reaches.')
+
+
+def _settings(
+    options: Options, config: configuration.Config,
+    estimator: 'numerics.Estimator | None') -> 'benchmarking.tasks.Settings':
+  """Returns what is measured of a run that is trained with an estimator."""
+  options.refuse(
+      benchmarking.tasks.fixed_num_terms(config) is None,
+      ('min_ceiling_fraction',),
+      'without --estimator=fixed:N, or with --hybrid',
+      'The time of a random number of terms is not fixed.')
+  options.refuse(estimator is None, ('evaluation_estimator',),
+                 options_lib.EXACT, 'It goes with residual blocks.')
+  read = evaluation.example_files.read_inputs
+  images = None if options.inputs is None else read(
+      options.inputs, config.open_data().event_shape)
+  return benchmarking.tasks.Settings(
+      config, workdir=options.workdir, num_repeats=options.num_repeats,
+      estimator=numerics.Estimator.get(
+          options.evaluation_estimator or None, 'evaluation_estimator'),
+      tolerance=options.tolerance, images=images)
 
 
 def _advise(options: Options, config: configuration.Config) -> None:

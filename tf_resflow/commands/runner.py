@@ -28,14 +28,14 @@ TOOLS = (
     'train', 'evaluate', 'sample', 'fid', 'export', 'convert', 'baselines',
     'benchmark', 'scaling', 'bias')
 
-# Those that continue what they were stopped at.
+# Tools that continue a run where it was stopped.
 _CONTINUED = ('train',)
 # Errors of files and devices, not of programs; TensorFlow has its own kinds.
 _OPERATING_ERRORS = (
     'NotFoundError', 'PermissionDeniedError', 'ResourceExhaustedError',
     'DataLossError')
 _LOG_LEVEL = 'TF_CPP_MIN_LOG_LEVEL'
-# As people write it.
+# Spellings of --help that people use.
 _HELP = {'--help': '--help=basic', '-help': '--help=basic',
          '-h': '--help=basic', '--helpfull': '--help=all'}
 
@@ -123,48 +123,15 @@ def _until_closed(write_fn: Callable[[], int | None]) -> int:
 
 def _run(name: str, arguments: Sequence[str], stop: signals.Stop) -> int:
   """Runs a tool; see `run`."""
-  is_own_process = 'tensorflow' not in sys.modules
   try:
-    tool, flag_values = _tool(name), _common_flags()
-    arguments = flagfiles.resolve(arguments)
-    # A reader's module imports TensorFlow.
-    flags_lib.import_modules(
-        arguments, lambda: load_tensorflow('--tf_log' in arguments))
-    tool.Options.define(flag_values)
-    if tool.Options.takes_configuration:
-      flags_lib.define(flag_values)
-    _, *rest = flag_values(['', *(
-        _HELP.get(argument, argument) for argument in arguments)])
-    if rest:
-      return fail(name, f'unexpected argument {rest[0]!r}; flags are written '
-                  '--name=value.')
-    if flag_values.help:
-      print(_help(tool, flag_values.help == 'all'))
-      return 0
-    _start_logging()
-    values = [tool.Options.parse(flag_values, arguments)]
-    if tool.Options.takes_configuration:
-      values.append(values[0].make_config(flag_values))
-    load_tensorflow(show_log=flag_values.tf_log)
-    if is_own_process and values[0].sets_up_training:
-      set_up_training(values[1].run.jit_compile)
-    tool.main(*values)
-    return 0
+    flag_values = _common_flags()
+    return _run_tool(name, flagfiles.resolve(arguments), flag_values)
   except errors.ExpectedError as error:
     return fail(name, ' '.join(str(error).split()), error.exit_status)
   except stop.interruptions:
     return fail(name, stop.message, stop.status)
   except flags.UnrecognizedFlagError as error:
-    if error.flagname in flags_lib.by_name():
-      return fail(name, f'--{error.flagname} belongs to the configuration of a '
-                  'run, which this tool takes from its workdir. Leave it out, '
-                  'or the flagfile that has it.')
-    _, _, suggestion = str(error).partition('. ')
-    suggestion = suggestion.replace(' ?', '?')  # Where one may click on it.
-    if error.flagname in renamed.FLAGS:
-      suggestion = f'Did you mean --{renamed.FLAGS[error.flagname]}?'
-    return fail(name, f'unknown flag --{error.flagname}. {suggestion} '
-                '--help=all lists the flags.')
+    return fail(name, _unknown_flag(error))
   except BrokenPipeError:
     raise
   except (ValueError, OSError, flags.Error) as error:
@@ -180,6 +147,50 @@ def _run(name: str, arguments: Sequence[str], stop: signals.Stop) -> int:
         kind.__name__ not in _OPERATING_ERRORS):
       raise
     return fail(name, errors.sentence(error))
+
+
+def _run_tool(
+    name: str, arguments: Sequence[str], flag_values: flags.FlagValues) -> int:
+  """Parses flags, starts TensorFlow and runs the tool, or shows its help."""
+  is_own_process = 'tensorflow' not in sys.modules
+  tool = _tool(name)
+  # A user's module imports TensorFlow.
+  flags_lib.import_modules(
+      arguments, lambda: load_tensorflow('--tf_log' in arguments))
+  tool.Options.define(flag_values)
+  if tool.Options.takes_configuration:
+    flags_lib.define(flag_values)
+  _, *rest = flag_values(['', *(
+      _HELP.get(argument, argument) for argument in arguments)])
+  if rest:
+    return fail(name, f'unexpected argument {rest[0]!r}; flags are written '
+                '--name=value.')
+  if flag_values.help:
+    print(_help(tool, flag_values.help == 'all'))
+    return 0
+  _start_logging()
+  values = [tool.Options.parse(flag_values, arguments)]
+  if tool.Options.takes_configuration:
+    values.append(values[0].make_config(flag_values))
+    values[0].check_config(values[1])
+  load_tensorflow(show_log=flag_values.tf_log)
+  if is_own_process and values[0].sets_up_training:
+    set_up_training(values[1].run.jit_compile)
+  tool.main(*values)
+  return 0
+
+
+def _unknown_flag(error: flags.UnrecognizedFlagError) -> str:
+  if error.flagname in flags_lib.by_name():
+    return (f'--{error.flagname} belongs to the configuration of a run, which '
+            'this tool takes from its workdir. Leave it out, or the flagfile '
+            'that has it.')
+  _, _, suggestion = str(error).partition('. ')
+  suggestion = suggestion.replace(' ?', '?')  # Where one may click on it.
+  if error.flagname in renamed.FLAGS:
+    suggestion = f'Did you mean --{renamed.FLAGS[error.flagname]}?'
+  return (f'unknown flag --{error.flagname}. {suggestion} --help=all lists the '
+          'flags.')
 
 
 def command(name: str, arguments: Sequence[str]) -> list[str]:
@@ -273,7 +284,7 @@ def set_up_training(jit_compile: bool = False) -> None:
   try:
     numerics.parallel.give_operations_one_thread()
   except RuntimeError:
-    # A reader's module has run something.
+    # A user's module has run something.
     logging.getLogger('tf_resflow').warning(
         'A module of --import runs TensorFlow operations when it is imported; '
         'each operation keeps its threads, which makes training slower.')

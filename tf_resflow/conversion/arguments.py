@@ -251,6 +251,18 @@ def convert_arguments(
     'mnist'
   """
   args = _checked(_DEFAULTS | dict(arguments))
+  fields = _architecture(args, uncertified)
+  try:
+    config = configuration.make_config(**fields, **_training(args, fields))
+  except (ArithmeticError, TypeError, ValueError) as error:
+    raise errors.InvalidValueError(
+        'checkpoint.args', reprlib.repr(args), 'arguments of a valid model',
+        str(error)[:500]) from error
+  return config, _training_notes(args, arguments)
+
+
+def _architecture(args, uncertified):
+  """Returns the fields of the model, and those of equal values."""
   size = args['imagesize'] // (2 if args['squeeze_first'] else 1)
   _check(size >= 4, 'imagesize', args['imagesize'],
          'a size that leaves a scale of 4 x 4')
@@ -263,40 +275,38 @@ def convert_arguments(
   fields = _norms(args, num_blocks, uncertified) | _preprocessing(args) | {
       ours: args[name] for name, ours in _SAME.items()} | {
           ours: values[args[name]] for name, (ours, values) in _CHOICES.items()}
-  native_size = datasets.info(fields['dataset']).event_shape[0]
   fields['estimator'] += f',exact={args["n_exact_terms"]}' + (
       f',samples={args["n_samples"]}' if args['n_samples'] > 1 else '')
+  return fields | {
+      'num_blocks': num_blocks,
+      # The script has two convolutions at least.
+      'kernel_sizes': kernel_sizes * (2 if len(kernel_sizes) == 1 else 1),
+      'activate_first_block': not is_first_bare,
+      'num_dense_blocks': 4 if args['fc_end'] else 0,
+      'num_dense_hidden_layers': len(kernel_sizes) - 1}
+
+
+def _training(args, fields):
+  """Returns the fields of data and training, beside those of the model."""
+  native_size = datasets.info(fields['dataset']).event_shape[0]
   is_classifier = args['task'] == 'classification'
 
   def in_updates(num_batches):
     # The script counts batches; an update takes several.
     return math.ceil(num_batches / max(args['update_freq'], 1))
 
-  try:
-    config = configuration.make_config(
-        num_bits=_num_bits(args),
-        resize=None if args['imagesize'] == native_size else args['imagesize'],
-        flip=args['data'] in ('cifar10', 'celebahq', 'celeba_5bit'),
-        crop_padding=_CROP_PADDING if _is_cropped(args) and (
-            args['imagesize'] == _CROP_SIZE) else 0,
-        num_blocks=num_blocks,
-        # The script has two convolutions at least.
-        kernel_sizes=kernel_sizes * (2 if len(kernel_sizes) == 1 else 1),
-        lipschitz_coeff=float(args['coeff']),
-        activate_first_block=not is_first_bare,
-        num_dense_blocks=4 if args['fc_end'] else 0,
-        num_dense_hidden_layers=len(kernel_sizes) - 1,
-        # Weight of the density in the loss, with both terms in nats.
-        nll_weight=0.0 if is_classifier else (
-            '1/D' if fields['hybrid'] and args['scale_dim'] else 1.0),
-        order_gradient='norm' if args['learn_p'] else 'likelihood',
-        learning_rate=float(args['lr']),
-        warmup_steps=in_updates(args['warmup_iters']),
-        annealing_steps=(
-            0 if is_classifier else in_updates(args['annealing_iters'])),
-        **fields)
-  except (ArithmeticError, TypeError, ValueError) as error:
-    raise errors.InvalidValueError(
-        'checkpoint.args', reprlib.repr(args), 'arguments of a valid model',
-        str(error)[:500]) from error
-  return config, _training_notes(args, arguments)
+  return {
+      'num_bits': _num_bits(args),
+      'resize': None if args['imagesize'] == native_size else args['imagesize'],
+      'flip': args['data'] in ('cifar10', 'celebahq', 'celeba_5bit'),
+      'crop_padding': _CROP_PADDING if _is_cropped(args) and (
+          args['imagesize'] == _CROP_SIZE) else 0,
+      'lipschitz_coeff': float(args['coeff']),
+      # Weight of the density in the loss, with both terms in nats.
+      'nll_weight': 0.0 if is_classifier else (
+          '1/D' if fields['hybrid'] and args['scale_dim'] else 1.0),
+      'order_gradient': 'norm' if args['learn_p'] else 'likelihood',
+      'learning_rate': float(args['lr']),
+      'warmup_steps': in_updates(args['warmup_iters']),
+      'annealing_steps': (
+          0 if is_classifier else in_updates(args['annealing_iters']))}

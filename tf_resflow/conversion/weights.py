@@ -84,15 +84,11 @@ def load_weights(
              'The checkpoint was saved before the first batch.')
     layer.initialized.assign(1)
   # Their model has the standardisation under two names.
-  for name, key in itertools.product(
+  for prefix, key in itertools.product(
       ('init_layer', 'transforms.0.chain.0'), ('mean', 'std')):
-    if f'{name}.{key}' in remaining:
-      value, expected = take(f'{name}.{key}'), getattr(model.config, key)[:3]
-      _check(
-          value.shape == np.shape(expected)
-          and np.allclose(value, expected, rtol=0, atol=1e-6),
-          f'{name}.{key}', reprlib.repr(value.tolist()), list(expected),
-          'These are the values of train_img.py for --data=cifar10.')
+    name = f'{prefix}.{key}'
+    if name in remaining:
+      _check_moments(name, take(name), getattr(model.config, key)[:3])
   left = [n for n in remaining if n.rpartition('.')[2] not in _NOT_WEIGHTS]
   errors.check_suits(
       not left, f'checkpoint.{min(left, default="")[:100]}', None,
@@ -100,6 +96,14 @@ def load_weights(
   model.bijection.check_weights()
   _converge_estimates(model)
   model.save_norms()
+
+
+def _check_moments(name, value, expected):
+  _check(
+      value.shape == np.shape(expected)
+      and np.allclose(value, expected, rtol=0, atol=1e-6),
+      name, reprlib.repr(value.tolist()), list(expected),
+      'These are the values of train_img.py for --data=cifar10.')
 
 
 def _converge_estimates(model):

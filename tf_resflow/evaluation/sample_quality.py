@@ -159,48 +159,48 @@ def compare_samples(
         'Fewer have no standard error of the kernel distance.')
 
   used = settings_lib.EvaluationSettings.of(model, **settings)
-  seed, batch_size = used.seed, used.batch_size
-  image_batches = (
-      plots.levels_to_bytes(batch['x'], split.num_levels)
-      for batch in split.examples.take(num_images).batch(batch_size))
-  decoded = []
-  condition = None
-  if split.is_conditional:  # With the frequencies of the data.
-    condition = datasets.split.first_conditions(split, num_images)
-    condition = np.resize(condition, [num_samples, *condition.shape[1:]])
-
-  def latents():
-    for start in range(0, num_samples, batch_size):
-      # Always a full batch, so that one graph draws all of them.
-      z = temperature * model.draw_latents(
-          batch_size, seed=seed, start=start)[:num_samples - start]
-      yield z if condition is None else (z, condition[start:start + batch_size])
+  latents = _latents(model, split, num_images, num_samples, temperature, used)
+  decoded: list[inversion.Decoded] = []
 
   def sample_batches():
     for part in inversion.decode_batches(
-        model, latents(), solver, used.strategy):
+        model, latents, solver, used.strategy):
       # Images and latents may be too many to keep.
       decoded.append(part._replace(x=part.x[:0], z=part.z[:0]))
       yield pictures.to_bytes(part.x, model.num_levels)
 
+  image_batches = (
+      plots.levels_to_bytes(batch['x'], split.num_levels)
+      for batch in split.examples.take(num_images).batch(used.batch_size))
   # Samples first, since their inverses may fail.
-  sample_features = _gather(
-      extractor, sample_batches(), batch_map.progress_bar(
-          num_samples, used.verbose, f'Features of {num_samples} samples.'))
-  image_features = _gather(
-      extractor, image_batches, batch_map.progress_bar(
-          num_images, used.verbose, f'Features of {num_images} images.'))
-  kernel = squared_mmd_of_subsets(
-      image_features, sample_features, seed=seed)
+  of_samples, of_images = [
+      _gather(extractor, batches, batch_map.progress_bar(
+          size, used.verbose, f'Features of {size} {noun}.'))
+      for batches, size, noun in (
+          (sample_batches(), num_samples, 'samples'),
+          (image_batches, num_images, 'images'))]
+  kernel = squared_mmd_of_subsets(of_images, of_samples, seed=used.seed)
   return {
-      'fid': frechet_distance(
-          *_moments(image_features), *_moments(sample_features)),
+      'fid': frechet_distance(*_moments(of_images), *_moments(of_samples)),
       **kernel.report('kid'), 'kid_num_subsets': kernel.num_examples,
       'num_images': num_images, 'num_samples': num_samples,
-      'num_features': image_features.shape[1],
-      'seed': seed, 'temperature': temperature,
-      **extractor.description(split.event_shape),
+      'num_features': of_images.shape[1], 'seed': used.seed,
+      'temperature': temperature, **extractor.description(split.event_shape),
       **inversion.join(decoded).report()}
+
+
+def _latents(model, split, num_images, num_samples, temperature, settings):
+  """Yields batches of latents, and their conditions if there are some."""
+  condition = None
+  if split.is_conditional:  # With the frequencies of the data.
+    condition = datasets.split.first_conditions(split, num_images)
+    condition = np.resize(condition, [num_samples, *condition.shape[1:]])
+  size = settings.batch_size
+  for start in range(0, num_samples, size):
+    # Always a full batch, so that one graph draws all of them.
+    z = temperature * model.draw_latents(
+        size, seed=settings.seed, start=start)[:num_samples - start]
+    yield z if condition is None else (z, condition[start:start + size])
 
 
 def _moments(features):

@@ -79,12 +79,25 @@ def study_time(
   scale = features.max(axis=0)
   fitted = optimize.nnls(features / scale / seconds[:, np.newaxis],
                          np.ones_like(seconds))[0] / scale
-  exponents = {}
+  _plot_times(path, sweeps, fitted)
+  return {
+      'time_model': dict(zip(_TIMES, fitted.tolist(), strict=True)),
+      'exponents': {
+          name: float(np.polyfit(
+              np.log(list(points)),
+              np.log([time for time, _ in points.values()]), 1)[0])
+          for name, points in sweeps.items()},
+      'fit_error_max': float(np.max(np.abs(features @ fitted / seconds - 1.0))),
+      'train_step_s': {name: {v: m[0] for v, m in points.items()}
+                       for name, points in sweeps.items()}}
+
+
+def _plot_times(path, sweeps, fitted):
+  """Plots measured times and those of fitted coefficients, a panel a sweep."""
   figure = figure_lib.Figure((2.6 * len(sweeps), 2.9), layout='constrained')
   axes = figure.subplots(1, len(sweeps), sharey=True)
   for panel, (name, points) in zip(axes, sweeps.items(), strict=True):
     values, (times, works) = list(points), zip(*points.values(), strict=True)
-    exponents[name] = float(np.polyfit(np.log(values), np.log(times), 1)[0])
     panel.plot(values, times, 'o', label='measured')
     panel.plot(values, works @ fitted, '-', label='fitted')
     panel.set(xscale='log', yscale='log', xlabel=name)
@@ -94,12 +107,6 @@ def study_time(
   axes[0].set_ylabel('training step, s')
   axes[0].legend(frameon=False)
   figure.savefig(path, dpi=120)
-  return {
-      'time_model': dict(zip(_TIMES, fitted.tolist(), strict=True)),
-      'exponents': exponents,
-      'fit_error_max': float(np.max(np.abs(features @ fitted / seconds - 1.0))),
-      'train_step_s': {name: {v: m[0] for v, m in points.items()}
-                       for name, points in sweeps.items()}}
 
 
 def study_memory(

@@ -132,75 +132,22 @@ class Solver(spec.Specified):
       InvalidValueError: if `y` is neither float32 nor float64, shapes do not
         fit, or `lipschitz_bound` is not in [0, 1).
     """
-    y = tf.stop_gradient(tf.convert_to_tensor(y))
-    errors.check(y.dtype in _DEFAULT_ATOL, 'y', y.dtype.name,
-                 'float32 or float64', 'Cast it first.')
-    errors.check(y.shape.rank != 0, 'y', 'a scalar', 'a tensor [B, ...]')
-    x_init = tf.stop_gradient(
-        tf.convert_to_tensor(y if x_init is None else x_init, y.dtype))
-    _check_like(x_init, y, 'x_init')
-    errors.check(
-        lipschitz_bound is None or tf.is_tensor(lipschitz_bound) or
-        0.0 <= lipschitz_bound < 1.0, 'lipschitz_bound', lipschitz_bound,
-        'a number in [0, 1)', 'Otherwise a fixed point may not exist.')
-    rho = (
-        tf.constant(_DEFAULT_RHO, y.dtype) if lipschitz_bound is None
-        else tf.cast(lipschitz_bound, y.dtype))
-    shape = tf.shape(y)
-    # Not -1: an empty batch would make it ambiguous. Static where possible, or
-    # the loop variables would lose their shapes.
-    size = y.shape[1:].num_elements()
-    flat_shape = [
-        shape[0] if y.shape[0] is None else y.shape[0],
-        tf.reduce_prod(shape[1:]) if size is None else size]
-    flat_y = tf.reshape(y, flat_shape)
-
-    def unflatten(flat):
-      # From its own batch size: XLA takes no size from outside of a loop.
-      batch_size = tf.shape(flat)[0] if y.shape[0] is None else y.shape[0]
-      return tf.ensure_shape(tf.reshape(flat, tf.concat(
-          [[batch_size], shape[1:] if size is None else y.shape[1:]],
-          axis=0)), y.shape)
-
+    y, x_init, rho = _checked(y, x_init, lipschitz_bound)
+    flatten, unflatten = _reshaping(y)
+    flat_y = flatten(y)
     atol, rtol = self.tolerances(y.dtype)
     size_y = secants.max_abs(flat_y)
 
-    def step_fn(s):
-      g = tf.convert_to_tensor(g_fn(unflatten(s.trial)))
+    def defect(trial):
+      g = tf.convert_to_tensor(g_fn(unflatten(trial)))
       _check_like(g, y, 'g(x)')
-      f = flat_y - tf.reshape(g, tf.shape(s.trial)) - s.trial
-      residual = secants.max_abs(f)
-      norm = secants.norm(f, residual)
-      finite = tf.math.is_finite(residual)
-      solved = finite & (residual <= atol + rtol * tf.maximum(
-          secants.max_abs(s.trial), size_y))
-      accept = s.active & (
-          ~s.accelerated | solved | (finite & (norm <= rho * s.norm)))
-      converged = s.converged | (accept & solved)
-      active = s.active & ~(accept & (solved | ~finite))
-      history = s.history
-      if self.history:
-        # The first evaluation has no predecessor, hence no secant.
-        is_secant = accept & finite & (s.num_steps > 0)
-        df = f - s.f
-        history = secants.clear(
-            secants.push(history, s.trial - s.x + df, df, is_secant), ~accept)
-      x = secants.select(accept, s.trial, s.x)
-      f = secants.select(accept, f, s.f)
-      trial = x + f
-      accelerated = tf.zeros_like(accept)
-      if self.history:
-        step, accelerated = secants.correction(history, f)
-        trial += step
-      return _State(
-          trial=secants.select(active, trial, x), accelerated=accelerated,
-          x=x, f=f, norm=tf.where(accept, norm, s.norm),
-          residual=tf.where(accept, residual, s.residual),
-          active=active, converged=converged, history=history,
-          num_steps=s.num_steps + tf.cast(s.active, tf.int32))
+      return flat_y - tf.reshape(g, tf.shape(trial)) - trial
+
+    def tolerance(trial):
+      return atol + rtol * tf.maximum(secants.max_abs(trial), size_y)
 
     nothing = tf.zeros_like(size_y, tf.bool)
-    start = tf.reshape(x_init, flat_shape)
+    start = flatten(x_init)
     state = _State(
         trial=start, accelerated=nothing, x=start,
         f=tf.zeros_like(flat_y),
@@ -210,10 +157,61 @@ class Solver(spec.Specified):
         num_steps=tf.zeros_like(size_y, tf.int32),
         history=secants.empty(self.history, flat_y))
     (state,) = tf.while_loop(
-        lambda s: tf.reduce_any(s.active), lambda s: (step_fn(s),), (state,),
+        lambda s: tf.reduce_any(s.active),
+        lambda s: (self._advanced(s, defect, tolerance, rho),), (state,),
         maximum_iterations=self.max_steps)
     return Solution(tf.stop_gradient(unflatten(state.x)), state.num_steps,
                     state.converged, tf.stop_gradient(state.residual))
+
+  def _advanced(self, s, defect, tolerance, rho):
+    """Returns the state after one evaluation of `defect`, `y - g(x) - x`."""
+    f = defect(s.trial)
+    residual = secants.max_abs(f)
+    norm = secants.norm(f, residual)
+    finite = tf.math.is_finite(residual)
+    solved = finite & (residual <= tolerance(s.trial))
+    accept = s.active & (
+        ~s.accelerated | solved | (finite & (norm <= rho * s.norm)))
+    converged = s.converged | (accept & solved)
+    active = s.active & ~(accept & (solved | ~finite))
+    history = s.history
+    if self.history:
+      # The first evaluation has no predecessor, hence no secant.
+      is_secant = accept & finite & (s.num_steps > 0)
+      df = f - s.f
+      history = secants.clear(
+          secants.push(history, s.trial - s.x + df, df, is_secant), ~accept)
+    x = secants.select(accept, s.trial, s.x)
+    f = secants.select(accept, f, s.f)
+    trial = x + f
+    accelerated = tf.zeros_like(accept)
+    if self.history:
+      step, accelerated = secants.correction(history, f)
+      trial += step
+    return _State(
+        trial=secants.select(active, trial, x), accelerated=accelerated,
+        x=x, f=f, norm=tf.where(accept, norm, s.norm),
+        residual=tf.where(accept, residual, s.residual),
+        active=active, converged=converged, history=history,
+        num_steps=s.num_steps + tf.cast(s.active, tf.int32))
+
+
+def _checked(y, x_init, lipschitz_bound):
+  """Returns the arguments of `solve` as tensors, the bound as `rho`."""
+  y = tf.stop_gradient(tf.convert_to_tensor(y))
+  errors.check(y.dtype in _DEFAULT_ATOL, 'y', y.dtype.name,
+               'float32 or float64', 'Cast it first.')
+  errors.check(y.shape.rank != 0, 'y', 'a scalar', 'a tensor [B, ...]')
+  x_init = tf.stop_gradient(
+      tf.convert_to_tensor(y if x_init is None else x_init, y.dtype))
+  _check_like(x_init, y, 'x_init')
+  errors.check(
+      lipschitz_bound is None or tf.is_tensor(lipschitz_bound) or
+      0.0 <= lipschitz_bound < 1.0, 'lipschitz_bound', lipschitz_bound,
+      'a number in [0, 1)', 'Otherwise a fixed point may not exist.')
+  return y, x_init, (
+      tf.constant(_DEFAULT_RHO, y.dtype) if lipschitz_bound is None
+      else tf.cast(lipschitz_bound, y.dtype))
 
 
 def _check_like(tensor, y, name):
@@ -221,6 +219,26 @@ def _check_like(tensor, y, name):
       tensor.shape.is_compatible_with(y.shape) and tensor.dtype == y.dtype,
       name, f'{tensor.dtype.name} {tensor.shape}',
       f'{y.dtype.name} {y.shape}, like y')
+
+
+def _reshaping(y):
+  """Returns functions from tensors like `y` to `[B, D]`, and back."""
+  shape = tf.shape(y)
+  # Not -1: an empty batch would make it ambiguous. Static where possible, or
+  # the loop variables would lose their shapes.
+  size = y.shape[1:].num_elements()
+  flat_shape = [
+      shape[0] if y.shape[0] is None else y.shape[0],
+      tf.reduce_prod(shape[1:]) if size is None else size]
+
+  def unflatten(flat):
+    # From its own batch size: XLA takes no size from outside of a loop.
+    batch_size = tf.shape(flat)[0] if y.shape[0] is None else y.shape[0]
+    return tf.ensure_shape(tf.reshape(flat, tf.concat(
+        [[batch_size], shape[1:] if size is None else y.shape[1:]],
+        axis=0)), y.shape)
+
+  return lambda x: tf.reshape(x, flat_shape), unflatten
 
 
 @dataclasses.dataclass(frozen=True)

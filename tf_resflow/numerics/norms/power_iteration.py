@@ -199,27 +199,32 @@ def power_iteration(
     return tf.constant(0), v, tf.sqrt(found.first_square), found.residual
 
   def advance():
-    # Or a vector that has overtaken the first one would go unnoticed.
-    *start, r, residual = _shared(_rotated, v, image)
-    normal_map = operator.normal_map()  # `A` for many applications.
-
-    def body(num_steps, v, image, p, p_image, r, _):
-      return (num_steps + 1,
-              *_shared(_advanced, v, image, p, p_image, r, normal_map(r)))
-
-    num_steps, rows, *_, residual = tf.while_loop(
-        lambda num_steps, *state: (num_steps < max_steps) & (
-            (state[-1] > tolerance) | (num_steps < min_steps)),
-        body, (
-            tf.constant(0), *start, tf.zeros_like(v), tf.zeros_like(v), r,
-            residual),
-        parallel_iterations=1, name='power_iteration')
-    return num_steps, rows, _norm(operator.matvec(rows[:1])), residual
+    return _iterate(operator, v, image, lambda num_steps, residual: (
+        num_steps < max_steps) & (
+            (residual > tolerance) | (num_steps < min_steps)))
 
   num_steps, v, sigma, residual = advance() if is_current is False else tf.cond(
       tf.convert_to_tensor(is_current) & is_leading & (
           found.residual <= tolerance), keep, advance)
   return operators.ConvergedNorm(v, sigma, num_steps, residual)
+
+
+def _iterate(operator, v, image, continues_fn):
+  """Returns the number of steps, the block, the norm and the residual."""
+  # Or a vector that has overtaken the first one would go unnoticed.
+  *start, r, residual = _shared(_rotated, v, image)
+  normal_map = operator.normal_map()  # `A` for many applications.
+
+  def body(num_steps, v, image, p, p_image, r, _):
+    return (num_steps + 1,
+            *_shared(_advanced, v, image, p, p_image, r, normal_map(r)))
+
+  num_steps, rows, *_, residual = tf.while_loop(
+      lambda num_steps, *state: continues_fn(num_steps, state[-1]), body, (
+          tf.constant(0), *start, tf.zeros_like(v), tf.zeros_like(v), r,
+          residual),
+      parallel_iterations=1, name='power_iteration')
+  return num_steps, rows, _norm(operator.matvec(rows[:1])), residual
 
 
 def _of_all_directions(operator, gram):
