@@ -8,7 +8,7 @@ from tensorflow_probability import bijectors as tfb
 
 from tf_resflow import private_tfp_apis
 
-# An attribute of tensors, so that the results of a pass live no longer.
+# Attribute of tensors with the results of a pass, which live as long as they.
 _HANDOVER = '_resflow_handover'
 
 

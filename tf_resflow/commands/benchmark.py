@@ -55,7 +55,7 @@ _WITH_WORKDIR = {'batch_size', 'import'}
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Options(options_lib.Options):
-  """What is measured."""
+  """The measurements."""
 
   takes_configuration = True
 

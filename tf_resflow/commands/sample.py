@@ -42,7 +42,7 @@ from tf_resflow.commands import options as options_lib
 from tf_resflow.specs import fields
 from tf_resflow.specs import machine
 
-# In the row of a label.
+# Default number of samples in the row of a label.
 _SAMPLES_OF_A_LABEL = 8
 
 
@@ -129,7 +129,7 @@ class Options(
 
   def images(self, run: options_lib.OpenedRun, default: int, per_sample: int = 1
              ) -> tuple[Any, Sequence[int]]:
-    """Returns the split and the places of the chosen images in it."""
+    """Returns the split and the indices of the chosen images in it."""
     split = self.open_split(run)
     if self.indices:
       self.require(

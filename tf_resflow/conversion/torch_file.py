@@ -32,7 +32,7 @@ _LEGACY_START = b'\x80\x02\x8a\x0a' + _MAGIC.to_bytes(10, 'little')
 # one byte there, and up to a hundred in memory.
 _MAX_PICKLE_BYTES = 10**7
 
-# What `torch.save` writes, of protocol 2; `pickletools.opcodes` explains them.
+# Opcodes of protocol 2 that `torch.save` writes, see `pickletools.opcodes`.
 _OPCODES = b'\x80.(N\x88\x89JKM\x8aGX)\x85\x86\x87t]ae}sucR\x81bQqrhj'
 
 # Packages of which objects are in checkpoints, and other names there.

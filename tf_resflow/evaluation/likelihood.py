@@ -25,7 +25,7 @@ _MIN_SCORE_REPEATS = 16
 
 
 class ScoringRule(NamedTuple):
-  """How log-likelihoods of single examples are estimated.
+  """The estimation of log-likelihoods of single examples.
 
   Attributes:
     estimator: of the log-determinants.

@@ -10,7 +10,8 @@ from tf_resflow import layers
 from tf_resflow import models
 from tf_resflow import numerics
 
-# Default batch size, and that of short vectors, which is larger.
+# Default batch size; that of short vectors is larger: most vectors, and most
+# numbers in them.
 _NUM_EXAMPLES = 128
 _MAX_VECTORS = 10_000
 _MAX_NUMBERS = 80_000
@@ -44,7 +45,7 @@ def default_batch_size(
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EvaluationSettings:
-  """How evaluations are computed.
+  """Settings of evaluations.
 
   Functions of this package take `settings`, or single ones by their names,
   which replace those of `settings`: they are the arguments of `of`. Those

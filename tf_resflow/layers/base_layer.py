@@ -18,7 +18,7 @@ Tensors = Any
 _Class = TypeVar('_Class', bound=type)
 
 _DTYPES = ('float32', 'float64')
-# Of the classes whose stored names may have been replaced.
+# Package of the classes whose stored names may have been replaced.
 _PACKAGE = 'tf_resflow'
 
 

@@ -1,4 +1,4 @@
-"""What this process may use of its machine: cores and memory."""
+"""Cores and memory of the machine that this process may use."""
 
 from collections.abc import Iterator
 import contextlib

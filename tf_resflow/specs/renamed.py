@@ -15,7 +15,7 @@ from typing import Any
 
 _logger = logging.getLogger(__name__)
 
-# Fields of configurations, and so flags.
+# Fields of configurations, which are flags, too.
 FIELDS: dict[str, str] = {
     'embedding': 'augmentation',
     'noise_law': 'noise_distribution',
@@ -37,7 +37,7 @@ ARGUMENTS: dict[str, dict[str, str]] = {
 }
 
 
-# By these a run.flags is recognised; other flagfiles rarely have them.
+# Flags by which a run.flags is recognised; other flagfiles rarely have them.
 _ALWAYS_IN_RUN_FLAGS = {'epsilon', 'checkpoints_to_keep', 'num_validation'}
 
 

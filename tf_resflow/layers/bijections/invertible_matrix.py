@@ -9,7 +9,7 @@ import tensorflow as tf
 from tf_resflow import errors
 from tf_resflow import private_tf_apis
 
-# In the message of every error of a matrix without an accurate inverse.
+# Start of every error message about a matrix without an accurate inverse.
 NUMERICALLY_SINGULAR = 'The matrix is numerically singular'
 
 # Condition numbers |W|_1 |W^-1|_1 above which fewer than four digits of an

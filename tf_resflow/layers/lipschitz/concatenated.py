@@ -13,7 +13,7 @@ from tf_resflow.numerics import differentiation
 _LIP_SWISH_NORM = 1.003966
 # sqrt(1 + (19 exp(-4))^2), see `CPila`, rounded up.
 _CPILA_NORM = 1.058822
-# exp(s) is zero below, also in float64, and s^3 stays in range.
+# Least argument of exp: it is zero below, also in float64, and s^3 in range.
 _SMALLEST = -750.0
 
 

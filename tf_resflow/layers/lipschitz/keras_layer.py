@@ -14,7 +14,7 @@ from tf_resflow.layers import base_layer
 from tf_resflow.layers.lipschitz import container
 from tf_resflow.layers.lipschitz import lipschitz_layer
 
-# By identity: another function may carry the name of one of these.
+# Bounds of activations by identity: another function may have the same name.
 _ACTIVATION_BOUNDS = {
     keras.activations.linear: 1.0, keras.activations.relu: 1.0,
     keras.activations.elu: 1.0, keras.activations.softplus: 1.0,

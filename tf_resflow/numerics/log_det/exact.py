@@ -12,7 +12,7 @@ from tf_resflow.numerics import residual_function
 from tf_resflow.numerics.log_det import estimator
 from tf_resflow.numerics.log_det import series as series_lib
 
-# Larger Jacobians of one example are refused.
+# Largest Jacobian of one example, in bytes; larger ones are refused.
 _MAX_JACOBIAN_BYTES = 4e9
 _MAX_BATCH_BYTES = 1e9
 # Up to this number, rows are unrolled in the graph, in place of a loop with the
