@@ -19,7 +19,7 @@ class Case:
       bijection, a bijector or a model.
     event_shape: shape of one input.
     is_pixels: whether inputs lie in [0, 1].
-    is_whole: whether inputs are whole numbers.
+    is_integer: whether inputs are whole numbers.
     is_random: whether the log-determinant is drawn.
     has_variables: whether there is something to train.
     per_example: whether every example may have a cotangent of its own.
@@ -31,7 +31,7 @@ class Case:
   make_fn: Callable[[str], Any]
   event_shape: tuple[int, ...]
   is_pixels: bool = False
-  is_whole: bool = False
+  is_integer: bool = False
   is_random: bool = False
   has_variables: bool = True
   per_example: bool = True
@@ -64,7 +64,7 @@ class Case:
     shape = [batch_size, *self.event_shape]
     draw = rng.uniform if self.is_pixels else rng.normal
     x = draw(size=shape)
-    return tf.constant(np.round(9.0 * x) if self.is_whole else x, dtype)
+    return tf.constant(np.round(9.0 * x) if self.is_integer else x, dtype)
 
 
 def layer_of(subject: Any) -> keras.layers.Layer:

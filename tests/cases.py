@@ -98,7 +98,7 @@ AUGMENTATIONS = {
         lambda dtype: networks.LearnedNoise(dtype=dtype), (3,), is_random=True),
     'dequantization': Case(
         lambda dtype: layers.UniformDequantization([0, 2], dtype=dtype), (3,),
-        has_variables=False, is_whole=True),
+        has_variables=False, is_integer=True),
 }
 
 

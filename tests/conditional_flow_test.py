@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from tests import flows
 from tests import networks
+from tests import schemas
 from tests import testing
 from tf_resflow import layers
 from tf_resflow import models
@@ -256,7 +257,9 @@ def test_large_batches_are_taken_in_chunks_with_their_conditions():
      (2, 2, 2), [0, 2, 1]),
     (models.VectorFlowConfig(
         event_size=4, num_blocks=1, hidden_units=(6,), condition_size=2,
-        condition_mean=(1.0, 2.0), condition_std=(2.0, 3.0)),
+        schema=schemas.make_schema(
+            *'abcd', conditions=['c', 'd'], condition_mean=(1.0, 2.0),
+            condition_std=(2.0, 3.0))),
      (4,), np.array([[1.0, 2.0], [0.0, 3.0], [1e9, -1e9]]))])
 def test_models_change_variables(config, shape, condition):
   """`log p(x|c)` is that of the float64 Jacobian, and samples come from it."""

@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 from tests import flows
+from tests import schemas
 from tests.training import runs
 from tf_resflow import configuration
 from tf_resflow import models
@@ -23,8 +24,9 @@ _FIELDS = dict(
     condition_at=_EVERYWHERE)
 _LABELS = models.ResidualFlowConfig(condition_labels=3, **_FIELDS)
 _NUMBERS = models.ResidualFlowConfig(
-    condition_size=2, condition_mean=(1.0, 0.0), condition_std=(2.0, 3.0),
-    **_FIELDS)
+    condition_size=2, schema=schemas.make_schema(
+        conditions=['', ''], condition_mean=(1.0, 0.0),
+        condition_std=(2.0, 3.0)), **_FIELDS)
 
 
 def _batch(config, batch_size=8, seed=0):

@@ -134,7 +134,7 @@ def test_a_table_with_all_problems(run_tool, tmp_path, caplog):
     # What the two flags say.
     assert configuration.make_config(
         dataset=f'table:{tmp_path / name}', missing='drop',
-        drop=('date', 'city of birth', 'const')).model.column_names == kept
+        drop=('date', 'city of birth', 'const')).model.schema.names == kept
   trained = run_tool(*command, *shlex.split(flags))
   assert trained.status == 0, trained.stderr
   assert '2 of 80 rows have an empty cell' in caplog.text

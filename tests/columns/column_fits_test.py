@@ -33,13 +33,13 @@ def test_types_support_validation_rows():
   x = np.exp(_NORMAL)
   assert column_fits.detected(x, np.array([-1.0])).spec() != 'log'
   fitted = column_fits.fitted(['a'], x[:, None], {}, np.array([[-1.0]]))
-  assert fitted['column_maps'] != ('log',)
+  assert fitted['types'] != ('log',)
 
 
 def test_asked_types_are_checked():
   x = np.stack([np.exp(_NORMAL) - 0.5, _NORMAL], axis=1)
   fitted = column_fits.fitted(['a', 'b'], x, {'a': 'real'})
-  assert fitted['column_maps'] == ()
+  assert fitted['types'] == ('real', 'real')
   np.testing.assert_allclose(fitted['mean'], x.mean(axis=0))
   far = np.append(_NORMAL, 2147483647.0)[:, None]
   testing.check_refusals(lambda given: column_fits.fitted(*given), [
@@ -93,8 +93,9 @@ def test_what_cannot_be_fitted():
     ({'column_types': ['guess']}, 'column_types=guess: expected NAME:TYPE'),
     ({'column_types': ['a:positive']}, '...and one of real, log, ')])
   plain = fit(column_types=['none'])
-  assert (plain.column_maps, plain.whitening, plain.smoothing) == ((), (), 0.0)
-  assert fit().whitening
+  assert (plain.schema.types, plain.schema.whitening, plain.smoothing) == (
+    (), (), 0.0)
+  assert fit().schema.whitening
 
 
 def test_smoothing_is_what_cross_validation_says():
@@ -141,4 +142,4 @@ def test_whole_numbers_have_the_moments_of_their_cells():
   np.testing.assert_allclose(
     [fitted['mean'][0], fitted['std'][0]],
     [first, np.sqrt(second - first**2)], rtol=0.02)
-  assert fitted['column_maps'] == (column_types.Integer().spec(),)
+  assert fitted['types'] == (column_types.Integer().spec(),)

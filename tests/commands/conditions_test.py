@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from tests import loops
+from tests import schemas
 from tests import splits
 from tests.commands import results
 from tf_resflow import layers
-from tf_resflow import models
 from tf_resflow import training
+from tf_resflow.columns import schema as schema_lib
 from tf_resflow.commands import conditions
 from tf_resflow.evaluation import pictures
 
@@ -102,13 +103,29 @@ def test_files_of_vectors(run_tool, vectors_workdir, tmp_path):
 
 
 _LABELS = layers.ConditionSpec((), 10)
-_NUMBERS = layers.ConditionSpec((2,), names=('c', 'a'))
-_CITIES = layers.ConditionSpec((3,), names=('city=Oslo', 'city=Rome', 'a'))
-_CONFIG = models.VectorFlowConfig(
-    event_size=2, condition_size=3, condition_names=_CITIES.names,
-    condition_mean=(0.6, 0.4, 1.25), condition_std=(1.0, 1.0, 1.0))
+_NUMBERS = layers.ConditionSpec((2,))
+_CITIES = layers.ConditionSpec((3,))
+_SCHEMAS = {
+    _LABELS: schema_lib.Schema.unnamed(2, 1),
+    _NUMBERS: schemas.make_schema(
+        'x', 'y', conditions=['c', 'a'], condition_mean=(0.5, 1.25),
+        condition_std=(1.0, 1.0)),
+    _CITIES: schemas.make_schema(
+        'x', 'y', conditions=[('city', ('Oslo', 'Rome')), 'a'],
+        condition_mean=(0.6, 0.4, 1.25), condition_std=(1.0, 1.0, 1.0))}
+
+
+def _flow_of(spec):
+  return types.SimpleNamespace(
+      condition_spec=spec, schema=_SCHEMAS[spec], config=_config_of(spec))
+
+
+def _config_of(spec):
+  return types.SimpleNamespace(schema=_SCHEMAS[spec], condition_labels=0)
+
+
 _NO_LABEL = 'expected labels from 0 to 9, all, or an .npz file or table.'
-_NO_NUMBERS = 'expected numbers [B, 2], c, a, or an .npz file or table.'
+_NO_NUMBERS = 'expected c,a, such as 0.5,1.25, or an .npz file or table.'
 
 
 def test_what_is_no_condition(tmp_path, monkeypatch):
@@ -129,10 +146,10 @@ def test_what_is_no_condition(tmp_path, monkeypatch):
        'the columns c, a. It has no c.'),
       *[(_CITIES, wrong, f'condition={wrong}: expected city,a, such as Oslo,1.2'
          f'5, or an .npz file or table.{advice}') for wrong, advice in (
-             ('oslo,1', ' city is one of Oslo, Rome, not'), ('Oslo', ''),
-             ('Rome,x', ''), ('Rome,1,2', ''))]])
+             ('oslo,1', ' Its column city: holds oslo, not one of Oslo, Rome'),
+             ('Oslo', ''), ('Rome,x', ''), ('Rome,1,2', ''))]])
   def check(spec, condition, said):
-    model = types.SimpleNamespace(condition_spec=spec, config=_CONFIG)
+    model = _flow_of(spec)
     with pytest.raises((ValueError, flags.Error)) as info:
       conditions.Condition(condition=condition).read_conditions(model)
     assert str(info.value).startswith(said)
@@ -147,15 +164,17 @@ def test_a_file_with_one_label_per_sample(labelled, tmp_path):
 
 
 def test_examples_of_conditions(labelled, flow, digits_workdir):
-  given = conditions.Condition(condition=conditions.example(_CONFIG))
-  model = types.SimpleNamespace(condition_spec=_CITIES, config=_CONFIG)
+  given = conditions.Condition(
+      condition=conditions.example(_config_of(_CITIES)))
+  model = _flow_of(_CITIES)
   np.testing.assert_array_equal(
       given.read_conditions(model), [[1.0, 0.0, 1.25]])
   assert conditions.example(labelled.config) == 'all'
   config = training.load_config(str(digits_workdir))
   assert conditions.example(config.model) == ''
   c, a = map(float, conditions.example(flow.config).split(','))
-  np.testing.assert_allclose([c, a], flow.config.condition_mean, atol=5e-3)
+  np.testing.assert_allclose(
+      [c, a], flow.schema.moments('condition')[0], atol=5e-3)
 
 
 def test_what_conditions_do_not_go_with(

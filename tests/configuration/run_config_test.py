@@ -20,7 +20,7 @@ _BAD = [
     (dict(hidden_units=(4, 4)), 'hidden_units is not a field of'),
     (dict(num_block=4), 'num_block is not ...Did you mean num_blocks?'),
     (dict(model='vector'), 'model=vector cannot be used with digits. These '
-     'data have no event_size, column_maps, column_mean, column_std, whiten'),
+     'data have no event_size. Give a data set for this model, such as '),
     (dict(dataset='2d/moons', model='image'), 'model=image cannot be used with '
      '2d/moons. These data have no image_shape, num_levels. Give a data '),
     (dict(condition_at=('base',)), 'condition_at=base has no effect'),

@@ -89,15 +89,16 @@ def test_a_test_part_of_the_file(tmp_path):
   np.testing.assert_array_equal(test['x'], _VECTORS[15:].astype(np.float32))
   np.testing.assert_array_equal(test['label'], _LABELS[15:])
   info = datasets.info(f'array:{path}').with_validation(0)
-  np.testing.assert_allclose(info.mean, _VECTORS[:15].mean(axis=0))
-  np.testing.assert_allclose(info.std, _VECTORS[:15].std(axis=0))
+  mean, std = info.schema.moments('modelled')
+  np.testing.assert_allclose(mean, _VECTORS[:15].mean(axis=0))
+  np.testing.assert_allclose(std, _VECTORS[:15].std(axis=0))
 
 
 def test_a_plain_array(tmp_path):
   path = str(tmp_path / 'own.npy')
   np.save(path, _VECTORS.astype(np.float32))
   info = datasets.info(f'array:{path}')
-  assert (info.model, info.event_size, info.columns) == ('vector', 2, ())
+  assert (info.model, info.event_size, info.schema) == ('vector', 2, None)
   assert set(_load(path, 'train').arrays['label'].numpy()) == {-1}
   # The name of one array makes no difference.
   np.savez(str(tmp_path / 'one'), _VECTORS.astype(np.float32))
@@ -143,11 +144,12 @@ def test_conditions(tmp_path, x, condition, has_test):
       places.append(place)
   assert sorted(places) == list(range(20))
   assert not has_test or places[-5:] == list(range(15, 20))
-  entry = _open(path).condition
-  assert entry.num_labels == 3 * is_label
+  info = _open(path)
+  assert info.condition.num_labels == 3 * is_label
   if has_test and not is_label:  # Of what trains alone.
     np.testing.assert_allclose(
-      entry.mean, expected[:15].mean(axis=0), rtol=1e-5)
+      info.schema.moments('condition')[0], expected[:15].mean(axis=0),
+      rtol=1e-5)
   # Without being asked for, they make no difference.
   assert set(_load(path, 'train').arrays) == {'x', 'label'}
 

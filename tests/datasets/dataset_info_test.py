@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+from tests import schemas
 from tests import splits
 from tests import testing
 from tf_resflow import configuration
@@ -39,49 +40,36 @@ def test_bad_changes():
     (('2d/moons', {'resize': 8}), 'resize=8 cannot be used with dataset=2d/')])
 
 
-def test_fields_of_vectors_are_those_of_the_model(monkeypatch):
-  info = datasets.VectorInfo(
-    name='two', event_size=2, mean=(1.0, 2.0), std=(3.0, 4.0),
-    columns=('a', 'b'))
+def test_fields_of_the_model_follow(monkeypatch):
+  schema = schemas.make_schema(
+    'a', 'b', mean=(1.0, 2.0), std=(3.0, 4.0), conditions=['c'])
+  info = datasets.VectorInfo(name='two', event_size=2, schema=schema)
   assert info.model == 'vector' and info.event_shape == (2,)
   assert info.changed() is info
-  fields = registries.MODELS.get('vector').fields()
-  assert {f.name for f in fields if not f.is_flag} <= {
-    'seed', 'data_fingerprint', *info.inferred_fields(),
-    *info.inferred_condition_fields()}
+  for model, of in (('vector', info), ('image', datasets.info('digits'))):
+    fields = registries.MODELS.get(model).fields()
+    assert {f.name for f in fields if not f.is_flag} <= {
+      'seed', 'data_fingerprint', *of.inferred_fields()}
   monkeypatch.setitem(registries.DATASETS._entries, 'two', info)
   model = configuration.make_config(dataset='two', num_blocks=1).model
-  assert (model.column_mean, model.column_std, model.column_names) == (
-    (1.0, 2.0), (3.0, 4.0), ('a', 'b'))
-  (first, *_) = model.build().bijection.leaves()
+  assert (model.schema, model.condition_size) == (schema, 1)
+  first = model.build().bijection.bijection.leaves()[0]
   assert (first.mean, first.std) == ((1.0, 2.0), (3.0, 4.0))
-
-
-def test_fields_of_conditions_are_those_of_the_models():
-  inferred = dataset_info.ConditionInfo().inferred_fields()
-  for model in ('image', 'vector'):
-    fields = {f.name: f for f in registries.MODELS.get(model).fields()}
-    assert inferred == {name: fields[name].default for name in inferred}
-    assert {name for name, f in fields.items() if not f.is_flag and
-            name.startswith('condition')} == set(inferred)
 
 
 def test_labels():
   info = datasets.info('mnist').changed(num_bits=5, resize=14)
   assert info.condition is None
-  assert (info.inferred_condition_fields() ==
-          dataset_info.ConditionInfo().inferred_fields())
   given = info.with_condition(['label'])
   assert given.condition == dataset_info.ConditionInfo(
     num_labels=10, is_label=True)
   # Nothing else changes, in either order: labels were no part of x.
   assert given == dataclasses.replace(info, condition=given.condition)
   assert datasets.info('mnist').with_condition(['label']).changed(
-    num_bits=5, resize=14).inferred_fields() == given.inferred_fields(
-    ) == info.inferred_fields()
+    num_bits=5, resize=14).inferred_fields() == given.inferred_fields()
   model = configuration.make_config(condition=('label',)).model
   assert (model.condition_labels, model.condition_size) == (10, 0)
-  assert model.condition_mean == model.condition_names == ()
+  assert model.schema is None
 
 
 def test_columns_of_a_table(tmp_path):
@@ -89,13 +77,13 @@ def test_columns_of_a_table(tmp_path):
   whole = datasets.info(name)
   info = whole.with_condition(names).with_validation(0)
   kept, chosen = [1, 2], [3, 0]
-  assert info.columns == ('b b', 'c') and info.event_shape == (2,)
-  assert info.condition.names == names and info.condition.size == 2
+  schema = info.schema
+  assert schema.names == ('b b', 'c') and info.event_shape == (2,)
+  assert schema.condition_names == names and schema.condition_size == 2
   assert info.condition.num_labels == 0
   train = np.float64(datasets.open_split(name, 'train').arrays['x'])
-  for mean, std, places in (
-    (info.mean, info.std, kept),
-    (info.condition.mean, info.condition.std, chosen)):
+  for role, places in (('modelled', kept), ('condition', chosen)):
+    mean, std = schema.moments(role)
     np.testing.assert_allclose(mean, train[:, places].mean(axis=0), rtol=1e-6)
     np.testing.assert_allclose(std, train[:, places].std(axis=0), rtol=1e-4)
   assert info.fingerprint == whole.fingerprint
@@ -105,10 +93,9 @@ def test_columns_of_a_table(tmp_path):
 
   model = configuration.make_config(
     dataset=name, condition=names, num_validation=0).model
-  assert model.condition_places == (3, 0)
-  inferred = info.inferred_fields() | info.inferred_condition_fields()
-  assert model.inferred_fields().items() >= inferred.items() - {
-    ('num_classes', 0)}
+  assert model.schema.function().types == schema.function().types
+  assert model.condition_size == 2
+  assert [column.position for column in schema.conditions] == [3, 0]
 
 
 def test_conditions_that_data_do_not_have(tmp_path):

@@ -45,8 +45,7 @@ def _open_shards(folder):
       shards.append(np.load(path))
   rows = np.concatenate(shards)
   return datasets.VectorInfo(
-    name=f'shards:{folder}', event_size=2, mean=tuple(rows.mean(axis=0)),
-    std=tuple(rows.std(axis=0)), columns=('a', 'b'),
+    name=f'shards:{folder}', event_size=2, asked_types={},
     fingerprint=datasets.fingerprint(rows),
     load_fn=lambda part: (rows[datasets.held_out(len(rows))[part]], None))
 
@@ -69,10 +68,10 @@ def test_files_of_a_folder(tmp_path):
   rows[3, 1] = np.nan
   np.save(path, rows)
   place = np.flatnonzero(datasets.held_out(40)['train'] == 20 + 3)
-  assert splits.refusal(_open_shards, folder) == (
+  assert splits.refusal(_open_shards(folder).with_validation, 0) == (
     f'dataset=shards:{folder}: expected finite numbers from its load_fn. Its '
     f'train part has 1 values that are not finite, the first in row {place[0]},'
-    ' column b (nan).')
+    ' column 1 (nan).')
   with pytest.raises(errors.FormatError, match=(
       r'^b.npy: It has .* the first in row 3, column 1 \(nan\)\.$')):
     with datasets.reading('b.npy'):

@@ -35,7 +35,7 @@ def test_parts_and_standardisation(tmp_path):
   rows = _frame().to_numpy()
   name = f'table:{_write(tmp_path / "own.csv", _frame())}'
   info = datasets.info(name)
-  assert info.columns == ('a', 'b b', 'c') and info.event_size == 3
+  assert info.schema.names == ('a', 'b b', 'c') and info.event_size == 3
   parts = {
     part: datasets.open_split(name, part, num_validation=4).arrays['x'].numpy()
     for part in ('train', 'validation', 'test')}
@@ -46,11 +46,11 @@ def test_parts_and_standardisation(tmp_path):
     np.concatenate([parts['train'], parts['validation']]),
     rows[order[6:]].astype(np.float32))
   # Neither test nor validation rows are in them.
-  fitted = info.with_validation(4)
+  mean, std = info.with_validation(4).schema.moments('modelled')
   np.testing.assert_allclose(
-    fitted.mean, rows[order[6:-4]].mean(axis=0), rtol=1e-6)
+    mean, rows[order[6:-4]].mean(axis=0), rtol=1e-6)
   np.testing.assert_allclose(
-    fitted.std, rows[order[6:-4]].std(axis=0), rtol=1e-5)
+    std, rows[order[6:-4]].std(axis=0), rtol=1e-5)
   # Runs of earlier versions know tables by it.
   assert info.fingerprint == own_files.fingerprint('a,b b,c', rows)
 
@@ -63,7 +63,7 @@ def test_an_index_and_columns_without_anything_are_left_out(tmp_path, caplog):
     (_frame().assign(**{'': np.nan}), {})):
     caplog.clear()
     info = tables.open_table(_write(tmp_path / 'own.csv', frame, **options))
-    assert info.columns == ('a', 'b b', 'c')
+    assert info.schema.names == ('a', 'b b', 'c')
     assert ('this index' in caplog.text) == ('' not in frame)
   frame = _frame().set_axis(np.arange(30)[::-1])
   testing.check_refusals(tables.open_table, [
@@ -74,13 +74,14 @@ def test_an_index_and_columns_without_anything_are_left_out(tmp_path, caplog):
 def test_a_string_is_one_name(tmp_path):
   frame = _frame().assign(city='Rome')
   path = _write(tmp_path / 'own.csv', frame)
-  assert tables.open_table(path, drop='city').columns == ('a', 'b b', 'c')
-  assert datasets.table(frame, columns='b b').columns == ('b b',)
+  assert tables.open_table(path, drop='city').schema.names == ('a', 'b b', 'c')
+  assert datasets.table(frame, columns='b b').schema.names == ('b b',)
   info = datasets.table(frame, drop='city', condition='a', column_types='c:log')
-  assert (info.columns, info.condition.names, info.asked_types) == (
+  assert (
+    info.schema.names, info.schema.condition_names, info.asked_types) == (
     ('b b', 'c'), ('a',), {'c': 'log'})
   info = datasets.table(frame, drop='city').with_condition('a')
-  assert info.condition.names == ('a',)
+  assert info.schema.condition_names == ('a',)
   testing.check_refusals(lambda drop: datasets.table(frame, drop=drop), [
     ('town', 'drop=town: expected columns'), ('a', '...\n  city: holds text')])
 
@@ -106,9 +107,10 @@ def test_rows_near_a_bound_are_named_before_training(tmp_path, caplog):
 
 def test_columns_are_chosen(tmp_path):
   path = _write(tmp_path / 'own.csv', _frame().assign(city='Rome'))
-  assert tables.open_table(path, drop=['city', 'a']).columns == ('b b', 'c')
+  info = tables.open_table(path, drop=['city', 'a'])
+  assert info.schema.names == ('b b', 'c')
   info = tables.open_table(path, columns=['c', 'city', 'a'], drop=['city'])
-  assert info.columns == ('c', 'a')
+  assert info.schema.names == ('c', 'a')
   np.testing.assert_array_equal(
     info.load_fn('test')[0],
     _frame()[['c', 'a']].to_numpy()[own_files.split_order(30)[:6]])
@@ -152,7 +154,7 @@ def test_parts_by_groups(values):
   # Not by the order in the file.
   for rows in (frame, frame[::-1]):
     info = tables.table(rows, split='column:group')
-    assert info.columns == ('a', 'b b', 'c')
+    assert info.schema.names == ('a', 'b b', 'c')
     groups = dict(zip(frame['a'].astype('f4'), values, strict=True))
     parts = {part: [groups[a] for a in x[:, 0]]
              for part, x in _parts(info).items()}
@@ -211,7 +213,7 @@ def test_all_problems_at_once(tmp_path):
   assert message.endswith(
     'Add --drop=city,big,const,e --missing=drop to leave these out. Or add '
     '--drop=big,const,e --missing=drop --condition=city to model the others '
-    'given city. Mend the file.')
+    'given city. Fix the file.')
 
 
 def test_other_problems():
@@ -270,14 +272,16 @@ def test_text_is_a_category_of_a_condition(tmp_path):
   path = _write(tmp_path / 'own.csv', frame)
   info = tables.open_table(path, condition=['city', 'a'])
   names = ('city=Oslo', 'city=Rome', 'a')
-  assert (info.columns, info.condition.names) == (('b b', 'c'), names)
+  assert info.schema.names == ('b b', 'c')
+  assert [label for column in info.schema.conditions
+          for label in column.labels] == [*names]
   x, _, condition = info.load_fn('test')
   order = own_files.split_order(60)[:12]
   np.testing.assert_array_equal(condition[:, 0], order % 3 == 0)
   np.testing.assert_array_equal(condition[:, 1], order % 3 != 0)
   np.testing.assert_array_equal(condition[:, 2], frame['a'].to_numpy()[order])
   np.testing.assert_array_equal(
-    tables.read_columns(path, names)['city=Rome'], np.arange(60) % 3 != 0)
+    info.schema.read(path).condition[:, 1], np.arange(60) % 3 != 0)
   other = _write(tmp_path / 'other.csv', frame[:5].assign(city='Bonn'))
   many = _write(tmp_path / 'many.csv', _frame(150).assign(
     city=[f'c{i}' for i in range(150)]))

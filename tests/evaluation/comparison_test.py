@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from tests import schemas
 from tests import splits
 from tf_resflow import configuration
 from tf_resflow import datasets
@@ -92,8 +93,8 @@ def test_mixtures_of_the_same_rows():
       ('train', 'validation', 'test'), np.split(x, [2000, 2400]), strict=True)}
   flow = models.VectorFlowConfig(
       event_size=2, num_blocks=1, hidden_units=(4,),
-      column_maps=('real', 'integer'), column_mean=(1.0, 3.0),
-      column_std=(0.5, 0.4)).build()
+      schema=schemas.make_schema(
+          types=('real', 'integer'), mean=(1.0, 3.0), std=(0.5, 0.4))).build()
   flow.initialize(x[:2000], seed=0)
   real, whole = parts['test'].arrays['x'].numpy().T
   truth = -stats.norm(1.0, 0.5).logpdf(real) - np.log(
@@ -128,7 +129,8 @@ def test_conditional_mixtures_know_the_condition(monkeypatch):
   arrays = parts['test'].arrays
   model.initialize(arrays['x'], arrays['condition'], seed=0)
   c = arrays['condition'].numpy().astype(np.float64)
-  names = config.model.condition_names
+  names = [label for column in config.model.schema.conditions
+           for label in column.labels]
   mean = 0.3 * c[:, names.index('dose')] - 2.0 * c[
       :, names.index('city=Oslo')] + 4.0 * c[:, names.index('city=Bonn')]
   a, b = arrays['x'].numpy().T

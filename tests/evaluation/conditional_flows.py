@@ -4,6 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from tests import flows
+from tests import schemas
 from tests import splits
 from tf_resflow import models
 from tf_resflow.datasets import dataset_info
@@ -30,12 +31,15 @@ def make_labelled_flow(
   return model
 
 
-def make_vector_flow(dtype='float64', names=('a', 'b'), **changes):
+def make_vector_flow(
+    dtype='float64', names=('a', 'b'), columns=('x', 'y'), **changes):
   """Returns an initialised flow of vectors, given two numbers with names."""
   model = models.VectorFlowConfig(
       event_size=2, num_blocks=2, hidden_units=(8,), condition_size=2,
-      condition_names=names, condition_mean=(1.0, -3.0),
-      condition_std=(0.5, 2.0), condition_features=4,
+      schema=schemas.make_schema(
+          *columns, types=('real', 'real'), conditions=names,
+          condition_mean=(1.0, -3.0), condition_std=(0.5, 2.0)),
+      condition_features=4,
       condition_hidden_units=(5,), **changes).build(dtype)
   x, condition = make_vectors(8)
   flows.disturb(model, 0.3)

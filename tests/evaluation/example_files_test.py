@@ -1,5 +1,6 @@
 """Arrays and columns come back whole, or in part; what is none is named."""
 
+import types
 import zipfile
 
 import numpy as np
@@ -8,13 +9,14 @@ import pytest
 import tensorflow as tf
 
 from tests import flows
+from tests import schemas
 from tests import splits
 from tests import testing
 from tf_resflow import datasets
 from tf_resflow import errors
 from tf_resflow import layers
-from tf_resflow import models
-from tf_resflow.datasets import tables
+from tf_resflow.columns import schema as schema_lib
+from tf_resflow.columns import table_files
 from tf_resflow.evaluation import example_files
 
 _SHAPE = (4, 4, 1)
@@ -115,43 +117,56 @@ def test_bad_files_of_bits(tmp_path):
 
 
 _LABELS = layers.ConditionSpec((), num_labels=3)
-_NUMBERS = layers.ConditionSpec((2,), names=('b', 'a'))
+_NUMBERS = layers.ConditionSpec((2,))
+
+
+def _flow_of(spec, *conditions):
+  """Returns what readers know of a flow p(x|c) of numbers x0."""
+  return types.SimpleNamespace(
+      condition_spec=spec, event_shape=(1,), schema=schemas.make_schema(
+          'x0', conditions=conditions) if conditions else
+      schema_lib.Schema.unnamed(1, 1))
 
 
 def test_reads_conditions(tmp_path):
   one = layers.ConditionSpec((1,))
-  for spec, condition in (
-      (_LABELS, np.array([2, 0, 1], np.uint8)),
-      (_NUMBERS, np.array([[0.1, -2.0]])), (_NUMBERS, np.array([[3, 4]])),
-      (one, np.array([[0.1], [2.0]]))):
-    names = example_files.condition_names(spec)
-    splits.write_table(
-        tmp_path / 'c.csv', names, condition.reshape([-1, len(names)]))
+  for spec, names, condition in (
+      (_LABELS, [], np.array([2, 0, 1], np.uint8)),
+      (_NUMBERS, ['b', 'a'], np.array([[0.1, -2.0]])),
+      (_NUMBERS, ['b', 'a'], np.array([[3, 4]])),
+      (one, [], np.array([[0.1], [2.0]]))):
+    flow = _flow_of(spec, *names)
+    names = ['x0', *flow.schema.condition_names]
+    x = np.arange(len(condition))[:, np.newaxis] + 0.5
+    rows = condition.reshape([-1, len(names) - 1])
+    splits.write_table(tmp_path / 'c.csv', names, np.hstack([x, rows]))
     # What else there is may be damaged.
-    np.savez(tmp_path / 'c.npz', condition=condition, y=np.array([{}]))
+    np.savez(tmp_path / 'c.npz', condition=condition, x=x, y=np.array([{}]))
     for name in ('c.npz', 'c.csv'):
-      found = example_files.read_condition(tmp_path / name, spec)
+      found = example_files.read_condition(tmp_path / name, flow)
       np.testing.assert_array_equal(found, condition)
+      both = example_files.read_rows(tmp_path / name, flow)
+      np.testing.assert_array_equal(both.condition, condition)
+      np.testing.assert_array_equal(both.x, x)
   np.savez(tmp_path / 'flat.npz', condition=[0.1, 2.0])
   np.testing.assert_array_equal(
-      example_files.read_condition(tmp_path / 'flat.npz', one), condition)
+      example_files.read_condition(tmp_path / 'flat.npz', flow), condition)
 
 
 def test_what_are_no_conditions(tmp_path):
-  path = tmp_path / 'c.npz'
-  start = (f'condition={path}: expected an .npz file with an array condition, '
-           f'{_LABELS.expected}')
+  path, flow = tmp_path / 'c.npz', _flow_of(_LABELS)
+  start = f'condition={path}: expected an .npz file with an array condition, '
   _check_refused(path, lambda path: example_files.read_condition(
-      path, _LABELS, 'condition'), [
+      path, flow, 'condition'), [
           ({'label': np.zeros(3, int)}, f'{start}...Its arrays are label.'),
           ({'condition': np.zeros(3)}, f'{start}...a tensor float64 (3,).'),
-          ({'condition': np.zeros([0], int)}, f'{start}...It is empty.'),
+          ({'condition': np.zeros([0], int)}, '...It is empty.'),
           ({'condition': [0, 3]}, f'{start}...It holds 3.')])
   path = tmp_path / 'c.csv'
   for wrong in ('0.5', '3.0', '-1.0'):
     path.write_text(f'x0,condition\n0.5,1.0\n0.1,{wrong}\n')
     testing.check_refusal(
-        example_files.read_condition, {'path': path, 'spec': _LABELS},
+        example_files.read_condition, {'path': path, 'model': flow},
         f'inputs={path}: expected a table with condition: {_LABELS.expected}')
 
 
@@ -203,47 +218,25 @@ def test_bad_images(tmp_path, model):
 
 
 _ROWS = np.random.default_rng(0).normal(size=[5, 3])
+_TABLE = schemas.make_schema('a', 'b "c"', 'd,e')
 
 
-@pytest.fixture(scope='module', name='table')
-def _table():
-  return models.VectorFlowConfig(
-      event_size=3, num_blocks=1, hidden_units=(2,),
-      column_names=('a', 'b "c"', 'd,e')).build()
-
-
-def test_names(table):
-  assert example_files.column_names(table) == ('a', 'b "c"', 'd,e')
-  plain = models.VectorFlowConfig(
-      event_size=2, num_blocks=1, hidden_units=(2,)).build()
-  assert example_files.column_names(plain) == ('x0', 'x1')
-  for spec, expected in (
-      (None, ()), (_NUMBERS, ('b', 'a')), (_LABELS, ('condition',)),
-      (layers.ConditionSpec((2,)), ('condition_0', 'condition_1')),
-      (layers.ConditionSpec((1,)), ('condition',))):
-    assert example_files.condition_names(spec) == expected
-
-
-def test_columns_in_another_order_among_others(table, tmp_path):
+def test_columns_in_another_order_among_others(tmp_path):
   path = tmp_path / 'table.csv'
   splits.write_table(
       path, ['d,e', 'other', 'a', 'b "c"'],
       np.column_stack([_ROWS[:, 2], np.ones(5), _ROWS[:, :2]]))
   # Also such that hold no numbers.
   path.write_text(path.read_text().replace('1.0', 'one'))
-  names = example_files.column_names(table)
-  np.testing.assert_array_equal(tables.read_columns(path, names), _ROWS)
-  # Some of them, in the order that is asked for.
-  np.testing.assert_array_equal(
-      tables.read_columns(path, ('d,e', 'a')), _ROWS[:, [2, 0]])
+  np.testing.assert_array_equal(_TABLE.read(path).x, _ROWS)
 
 
-def test_bad_tables(table, tmp_path):
+def test_bad_tables(tmp_path):
   path = tmp_path / 'table.csv'
 
   def read(text):
     path.write_text(text)
-    tables.read_columns(path, example_files.column_names(table))
+    _TABLE.read(path)
 
   start = f'inputs={path}: expected a table with the columns'
   testing.check_refusals(read, [
@@ -257,16 +250,19 @@ def test_columns_behind_those_of_a_file(tmp_path):
   source, path = tmp_path / 'source.csv', tmp_path / 'scores.csv'
   source.write_text('id,"d,e"\nfirst,01.50\n\n"a ""b""",2\n')
   example_files.append_columns(
-      source, path, {'score': np.float32([0.1, 2.0]), 'rank': [1, 2]})
+      table_files.read_frame(source), path,
+      {'score': np.float32([0.1, 2.0]), 'rank': [1, 2]})
   assert path.read_text() == (
       'id,"d,e",score,rank\nfirst,01.50,0.1,1\n"a ""b""",2,2.0,2\n')
   with pytest.raises(errors.InvalidValueError) as error:
-    example_files.append_columns(path, source, {'score': [3, 4]})
-  assert 'It has a column score already.' in str(error.value)
+    example_files.append_columns(
+        table_files.read_frame(path), source, {'score': [3, 4]})
+  assert 'inputs has a column score already.' in str(error.value)
   assert source.read_text().startswith('id,"d,e"\nfirst')
   # Columns without names get some.
   source.write_text('1.5,2.5\n3.5,4.5\n')
-  example_files.append_columns(source, path, {'score': [7, 8]})
+  example_files.append_columns(
+      table_files.read_frame(source), path, {'score': [7, 8]})
   assert path.read_text() == 'x0,x1,score\n1.5,2.5,7\n3.5,4.5,8\n'
   # Of other formats, the values are kept.
   frame = pd.DataFrame({'name': ['x', None], 'a': [0.1, 1e-300], 'n': [2, 3]})
@@ -274,5 +270,6 @@ def test_columns_behind_those_of_a_file(tmp_path):
       ('parquet', frame.to_parquet), ('xlsx', frame.to_excel)):
     write(tmp_path / f'own.{suffix}', index=False)
     example_files.append_columns(
-        tmp_path / f'own.{suffix}', path, {'score': [0.5, 8.0]})
+        table_files.read_frame(tmp_path / f'own.{suffix}'), path,
+        {'score': [0.5, 8.0]})
     assert path.read_text() == ('name,a,n,score\nx,0.1,2,0.5\n,1e-300,3,8.0\n')

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from tests import flows
 from tests import replicas
+from tests import schemas
 from tests import splits
 from tf_resflow import evaluation
 from tf_resflow import layers
@@ -156,8 +157,9 @@ def test_failures_name_example_and_block(vectors):
 
 def test_errors_of_vectors_are_relative_to_their_columns(monkeypatch):
   model = models.VectorFlowConfig(
-      event_size=2, num_blocks=1, hidden_units=(4,), column_mean=(0.0, 5.0),
-      column_std=(1.0, 1e3)).build('float64')
+      event_size=2, num_blocks=1, hidden_units=(4,),
+      schema=schemas.make_schema(mean=(0.0, 5.0), std=(1.0, 1e3))
+  ).build('float64')
   model.save_norms()
   for block in model.certified_bijections:
     monkeypatch.setattr(block, 'solver', numerics.Banach(max_steps=1))

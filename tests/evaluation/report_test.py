@@ -9,6 +9,7 @@ from scipy import stats
 import tensorflow as tf
 
 from tests import flows
+from tests import schemas
 from tests import splits
 from tf_resflow import configuration
 from tf_resflow import datasets
@@ -235,9 +236,10 @@ def test_validations_of_a_run():
 
 def test_rows_without_a_density_are_counted_and_named(caplog):
   flow = models.VectorFlowConfig(
-      event_size=2, num_blocks=1, hidden_units=(4,), column_names=('a', 'b'),
-      column_maps=('log', 'integer'), column_mean=(0.0, 1.0),
-      column_std=(1.0, 1.0)).build()
+      event_size=2, num_blocks=1, hidden_units=(4,),
+      schema=schemas.make_schema(
+          'a', 'b', types=('log', 'integer'), mean=(0.0, 1.0), std=(1.0, 1.0))
+  ).build()
   rng = np.random.default_rng(0)
   x = np.stack([rng.lognormal(size=12), rng.poisson(3.0, 12)], axis=1)
   flow.initialize(x, seed=0)
@@ -255,7 +257,7 @@ def test_rows_without_a_density_are_counted_and_named(caplog):
   assert ('a is not above 0 in row 3 (-1.5); b is not an integer >= 0 in row '
           '8 (-2), row 10 (2.5)') in caplog.text
   column_checks.rows_with_density(
-      x, flow.config.column_maps, index=pd.RangeIndex(2, 14, name='line'))
+      x, flow.schema.types, index=pd.RangeIndex(2, 14, name='line'))
   assert 'x0 is not above 0 in line 4 (-1.5); x1' in caplog.text
   assert report['num_without_density'] == 3
   for key in ('nats', 'nats_stderr', 'num_examples'):

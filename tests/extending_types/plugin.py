@@ -60,7 +60,7 @@ def _add_cases(my_types):
       lambda dtype: my_types.FrobeniusDense(3, seed=1, dtype=dtype), (5,))
   cases.AUGMENTATIONS['mine_augmentation'] = cases.Case(
       lambda dtype: my_types.Argmax(10, dtype=dtype), (2,), is_pixels=True,
-      is_whole=True, is_random=True, has_variables=False)
+      is_integer=True, is_random=True, has_variables=False)
   cases.BIJECTIONS['mine_coupling'] = cases.Case(
       lambda dtype: my_types.CheckerboardCoupling(4, seed=1, dtype=dtype),
       (3, 4, 2), has_bi_lipschitz_bounds=False, kernel_scale=0.2)

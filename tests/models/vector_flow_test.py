@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests import schemas
 from tf_resflow import models
 from tf_resflow.columns import column_types
 
@@ -64,15 +65,16 @@ def test_densities_integrate_and_probabilities_sum_to_one(types):
   """Whole numbers are summed, others integrated over `y = f(x)`."""
   size = len(types)
   flow = models.VectorFlowConfig(
-      event_size=size, num_blocks=2, hidden_units=(8,), column_maps=types,
-      column_mean=(0.5,) * size, column_std=(1.2,) * size,
-      whitening=(1.0, 0.3, 1.1)[:size * (size + 1) // 2]).build('float64')
+      event_size=size, num_blocks=2, hidden_units=(8,),
+      schema=schemas.make_schema(
+          types=types, mean=(0.5,) * size, std=(1.2,) * size,
+          whitening=(1.0, 0.3, 1.1)[:size * (size + 1) // 2])).build('float64')
   latents = 0.5 + 1.2 * np.random.default_rng(0).normal(size=[64, size])
   axes, log_weights, data = [], [], []
   for i, name in enumerate(types):
     column_type = column_types.ColumnType.get(name)
     data.append(column_type.inverse(latents[:, i], np))
-    if column_type.is_whole:
+    if column_type.is_integer:
       data[-1] = np.floor(data[-1])
       x = np.arange(*_RANGES[name], dtype=float)
       log_weight = np.zeros(len(x))
@@ -93,7 +95,7 @@ def test_densities_integrate_and_probabilities_sum_to_one(types):
   samples = flow.sample(50, seed=0).numpy()
   for name, column in zip(types, samples.T, strict=True):
     column_type = column_types.ColumnType.get(name)
-    if column_type.is_whole:
+    if column_type.is_integer:
       np.testing.assert_array_equal(column, np.floor(column))
       column = column + 0.5
     assert np.all(column_type.supports(column))
@@ -103,8 +105,9 @@ def test_noise_near_bounds():
   """It leaves the support nowhere, and rows without a density alone."""
   types = ('logit', 'logit:100', 'log', 'integer')
   flow = models.VectorFlowConfig(
-      event_size=4, num_blocks=1, hidden_units=(4,), column_maps=types,
-      column_mean=(0.0,) * 4, column_std=(3.0,) * 4).build()
+      event_size=4, num_blocks=1, hidden_units=(4,),
+      schema=schemas.make_schema(
+          types=types, mean=(0.0,) * 4, std=(3.0,) * 4)).build()
   near = np.float32([[1 - 1e-6, 1e-4, 1e-37, 0], [1 - 6e-8, 99.99999, 1, 9]])
   x = tf.constant(np.repeat(near, 5000, axis=0))
   flow.initialize(x, seed=0)
@@ -119,8 +122,9 @@ def test_densities_of_samples_near_bounds():
   """Samples that would be rounded to 0 or 1 are inside and have a density."""
   flow = models.VectorFlowConfig(
       event_size=2, num_blocks=1, hidden_units=(4,),
-      column_maps=('logit', 'logit:100'), column_mean=(12.0, -60.0),
-      column_std=(6.0, 30.0)).build()
+      schema=schemas.make_schema(
+          types=('logit', 'logit:100'), mean=(12.0, -60.0), std=(6.0, 30.0))
+  ).build()
   flow.initialize(flow.bijection.leaves()[0].inverse(
       tf.random.stateless_normal([64, 2], [0, 0]) * [6.0, 30.0] + [12., -60.]))
   x, log_prob = flow.distribution().experimental_sample_and_log_prob(
@@ -133,8 +137,9 @@ def test_perturbed_data():
   """Noise of a size in standardised columns; whole numbers stay whole."""
   flow = models.VectorFlowConfig(
       event_size=3, num_blocks=1, hidden_units=(4,),
-      column_maps=('real', 'log', 'integer'), column_mean=(5.0, 0.0, 2.0),
-      column_std=(2.0, 0.5, 1.0)).build('float64')
+      schema=schemas.make_schema(
+          types=('real', 'log', 'integer'), mean=(5.0, 0.0, 2.0),
+          std=(2.0, 0.5, 1.0))).build('float64')
   x = np.tile([[7.0, 1.5, 9.0]], [20_000, 1])
   y = flow.perturb(tf.constant(x), 0.3, seed=1).numpy()
   for noise in (y[:, 0] / 2.0, np.log(y[:, 1]) / 0.5):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests import schemas
 from tests import testing
 from tf_resflow import errors
 from tf_resflow import models
@@ -123,8 +124,9 @@ _ROWS = np.random.default_rng(0).normal(
 
 def _make_vector_flow(names=()):
   model = models.VectorFlowConfig(
-      event_size=2, num_blocks=1, hidden_units=(8,), column_names=names,
-      column_mean=(3.0, -50.0), column_std=(0.5, 7.0)).build()
+      event_size=2, num_blocks=1, hidden_units=(8,),
+      schema=schemas.make_schema(
+          *names, mean=(3.0, -50.0), std=(0.5, 7.0))).build()
   model.initialize(tf.constant(_ROWS))
   return model
 
@@ -212,9 +214,10 @@ def test_every_name_becomes_one_of_a_tensor(tmp_path):
 def test_columns_that_cannot_take_zeros(tmp_path):
   """Whole and positive columns, tried out before they are exported."""
   flow = models.VectorFlowConfig(
-      event_size=2, num_blocks=1, hidden_units=(4,), column_names=('a', 'b'),
-      column_maps=('log', 'integer'), column_mean=(0.0, 1.0),
-      column_std=(1.0, 1.0)).build()
+      event_size=2, num_blocks=1, hidden_units=(4,),
+      schema=schemas.make_schema(
+          'a', 'b', types=('log', 'integer'), mean=(0.0, 1.0), std=(1.0, 1.0))
+  ).build()
   flow.initialize([[1.0, 2.0], [3.0, 9.0]], seed=0)
   served = serving.VectorSignatures(flow, numerics.Exact())
   sample = served.sample(9, seed=_SEED)

@@ -41,12 +41,6 @@ def column_problem(train: np.ndarray, test: np.ndarray) -> str:
   return ''
 
 
-def moments(train: np.ndarray) -> dict[str, Any]:
-  """Returns the mean and standard deviation (std) of columns `[N, D]`."""
-  return {'mean': tuple(train.mean(axis=0).tolist()),
-          'std': tuple(train.std(axis=0).tolist())}
-
-
 def _far_value(column: np.ndarray) -> tuple[float, ...]:
   """Returns a repeated or usual value further off than all others are wide."""
   for value in (column.min(), column.max()):
@@ -77,7 +71,7 @@ def warn_of_density(
       _logger.warning(
         'Column %s has %.12g in %d of %d rows, far from all others (%g to %g): '
         'if it stands for missing values, empty these cells.', name, *far)
-    if not column_types.ColumnType.get(spec).is_whole:
+    if not column_types.ColumnType.get(spec).is_integer:
       columns[name] = column
       if num_values <= _MAX_SHARE_OF_VALUES * len(column) and not far:
         _logger.warning(

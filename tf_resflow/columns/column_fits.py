@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from tf_resflow import errors
+from tf_resflow.columns import cells as cells_lib
 from tf_resflow.columns import column_checks
 from tf_resflow.columns import column_types
-from tf_resflow.columns import frames
+from tf_resflow.columns import schema as schema_lib
 from tf_resflow.specs import fields
 from tf_resflow.specs import registries
 
@@ -87,7 +88,7 @@ def asked_types(
   Raises:
     InvalidValueError: If there is no such column or type.
   """
-  specs = frames.as_names(specs)
+  specs = cells_lib.as_names(specs)
   for text in specs:
     column, _, spec = text.partition(':')
     if text != fields.NONE:
@@ -133,8 +134,8 @@ def fitted(
     index: Of the table of all these rows, if there is one, for messages.
 
   Returns:
-    `column_maps`, specs of types, empty if all are real; `mean` and `std` of
-    mapped columns; `whitening`, see `layers.Standardize`; `smoothing`.
+    `types`, their specs; `mean` and `std` of mapped columns; `whitening`, see
+    `layers.Standardize`; `smoothing`.
 
   Raises:
     InvalidValueError: If a type that was asked for does not suit its column.
@@ -155,7 +156,7 @@ def fitted(
   mean, std = y.mean(axis=0), y.std(axis=0)
   _check_digits(names, specs, y, mean, std)
   return {
-    'column_maps': specs if {*map(type, types)} != {column_types.Real} else (),
+    'types': specs,
     'mean': tuple(mean.tolist()), 'std': tuple(std.tolist()),
     'whitening': () if is_plain else whitening((y - mean) / std),
     'smoothing': 0.0 if is_plain else smoothing((z - mean) / std)}
@@ -240,63 +241,90 @@ def whitening(z: np.ndarray) -> tuple[float, ...]:
   return tuple(matrix[np.tril_indices(size)].tolist())
 
 
-def fields_of(info: Any, num_validation: int) -> dict[str, Any]:
-  """Returns the fields of a `VectorInfo` that follow from its training part.
+def fit(
+  schema: schema_lib.Schema, rows: np.ndarray, condition: np.ndarray | None,
+  num_validation: int, asked: Mapping[str, str], dataset: str = 'dataset',
+  index: Any = None) -> tuple[schema_lib.Schema, float]:
+  """Fits a schema to the training part.
 
   Args:
-    info: With `asked_types`.
-    num_validation: Number of the last training examples, which are held out.
+    schema: names and roles of columns.
+    rows: training part of `x` with validation, `[N, D]`.
+    condition: coordinates of its conditions `[N, K]`, or None.
+    num_validation: number of the last rows, which are held out.
+    asked: see `fitted`.
+    dataset: name of the data set, for messages.
+    index: of the table of these rows, if there is one, for messages.
+
+  Returns:
+    The schema with types, moments and whitening, and the `smoothing`.
 
   Raises:
-    InvalidValueError: If a type that was asked for does not suit its column,
+    InvalidValueError: if a type that was asked for does not suit its column,
       or a column has one value in all training rows.
   """
-  condition = info.condition
-  x, _, *given = info.load_fn('train')
-  size = len(x) - num_validation
-  names = info.columns or [f'x{i}' for i in range(info.event_size)]
+  size, names = len(rows) - num_validation, schema.names
   errors.check(
     size > 1, 'num_validation', num_validation,
-    f'at most {len(x) - 2}, as {info.name} has {len(x)} training examples')
-  for name in info.asked_types.keys() - {*names, fields.NONE}:
+    f'at most {len(rows) - 2}, as {dataset} has {len(rows)} training examples')
+  for name in asked.keys() - {*names, fields.NONE}:
     errors.check_suits(
-      False, 'column_types', f'{name}:{info.asked_types[name]}',
+      False, 'column_types', f'{name}:{asked[name]}',
       'cannot be used with a column of --condition', 'Conditions are only '
       'standardised.')
-  for name, column in zip(names, x[:size].T, strict=True):
+  for name, column in zip(names, rows[:size].T, strict=True):
     errors.check_suits(
-      np.ptp(column) > 0, 'dataset', info.name, f'has a column {name} with '
+      np.ptp(column) > 0, 'dataset', dataset, f'has a column {name} with '
       f'the value {column[0]:g} in all training rows but those for '
       'validation', 'It has no density: add --drop='
       f'{name}, or take another --num_validation.')
-  index = info.index or {}
-  found = fitted(
-    names, x[:size], info.asked_types, x[size:], index.get('train'))
-  column_checks.rows_with_density(
-    info.load_fn('test')[0], found['column_maps'], names, index.get('test'),
-    'test rows')
-  column_checks.warn_of_density(names, x[:size], found['column_maps'])
-  if condition is not None and condition.size:
-    moments = column_checks.moments(np.float64(given[0][:size]))
-    # A level may be in validation rows alone.
-    moments['std'] = tuple(std or 1.0 for std in moments['std'])
-    found['condition'] = dataclasses.replace(condition, **moments)
-  return found
+  found = fitted(names, rows[:size], asked, rows[size:], index)
+  column_checks.warn_of_density(names, rows[:size], found['types'])
+  columns = [
+    dataclasses.replace(column, type=spec, mean=(mean,), std=(std,))
+    for column, spec, mean, std in zip(
+      schema.modelled, found['types'], found['mean'], found['std'],
+      strict=True)]
+  conditions = schema.conditions
+  if condition is not None and conditions:
+    conditions = tuple(with_moments(conditions, condition[:size]))
+  others = [column for column in schema.columns
+            if column not in (*schema.modelled, *schema.conditions)]
+  return schema_lib.Schema(
+    columns=(*columns, *conditions, *others),
+    whitening=found['whitening']), found['smoothing']
 
 
-def described(names: Sequence[str], specs: Sequence[str]) -> str:
+def with_moments(
+  columns: Sequence[schema_lib.Column], rows: np.ndarray,
+) -> list[schema_lib.Column]:
+  """Returns columns with the moments of their coordinates `[N, K]`."""
+  rows = np.float64(rows)
+  ends = np.cumsum([column.num_coordinates for column in columns])[:-1]
+  return [
+    dataclasses.replace(column, mean=tuple(mean.tolist()), std=tuple(
+      value or 1.0  # A level may be in validation rows alone.
+      for value in std.tolist()))
+    for column, mean, std in zip(columns, np.split(rows.mean(axis=0), ends),
+                                 np.split(rows.std(axis=0), ends), strict=True)]
+
+
+def described(schema: schema_lib.Schema) -> str:
   """Returns the types of columns in words; empty if all are real numbers.
 
   Example:
-    >>> described(['a', 'b', 'c'], ['log', 'real', 'heavy:0.0:1.0'])
+    >>> described(schema_lib.Schema(columns=[
+    ...     schema_lib.Column(name=name, type=spec) for name, spec in (
+    ...         ('a', 'log'), ('b', 'real'), ('c', 'heavy:0.0:1.0'))]))
     'log: a; heavy: c; others are real numbers'
   """
+  if not schema.types:
+    return ''
   kinds: dict[str, list[str]] = {}
-  for i, spec in enumerate(specs):
+  for name, spec in zip(schema.names, schema.types, strict=True):
     # Without what is fitted.
-    kinds.setdefault(re.sub(':.*:.*', '', spec), []).append(
-      names[i] if names else f'x{i}')
+    kinds.setdefault(re.sub(':.*:.*', '', spec), []).append(name)
   kinds.pop(column_types.Real().spec(), None)
-  return '; '.join([
-    f'{kind}: {", ".join(names)}' for kind, names in kinds.items()] + [
-      'others are real numbers'] * bool(kinds))
+  return '; '.join([*(
+    f'{kind}: {", ".join(names)}' for kind, names in kinds.items()),
+    'others are real numbers'])

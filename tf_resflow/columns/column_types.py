@@ -30,8 +30,8 @@ class ColumnType(spec.Specified):
   f'(x)`, exactly; it is zero outside of the support of the type, an interval.
 
   Attributes:
-    is_whole: whether values are integers, of which `f(x + u)` with uniform `u`
-      is modelled.
+    is_integer: whether values are integers, of which `f(x + u)` with uniform
+      `u` is modelled.
     bounds: both ends of the support, which are not in it.
     expected: description of the support.
 
@@ -43,7 +43,7 @@ class ColumnType(spec.Specified):
   """
 
   registry: ClassVar = registries.COLUMN_TYPES
-  is_whole: ClassVar[bool] = False
+  is_integer: ClassVar[bool] = False
   bounds: ClassVar[Any] = (-np.inf, np.inf)
   expected: ClassVar[Any] = 'finite'
 
@@ -185,7 +185,7 @@ class Integer(Log):
   `u` is uniform on [0, 1). Samples are rounded down: none is negative.
   """
 
-  is_whole: ClassVar = True
+  is_integer: ClassVar = True
   expected: ClassVar = 'an integer >= 0'
 
   @classmethod
@@ -197,7 +197,7 @@ class Integer(Log):
 class SignedInteger(Real):
   """A whole number `x`, of which `f(x + u) = x + u` is modelled."""
 
-  is_whole: ClassVar = True
+  is_integer: ClassVar = True
   expected: ClassVar = 'an integer'
 
 
@@ -244,8 +244,8 @@ def supported(specs: Sequence[str], x: np.ndarray) -> np.ndarray:
   See `mapped` for the arguments.
   """
   return np.stack([
-      t.supports(column + np.float32(0.5 * t.is_whole)) & (
-          not t.is_whole or column == np.floor(column))
+      t.supports(column + np.float32(0.5 * t.is_integer)) & (
+          not t.is_integer or column == np.floor(column))
       for t, column in zip(_types(specs, x), rounded(x).T, strict=True)],
                   axis=1)
 
@@ -306,7 +306,7 @@ def mapped(
   """
   x = np.asarray(x, np.float64)
   types = _types(specs, x)
-  whole = [i for i, column_type in enumerate(types) if column_type.is_whole]
+  whole = [i for i, column_type in enumerate(types) if column_type.is_integer]
   if whole:
     points = cell_points(len(whole))
     u = np.zeros([len(points), x.shape[1]])

@@ -1,4 +1,4 @@
-"""Files of tables: frames of cells, their numbers, and all their problems."""
+"""Files of tables, read as frames of cells."""
 
 from collections.abc import Iterable, Iterator, Sequence
 import csv
@@ -6,16 +6,14 @@ import gzip
 import io
 import itertools
 import os
-import re
-import shlex
 from typing import Any
 
 import numpy as np
 
 from tf_resflow import errors
-from tf_resflow.columns import frames
+from tf_resflow.columns import cells as cells_lib
+from tf_resflow.columns import problems as problems_lib
 from tf_resflow.specs import reading
-from tf_resflow.specs import spec
 
 # Suffixes of names; files with other names are read as text.
 SUFFIXES = ('.csv', '.tsv', '.txt', '.csv.gz', '.tsv.gz', '.txt.gz', '.parquet',
@@ -34,99 +32,6 @@ _BATCH = 2**14
 
 # The comma is last, as numbers and names may hold it.
 _SEPARATORS = ('\t', ';', '|', ',')
-_NUMBER = r'[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?'
-# What may have thousands separators.
-_THOUSANDS = '[+-]?[1-9][0-9]{0,2}(?:,[0-9]{3})+'
-# What text may be meant as, and what to do then.
-_HINTS = {
-  _THOUSANDS: 'remove thousands separators',
-  r'[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}.*|[0-9]{1,2}([./-])[0-9]{1,2}\1[0-9]{2,4}.*':
-    'for a date give a number, such as days'}
-# Integers above it are not all in float64.
-_MAX_INTEGER = 2**53
-_MAX_COLUMNS = 30
-# How the description of a column with text begins.
-HOLDS_TEXT = 'holds text such as'
-
-
-class Problems:
-  """Collects the problems of a table.
-
-  Attributes:
-    where: Which file following problems are in, if not the first.
-    dropped: Names of columns that have to be left out.
-    categories: Those of them that can be conditions.
-
-  Args:
-    drop: Names of columns that are already left out.
-    options: Advised as 'flags' or 'arguments'; empty for none.
-
-  Example:
-    >>> problems = Problems()
-    >>> problems.add('age', 'is empty in line 7', 'missing')
-    >>> problems.add('city', "holds text such as 'Rome' in line 2")
-    >>> problems.check()
-    Traceback (most recent call last):
-    tf_resflow.errors.FormatError: It has problems:
-      age: is empty in line 7
-      city: holds text such as 'Rome' in line 2
-    Add --drop=city --missing=drop to leave these out.
-  """
-
-  def __init__(self, drop: Sequence[str] = (), options: str = 'flags'):
-    self.where = ''
-    self.dropped: list[str] = []
-    self.categories: list[str] = []
-    self._options = options
-    self._given: dict[str, Any] = {
-      'drop': frames.as_names(drop), 'missing': 'drop'}
-    self._remedies: set[str] = set()
-    self._texts: dict[str, list[str]] = {}
-
-  def add(self, column: str, text: str, remedy: str = 'drop') -> None:
-    """Adds a problem.
-
-    Args:
-      column: Name of the column; empty for the whole table.
-      text: What is wrong, such as 'is infinite in line 3'.
-      remedy: Option that leaves it out, 'drop' or 'missing'; or 'mend'.
-    """
-    if remedy == 'drop' and column not in self.dropped:
-      self.dropped.append(column)
-      if self._options == 'flags' and (
-        ',' in column or column != column.strip()):
-        text += f' (rename {column!r}, without commas and outer spaces)'
-        remedy = 'mend'
-      else:
-        self._given['drop'] += (column,)
-    self._remedies.add(remedy if self._options else 'mend')
-    self._texts.setdefault(column, []).append(self.where + text)
-
-  def check(self) -> None:
-    """Raises `FormatError` if there are problems."""
-    lines = [f'  {column}{": " * bool(column)}{"; ".join(texts)}'
-             for column, texts in self._texts.items()]
-    if len(lines) > _MAX_COLUMNS:
-      lines[_MAX_COLUMNS:] = [f'  ... ({len(lines):,} columns in all)']
-    given = {name: value for name, value in self._given.items()
-             if name in self._remedies}
-    advice = [f'Add {self._text_of(given)} to leave these out.'] * bool(given)
-    if names := tuple(self.categories):
-      given |= {'condition': names, 'drop': tuple(
-        name for name in given['drop'] if name not in names)}
-      advice.append(f'Or add {self._text_of(given)} to model the others given '
-                    f'{spec.text_of(names)}.')
-    advice += ['Mend the file.'] * ('mend' in self._remedies)
-    errors.check_format(
-      not lines, '\n'.join(['It has problems:', *lines, ' '.join(advice)]))
-
-  def _text_of(self, options):
-    """Returns options as flags or arguments, but for empty ones."""
-    is_flags = self._options == 'flags'
-    return (' ' if is_flags else ', ').join(
-      shlex.quote(f'--{name}={spec.text_of(value)}')
-      if is_flags else f'{name}={value!r}'
-      for name, value in options.items() if value)
 
 
 def is_table(path: str | os.PathLike | None) -> bool:
@@ -136,7 +41,7 @@ def is_table(path: str | os.PathLike | None) -> bool:
 
 def read_frame(
   path: str | os.PathLike, sheet: str | None = None,
-  problems: Problems | None = None) -> Any:
+  problems: problems_lib.Problems | None = None) -> Any:
   """Reads a table: .csv, .tsv or .txt (also .gz), .parquet, .feather, .xlsx.
 
   Cells of text files stay text, with decimal points; so do those of .xlsx. Rows
@@ -232,7 +137,7 @@ def _separator(content):
 
 def _names(first):
   """Returns the names in a first line, or None if it has numbers."""
-  is_number = {bool(re.fullmatch(_NUMBER, cell.replace(',', '.')))
+  is_number = {cells_lib.is_number(cell.replace(',', '.'))
                for cell in first if cell}
   errors.check_format(
     len(is_number) == 1, f'Its first line, {", ".join(first[:10])}'
@@ -246,7 +151,7 @@ def _names(first):
 
 def _framed(
   records: Iterable[tuple[int, list[str]]], noun: str,
-  problems: Problems | None = None, separator: str = ',') -> Any:
+  problems: problems_lib.Problems | None = None, separator: str = ',') -> Any:
   """Returns the frame of records, whose places are called by a noun."""
   import pandas as pd
 
@@ -270,13 +175,13 @@ def _framed(
   batches = iter(lambda: list(itertools.islice(records, _BATCH)), [])
   frame = pd.concat(list(map(part, itertools.chain([[]], batches))))
   if sizes:
-    where = places(
-      pd.Index(sizes, name=noun), [True] * len(sizes))
+    where = cells_lib.describe_rows(
+      pd.Index(sizes, name=noun), np.full(len(sizes), True))
     problem = (f'has {next(iter(sizes.values()))} cells, not {len(first)} like '
                f'the first line, {where}')
     if problems is None:
       raise errors.FormatError(f'It {problem}.')
-    problems.add('', problem, 'mend')
+    problems.add('', problem, 'fix')
   return (frame if separator == ',' else _with_decimal_points(frame)).set_axis(
     names, axis=1)
 
@@ -291,12 +196,12 @@ def _with_decimal_points(frame):
 
   commas, points = (matches(
     rf'[+-]?[0-9]*{mark}[0-9]+(?:[eE][+-]?[0-9]+)?') for mark in (',', '[.]'))
-  if not (commas & ~matches(_THOUSANDS)).any(axis=None):
+  if not (commas & ~matches(cells_lib.THOUSANDS)).any(axis=None):
     return frame
   has_point = points.any(axis=1).to_numpy(bool)
   errors.check_format(
     not has_point.any(), 'It has decimal commas, but also points '
-    f'{places(frame.index, has_point)}: use one of them, and '
+    f'{cells_lib.describe_rows(frame.index, has_point)}: use one of them, and '
     'remove thousands separators.')
   return frame.mask(
     commas, frame.apply(lambda text: text.str.replace(',', '.', regex=False)))
@@ -330,70 +235,3 @@ def _cells_of_sheet(path, sheet):
     raise ValueError(str(error)) from error
   return [(i, cells) for i, cells in enumerate(rows, 1)
           if any(map(str.strip, cells))]
-
-
-def places(index: Any, mask: np.ndarray) -> str:
-  """Describes the rows of a mask, such as 'in lines 36, 77, 80 (12 rows)'.
-
-  The index is that of a frame of `read_frame`.
-  """
-  found = index[mask]
-  noun = f'{index.name}{"s" * (len(found) > 1)}'
-  more = f' ({len(found):,} rows)' if len(found) > 3 else ''
-  return f'in {noun} {", ".join(map(str, found[:3]))}{more}'
-
-
-def numbers(cells: Any) -> tuple[np.ndarray, np.ndarray, str]:
-  """Returns the numbers in a column of `read_frame`, `[N]`.
-
-  Text of a number is that number, exactly as Python reads it, with a decimal
-  point and without thousands separators; true and false are 1 and 0.
-
-  Returns:
-    Float64 `[N]`, NaN where there is none; bool `[N]`, the empty cells, as are
-    NA, NaN, null and the like; and a description of what else it holds, empty
-    if that is finite numbers.
-
-  Example:
-    >>> import pandas as pd
-    >>> numbers(pd.Series(['1.5', '', '12 kg']).rename_axis('row'))[2]
-    "holds text such as '12 kg' in row 2"
-  """
-  import pandas as pd
-  from pyarrow import csv
-
-  if problem := frames.dtype_problem(cells):
-    return np.full(len(cells), np.nan), cells.isna().to_numpy(bool), problem
-  if pd.api.types.is_any_real_numeric_dtype(cells):
-    values = cells.to_numpy(np.float64, na_value=np.nan)
-    is_empty: Any = np.isnan(values)
-    is_integer: Any = pd.api.types.is_integer_dtype(cells)
-  else:
-    text = cells.astype('str').fillna('').str.strip()
-    # pandas has no public list of its own.
-    is_empty = text.isin(csv.ConvertOptions().null_values).to_numpy(bool)
-    lower = text.str.lower()
-    if lower[~is_empty].isin(['true', 'false']).all():
-      text = lower.replace({'true': '1', 'false': '0'})
-    is_number = text.str.fullmatch(
-      f'{_NUMBER}|[+-]?inf(?:inity)?', case=False).to_numpy(bool)
-    # By Python's float, the only one that is exact.
-    values = text.where(is_number, 'nan').to_numpy(object).astype(np.float64)
-    is_integer = text.str.fullmatch('[+-]?[0-9]+').to_numpy(bool)
-    is_text = ~is_number & ~is_empty
-    if is_text.any():
-      shown = ', '.join(
-        repr(cell[:30]) for cell in text[is_text].drop_duplicates().iloc[:3])
-      problem = '; '.join([
-        f'{HOLDS_TEXT} {shown} {places(cells.index, is_text)}', *(
-          hint for pattern, hint in _HINTS.items()
-          if text[is_text].str.fullmatch(pattern).any())])
-  for mask, what in (
-    (np.isinf(values), 'is infinite'),
-    (is_integer & (np.abs(values) >= _MAX_INTEGER),
-     'holds integers beyond 2^53, which float64 rounds,')):
-    if mask.any():
-      problem += f'{"; " * bool(problem)}{what} {places(cells.index, mask)}'
-  if is_empty.all() and len(cells):
-    problem = 'is empty'
-  return values, is_empty, problem

@@ -64,10 +64,9 @@ def main(options: Options) -> None:
   train, test = [
       info.open(name, options.data_dir) for name in ('train', 'test')]
   x = test.arrays['x'].numpy()
-  maps = getattr(info, 'column_maps', ())
+  maps = info.schema.types if info.schema else ()
   if maps:
-    x = x[column_checks.rows_with_density(
-        x, maps, getattr(info, 'columns', ()))]
+    x = x[column_checks.rows_with_density(x, maps, info.schema.names)]
   results = evaluation.fit_baselines(
       train.arrays['x'].numpy(), x, train.num_levels, column_maps=maps,
       num_components=options.num_components, seed=options.seed,

@@ -1,6 +1,5 @@
 """Flags about the conditions of flows p(x|c)."""
 
-from collections.abc import Mapping, Sequence
 import dataclasses
 from typing import Any
 
@@ -8,7 +7,6 @@ from absl import flags
 import numpy as np
 
 from tf_resflow import evaluation
-from tf_resflow.columns import frames
 from tf_resflow.columns import table_files
 from tf_resflow.commands import options as options_lib
 from tf_resflow.specs import fields
@@ -38,25 +36,29 @@ class Condition(options_lib.Options):
       self.refuse(True, ('condition',), 'with an unconditional flow',
                   'Leave it out, or train with --condition.')
       return None
-    columns = frames.sources(spec.names)
-    expected = (
-        f'labels from 0 to {spec.num_labels - 1}, all,' if spec.num_labels else
-        f'{",".join(columns)}, such as {example(model.config)},'
-        if len(columns) < len(spec.names) else
-        f'{spec.expected},') + ' or an .npz file or table'
+    schema = model.schema
+    if spec.num_labels:
+      expected = f'labels from 0 to {spec.num_labels - 1}, all,'
+    elif schema.is_named:
+      expected = (f'{",".join(schema.condition_names)}, such as '
+                  f'{example(model.config)},')
+    else:
+      expected = f'{spec.expected},'
+    expected += ' or an .npz file or table'
     if not self.condition:
       raise flags.Error('--condition is missing. The flow of this run is '
                         f'p(x|c): {expected}.')
     if self.is_condition_file:
       return evaluation.example_files.read_condition(
-          self.condition, spec, 'condition', missing=missing)
+          self.condition, model, 'condition', missing)
     if spec.num_labels and self.condition == 'all':
       return np.arange(spec.num_labels)
     values = self.condition.split(',')
     try:
       return spec.convert(
-          values if spec.names else np.array(values).astype(
-              int if spec.num_labels else float), 'float64').numpy()
+          schema.condition_array(values) if schema.is_named else
+          np.array(values).astype(int if spec.num_labels else float), 'float64'
+      ).numpy()
     # What is no number, or no such condition.
     except (OverflowError, ValueError) as error:
       self.require(
@@ -71,42 +73,13 @@ class Condition(options_lib.Options):
 
 def example(config: Any) -> str:
   """Returns a value of --condition: first levels, means; '' for none."""
-  means = getattr(config, 'condition_mean', ())
-  names = getattr(config, 'condition_names', ()) or [
-      f'{i}' for i in range(len(means))]
-  values: dict[str, str] = {}
-  for (name, column), mean in zip(
-      frames.columns_of(names).items(), means, strict=False):
-    values.setdefault(
-        column, f'{mean:.3g}' if name == column else name.partition('=')[2])
-  return ','.join(values.values()) or 'all' * bool(
-      getattr(config, 'condition_labels', 0))
-
-
-def write_table(path: str, model: Any, arrays: Mapping[str, np.ndarray],
-                columns: Sequence[str] = ()) -> None:
-  """Writes vectors and what they are conditioned on to a .csv file.
-
-  Columns are in the order of the data of the run, if these are a table; those
-  of further arrays `[N]` that `columns` names stand behind.
-  """
-  import pandas as pd  # Takes a second.
-
-  example_files = evaluation.example_files
-  frame = pd.DataFrame(
-      arrays['x'], columns=list(example_files.column_names(model)))
-  names = example_files.condition_names(model.condition_spec)
-  if names:
-    given = np.reshape(arrays['condition'], [len(frame), -1]).T
-    # Models of other data have no places: the condition stands behind.
-    places = model.config.condition_places or range(
-        len(frame.columns), len(frame.columns) + len(names))
-    for place, name, values in sorted(zip(places, names, given, strict=True)):
-      frame.insert(place, name, values)
-  for name in columns:
-    frame[name] = arrays[name]
-  pd.DataFrame(frames.collapsed(frame)).to_csv(
-      path, index=False, lineterminator='\n', na_rep='nan')
+  schema = getattr(config, 'schema', None)
+  if schema and schema.conditions:
+    return ','.join(
+        column.levels[0] if column.levels else
+        ','.join(f'{mean:.3g}' for mean in column.mean)
+        for column in schema.conditions)
+  return 'all' if getattr(config, 'condition_labels', 0) else ''
 
 
 def has_labels(model: Any) -> bool:

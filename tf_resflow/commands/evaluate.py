@@ -44,7 +44,6 @@ bounds; reconstruction_error_max (of pixels in [0, 1], or in standard deviations
 of columns); lipschitz_bound_max (certificate). Non-finite numbers are null.
 """
 
-from collections.abc import Sequence
 import dataclasses
 import os
 import re
@@ -56,12 +55,12 @@ from tf_resflow import conversion
 from tf_resflow import datasets
 from tf_resflow import evaluation
 from tf_resflow import training
+from tf_resflow.columns import cells
 from tf_resflow.columns import column_types
 from tf_resflow.columns import table_files
 from tf_resflow.commands import conditions
 from tf_resflow.commands import options as options_lib
 from tf_resflow.commands import row_scores
-from tf_resflow.datasets import tables
 from tf_resflow.specs import fields
 
 
@@ -158,18 +157,17 @@ class Options(
     self.refuse(
         getattr(self.config.model, 'is_conditional', False), ('ood_dataset',),
         'with a flow p(x|c)', 'Other data have no such condition.')
-    names = (*getattr(self.config.model, 'column_names', ()),
-             *getattr(self.config.model, 'condition_names', ()))
-    if names and table_files.is_table(self.inputs):
-      self.read_table(names)
+    schema = getattr(self.config.model, 'schema', None)
+    if schema and schema.is_named and table_files.is_table(self.inputs):
+      schema.read(self.inputs, missing=self.missing)
 
-  def read_table(self, names: Sequence[str]) -> Any:
-    """Returns columns of --inputs, NaN in rows that the run leaves out."""
+  @property
+  def missing(self) -> str:
+    """What becomes of rows of --inputs with empty cells."""
     data = self.config.data
     # A data frame has the setting in its data set, which need not be here.
     is_strict = data.missing == 'error' and data.dataset.startswith('table:')
-    return tables.read_columns(
-        self.inputs, names, missing='error' if is_strict else 'nan')
+    return 'error' if is_strict else 'nan'
 
   @property
   def is_ood_file(self) -> bool:
@@ -226,31 +224,19 @@ def _write(options: Options, run: options_lib.OpenedRun,
   if not options.output.endswith('.csv'):
     np.savez(options.output, **arrays)
     return
-  columns = row_scores.columns(arrays)
-  if table_files.is_table(options.inputs):
-    evaluation.example_files.append_columns(options.inputs, options.output, {
-        name: arrays[name] for name in columns})
-  else:
-    conditions.write_table(options.output, run.model, arrays, columns)
+  scores = {name: arrays[name] for name in row_scores.columns(arrays)}
+  frame = arrays['frame']
+  if frame is None:
+    frame = run.model.schema.to_frame(arrays['x'], arrays.get('condition'))
+  evaluation.example_files.append_columns(frame, options.output, scores)
 
 
 def _evaluate_inputs(options: Options, run: options_lib.OpenedRun,
                      settings: Any):
-  example_files, spec = evaluation.example_files, run.model.condition_spec
-  index = given = condition = None
-  if table_files.is_table(options.inputs) and options.is_of_vectors:
-    names = example_files.column_names(run.model)
-    frame = options.read_table([*names, *example_files.condition_names(spec)])
-    is_complete, index = frame.notna().all(axis=1).to_numpy(), frame.index
-    x, given = np.split(frame.to_numpy()[is_complete], [len(names)], axis=1)
-  else:
-    x = example_files.read_inputs(options.inputs, run.model.event_shape)
-    is_complete = np.ones(len(x), bool)
-  if spec is not None:
-    condition = example_files.read_condition(options.inputs, spec, given=given)
-    options.require(
-        len(condition) == len(x), 'inputs', 'a file with as many conditions as '
-        f'examples, {len(x)}', f'It has {len(condition)}.')
+  rows = evaluation.example_files.read_rows(
+      options.inputs, run.model, missing=options.missing)
+  complete, index = rows.complete(), rows.index
+  x, condition = complete.x, complete.condition
   needs_marks = options.is_of_vectors and (options.output or options.top)
   # Before what takes long, because it may be damaged.
   known = training.train_rows.read(options.workdir) if needs_marks else None
@@ -261,7 +247,7 @@ def _evaluate_inputs(options: Options, run: options_lib.OpenedRun,
   report, bounds = evaluation.report.report_inputs(
       run.model, x, results, settings=settings,
       certify=options.should_certify(run.config), condition=condition,
-      index=None if index is None else index[is_complete])
+      index=complete.index)
   is_converted = conversion.converter.is_converted(options.workdir)
   if is_converted:
     results['z'] = conversion.to_channels_first(
@@ -275,21 +261,22 @@ def _evaluate_inputs(options: Options, run: options_lib.OpenedRun,
       report |= row_scores.held_out(results, run.model.unit)
   if condition is not None:
     results['condition'] = condition
-  gaps = np.flatnonzero(~is_complete)
-  if len(gaps):
-    report['num_with_empty_cells'] = len(gaps)
+  num_gaps = len(rows) - len(complete)
+  if num_gaps:
+    report['num_with_empty_cells'] = num_gaps
     options_lib.note(
-        f'note: no score of {len(gaps)} of {len(is_complete)} rows: a cell is '
-        f'empty {table_files.places(index, ~is_complete)}. Fill these cells, '
+        f'note: no score of {num_gaps} of {len(rows)} rows: a cell is empty '
+        f'{cells.describe_rows(index, ~rows.is_complete)}. Fill these cells, '
         'or train without their columns.')
-    results = {name: np.insert(
-        np.float64(values), gaps - np.arange(len(gaps)), np.nan,
-        axis=-1 if name.endswith('_repeats') else 0)
+    results = {name: rows.spread(
+        values, -1 if name.endswith('_repeats') else 0)
                for name, values in results.items()}
   if options.top:
     options_lib.note(row_scores.lowest(
         results, options.top, None if index is None else
-        table_files.read_frame(options.inputs).iloc[:, :3]))
+        rows.frame.iloc[:, :3]))
+  if options.output and options.output.endswith('.csv'):
+    results['frame'] = rows.frame
   return {'inputs': options.inputs, 'latent_order': order, **report
           }, results, bounds
 

@@ -196,7 +196,8 @@ def _draw_vectors(options: Options, run: options_lib.OpenedRun,
   if suffix == '.npz':
     np.savez(options.output, **arrays)
   elif suffix == '.csv':
-    conditions.write_table(options.output, run.model, arrays)
+    run.model.schema.to_frame(arrays['x'], arrays.get('condition')).to_csv(
+        options.output, index=False, lineterminator='\n', na_rep='nan')
   else:
     evaluation.plots.save_image(options.output, evaluation.density_picture(
         run.model, samples=arrays['x'], condition=condition))

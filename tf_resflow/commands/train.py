@@ -107,9 +107,8 @@ def main(options: Options, config: configuration.Config) -> None:
       config.run.strategy, clusters.Peers(
           options.worker_hosts, options.worker_index,
           options.cluster_timeout)), time.monotonic()
-  types = column_fits.described(
-      *(getattr(config.model, name, ())
-        for name in ('column_names', 'column_maps')))
+  schema = getattr(config.model, 'schema', None)
+  types = column_fits.described(schema) if schema else ''
   if types:
     _logger.info('Types of columns: %s. --column_types=NAME:TYPE changes them.',
                  types)

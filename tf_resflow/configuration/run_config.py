@@ -18,8 +18,7 @@ from tf_resflow.specs import registries
 from tf_resflow.specs import spec as spec_lib
 
 # Fields of the model that are fitted to vectors.
-_FITTED_FIELDS = ('column_maps', 'column_mean', 'column_std', 'whitening',
-                  'condition_mean', 'condition_std', 'condition_places')
+_FITTED_FIELDS = ('schema',)
 # Below this number of training examples, validations are frequent.
 _FEW_EXAMPLES = 1000
 # Initial noise over the smoothing of a Gaussian.
@@ -429,8 +428,7 @@ def _inferred_fields(
     info: dataset_info.DatasetInfo) -> Mapping[str, Any]:
   """Returns the values of the fields of the model that are not flags."""
   inferred = {
-      'num_classes': 0, 'dataset': data.dataset, **info.inferred_fields(),
-      **info.inferred_condition_fields(), 'seed': run.seed,
+      'dataset': data.dataset, **info.inferred_fields(), 'seed': run.seed,
       'data_fingerprint': info.fingerprint}
   objective.check_suits(
       not objective.hybrid or inferred['num_classes'] > 0, 'hybrid',

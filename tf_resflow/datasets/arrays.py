@@ -8,6 +8,7 @@ import numpy as np
 from tf_resflow import errors
 from tf_resflow.columns import column_checks
 from tf_resflow.columns import column_fits
+from tf_resflow.columns import schema as schema_lib
 from tf_resflow.datasets import dataset_info
 from tf_resflow.datasets import own_files
 from tf_resflow.specs import reading
@@ -174,10 +175,11 @@ def _conditions(arrays):
     errors.check_format(
       other <= largest, f'Its test part has a condition {other} that the '
       'training part does not have.')
-    return dataset_info.ConditionInfo(num_labels=largest + 1), parts
+    return dataset_info.ConditionInfo(num_labels=largest + 1), (), parts
   # Scalars become vectors of size 1.
   parts = {name: part.reshape([len(part), -1]) for name, part in parts.items()}
   _check_columns('condition', parts)
-  return dataset_info.ConditionInfo(
-    size=parts['train'].shape[1],
-    **column_checks.moments(np.float64(parts['train']))), parts
+  columns = [schema_lib.Column(role=schema_lib.CONDITION)
+             for _ in range(parts['train'].shape[1])]
+  return (dataset_info.ConditionInfo(),
+          column_fits.with_moments(columns, parts['train']), parts)

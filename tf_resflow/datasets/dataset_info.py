@@ -11,7 +11,8 @@ import numpy as np
 
 from tf_resflow import datasets
 from tf_resflow import errors
-from tf_resflow.columns import frames
+from tf_resflow.columns import cells
+from tf_resflow.columns import schema as schema_lib
 from tf_resflow.datasets import own_files
 from tf_resflow.specs import spec
 
@@ -30,29 +31,13 @@ class ConditionInfo:
   """Metadata of the conditions of `p(x|c)`.
 
   Attributes:
-    num_labels: Number of labels if conditions are labels, otherwise 0.
-    size: Size of numeric conditions; 0 for labels.
-    mean: Mean in the training part, `size` numbers or none.
-    std: Standard deviation, likewise.
-    names: Names of the numbers, or none.
-    places: Their places among the columns of the data, or none.
-    is_label: Whether it is the label of the data set, not a separate array.
+    num_labels: number of labels if conditions are labels, otherwise 0; then
+      the schema of the data has the columns of the condition.
+    is_label: whether it is the label of the data set, not a separate array.
   """
 
   num_labels: int = 0
-  size: int = 0
-  mean: tuple[float, ...] = ()
-  std: tuple[float, ...] = ()
-  names: tuple[str, ...] = ()
-  places: tuple[int, ...] = ()
   is_label: bool = False
-
-  def inferred_fields(self) -> dict[str, Any]:
-    """Returns the fields of the model that follow from it."""
-    return {
-      'condition_labels': self.num_labels, 'condition_size': self.size,
-      'condition_mean': self.mean, 'condition_std': self.std,
-      'condition_names': self.names, 'condition_places': self.places}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -80,10 +65,12 @@ class DatasetInfo(abc.ABC):
     load_fn: Maps 'train' or 'test' to examples, uint8 `[N, H, W, C]` or float32
       `[N, D]`, labels `[N]` or None, and optionally conditions; None for stored
       or drawn data.
-    entry_fn: Returns the metadata of the array of conditions, and its 'train'
-      and 'test' parts; None if there is none.
+    entry_fn: Returns the metadata of the array of conditions, its columns (of
+      numbers), and its 'train' and 'test' parts; None if there is none.
     condition: Metadata of the condition of the model, see `with_condition`;
       None for unconditional models.
+    schema: Names, roles and levels of columns of vectors and conditions, and
+      what is fitted to them; None for others.
   """
 
   model: ClassVar[str]
@@ -99,8 +86,10 @@ class DatasetInfo(abc.ABC):
   fingerprint: str = ''
   load_fn: LoadFn | None = None
   entry_fn: Callable[
-    [], tuple[ConditionInfo, Mapping[str, np.ndarray]]] | None = None
+    [], tuple[ConditionInfo, Sequence[schema_lib.Column],
+              Mapping[str, np.ndarray]]] | None = None
   condition: ConditionInfo | None = None
+  schema: schema_lib.Schema | None = None
 
   @property
   def num_levels(self) -> int | None:
@@ -124,9 +113,12 @@ class DatasetInfo(abc.ABC):
   def event_shape(self) -> tuple[int, ...]:
     """Shape of an example."""
 
-  @abc.abstractmethod
   def inferred_fields(self) -> dict[str, Any]:
     """Returns the fields of the model that follow from the data."""
+    return {
+      'num_classes': self.num_classes, 'schema': self.schema,
+      'condition_labels': self.condition.num_labels if self.condition else 0,
+      'condition_size': self.schema.condition_size if self.schema else 0}
 
   def open(
     self, split: str, data_dir: str | os.PathLike | None = None,
@@ -168,7 +160,7 @@ class DatasetInfo(abc.ABC):
     Raises:
       InvalidValueError: If the data do not have such a condition.
     """
-    names = frames.as_names(names)
+    names = cells.as_names(names)
     known = [_LABEL] * (self.num_classes > 0) + [_ENTRY] * (
       self.entry_fn is not None)
     errors.check_suits(
@@ -182,18 +174,17 @@ class DatasetInfo(abc.ABC):
         num_labels=self.num_classes, is_label=True))
     entry_fn: Any = self.entry_fn
     load_fn: Any = self.load_fn
-    condition, parts = entry_fn()
+    condition, columns, parts = entry_fn()
+    schema = self.schema or schema_lib.Schema.unnamed(
+      0 if self.num_levels else self.event_shape[0])
     return dataclasses.replace(
-      self, condition=condition,
+      self, condition=condition, schema=schema.with_columns(columns)
+      if columns else self.schema,
       load_fn=lambda part: (*load_fn(part), parts[part]))
 
   def with_validation(self, num_validation: int) -> Self:
     """Returns the metadata with what is fitted to the training examples."""
     return self
-
-  def inferred_condition_fields(self) -> dict[str, Any]:
-    """Returns the fields of the model that follow from the condition."""
-    return (self.condition or ConditionInfo()).inferred_fields()
 
   def changed(self, num_bits: int = 8, resize: int | None = None) -> Self:
     """Returns the metadata of images with fewer bits or of another size.
@@ -274,9 +265,8 @@ class ImageInfo(DatasetInfo):
       stored=self.stored or self)
 
   def inferred_fields(self) -> dict[str, Any]:
-    return {
-      'image_shape': self.image_shape, 'num_levels': self.num_levels,
-      'num_classes': self.num_classes}
+    return {**super().inferred_fields(), 'image_shape': self.image_shape,
+            'num_levels': self.num_levels}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -285,49 +275,36 @@ class VectorInfo(DatasetInfo):
 
   Attributes:
     event_size: Size of a vector, D.
-    mean: Mean of the training part, D numbers or none, by which models
-      standardise vectors; densities are in the original units.
-    std: Standard deviation, likewise.
-    columns: Names of the columns, D names or none.
-    column_maps: Specs of the `ColumnType` of every column, or none; mean and
-      standard deviation are those of mapped values then.
-    whitening: Lower triangle of the matrix that whitens standardised vectors,
-      or none.
+    asked_types: Maps columns to the types that were asked for, if types and
+      moments are to be fitted to the training part; otherwise None.
     smoothing: Size of noise that regularises a Gaussian of standardised
       vectors best, see `column_fits.smoothing`.
-    asked_types: Maps columns to the types that were asked for, if the last
-      attributes are to be fitted to the training part; otherwise None.
-    index: Maps parts to the index of their rows in a table; None for others.
+    rows: Maps parts to their rows, of a table; None for others.
 
   Example:
     >>> def load(part):
-    ...   return np.zeros([6, 3], np.float32), None
-    >>> VectorInfo(name='zeros', event_size=3, load_fn=load).event_shape
-    (3,)
+    ...   return np.random.default_rng(0).normal(size=[20, 3]), None
+    >>> info = VectorInfo(
+    ...     name='noise', event_size=3, load_fn=load, asked_types={})
+    >>> info.with_validation(5).schema.types
+    ()
   """
 
   model: ClassVar[str] = 'vector'
 
   event_size: int
-  mean: tuple[float, ...] = ()
-  std: tuple[float, ...] = ()
-  columns: tuple[str, ...] = ()
-  column_maps: tuple[str, ...] = ()
-  whitening: tuple[float, ...] = ()
-  smoothing: float = 0.0
   asked_types: Mapping[str, str] | None = None
-  index: Any = dataclasses.field(default=None, repr=False, compare=False)
+  smoothing: float = 0.0
+  rows: Mapping[str, schema_lib.Rows] | None = dataclasses.field(
+    default=None, repr=False, compare=False)
   is_embedded: bool = True
-
-  def __post_init__(self):
-    if self.load_fn and not np.isfinite([*self.mean, *self.std]).all():
-      self.check_rows('train', self.load_fn('train')[0])
 
   def check_rows(self, part: str, rows: np.ndarray) -> None:
     """Raises `InvalidValueError` that names the first NaN or infinity."""
     with errors.refusing(
       'dataset', self.name, 'finite numbers from its load_fn'):
-      own_files.check_finite(rows, self.columns, f'Its {part} part')
+      own_files.check_finite(
+        rows, self.schema.names if self.schema else (), f'Its {part} part')
 
   @property
   def event_shape(self) -> tuple[int, ...]:
@@ -337,29 +314,32 @@ class VectorInfo(DatasetInfo):
     if self.asked_types is None:
       return self
     # Imported on demand, because it takes NumPy and more.
+    from tf_resflow.columns import column_checks
     from tf_resflow.columns import column_fits
+
+    load_fn: Any = self.load_fn
+    x, _, *given = load_fn('train')
+    condition = given[0] if given else None
+    self.check_rows('train', x)
+    index = {part: rows.index for part, rows in (self.rows or {}).items()}
+    schema, smoothing = column_fits.fit(
+      self.schema or schema_lib.Schema.unnamed(self.event_size), x,
+      condition, num_validation, self.asked_types, self.name,
+      index.get('train'))
+    column_checks.rows_with_density(
+      load_fn('test')[0], schema.types, schema.names, index.get('test'),
+      'test rows')
     return dataclasses.replace(
-      self, asked_types=None, **column_fits.fields_of(self, num_validation))
+      self, asked_types=None, schema=schema, smoothing=smoothing)
 
   def with_condition(self, names: Sequence[str]) -> Self:
-    names = frames.as_names(names)
-    if not self.columns:
+    names = cells.as_names(names)
+    if self.schema is None or not self.schema.is_named:
       return super().with_condition(names)
-    errors.check(
-      set(names) <= set(self.columns) and len(set(names)) == len(names),
-      'condition', ','.join(names),
-      f'columns of {self.name}: {", ".join(self.columns)}')
-    errors.check(
-      len(names) < self.event_size, 'condition', ','.join(names),
-      'fewer columns than there are', 'The other columns are x.')
-    chosen = [self.columns.index(name) for name in names]
+    known = self.schema.names
+    check_condition(names, known, self.name)
+    chosen = [known.index(name) for name in names]
     kept = [i for i in range(self.event_size) if i not in chosen]
-
-    def moments_at(places):
-      return {
-        key: tuple(values[i] for i in places) for key, values in (
-          ('mean', self.mean), ('std', self.std)) if values}
-
     load_fn: Any = self.load_fn
 
     def load(part):
@@ -367,18 +347,26 @@ class VectorInfo(DatasetInfo):
       return x[:, kept], labels, x[:, chosen]
 
     return dataclasses.replace(
-      self, event_size=len(kept), load_fn=load,
-      columns=tuple(self.columns[i] for i in kept), **moments_at(kept),
-      condition=ConditionInfo(
-        size=len(chosen), names=tuple(names), places=tuple(chosen),
-        **moments_at(chosen)))
+      self, event_size=len(kept), load_fn=load, condition=ConditionInfo(),
+      schema=self.schema.with_names(names, schema_lib.CONDITION),
+      rows=self.rows and {
+        part: dataclasses.replace(
+          rows, x=rows.x[:, kept], condition=rows.x[:, chosen])
+        for part, rows in self.rows.items()})
 
   def inferred_fields(self) -> dict[str, Any]:
-    return {
-      'event_size': self.event_size, 'column_mean': self.mean,
-      'column_std': self.std, 'column_names': self.columns,
-      'column_maps': self.column_maps, 'whitening': self.whitening,
-      'num_classes': self.num_classes}
+    return {**super().inferred_fields(), 'event_size': self.event_size}
+
+
+def check_condition(
+  names: Sequence[str], known: Sequence[str], dataset: str) -> None:
+  """Raises `InvalidValueError` unless names are some columns of a table."""
+  errors.check(
+    {*names} <= {*known} and len({*names}) == len(names), 'condition',
+    ','.join(names), f'columns of {dataset}: {", ".join(known)}')
+  errors.check(
+    len(names) < len(known), 'condition', ','.join(names),
+    'fewer columns than there are', 'The other columns are x.')
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

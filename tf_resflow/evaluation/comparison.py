@@ -147,7 +147,7 @@ def compare_on_splits(
     conditions[1] = conditions[1][has_density]
   x[1] = x[1][has_density]
   found = baselines_lib.fit_columns(
-      getattr(model.config, 'column_maps', ()), *x, conditions=conditions,
+      model.schema.types, *x, conditions=conditions,
       max_seconds=max_seconds, seed=seed)
   train_nll = likelihood.nll(
       model, splits['train'], num_examples=min(

@@ -5,7 +5,7 @@ or does not hold what is expected; it names the argument or flag of the file.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-import math
+import dataclasses
 import os
 from typing import Any
 import zipfile
@@ -16,10 +16,9 @@ import tensorflow as tf
 
 from tf_resflow import datasets
 from tf_resflow import errors
-from tf_resflow import layers
 from tf_resflow import models
+from tf_resflow.columns import schema as schema_lib
 from tf_resflow.columns import table_files
-from tf_resflow.datasets import tables
 from tf_resflow.specs import reading
 
 # Metadata of the examples whose bits/dim a file holds.
@@ -125,47 +124,91 @@ def read_images(
       len(images), shape, num_levels)
 
 
+def read_rows(
+    path: str | os.PathLike, model: models.Flow, name: str = 'inputs',
+    missing: str = 'error') -> schema_lib.Rows:
+  """Reads images or vectors, and their conditions, for a flow.
+
+  Args:
+    path: of an .npz file with arrays `x` and perhaps `condition`, see
+      `read_inputs`; of vectors also of a table, see `Schema.read`.
+    model: the flow.
+    name: see `read_arrays`.
+    missing: see `Schema.read`.
+  """
+  spec = model.condition_spec
+  if table_files.is_table(path) and len(model.event_shape) == 1:
+    rows = model.schema.read(path, name, missing)
+  else:
+    x = read_inputs(path, model.event_shape)
+    rows = schema_lib.Rows(
+        x=x, is_complete=np.ones(len(x), bool),
+        condition=None if spec is None else _read_conditions(path, spec, name))
+  if spec is None:
+    return rows
+  condition: Any = rows.condition
+  errors.check(
+      len(condition) == len(rows), name, path, 'a file with as many conditions '
+      f'as examples, {len(rows)}', f'It has {len(condition)}.')
+  return dataclasses.replace(
+      rows, condition=_checked(condition, path, model, name))
+
+
 def read_condition(
-    path: str | os.PathLike, spec: layers.ConditionSpec, name: str = 'inputs',
-    given: np.ndarray | None = None, missing: str = 'error') -> np.ndarray:
+    path: str | os.PathLike, model: models.Flow, name: str = 'inputs',
+    missing: str = 'error') -> np.ndarray:
   """Reads conditions: the array `condition` of an .npz file, or columns.
 
   Args:
-    path: of an .npz file or a table, see `datasets.table_files`.
-    spec: what the conditions of the flow are.
+    path: of an .npz file or a table, see `columns.table_files`.
+    model: a flow `p(x|c)`.
     name: see `read_arrays`.
-    given: the columns `[N, K]` of a table, if they have been read.
     missing: 'error', or 'drop' to leave out rows of a table with an empty cell.
 
   Returns:
     `[N, ...]`, labels or float64.
   """
+  spec: Any = model.condition_spec
   if table_files.is_table(path):
-    names = condition_names(spec)
-    expected = f'a table with {", ".join(names)}: {spec.expected}'
-    if given is None:
-      given = tables.read_columns(
-          path, names, name, 'nan' if missing == 'drop' else 'error'
-      ).dropna().to_numpy()
-    if spec.num_labels:
-      # All numbers of a table are read as floats.
-      given, whole = given[:, 0], given[:, 0].astype(np.int64)
-      given = whole if np.array_equal(given, whole) else given
+    rows = model.schema.read(
+        path, name, 'nan' if missing == 'drop' else missing,
+        (schema_lib.CONDITION,))
+    given: Any = rows.complete().condition
   else:
-    expected = f'an .npz file with an array condition, {spec.expected}'
-    arrays = read_arrays(path, name, ('condition',))
-    errors.check('condition' in arrays, name, path, expected,
-                 f'Its arrays are {", ".join(arrays) or "none"}.')
-    given = arrays['condition']
-    if spec.shape == (1,) and given.ndim == 1:
-      given = given[:, np.newaxis]
+    given = _read_conditions(path, spec, name)
+  condition = _checked(given, path, model, name)
+  errors.check(
+      len(condition) > 0, name, path, spec.expected, 'It is empty.')
+  return condition
+
+
+def _read_conditions(path, spec, name):
+  """Returns the array `condition` of an .npz file."""
+  arrays = read_arrays(path, name, ('condition',))
+  errors.check(
+      'condition' in arrays, name, path,
+      f'an .npz file with an array condition, {spec.expected}',
+      f'Its arrays are {", ".join(arrays) or "none"}.')
+  given = arrays['condition']
+  return given[:, np.newaxis] if spec.shape == (1,) and given.ndim == 1 else (
+      given)
+
+
+def _checked(given, path, model, name):
+  """Returns the conditions of a file, labels or float64, or raises."""
+  spec: Any = model.condition_spec
+  expected = 'an .npz file with an array condition, '
+  if table_files.is_table(path):
+    expected = f'a table with {", ".join(model.schema.condition_names)}: '
+    if spec.num_labels:  # All numbers of a table are read as floats.
+      given, integers = given[:, 0], given[:, 0].astype(np.int64)
+      given = integers if np.array_equal(given, integers) else given
   try:
-    condition = spec.convert(given, 'float64').numpy()
+    return spec.convert(given, 'float64').numpy()
   except errors.InvalidValueError as error:
     raise errors.InvalidValueError(
-        name, path, expected, f'It holds {error.value}.') from None
-  errors.check(len(condition) > 0, name, path, expected, 'It is empty.')
-  return condition
+        name, path, f'{expected}{spec.expected}', f'It holds {error.value}.'
+    ) from None
 
 
 def write_bits(
@@ -214,43 +257,27 @@ def read_bits(
   return arrays
 
 
-def column_names(model: models.Flow) -> tuple[str, ...]:
-  """Returns names of the columns of a flow's vectors, else `x0`, `x1`, ..."""
-  (size,) = model.event_shape
-  return model.column_names or tuple(f'x{i}' for i in range(size))
-
-
-def condition_names(spec: layers.ConditionSpec | None) -> tuple[str, ...]:
-  """Returns the column names of a flow's conditions, if any."""
-  if spec is None:
-    return ()
-  size = math.prod(spec.shape)
-  return spec.names or tuple(
-      f'condition_{i}' if size > 1 else 'condition' for i in range(size))
-
-
 def append_columns(
-    source: str | os.PathLike, path: str | os.PathLike,
-    columns: Mapping[str, npt.ArrayLike]) -> None:
+    frame: Any, path: str | os.PathLike, columns: Mapping[str, npt.ArrayLike],
+    name: str = 'inputs') -> None:
   """Writes a table with further columns appended, as a .csv file.
 
   Args:
-    source: a file of a table; its cells are copied as they are, but for decimal
-      commas, which become points.
+    frame: cells as they are read, see `table_files.read_frame`.
     path: of the file to write.
     columns: from names to numbers, one per row.
+    name: of the argument or flag that names the table, for messages.
 
   Raises:
-    InvalidValueError: if the source has a column of such a name.
-    OSError: if a file cannot be read or written.
+    InvalidValueError: if the table has a column of such a name.
+    OSError: if the file cannot be written.
   """
   import pandas as pd  # Takes a second.
 
-  with errors.refusing('inputs', source, 'a table'):
-    frame = table_files.read_frame(source)
-    taken = [column for column in columns if column in frame.columns]
-    errors.check_format(
-        not taken, f'It has a column {", ".join(taken)} already.')
+  taken = [column for column in columns if column in frame.columns]
+  errors.check_suits(
+      not taken, name, None, f'has a column {", ".join(taken)} already',
+      'Rename it.')
   scores = pd.DataFrame(columns).convert_dtypes()  # Whole numbers, or missing.
   frame = frame.assign(**{key: scores[key].array for key in scores})
   frame.to_csv(path, index=False, lineterminator='\n', header=[

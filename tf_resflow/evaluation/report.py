@@ -218,11 +218,11 @@ def _rows_with_density(model, nll, x_fn, index=None):
 
   Rows that are infinite for another reason than their values stay.
   """
-  maps = getattr(model.config, 'column_maps', ())
-  if not maps or not np.isposinf(nll).any():
+  schema = model.schema
+  if not schema.types or not np.isposinf(nll).any():
     return np.ones(nll.shape[1], bool)
   return column_checks.rows_with_density(
-      x_fn(), maps, model.column_names, index)
+      x_fn(), schema.types, schema.names, index)
 
 
 def _report(model, summary, settings, inverse, certify, has_density):

@@ -257,14 +257,14 @@ class UniformDequantization(Augmentation):
     self.columns = tuple(columns)
     self.num_points = num_points
 
-  def _is_whole(self, x):
+  def _is_integer(self, x):
     return tf.constant([i in self.columns for i in range(x.shape[-1])])
 
   def _log_indicator(self, x):
     """Returns 0, or minus infinity for examples with a fraction, `[B]`."""
     zeros = bijection.zero_log_det(x)
     return tf.where(
-        tf.reduce_any(self._is_whole(x) & (x != tf.floor(x)), axis=-1),
+        tf.reduce_any(self._is_integer(x) & (x != tf.floor(x)), axis=-1),
         tf.constant(-np.inf, zeros.dtype), zeros)
 
   def augment(self, x: tf.Tensor, condition: Any = None, *,
@@ -276,7 +276,7 @@ class UniformDequantization(Augmentation):
     # Rounding may reach the next cell.
     y = tf.minimum(y, tf.math.nextafter(x + 1.0, x))
     return Augmented(
-        tf.where(self._is_whole(x), y, x), self._log_indicator(x))
+        tf.where(self._is_integer(x), y, x), self._log_indicator(x))
 
   def points(self, x: tf.Tensor) -> tf.Tensor:
     u = np.zeros([self.num_points, 1, x.shape[-1]])
@@ -289,5 +289,5 @@ class UniformDequantization(Augmentation):
     return self._log_indicator(x) + super().averaged(x, *arguments, **settings)
 
   def project(self, y: tf.Tensor) -> tf.Tensor:
-    return tf.where(self._is_whole(y), tf.floor(y), y)
+    return tf.where(self._is_integer(y), tf.floor(y), y)
 

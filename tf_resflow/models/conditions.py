@@ -4,6 +4,7 @@ import dataclasses
 from typing import Any
 
 from tf_resflow import layers
+from tf_resflow.columns import schema as schema_lib
 from tf_resflow.models import model_config
 from tf_resflow.specs import fields
 
@@ -40,16 +41,11 @@ class ConditionalConfig(model_config.ModelConfig):
       is_flag=False)
   condition_size: int = fields.field(
       0, help='Size of numeric conditions, or 0.', minimum=0, is_flag=False)
-  condition_mean: tuple[float, ...] = fields.field(
-      (), help='Mean that standardises conditions.', is_flag=False)
-  condition_std: tuple[float, ...] = fields.field(
-      (), help='Standard deviation, likewise.', above=0, is_flag=False)
-  condition_names: tuple[str, ...] = fields.field(
-      (), help='Names of the numbers of a condition.', is_flag=False,
-      changes_function=False)
-  condition_places: tuple[int, ...] = fields.field(
-      (), help='Their places among the columns of the data.', minimum=0,
-      is_flag=False, changes_function=False)
+  schema: schema_lib.Schema | None = fields.field(
+      None, help='Types, levels, roles, moments and whitening of the columns '
+      'of vectors and conditions.', is_flag=False, convert=schema_lib.Schema.of,
+      changes_function=lambda *schemas: len(
+          {schema and schema.function() for schema in schemas}) > 1)
 
   @property
   def is_conditional(self) -> bool:
@@ -68,10 +64,10 @@ class ConditionalConfig(model_config.ModelConfig):
     self.require(
         len(set(self.condition_at)) == len(self.condition_at), 'condition_at',
         'each place at most once')
-    self.require_lengths(
-        ('condition_mean', 'condition_std', 'condition_names',
-         'condition_places'), (self.condition_size,),
-        f'{self.condition_size} values, one per number, or none')
+    size = self.schema.condition_size if self.schema else 0
+    self.require(
+        size in (0, self.condition_size), 'condition_size',
+        f'the number of coordinates of conditions in the schema, {size}')
     if not self.is_conditional:
       self.require_defaults(
           ('condition_at', 'condition_features', 'condition_hidden_units'),
@@ -118,7 +114,7 @@ def _make_network(config, dtype):
   if config.condition_labels:
     return layers.LabelEmbedding(
         config.condition_labels, config.condition_features, **settings)
+  moments = config.schema.moments(schema_lib.CONDITION) if config.schema else ()
   return layers.VectorNetwork(
       config.condition_size, config.condition_features,
-      config.condition_hidden_units, config.condition_mean,
-      config.condition_std, config.condition_names, **settings)
+      config.condition_hidden_units, *moments, **settings)

@@ -1,18 +1,19 @@
 """Base class of flows: densities, samples and Lipschitz certificates."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 import functools
 import math
-from typing import Any, TYPE_CHECKING
+from typing import Any, cast, TYPE_CHECKING, TypeVar
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tf_resflow import bijectors
 from tf_resflow import errors
 from tf_resflow import layers
 from tf_resflow import numerics
-from tf_resflow.columns import frames
+from tf_resflow.columns import schema as schema_lib
 from tf_resflow.layers import base_layer
 from tf_resflow.layers.bijections import bijection as bijection_lib
 from tf_resflow.models import latent_model
@@ -26,6 +27,20 @@ if TYPE_CHECKING:  # The import takes a second.
 
 # Largest dimension for which evaluations use exact log-determinants.
 MAX_EXACT_SIZE = 64
+
+_Method = TypeVar('_Method', bound=Callable)
+
+
+def _takes_frames(method: _Method) -> _Method:
+  """Lets a method of data and conditions take data frames; see `Flow`."""
+  @functools.wraps(method)
+  def taking(self, x, condition=None, **options):
+    data, condition = self.schema.arrays(x, condition)
+    if data is not x:
+      data = np.asarray(data, self.compute_dtype)
+    return method(self, data, condition, **options)
+
+  return cast(_Method, taking)
 
 
 @keras.saving.register_keras_serializable('tf_resflow')
@@ -41,8 +56,8 @@ class Flow(latent_model.LatentModel):
 
   - `x`: data, `[B, ...]`; images are dequantised to [0, 1).
   - `condition`: conditions of a flow `p(x|c)`, see `condition_spec`; `[B, ...]`
-    or one condition for all examples. Those of tables may be cells by column,
-    see `columns.frames.in_order`.
+    or one condition for all examples. Data and conditions of tables may be data
+    frames, or cells by column, see `columns.schema.Schema.arrays`.
   - `seed`: seed of all random draws, see `numerics.random.as_seed`; by default
     each execution makes new draws. With a random augmentation, its noise uses
     `fold_in(seed, 0)`, and the log-determinant `fold_in(seed, 1)`.
@@ -66,7 +81,6 @@ class Flow(latent_model.LatentModel):
     event_size: number of dimensions of the data.
     latent_size: number of dimensions of the latents, including noise.
     config: configuration that it was built from, or None.
-    column_names: names of the numbers of a vector, if any.
 
   Example:
     >>> flow = models.Flow(layers.Flatten(), (2, 2, 1))
@@ -75,7 +89,6 @@ class Flow(latent_model.LatentModel):
   """
 
   config: Any = None
-  column_names: tuple[str, ...] = ()
   __repr__ = base_layer.settings_repr
 
   def __init__(
@@ -105,6 +118,17 @@ class Flow(latent_model.LatentModel):
     """The augmentation that maps data to events; by default the identity."""
     return self._augmentation or layers.IdentityAugmentation(
         dtype=self.compute_dtype)
+
+  @functools.cached_property
+  def schema(self) -> schema_lib.Schema:
+    """The columns of its vectors and conditions; without names of arrays."""
+    spec = self.condition_spec
+    schema = getattr(self.config, 'schema', None) or schema_lib.Schema.unnamed(
+        self.event_size if len(self.event_shape) == 1 else 0)
+    if spec is None or schema.conditions:
+      return schema
+    return schema.with_columns(
+        [schema_lib.Column(role=schema_lib.CONDITION)] * math.prod(spec.shape))
 
   def standardize(self, x: tf.Tensor) -> tf.Tensor:
     """Returns data in the units of errors; see `VectorFlow`."""
@@ -209,7 +233,7 @@ class Flow(latent_model.LatentModel):
   def _checked(self, name, x, event_shape, condition):
     """Returns `x` as a tensor `[B, *event_shape]`; checks arguments."""
     self.check_condition(condition)
-    x = tf.convert_to_tensor(frames.in_order(name, x, self.column_names))
+    x = tf.convert_to_tensor(x)
     errors.check(
         x.dtype.is_floating or self.num_levels is None, name, x.dtype.name,
         'floats', 'datasets.dequantize turns integers into these in [0, 1).')
@@ -224,6 +248,7 @@ class Flow(latent_model.LatentModel):
         base_layer.check_batch(given, x)
     return x
 
+  @_takes_frames
   def augment(self, x: Any, condition: Any = None, *,
               seed: random.SeedLike = None,
               estimator: layers.EstimatorLike = None) -> layers.Augmented:
@@ -234,12 +259,12 @@ class Flow(latent_model.LatentModel):
     return self.augmentation.augment(x, condition, seed=seed, **(
         {'estimator': settings.estimator} if self.augmentation.parts else {}))
 
+  @_takes_frames
   def transform(
       self, x: Any, condition: Any = None, *,
       seed: random.SeedLike = None, estimator: layers.EstimatorLike = None,
       solver: layers.SolverLike = None) -> layers.PassResult:
     """Maps data to latents `[B, D]`, and reports convergence."""
-    x, condition = frames.data_of(x, condition, self)
     y, _ = self.augment(x, condition, seed=seed, estimator=estimator)
     return self.bijection.forward_pass(y, self._settings(
         condition, self._seeds(seed)[1], estimator, solver))
@@ -253,10 +278,10 @@ class Flow(latent_model.LatentModel):
         x, condition, seed=seed, estimator=estimator, solver=solver
     ).checked()[:2]
 
+  @_takes_frames
   def encode(self, x: Any, condition: Any = None, *,
              seed: random.SeedLike = None) -> tf.Tensor:
     """Returns latents `[B, D]`; the seed is for a random augmentation."""
-    x, condition = frames.data_of(x, condition, self)
     return base_layer.call_with(
         self.bijection, self.augment(x, condition, seed=seed).y, condition)
 
@@ -266,6 +291,7 @@ class Flow(latent_model.LatentModel):
   def solve_inverse(self, z: Any, condition: Any = None, *,
                     solver: layers.SolverLike = None) -> layers.PassResult:
     """Maps latents `[B, D]` to data, and reports convergence."""
+    condition = self.schema.condition_array(condition)
     result = self.bijection.solve_inverse(
         self._checked('z', z, (self.latent_size,), condition), condition,
         solver=solver)
@@ -288,6 +314,7 @@ class Flow(latent_model.LatentModel):
       log_det = value + tf.cast(log_det_weight, value.dtype) * (log_det - value)
     return self.base_log_prob(result.value) + log_det
 
+  @_takes_frames
   def joint_log_prob(
       self, y: Any, condition: Any = None, *,
       seed: random.SeedLike = None, estimator: layers.EstimatorLike = None,
@@ -297,6 +324,7 @@ class Flow(latent_model.LatentModel):
         y, self._settings(condition, seed, estimator))
     return self._density(result.checked(), log_det_weight)
 
+  @_takes_frames
   def log_prob(
       self, x: Any, condition: Any = None, *,
       seed: random.SeedLike = None, estimator: layers.EstimatorLike = None,
@@ -309,9 +337,8 @@ class Flow(latent_model.LatentModel):
     a scalar `beta`, gradients are those of `log p(z) + beta log|det dz/dx|`.
     With an augmentation that has `points`, estimators other than 'training'
     give the log of the mean density over these, random ones the mean of its
-    logarithm. A data frame `x` may have the columns of the condition, too.
+    logarithm.
     """
-    x, condition = frames.data_of(x, condition, self)
     used = self.estimator if estimator is None else estimator
     if self.augmentation.num_points and used not in (None, 'training'):
       return self.augmentation.averaged(
@@ -326,6 +353,7 @@ class Flow(latent_model.LatentModel):
         y, self._settings(condition, self._seeds(seed)[1], estimator))
     return self._density(result.checked(), log_det_weight) + log_weight
 
+  @_takes_frames
   def log_prob_and_logits(
       self, x: Any, condition: Any = None, *,
       seed: random.SeedLike = None, estimator: layers.EstimatorLike = None,
@@ -395,6 +423,7 @@ class Flow(latent_model.LatentModel):
     return -loss if self.num_levels is None else self.event_size * (
         math.log(self.num_levels) - math.log(2.0) * loss)
 
+  @_takes_frames
   def initialize(self, x: Any, condition: Any = None, *,
                  seed: random.SeedLike = None) -> None:
     """Initialises layers such as `ActNorm` from a batch of data."""
@@ -403,6 +432,7 @@ class Flow(latent_model.LatentModel):
     (self.classify if self.has_classifier else self.encode)(
         x, condition, seed=seed)
 
+  @_takes_frames
   def update_statistics(self, x: Any, condition: Any = None, *,
                         seed: random.SeedLike = None) -> None:
     """Updates moving statistics by a batch; see `layers.MovingMean`."""
@@ -448,6 +478,26 @@ class Flow(latent_model.LatentModel):
     z = temperature * self.draw_latents(num_samples, seed=seed)
     return self.inverse(z, condition, solver=solver)
 
+  def sample_frame(
+      self, num_samples: int, condition: Any = None, **options: Any) -> Any:
+    """Draws samples as a `pandas.DataFrame` with the columns of a table.
+
+    Columns of the condition are among them, in the order of the table.
+
+    Args:
+      num_samples: Python int.
+      condition: see `Flow`; one for all samples, or one for each.
+      **options: of `sample`.
+    """
+    x = self.sample(num_samples, condition, **options)
+    if condition is not None:
+      spec: Any = self.condition_spec
+      condition = np.array(spec.convert(
+          self.schema.condition_array(condition), 'float64'))
+      condition = np.broadcast_to(
+          condition, [num_samples, *condition.shape[1:]])
+    return self.schema.to_frame(x.numpy(), condition)
+
   def bijector(self, name: str = 'flow') -> 'bijectors.LayerBijector':
     """Returns the flow as a `tfb.Bijector` from events to latents `[D]`."""
     return bijectors.LayerBijector(
@@ -469,11 +519,13 @@ class Flow(latent_model.LatentModel):
 
   def frozen(self) -> 'Flow':
     """Returns a copy with fixed weights; see `layers.Bijection.frozen`."""
-    return Flow(
+    flow = Flow(
         self.bijection.frozen(), self.event_shape, self.num_levels,
         self.classifier and base_layer.frozen_copy(self.classifier),
         self._augmentation and self._augmentation.frozen(), self.estimator,
         name=self.name, dtype=self.dtype_policy)
+    flow.schema = self.schema
+    return flow
 
   def save_norms(self) -> None:
     """Stores the norms of the current kernels, which only saves time."""
@@ -510,7 +562,7 @@ class Flow(latent_model.LatentModel):
 
   def config_of_fields(self) -> dict:
     """Returns `get_config` of a flow that was built from its `config`."""
-    return self._config_of(config=self.config.values())
+    return self._config_of(config=self.config.to_json_object())
 
   def get_config(self) -> dict:
     serialize = keras.saving.serialize_keras_object

@@ -92,11 +92,19 @@ class ModelConfig(fields.Section):
     if type(self) is not type(other):
       return {'model': (self.name(), other.name())}
     return {
-        f.name: pair for f, pair in self.changes(other) if f.changes_function}
+        f.name: pair for f, pair in self.changes(other) if (
+            f.changes_function(*pair) if callable(f.changes_function) else
+            f.changes_function)}
+
+  def to_json_object(self) -> dict[str, Any]:
+    """Returns all fields as objects of JSON."""
+    return {
+        name: value.to_json_object() if hasattr(value, 'to_json_object') else
+        value for name, value in self.values().items()}
 
   def to_json(self) -> str:
     """Returns the model type and all fields as JSON."""
-    return json.dumps({'model': self.name(), **self.values()}, indent=2)
+    return json.dumps({'model': self.name(), **self.to_json_object()}, indent=2)
 
 
 def model_from_json(text: str, file: str = 'model.json') -> ModelConfig:

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from tf_resflow import layers
 from tf_resflow.columns import column_types
+from tf_resflow.columns import schema as schema_lib
 from tf_resflow.models import blocks
 from tf_resflow.models import conditions
 from tf_resflow.models import flow
@@ -18,10 +19,10 @@ from tf_resflow.numerics import random
 class VectorFlow(flow.Flow):
   """Flow on vectors `[D]`: fully connected blocks with ActNorm between them.
 
-  Its first bijections map columns to real numbers (`column_maps`), standardise
-  them (`column_mean`, `column_std`) and whiten them (`whitening`), if these are
-  given; densities are those of vectors in their original units, and
-  probabilities in whole-number columns, which are dequantised.
+  Its first bijections map columns to real numbers, standardise and whiten them,
+  if the schema of the configuration says so; densities are those of vectors in
+  their original units, and probabilities in columns of whole numbers, which are
+  dequantised.
 
   Args:
     config: a `VectorFlowConfig`, or its fields as a dict.
@@ -51,16 +52,17 @@ class VectorFlow(flow.Flow):
       return [layers.ActNorm(name=f'act_norm_{name}', dtype=dtype)
               ] if config.act_norm else []
 
+    schema = config.schema or schema_lib.Schema.unnamed(config.event_size)
+    mean, std = schema.moments(schema_lib.MODELLED)
     first = []
-    if config.column_maps:
+    if schema.types:
       first.append(layers.ColumnMaps(
-          config.column_maps, name='column_maps', dtype=dtype))
-    if config.column_mean:
+          schema.types, name='column_maps', dtype=dtype))
+    if mean:
       first.append(layers.Standardize(
-          config.column_mean, config.column_std, config.whitening,
-          name='standardize', dtype=dtype))
-    whole = [i for i, name in enumerate(config.column_maps)
-             if column_types.ColumnType.get(name).is_whole]
+          mean, std, schema.whitening, name='standardize', dtype=dtype))
+    integers = [i for i, name in enumerate(schema.types)
+                if column_types.ColumnType.get(name).is_integer]
     super().__init__(
         conditions.make_flow(
             first + make_act_norms('first') + blocks.make_blocks((
@@ -71,10 +73,9 @@ class VectorFlow(flow.Flow):
                 for index in range(config.num_blocks)), make_act_norms),
             config, dtype),
         (config.event_size,), augmentation=layers.UniformDequantization(
-            whole, name='dequantization', dtype=dtype) if whole else None,
+            integers, name='dequantization', dtype=dtype) if integers else None,
         name=name, **kwargs)
     self.config = config
-    self.column_names = config.column_names
 
   def perturb(
       self, x: tf.Tensor, std: tf.Tensor, *, seed: random.SeedLike
@@ -106,8 +107,8 @@ class VectorFlow(flow.Flow):
     Whole numbers stand for the middle of their cells; values that a column
     cannot take become NaN.
     """
-    middle = [0.5 * column_types.ColumnType.get(name).is_whole
-              for name in self.config.column_maps] or 0.0
+    middle = [0.5 * column_types.ColumnType.get(name).is_integer
+              for name in self.schema.types] or 0.0
     x += tf.constant(middle, x.dtype)
     y = self._mapped(x)
     for bijection in self._maps():
@@ -115,7 +116,7 @@ class VectorFlow(flow.Flow):
     return y / self._scale(y)
 
   def _maps(self):
-    return self.bijection.leaves()[:bool(self.config.column_maps)]
+    return self.bijection.leaves()[:1] if self.schema.types else []
 
   def _mapped(self, x):
     for bijection in self._maps():
@@ -123,4 +124,5 @@ class VectorFlow(flow.Flow):
     return x
 
   def _scale(self, y):
-    return tf.constant(self.config.column_std or 1.0, y.dtype)
+    _, std = self.schema.moments(schema_lib.MODELLED)
+    return tf.constant(std or 1.0, y.dtype)

@@ -7,7 +7,6 @@ from tf_resflow import models
 from tf_resflow.models import block_flow_config
 from tf_resflow.models import norm_orders
 from tf_resflow.specs import fields
-from tf_resflow.specs import registries
 
 # Largest vector size for which training steps with exact log-determinants are
 # faster than with Russian roulette; see the times in docs/performance.md.
@@ -26,20 +25,6 @@ class VectorFlowConfig(block_flow_config.BlockFlowConfig):
 
   event_size: int = fields.field(
       2, help='Size of a vector.', minimum=1, is_flag=False)
-  column_maps: tuple[str, ...] = fields.field(
-      (), help='Types of the columns, if they are not all real numbers.',
-      is_flag=False)
-  column_mean: tuple[float, ...] = fields.field(
-      (), help='Mean that standardises vectors, if any, after column_maps.',
-      is_flag=False)
-  column_std: tuple[float, ...] = fields.field(
-      (), help='Standard deviation, likewise.', above=0, is_flag=False)
-  whitening: tuple[float, ...] = fields.field(
-      (), help='Lower triangle of the matrix that whitens standardised '
-      'vectors, if any.', is_flag=False)
-  column_names: tuple[str, ...] = fields.field(
-      (), help='Names of the columns.', is_flag=False,
-      changes_function=False)
   num_blocks: int = fields.field(
       8, help='Number of blocks.', minimum=1, maximum=10_000, is_basic=True)
   hidden_units: tuple[int, ...] = fields.field(
@@ -59,13 +44,10 @@ class VectorFlowConfig(block_flow_config.BlockFlowConfig):
   def check(self) -> None:
     super().check()
     norm_orders.check_length(self.norms, len(self.hidden_units) + 1, 'blocks')
-    self.require_lengths(
-        ('column_mean', 'column_std', 'column_names', 'column_maps'),
-        (self.event_size,),
-        f'{self.event_size} values, one per column, or none')
-
-    for name in self.column_maps:
-      registries.COLUMN_TYPES.check(name, 'column_maps')
+    size = len(self.schema.modelled) if self.schema else 0
+    self.require(
+        size in (0, self.event_size), 'event_size',
+        f'the number of modelled columns in the schema, {size}')
 
   def build(self, dtype: str = 'float32') -> 'models.VectorFlow':
     """Returns a new `models.VectorFlow`; see `ModelConfig.build`."""

@@ -154,10 +154,10 @@ def export(
   if warmup:
     preconditions.check_is_installed()
   frozen = model.frozen()
-  served = signatures_lib.VectorSignatures(
-      frozen, estimator, max_samples, model.column_names
-  ) if model.num_levels is None else signatures_lib.IntegerFlow(
-      frozen, estimator, max_samples)
+  signatures_of = (
+      signatures_lib.VectorSignatures if model.num_levels is None else
+      signatures_lib.IntegerFlow)
+  served = signatures_of(frozen, estimator, max_samples)
   signatures = served.signatures()
   functions = {
       name: tf.function(

@@ -160,13 +160,13 @@ def tensors_of_columns(model: models.Flow) -> dict[str, str]:
   It is empty if the data of the flow are not a table. Columns that are
   conditions belong to one tensor, `condition`.
   """
-  columns = dict(zip(
-      model.column_names, tensor_names(model.column_names, _taken(model)),
-      strict=True))
-  spec = model.condition_spec
-  return columns | {
-      name: f'condition[:, {i}]' for i, name in enumerate(
-          () if spec is None else spec.names)}
+  schema = model.schema
+  if not schema.is_named:
+    return {}
+  names = schema.names
+  labels = (label for column in schema.conditions for label in column.labels)
+  return dict(zip(names, tensor_names(names, _taken(model)), strict=True)) | {
+      label: f'condition[:, {i}]' for i, label in enumerate(labels)}
 
 
 def _taken(model):
@@ -184,11 +184,11 @@ class VectorSignatures(served_flow.ServedFlow):
 
   Args:
     model, estimator, max_samples: see `ServedFlow`.
-    names: of the columns of a table, by default those of the model.
 
   Example:
     >>> model = models.VectorFlowConfig(
-    ...     event_size=2, num_blocks=1, column_names=('size', 'mass')).build()
+    ...     event_size=2, num_blocks=1, schema={
+    ...         'columns': [{'name': 'size'}, {'name': 'mass'}]}).build()
     >>> model.initialize(tf.random.stateless_normal([8, 2], [0, 0]))
     >>> served = VectorSignatures(model)
     >>> served.encode(tf.zeros([3]), tf.ones([3]))['latents'].shape
@@ -197,13 +197,12 @@ class VectorSignatures(served_flow.ServedFlow):
 
   def __init__(self, model: models.Flow,
                estimator: layers.EstimatorLike = None,
-               max_samples: int = 4096,
-               names: Sequence[str] | None = None):
+               max_samples: int = 4096):
     errors.check(
         model.num_levels is None and len(model.event_shape) == 1, 'model',
         model.name, 'a flow on vectors',
         'Flows on images are served as IntegerFlow.')
-    names = model.column_names if names is None else names
+    names = model.schema.names if model.schema.is_named else ()
     # The names of the inputs, and of the outputs.
     self.names = tensor_names(names, _taken(model)) or ('x',)
     self._is_table = bool(names)

@@ -65,11 +65,13 @@ class Field:
     resumable: whether it may change when a run is continued, or a function of
       both sections that returns this.
     changes_function: whether models with equal weights but other values compute
-      different functions.
+      different functions, or a function of both values that returns this.
     is_flag: False if its value follows from other fields or the data.
     is_basic: whether the short help shows its flag.
     placeholders: further literal values, which are replaced before use.
     is_open: whether names may be registered later; who uses them checks them.
+    convert: function that returns a valid value of another type, also of what
+      JSON has of it, or raises; limits and choices do not apply then.
   """
 
   name: str
@@ -85,11 +87,12 @@ class Field:
   min_length: int = 0
   choices: tuple[str, ...] | spec.Registry | None = None
   resumable: bool | Callable[['Section', 'Section'], bool] = False
-  changes_function: bool = True
+  changes_function: bool | Callable[[Any, Any], bool] = True
   is_flag: bool = True
   is_basic: bool = False
   placeholders: tuple[str, ...] = ()
   is_open: bool = False
+  convert: Callable[[Any], Any] | None = None
 
   @functools.cached_property
   def valid(self) -> spec.Registry | None:
@@ -157,6 +160,8 @@ class Field:
     Lists, as read from JSON, become tuples, and integers become floats if these
     are expected.
     """
+    if self.convert:
+      return self.convert(value)
     if value is None and type(None) in typing.get_args(self.type):
       return None
     is_tuple = isinstance(value, (tuple, list))

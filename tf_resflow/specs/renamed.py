@@ -8,7 +8,9 @@ To rename a field, a class or an argument of a constructor, change it and add a
 line here: files that exist stay readable.
 """
 
+import collections
 from collections.abc import Mapping, Sequence
+import itertools
 import logging
 import re
 from typing import Any
@@ -30,12 +32,21 @@ CLASSES: dict[str, str] = {
     'Sequence': 'LipschitzSequential',
     'Split': 'FactorOut',
 }
-# Arguments of constructors, by the present name of their class.
+# Arguments of constructors, by the present name of their class; '' for those
+# without a successor.
 ARGUMENTS: dict[str, dict[str, str]] = {
     'Flow': {'embedding': 'augmentation'},
     'NoiseChannels': {'law': 'distribution'},
+    'VectorNetwork': {'names': ''},
 }
 
+
+# Fields of models that one field, `schema`, has replaced: lists with an entry
+# for each coordinate, by their attribute of a column.
+_OF_COLUMNS = {'column_names': 'name', 'column_maps': 'type',
+               'column_mean': 'mean', 'column_std': 'std'}
+_OF_CONDITIONS = {'condition_names': 'name', 'condition_mean': 'mean',
+                  'condition_std': 'std', 'condition_places': 'position'}
 
 # Flags by which a run.flags is recognised; other flagfiles rarely have them.
 _ALWAYS_IN_RUN_FLAGS = {'epsilon', 'checkpoints_to_keep', 'num_validation'}
@@ -51,8 +62,55 @@ def present(names: Mapping[str, str], name: str, noun: str) -> str:
 
 def present_fields(values: Mapping[str, Any]) -> dict[str, Any]:
   """Returns stored values of fields under their present names."""
-  return {present(FIELDS, name, 'field'): value
-          for name, value in values.items()}
+  values = {present(FIELDS, name, 'field'): value
+            for name, value in values.items()}
+  found = {name: values.pop(name) for name in (
+      *_OF_COLUMNS, *_OF_CONDITIONS, 'whitening') if name in values}
+  if not any(found.values()):
+    return values
+  conditions = _columns(found, _OF_CONDITIONS)
+  places = found.get('condition_places') or ()
+  columns = [{**column, 'position': position} for column, position in zip(
+      _columns(found, _OF_COLUMNS), (
+          i for i in itertools.count() if i not in places), strict=False)]
+  for i, column in enumerate(conditions, len(columns)):
+    column |= {'role': 'condition', 'position': column.get('position', i)}
+  size = values.get('event_size', 0)
+  if conditions and not columns:  # Of arrays that nothing was fitted to.
+    columns = [{'position': i} for i in range(size)]
+  return {**values, 'schema': {
+      'columns': columns + _categories(conditions),
+      'whitening': found.get('whitening', ())}}
+
+
+def _columns(found, attributes):
+  """Returns the JSON objects of coordinates, from lists by field."""
+  size = max((len(found.get(name) or ()) for name in attributes), default=0)
+  return [
+      {attribute: [found[name][i]] if attribute in ('mean', 'std') else
+       found[name][i]
+       for name, attribute in attributes.items() if found.get(name)}
+      for i in range(size)]
+
+
+def _categories(coordinates):
+  """Returns columns; coordinates `COLUMN=LEVEL` are the levels of one."""
+  counts = collections.Counter(
+      c['name'].partition('=')[0] for c in coordinates if '=' in c.get(
+          'name', ''))
+  columns: dict[str, dict[str, Any]] = {}
+  for i, coordinate in enumerate(coordinates):
+    name, _, level = coordinate.get('name', '').partition('=')
+    if counts[name] < 2 or not level:
+      columns[f'{i}'] = coordinate
+      continue
+    column = columns.setdefault(
+        f'={name}', {**coordinate, 'name': name, 'levels': [], 'mean': [],
+                     'std': []})
+    column['levels'].append(level)
+    for moment in ('mean', 'std'):
+      column[moment] += coordinate.get(moment, [])
+  return [*columns.values()]
 
 
 def present_flag(argument: str) -> str:
@@ -84,4 +142,4 @@ def present_arguments(
   """Returns the stored arguments of a constructor under their present names."""
   names = ARGUMENTS.get(class_name, {})
   return {present(names, name, f'argument of {class_name}'): value
-          for name, value in config.items()}
+          for name, value in config.items() if names.get(name) != ''}

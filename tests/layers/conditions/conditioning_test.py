@@ -15,7 +15,7 @@ from tf_resflow import layers
 from tf_resflow.layers.conditions import conditioning
 
 _LABELS = layers.ConditionSpec((), num_labels=3)
-_VECTORS = layers.ConditionSpec((2,), names=('age', 'dose'))
+_VECTORS = layers.ConditionSpec((2,))
 
 
 @loops.each([
@@ -78,7 +78,7 @@ def test_numbers_in_a_graph():
       functools.partial(_VECTORS.convert, is_encoded=True)))
   np.testing.assert_array_equal(convert(rows[:, :1] * [1.0, 2.0]), [[1, 2]])
   with pytest.raises(tf.errors.InvalidArgumentError, match=(
-      'condition: expected numbers .B, 2., age, dose, not')):
+      'condition: expected numbers .B, 2., not')):
     convert(rows)
   np.testing.assert_array_equal(take(rows), rows)
 

@@ -132,7 +132,6 @@ class VectorNetwork(ConditionNetwork):
     hidden_units: widths of the hidden layers, with SiLU.
     mean: subtracted from conditions, one number per entry; none by default.
     std: standard deviations that conditions are then divided by.
-    names: names of the entries, for messages.
     seed: Python int that makes the initial weights deterministic.
 
   Example:
@@ -145,9 +144,9 @@ class VectorNetwork(ConditionNetwork):
   def __init__(
       self, condition_size: int, size: int, hidden_units: Sequence[int] = (64,),
       mean: Sequence[float] = (), std: Sequence[float] = (),
-      names: Sequence[str] = (), seed: int | None = None, **kwargs):
+      seed: int | None = None, **kwargs):
     super().__init__(**kwargs)
-    for name, values in (('mean', mean), ('std', std), ('names', names)):
+    for name, values in (('mean', mean), ('std', std)):
       errors.check(
           len(values) in (0, condition_size), name, list(values),
           f'{condition_size} values, or none')
@@ -159,10 +158,8 @@ class VectorNetwork(ConditionNetwork):
     self.hidden_units = tuple(hidden_units)
     self.mean = tuple(mean)
     self.std = tuple(std)
-    self.names = tuple(names)
     self.seed = seed
-    self.condition_spec = conditioning.ConditionSpec(
-        (condition_size,), names=self.names)
+    self.condition_spec = conditioning.ConditionSpec((condition_size,))
 
   def build(self, input_shape: tuple) -> None:
     sizes = (self.condition_size, *self.hidden_units, self.size)

@@ -8,7 +8,6 @@ import numpy as np
 import tensorflow as tf
 
 from tf_resflow import errors
-from tf_resflow.columns import frames
 from tf_resflow.layers import base_layer
 from tf_resflow.layers.lipschitz import lipschitz_layer
 
@@ -21,7 +20,6 @@ class ConditionSpec(NamedTuple):
   Attributes:
     shape: shape of the condition of one example; `()` for a label.
     num_labels: number of labels, integers from 0; 0 for numbers.
-    names: names of the entries of a vector, if they have any.
 
   Example:
     >>> spec = layers.ConditionSpec(shape=(), num_labels=10)
@@ -34,15 +32,13 @@ class ConditionSpec(NamedTuple):
 
   shape: tuple[int, ...]
   num_labels: int = 0
-  names: tuple[str, ...] = ()
 
   @property
   def expected(self) -> str:
     """The expected values, as messages describe them."""
     if self.num_labels:
       return f'labels [B], integers from 0 to {self.num_labels - 1}'
-    names = f', {", ".join(self.names)}' if self.names else ''
-    return f'numbers [{", ".join(map(str, ("B", *self.shape)))}]{names}'
+    return f'numbers [{", ".join(map(str, ("B", *self.shape)))}]'
 
   def tensor_spec(self, dtype: tf.DType) -> tf.TensorSpec:
     """Returns the `tf.TensorSpec` of converted conditions, for signatures."""
@@ -67,8 +63,7 @@ class ConditionSpec(NamedTuple):
         `tf.errors.InvalidArgumentError` in a graph; under XLA, which drops
         assertions, results are NaN.
     """
-    self._check(condition is not None, None, 'Give it as condition=' + (
-        ', such as a data frame with these columns' * bool(self.names)) + '.')
+    self._check(condition is not None, None, 'Give it as condition=.')
     condition = self.of_any_shape(condition, dtype)
     # Integers are numbers, too.
     is_right = condition.dtype.is_integer or (
@@ -91,7 +86,6 @@ class ConditionSpec(NamedTuple):
 
   def of_any_shape(self, condition: Any, dtype: str) -> tf.Tensor:
     """Converts a condition to a tensor of any dtype and shape."""
-    condition = frames.in_order('condition', condition, self.names)
     try:
       return tf.convert_to_tensor(
           condition, dtype_hint=None if self.num_labels else dtype)
@@ -122,8 +116,7 @@ def common_spec(parts: Iterable[Any]) -> ConditionSpec | None:
     parts: bijections, or the conditional layers of a network.
   """
   parts = [part for part in parts if part.takes_condition]
-  # Names are for messages only.
-  specs = {part.condition_spec._replace(names=()): part for part in parts}
+  specs = {part.condition_spec: part for part in parts}
   errors.check(
       len(specs) < 2, 'condition', ' and '.join(
           f'{part.condition_spec.expected} ({part.name})'
