@@ -211,7 +211,7 @@ def test_a_run_that_goes_on(tmp_path, monkeypatch):
   np.savetxt('own.csv', rows, header='a,b', comments='', delimiter=',')
   flags_ = ['--dataset=table:own.csv', '--num_blocks=3', '--seed=4']
   begun = _parse(*flags_, '--num_steps=auto')
-  assert begun.model.column_maps and begun.optimizer.input_noise > 0.0
+  assert begun.model.schema.types and begun.optimizer.input_noise > 0.0
   (tmp_path / 'model.json').write_text(begun.model.to_json())
   (tmp_path / 'run.flags').write_text(flags_lib.to_flagfile(begun))
   (tmp_path / 'own.csv').unlink()

@@ -23,9 +23,8 @@ def test_patterns(table):
 
 def test_options_of_openers(table):
   table.register('file:PATH.txt', lambda path, mode='r': (path, mode))
-  assert table.accepts_option('file:a', 'mode')
-  assert not table.accepts_option('file:a', 'other')
-  assert not table.accepts_option('half', 'numerator')
+  assert 'mode' in table.options_of('file:a')
+  assert not table.options_of('half')
   assert table.get('file:a', mode='w') == ('a', 'w')
 
 

@@ -172,7 +172,6 @@ def _run_tool(
   values = [tool.Options.parse(flag_values, arguments)]
   if tool.Options.takes_configuration:
     values.append(values[0].make_config(flag_values))
-    values[0].check_config(values[1])
   load_tensorflow(show_log=flag_values.tf_log)
   if is_own_process and values[0].sets_up_training:
     set_up_training(values[1].run.jit_compile)
