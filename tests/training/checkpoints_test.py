@@ -3,6 +3,7 @@
 import functools
 import itertools
 import logging
+import os
 import re
 import shutil
 
@@ -44,7 +45,7 @@ def _damage(path, where=0.5, how='flipped'):
   assert path.read_bytes() != good
 
 
-def test_refuses_variables_that_would_not_be_saved(tmp_path):
+def test_refuses_variables_that_would_not_be_saved():
   state = _state_of(configuration.make_config(
       dataset='2d/moons', num_blocks=1, hidden_units=(3,)))
   g = state.model.bijection.leaves()[1].g
@@ -52,8 +53,7 @@ def test_refuses_variables_that_would_not_be_saved(tmp_path):
   assert re.fullmatch(
       r'variable=.*block_0_g/block_0_dense_0/\w+ and \d+ others would be in no '
       r'checkpoint\. Keep the layer .*', splits.refusal(
-          checkpoints.make_manager, state, str(tmp_path), 3))
-  assert not [*tmp_path.iterdir()]
+          checkpoints.check_tracked, state))
 
 
 @pytest.fixture(scope='module')
@@ -62,13 +62,38 @@ def two_saved(tmp_path_factory):
   workdir = tmp_path_factory.mktemp('saved')
   state = _state_of(configuration.make_config(
       dataset='2d/moons', num_blocks=1, hidden_units=(3,)))
-  manager = checkpoints.make_manager(state, str(workdir), 3)
   for step in (1, 2):
     state.step.assign(step)
     for variable in state.model.variables:
       variable.assign(tf.fill(variable.shape, tf.cast(step, variable.dtype)))
-    manager.save(step)
+    checkpoints.save(state, str(workdir / 'checkpoints'), step, 3)
   return workdir, state
+
+
+def test_the_newest_are_kept(tmp_path):
+  """And the one that was written last, whatever its number."""
+  state, left = tf.train.Checkpoint(step=tf.Variable(0)), []
+  for step in (1, 2, 3, 3, 4, 1):
+    state.step.assign(step)
+    checkpoints.save(state, str(tmp_path / 'kept'), step, 2)
+    left.append(runs.steps(tmp_path, 'kept'))
+    latest = tf.train.latest_checkpoint(str(tmp_path / 'kept'))
+    assert latest == f'{tmp_path}/kept/ckpt-{step}'
+    state.step.assign(0)
+    state.read(latest)
+    assert state.step.numpy() == step
+  assert left == [[1], [1, 2], [2, 3], [2, 3], [3, 4], [1, 4]]
+  assert len(os.listdir(tmp_path / 'kept')) == 5
+
+
+@pytest.mark.reliability(promise='takeover')
+def test_a_process_that_has_lost_the_run_in_a_save(two_saved, tmp_path):
+  """It replaces and deletes nothing."""
+  folder = shutil.copytree(two_saved[0] / 'checkpoints', tmp_path / 'copy')
+  before = runs.contents(folder)
+  with pytest.raises(KeyError):
+    checkpoints.save(two_saved[1], str(folder), 2, 1, {}.popitem)
+  assert runs.contents(folder) == before
 
 
 @pytest.mark.parametrize('name, where, how', _DAMAGES)
@@ -83,28 +108,23 @@ def test_a_damaged_file_costs_one_checkpoint_at_most(
   before = runs.contents(folder)
   caplog.set_level(logging.WARNING, 'tf_resflow')
   # Readers rename nothing.
-  assert checkpoints.undamaged(workdir) == f'{folder}/ckpt-{taken}'
+  assert checkpoints.latest_readable(workdir) == f'{folder}/ckpt-{taken}'
   assert runs.contents(folder) == before
   assert len(caplog.records) == (taken == 1)
   caplog.clear()
 
   for _ in range(2):  # The second time without a word.
-    path = checkpoints.undamaged(workdir, sets_aside=True)
+    path = checkpoints.latest_readable(workdir, quarantines=True)
     assert path == f'{folder}/ckpt-{taken}'
-    checkpoints.make_manager(state, workdir, 3)
-  [record] = caplog.records
-  assert f'continuing from ckpt-{taken}' in record.message
-  assert '\n' not in record.message
-  after = runs.contents(folder)
+  after = {name.replace('ckpt-2.damaged', 'ckpt-2'): content
+           for name, content in runs.contents(folder).items()}
+  assert after == before
   if taken == 1:
+    [record] = caplog.records
+    assert 'continuing from ckpt-1' in record.message
+    assert '\n' not in record.message
     assert 'ckpt-2 is damaged (' in record.message
     assert f'set aside as {folder}/ckpt-2.damaged;' in record.message
-    after = {key.replace('.damaged', ''): v for key, v in after.items()}
-  assert after.keys() == before.keys()
-  assert all(after[key] == before[key] for key in after if key != 'checkpoint')
-  state_file = (folder / 'checkpoint').read_text()
-  assert state_file.startswith(f'model_checkpoint_path: "ckpt-{taken}"')
-  assert ('ckpt-2' in state_file) == (taken == 2)
 
   checkpoints.restore(state, path)
   assert state.step.numpy() == taken
@@ -117,20 +137,9 @@ def test_a_second_damaged_one_of_a_step_gets_a_number(two_saved, tmp_path):
     for path in (two_saved[0] / 'checkpoints').glob('ckpt-2.*'):
       shutil.copy(path, folder)
     _damage(folder / 'ckpt-2.index')
-    checkpoints.undamaged(str(tmp_path / 'run'), sets_aside=True)
+    checkpoints.latest_readable(str(tmp_path / 'run'), quarantines=True)
   assert {path.stem for path in folder.glob('*.index')} == {
       'ckpt-1', 'ckpt-2.damaged', 'ckpt-2.damaged-2', 'ckpt-2.damaged-3'}
-
-
-def test_a_damaged_name_in_the_list_deletes_nothing(two_saved, tmp_path):
-  """TensorFlow would delete all that match it."""
-  folder = shutil.copytree(two_saved[0], tmp_path / 'run') / 'checkpoints'
-  path = folder / 'checkpoint'
-  path.write_text(path.read_text().replace('paths: "ckpt-1', 'paths: "ckpt-?'))
-  manager = checkpoints.make_manager(two_saved[1], str(tmp_path / 'run'), 1)
-  manager.save(3)
-  assert runs.steps(tmp_path / 'run', 'checkpoints') == [1, 3]
-  assert (folder / 'ckpt-1.data-00000-of-00001').exists()
 
 
 @pytest.mark.reliability(promise='all-damaged')
@@ -193,31 +202,13 @@ def test_the_model_of_another_run_is_refused(copied_run):
       splits.refusal(workdir_lib.load_model, str(copied_run)))
 
 
-@pytest.mark.parametrize('lost, listed', [
-    ('*', None), ('index', b''), ('data-00000-of-00001', bytes(range(256))),
-    ('*', b'model_checkpoint_path: "ckpt-0"\n'
-     b'all_model_checkpoint_paths: "ckpt-0"\n')])
-def test_the_newest_complete_checkpoint_counts(
-    copied_run, caplog, lost, listed):
-  """As after a partial copy: with no list of TensorFlow, or another."""
+@pytest.mark.parametrize('lost', ['*', 'index', 'data-00000-of-00001'])
+def test_the_newest_complete_checkpoint_counts(copied_run, lost):
+  """As after a partial copy."""
   folder = copied_run / 'checkpoints'
   for path in folder.glob(f'ckpt-4.{lost}'):
     path.unlink()
-  (folder / 'checkpoint').unlink()
-  if listed is not None:
-    (folder / 'checkpoint').write_bytes(listed)
-  before = runs.contents(folder)
   assert checkpoints.latest(str(copied_run)) == f'{folder}/ckpt-2'
-  assert runs.contents(folder) == before
-  with caplog.at_level(logging.WARNING, 'tf_resflow'):
-    for _ in range(2):  # The second time without a word.
-      checkpoints.make_manager(tf.train.Checkpoint(), str(copied_run), 3)
-  [record] = caplog.records
-  assert 'continuing from ckpt-2, the newest complete' in record.message
-  # Nothing else is changed or deleted.
-  after = runs.contents(folder)
-  before.pop('checkpoint', None)
-  assert {name: after.get(name) for name in before} == before
 
 
 def test_a_run_without_checkpoints_is_refused(finished_run, tmp_path, data_dir):

@@ -1,5 +1,6 @@
 """The best checkpoint of a run, and early stopping."""
 
+from collections.abc import Callable
 import logging
 import math
 import os
@@ -30,7 +31,7 @@ def best(workdir: str) -> str | None:
   """
   folder = os.path.join(workdir, 'best')
   paths = checkpoints.complete(folder)
-  bad = [*filter(checkpoints.damage, paths)] or [
+  bad = [*filter(checkpoints.corruption, paths)] or [
       name for name in files.names(folder) if not paths and '.damaged' in name]
   errors.check(
       not bad, 'file', folder, 'an undamaged best checkpoint',
@@ -65,6 +66,7 @@ class BestCheckpoint(tf.Module):
     patience: number of updates without a lower loss after which `offer` stops
       the run; 0 for never.
     writes: whether this process writes files, of several.
+    check_fn: see `checkpoints.save`.
     **state: objects to save beside this one, by name.
 
   Attributes:
@@ -75,7 +77,7 @@ class BestCheckpoint(tf.Module):
   """
 
   def __init__(self, workdir: str, patience: int = 0, writes: bool = True,
-               **state: Any):
+               check_fn: Callable[[], object] = bool, **state: Any):
     super().__init__(name='best')
     self._writes = writes
     self._folder = os.path.join(workdir, 'best')
@@ -84,21 +86,21 @@ class BestCheckpoint(tf.Module):
         tf.Variable(value, dtype=dtype, trainable=False) for value, dtype in (
             (math.inf, tf.float64), (0, tf.int64), (0, tf.int64)))
     for path in checkpoints.complete(self._folder) if writes else ():
-      if reason := checkpoints.damage(path):
+      if reason := checkpoints.corruption(path):
         _logger.warning(
             '%s, the best checkpoint, is damaged (%s) and set aside as %s; '
             'until a validation is better, other commands need '
-            '--checkpoint=latest.', path, reason, checkpoints.set_aside(path))
+            '--checkpoint=latest.', path, reason, checkpoints.quarantine(path))
     # Of a run whose checkpoints do not have it yet.
     lowest = _lowest(self._folder)
     self._kept_value = _value_of(lowest) if lowest else math.inf
     if lowest:
       self.value.assign(self._kept_value)
       self.step.assign(int(lowest.rpartition('-')[2]))
-    if writes:
-      checkpoints.write_list(self._folder)
-    self._manager = tf.train.CheckpointManager(
-        tf.train.Checkpoint(best=self, **state), self._folder, max_to_keep=1)
+    # An attribute would be tracked, and duplicate the state in checkpoints.
+    checkpoint = tf.train.Checkpoint(best=self, **state)
+    self._save = lambda step: checkpoints.save(
+        checkpoint, self._folder, step, 1, check_fn)
 
   @property
   def is_stopped(self) -> bool:
@@ -118,8 +120,7 @@ class BestCheckpoint(tf.Module):
       self.step.assign(step)
       if value < self._kept_value:
         if self._writes:
-          with files.writing(f'the best checkpoint, of step {step},'):
-            self._manager.save(checkpoint_number=step)
+          self._save(step)
         self._kept_value = value
         return True
     elif 0 < self._patience <= step - int(self.step.numpy()):

@@ -1,17 +1,19 @@
-"""Checkpoints of a run: which is the latest, damage, restoring.
+"""Checkpoints of a run: saving, which is the latest, corruption, restoring.
 
-`WORKDIR/checkpoints` holds `ckpt-STEP.index`, written last, and its data files.
-TensorFlow's file `checkpoint` there lists them, but the latest checkpoint is
-the newest one with complete files: a copy may lack the list. Every tensor has a
-checksum, so that damage is found before a variable is assigned.
+`WORKDIR/checkpoints` holds `ckpt-STEP.index` and its data files. A checkpoint
+counts if all of them are there. The file `checkpoint` names the latest one to
+other programs, such as `tf.train.latest_checkpoint`; it is not read here, since
+a copy may lack it. Every tensor has a checksum, so that corruption is found
+before a variable is assigned.
 """
 
 import collections
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 import contextlib
 import logging
 import os
 import re
+import shutil
 from typing import Any
 
 import keras
@@ -26,7 +28,7 @@ from tf_resflow.training import metrics
 
 _logger = logging.getLogger(__name__)
 
-_LIST = 'checkpoint'
+_LATEST = 'checkpoint'
 _CONFIG = 'config'
 _DATA = re.compile(r'ckpt-(\d+)\.data-\d+-of-(\d+)')
 
@@ -34,13 +36,8 @@ _DATA = re.compile(r'ckpt-(\d+)\.data-\d+-of-(\d+)')
 # AssertionError for missing objects.
 _UNREADABLE = (
     AssertionError, IndexError, KeyError, ValueError, tf.errors.OpError)
-# A line of TensorFlow's list, such as it writes them itself.
-_LIST_LINE = re.compile(
-    r'model_checkpoint_path: "ckpt-\d+"|'
-    r'all_model_checkpoint_paths: "(ckpt-\d+)"|'
-    r'(all_model_checkpoint|last_preserved)_timestamps?: [\d.e+-]+', re.ASCII)
-# Only messages distinguish damaged files from missing or unreadable ones.
-_DAMAGED = re.compile(
+# Messages of corrupt files, by which alone they differ from missing ones.
+_CORRUPT = re.compile(
     'checksum|sstable|corrupt|truncated|Read less bytes', re.IGNORECASE)
 
 
@@ -58,26 +55,6 @@ def complete(folder: str) -> list[str]:
   return [os.path.join(folder, f'ckpt-{step}') for step in steps]
 
 
-def _listed(folder: str) -> list[str]:
-  """Returns the names in TensorFlow's list; none if a line is damaged.
-
-  TensorFlow deletes what it lists, and takes a damaged name for a pattern.
-  """
-  path = os.path.join(folder, _LIST)
-  if not os.path.isfile(path):  # Nor a pipe.
-    return []
-  try:
-    with open(path, encoding='utf-8') as file:
-      text = file.read()
-  except (OSError, UnicodeError):
-    return []
-  found = list(map(_LIST_LINE.fullmatch, text.splitlines()))
-  names = [match[1] for match in found if match and match[1]]
-  is_sound = text.endswith('\n') and all(found) and len(names) == text.count(
-      'all_model_checkpoint_timestamps')
-  return names if is_sound else []
-
-
 def latest(workdir: str) -> str | None:
   """Returns the path of the newest complete checkpoint of a run.
 
@@ -92,7 +69,7 @@ def latest(workdir: str) -> str | None:
     return paths[-1]
   last_step = metrics.last_step(workdir)
   is_lost = last_step is not None or any(
-      name == _LIST or name.endswith('.index')
+      name == _LATEST or name.endswith('.index')
       for name in files.names(folder))
   errors.check(
       not is_lost, 'workdir', workdir, 'a run with a complete checkpoint',
@@ -103,27 +80,26 @@ def latest(workdir: str) -> str | None:
   return None
 
 
-def write_list(folder: str, listed: Sequence[str] | None = None) -> None:
-  """Writes TensorFlow's list of checkpoints, the latest last.
+def _files_of(path: str) -> list[str]:
+  """Returns the paths of the files of a checkpoint, its index last."""
+  folder, name = os.path.split(path)
+  return sorted(
+      os.path.join(folder, file) for file in files.names(folder)
+      if file.startswith((f'{name}.data-', f'{name}.index')))
 
-  It has all that are complete, or the newest and those of another list.
+
+def _rename(path: str, new: str) -> None:
+  for file in _files_of(path):
+    os.replace(file, new + file.removeprefix(path))
+
+
+def check_tracked(checkpoint: tf.train.Checkpoint) -> None:
+  """Checks that a checkpoint would have all variables that a run changes.
+
+  Raises:
+    InvalidValueError: if a variable of the model, the averages or the optimizer
+      would not be saved.
   """
-  names = list(map(os.path.basename, complete(folder)))
-  if listed is not None:
-    names = [n for n in names if n in [*listed, names[-1]]]
-  if not names:
-    with contextlib.suppress(FileNotFoundError):
-      os.remove(os.path.join(folder, _LIST))
-    return
-  # TensorFlow ignores names with a time of 0, the default.
-  files.write_text(os.path.join(folder, _LIST), '\n'.join([
-      f'model_checkpoint_path: "{names[-1]}"',
-      *(f'all_model_checkpoint_paths: "{name}"\n'
-        'all_model_checkpoint_timestamps: 1.0' for name in names), '']))
-
-
-def _check_tracked(checkpoint: tf.train.Checkpoint) -> None:
-  """Checks that a checkpoint would have all variables that a run changes."""
   tracked = set(map(id, tf.train.TrackableView(checkpoint).descendants()))
   owners = ('model', 'variables'), ('optimizer', 'variables'), (
       'ema', 'averages')
@@ -137,29 +113,39 @@ def _check_tracked(checkpoint: tf.train.Checkpoint) -> None:
       'its `parts`: tf.train.Checkpoint does not track lists of layers.')
 
 
-def make_manager(checkpoint: tf.train.Checkpoint, workdir: str,
-                 num_to_keep: int) -> tf.train.CheckpointManager:
-  """Returns the checkpoint manager of a run.
+def save(checkpoint: tf.train.Checkpoint, folder: str, step: int,
+         num_to_keep: int, check_fn: Callable[[], object] = bool) -> None:
+  """Writes a checkpoint, and deletes all others but the newest.
 
-  If TensorFlow's list is missing, damaged or outdated, it is repaired and a
-  warning logged. Checkpoints missing from the list are never deleted, except
-  the newest in its turn.
+  An earlier one of this step is replaced.
+
+  Args:
+    checkpoint: what to write.
+    folder: created if it does not exist.
+    step: number of the checkpoint.
+    num_to_keep: number of checkpoints that are left.
+    check_fn: called when all is written but its names; raises an error if
+      another process has taken over the run.
 
   Raises:
-    InvalidValueError: if a variable of the model, the averages or the optimizer
-      would not be saved.
+    OSError: if it cannot be written. The others are left then.
   """
-  _check_tracked(checkpoint)
-  folder = os.path.join(workdir, 'checkpoints')
-  newest, listed = os.path.basename(latest(workdir) or ''), _listed(folder)
-  if newest and (listed[-1:] != [newest] or not {*listed} <= {
-      *map(os.path.basename, complete(folder))}):
-    _logger.warning(
-        '%s lists %s; it is mended, continuing from %s, the newest complete '
-        'checkpoint.', os.path.join(folder, _LIST),
-        ', '.join(listed) or 'nothing that can be read', newest)
-    write_list(folder, listed)
-  return tf.train.CheckpointManager(checkpoint, folder, max_to_keep=num_to_keep)
+  path = os.path.join(folder, f'ckpt-{step}')
+  draft = os.path.join(f'{path}_temp', os.path.basename(path))
+  try:
+    os.makedirs(os.path.dirname(draft), exist_ok=True)
+    with files.writing(f'the checkpoint of step {step}'):
+      checkpoint.write(draft)
+    check_fn()
+    _rename(draft, path)
+  finally:
+    shutil.rmtree(os.path.dirname(draft), ignore_errors=True)
+  others = [other for other in complete(folder) if other != path]
+  for other in others[:max(0, len(others) + 1 - num_to_keep)]:
+    for file in reversed(_files_of(other)):
+      os.unlink(file)
+  files.write_text(os.path.join(folder, _LATEST),
+                   f'model_checkpoint_path: "{os.path.basename(path)}"\n')
 
 
 def _names(model: keras.Model) -> dict[int, tuple[str, ...]]:
@@ -276,7 +262,7 @@ def restore(checkpoint: tf.train.Checkpoint, path: str) -> bool:
     saved = tf.train.Checkpoint(
         model=checkpoint.model, step=checkpoint.step
     ) if positions is None else _as_saved(checkpoint, saved_names, positions)
-    saved.restore(path).assert_existing_objects_matched().expect_partial()
+    saved.read(path).assert_existing_objects_matched().expect_partial()
     if positions is None:
       checkpoint.ema.reset()
   return positions is not None
@@ -291,12 +277,12 @@ def reading(path: str) -> Iterator[None]:
     raise
   except _UNREADABLE as error:
     raise errors.InvalidValueError(
-        'file', path, 'undamaged files' if _DAMAGED.search(str(error)) else
+        'file', path, 'undamaged files' if _CORRUPT.search(str(error)) else
         'readable files that fit the configuration',
         f'{files.first_line(error)}.') from error
 
 
-def damage(path: str) -> str:
+def corruption(path: str) -> str:
   """Returns what is wrong with the files of a checkpoint, or nothing.
 
   Reads all of its tensors, and with them their checksums.
@@ -306,50 +292,43 @@ def damage(path: str) -> str:
     for name in reader.get_variable_to_shape_map():
       reader.get_tensor(name)
   except _UNREADABLE as error:
-    if _DAMAGED.search(str(error).replace(path, '')):
+    if _CORRUPT.search(str(error).replace(path, '')):
       return files.first_line(error)
     with reading(path):
       raise
   return ''
 
 
-def set_aside(path: str) -> str:
-  """Renames the files of a checkpoint; returns their new path."""
-  folder, name = os.path.split(path)
-  aside = files.aside(path)
-  for file in files.names(folder):
-    if file.startswith((f'{name}.index', f'{name}.data-')):
-      os.rename(os.path.join(folder, file), aside + file.removeprefix(name))
-  return aside
+def quarantine(path: str) -> str:
+  """Renames the files of a corrupt checkpoint; returns their new path."""
+  new = files.quarantine_name(path)
+  _rename(path, new)
+  return new
 
 
-def undamaged(workdir: str, sets_aside: bool = False) -> str | None:
-  """Returns the path of the newest checkpoint that can be read whole.
+def latest_readable(workdir: str, quarantines: bool = False) -> str | None:
+  """Returns the path of the newest checkpoint without corruption.
 
-  None before the first one. A warning tells of newer ones that are damaged;
-  with `sets_aside`, for the process that trains, their files are renamed.
+  None before the first one. A warning tells of newer ones that are corrupt;
+  with `quarantines`, for the process that trains, their files are renamed.
 
   Raises:
     InvalidValueError: if checkpoints were written but none is left, or all are
-      damaged. Nothing is renamed then.
+      corrupt. Nothing is renamed then.
   """
   newest, path, reasons = latest(workdir), None, {}
-  folder = os.path.join(workdir, 'checkpoints')
-  for path in reversed(complete(folder)):
-    if not (reason := damage(path)):
+  for path in reversed(complete(os.path.join(workdir, 'checkpoints'))):
+    if not (reason := corruption(path)):
       break
     reasons[path] = reason
   errors.check(
       path not in reasons, 'file', newest, 'undamaged files',
       f'{reasons.get(str(newest))}. No complete checkpoint before it is left: '
       'restore one, or use another workdir to start again.')
-  listed = _listed(folder)
   for bad, reason in reasons.items():
-    how = f'set aside as {set_aside(bad)}' if sets_aside else 'passed over'
+    how = (f'set aside as {quarantine(bad)}' if quarantines else 'passed over')
     _logger.warning('%s is damaged (%s) and %s; continuing from %s.', bad,
                     reason, how, os.path.basename(str(path)))
-  if reasons and sets_aside and listed:
-    write_list(folder, listed)
   return path
 
 

@@ -205,7 +205,7 @@ def check_no_links(workdir: str) -> None:
                    f'{path} is one; put a copy in its place.')
 
 
-def aside(path: str) -> str:
+def quarantine_name(path: str) -> str:
   """Returns a free name for a damaged file, or the start of those of several.
 
   It is `path.damaged`, or from the second on `path.damaged-NUMBER`.

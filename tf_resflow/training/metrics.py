@@ -70,7 +70,7 @@ class MetricsWriter(contextlib.AbstractContextManager):
       _logger.warning(
           '%s: corrupt lines (%d, the first is line %d) are left out; a copy '
           'is kept as %s.', self._csv_path, len(bad), bad[0],
-          shutil.copy2(self._csv_path, files.aside(self._csv_path)))
+          shutil.copy2(self._csv_path, files.quarantine_name(self._csv_path)))
     rows = [row for row in rows if int(row[_STEP]) <= start_step]
     self._row = rows[-1] if rows else {}
     self._file = open(self._csv_path, 'a+b')

@@ -160,7 +160,7 @@ class Trainer(Learner):
     self.is_chief = strategies.is_chief(strategy)
     if self.is_chief:
       check_fn()
-      checkpoints.undamaged(workdir, sets_aside=True)
+      checkpoints.latest_readable(workdir, quarantines=True)
     self.split = config.open_split('train')
     super().__init__(config, strategy)
     _logger.info('%s: %s training examples; flow with %s parameters.',
@@ -175,15 +175,13 @@ class Trainer(Learner):
     if not self.is_chief:  # After the chief has looked at it.
       strategies.gather(strategy, 0)
     self.best = best_checkpoint.BestCheckpoint(
-        workdir, int(config.run.patience), writes=self.is_chief, **state
+        workdir, int(config.run.patience), self.is_chief, check_fn, **state
     ) if config.run.keep_best else None
     if self.best:
       state['best'] = self.best
     self._checkpoint = tf.train.Checkpoint(**state)
-    self._manager = None
+    checkpoints.check_tracked(self._checkpoint)
     if self.is_chief:
-      self._manager = checkpoints.make_manager(
-          self._checkpoint, workdir, config.run.checkpoints_to_keep)
       strategies.gather(strategy, 0)
 
   @property
@@ -231,9 +229,10 @@ class Trainer(Learner):
     self.check_finite()
     self._check_fn()
     self._check_equal()
-    if self._manager is not None:
-      with files.writing(f'the checkpoint of step {self.step}'):
-        self._manager.save(checkpoint_number=self.step)
+    if self.is_chief:
+      checkpoints.save(
+          self._checkpoint, os.path.join(self.workdir, 'checkpoints'),
+          self.step, self.config.run.checkpoints_to_keep, self._check_fn)
 
   def _state_variables(self):
     """Returns all variables that steps change."""

@@ -103,13 +103,11 @@ def create_workdir(
     prepare(draft, config)
     for file_name, text in (extra_files or {}).items():
       files.write_text(os.path.join(draft, file_name), text)
-    with files.writing('the weights'):
-      checkpoints.make_manager(
-          tf.train.Checkpoint(
-              model=model, ema=ema_lib.ExponentialMovingAverage(model),
-              step=tf.Variable(0, dtype=tf.int64),
-              **checkpoints.config_of(model)),
-          draft, config.run.checkpoints_to_keep).save(0)
+    checkpoint = tf.train.Checkpoint(
+        model=model, ema=ema_lib.ExponentialMovingAverage(model),
+        step=tf.Variable(0, dtype=tf.int64), **checkpoints.config_of(model))
+    checkpoints.check_tracked(checkpoint)
+    checkpoints.save(checkpoint, os.path.join(draft, 'checkpoints'), 0, 1)
 
 
 def load_model(workdir: str, averaged: bool = True, dtype: str = 'float32',
@@ -170,7 +168,7 @@ def _path_of(workdir, checkpoint):
   errors.check_suits(bool(path) or checkpoint != 'best', 'checkpoint',
                      checkpoint, f'does not exist in {workdir}',
                      'Take latest, or train with --keep_best.')
-  path = path or checkpoints.undamaged(workdir) or ''
+  path = path or checkpoints.latest_readable(workdir) or ''
   errors.check(path, 'workdir', workdir,
                'a run with a checkpoint', 'Continue training it.')
   return path
