@@ -1,4 +1,4 @@
-"""A whole run: what it writes, when it stops, and disks that are full.
+"""A whole run: signals, kills, and disks that are full.
 
 The slow tests kill real processes and continue their runs. A signal comes from
 within, right after a row of metrics.csv is on the disk, so that the steps of
@@ -8,7 +8,6 @@ other machines may round differently.
 
 import contextlib
 import functools
-import logging
 import os
 import resource
 import signal
@@ -21,40 +20,7 @@ import tensorflow as tf
 from tests import hosts as hosts_lib
 from tests.training import runs
 from tf_resflow import configuration
-from tf_resflow import numerics
 from tf_resflow import training
-
-
-def test_what_a_run_writes(tmp_path, data_dir, monkeypatch, caplog):
-  """Samples that fail do not end it."""
-  pictures, sample = [], training.Trainer.sample_images
-
-  def sample_images(self, model):
-    if self.step == 2:
-      numerics.check_converged(numerics.Banach(max_steps=1).solve(
-          lambda x: 0.5 * tf.sin(x), tf.ones([2, 3])), 'a block')
-    return sample(self, model)
-
-  monkeypatch.setattr(training.Trainer, 'sample_images', sample_images)
-  with caplog.at_level(logging.WARNING, 'tf_resflow'):
-    trainer = training.train(
-        runs.config(data_dir, num_steps=3, log_every=2, evaluate_every=2,
-                    num_validation=10, sample_every=2), str(tmp_path),
-        evaluate_fn=lambda model: {'validation': 1.5},
-        save_images_fn=lambda path, images: pictures.append(
-            (os.path.basename(path), images.shape)))
-  assert trainer.step == 3
-  rows = runs.rows(tmp_path)
-  assert [row['step'] for row in rows] == ['2', '3']
-  assert list(rows[0]) == [
-      'step', 'bits_per_dim', 'gradient_norm', 'power_iteration_steps',
-      'examples_per_second', 'learning_rate', 'validation']
-  assert [row['validation'] for row in rows] == ['1.5', '']
-  assert pictures == [('samples_00000003.png', (64, 8, 8, 1))]
-  [record] = [r for r in caplog.records if 'tf_resflow' in r.name]
-  assert record.message.startswith('No samples at step 2: ')
-  assert 'a block: expected convergence' in record.message
-  assert training.workdir.load_model(str(tmp_path))[1] == 3
 
 
 def test_runs_on_large_images_are_told_how_to_become_short(
@@ -131,14 +97,22 @@ def test_signals_and_a_full_disk_lose_no_state(
 
 @pytest.mark.slow
 @pytest.mark.reliability(promise='signal')
-def test_signals_at_every_moment(tmp_path, data_dir, monkeypatch, caplog):
+@pytest.mark.parametrize('patience, moments', [
+    (0, [('first batch', 1, 0), ('tracing', 1, 1), ('save', 1, 2),
+         ('validation', 1, 2), ('samples', 1, 2), ('validation', 2, 4),
+         ('samples', 1, 4), ('save', 1, 4)]),
+    (2, [('validation', 1, 0), ('validation', 2, 2), ('samples', 1, 2),
+         ('save', 1, 2)])])
+def test_signals_at_every_moment(
+    tmp_path, data_dir, monkeypatch, patience, moments):
   """A run that one ends at each of them ends where an undisturbed one does.
 
-  The next start finds it finished.
+  Its last step is the fourth, or the second after which patience stops it. The
+  next start finds it finished.
   """
   config = runs.config(
       data_dir, num_validation=10, keep_best=True, evaluate_every=2,
-      sample_every=2)
+      sample_every=2, log_every=1, patience=patience)
   moment = calls = None
 
   def at(name):
@@ -149,9 +123,9 @@ def test_signals_at_every_moment(tmp_path, data_dir, monkeypatch, caplog):
 
   def evaluate(model):
     at('validation')
-    norm = sum(float(tf.reduce_sum(tf.abs(v.value)))
-               for v in model.trainable_variables)
-    return {'validation_bits_per_dim': norm}
+    return {'validation_bits_per_dim': 1.0 if patience else sum(
+        float(tf.reduce_sum(tf.abs(v.value)))
+        for v in model.trainable_variables)}
 
   def picture(model):
     at('samples')
@@ -159,14 +133,13 @@ def test_signals_at_every_moment(tmp_path, data_dir, monkeypatch, caplog):
         [1, 1, -1, 1])
 
   def train(name):
-    pictures = {}
-    trainer = training.train(
-        config, str(tmp_path / name), evaluate, picture_fn=picture,
-        save_images_fn=lambda path, images: pictures.setdefault(path, images))
-    return trainer, len(pictures)
+    return training.train(
+        config, str(tmp_path / name), evaluate,
+        callbacks=[training.callbacks.WriteSamples(2, picture)])
 
   for cls, method, name in (
       (training.Trainer, 'initialize', 'first batch'),
+      (training.Trainer, 'save', 'save'),
       (training.TrainStep, '__call__', 'tracing')):
     def call(*args, function, name):
       at(name)
@@ -175,27 +148,34 @@ def test_signals_at_every_moment(tmp_path, data_dir, monkeypatch, caplog):
         call, function=getattr(cls, method), name=name))
 
   calls = []
-  undisturbed, num_pictures = train('undisturbed')
-  assert num_pictures == 2
-  moments = (
-      (('first batch', 1), 0), (('tracing', 1), 1), (('validation', 1), 2),
-      (('samples', 1), 2), (('validation', 2), 4), (('samples', 1), 4))
-  for moment, step in moments:
-    calls = []
+  undisturbed = train('undisturbed')
+  last_step = undisturbed.step
+  for *moment, step in moments:
+    moment, calls = tuple(moment), []
     with pytest.raises(training.TrainingInterruptedError,
                        match=f'^SIGTERM after step {step}: its state is saved'):
       train('disturbed')
-    assert calls[-1] == moment[0]
-  moment = None
-  disturbed, _ = train('disturbed')
-  runs.assert_equal(disturbed, undisturbed)
+    assert calls.count(moment[0]) == moment[1]
+    after = calls[::-1][:calls[::-1].index(moment[0])]
+    assert {*after} <= {'save'}
+    # The last one came when all was done.
+    assert bool(training.workdir.finished(
+        str(tmp_path / 'disturbed'), config)) == (moment == ('save', 1) and (
+            step == last_step))
+  calls, moment = [], None
+  assert train('disturbed').step == last_step and not calls
   # Also what validation has decided.
-  assert not runs.different(*(
-      runs.tensors(tmp_path / name / 'checkpoints' / 'ckpt-4')
-      for name in ('undisturbed', 'disturbed')))
-  caplog.clear()
-  train('disturbed')
-  assert 'The run has already finished 4 of 4 steps.' in caplog.text
+  one, other = (runs.tensors(tmp_path / name / 'checkpoints' /
+                             f'ckpt-{last_step}')
+                for name in ('undisturbed', 'disturbed'))
+  assert not runs.different(one, other)
+  one, other = ([{**row, 'examples_per_second': ''} for row in runs.rows(
+      tmp_path / name)] for name in ('undisturbed', 'disturbed'))
+  assert one == other
+  for tag in ('bits_per_dim', 'validation_loss', 'samples'):
+    one, other = ([step for step, _ in runs.points(tmp_path / name, tag)]
+                  for name in ('undisturbed', 'disturbed'))
+    assert one == other
 
 
 # A run that is killed and continued ends where an undisturbed one does.

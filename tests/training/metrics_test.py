@@ -11,10 +11,10 @@ import urllib.request
 import numpy as np
 import pytest
 from tensorboard import program
-from tensorboard.backend.event_processing import plugin_event_accumulator
 import tensorflow as tf
 
 from tests import splits
+from tests.training import runs
 from tf_resflow.training import metrics
 
 
@@ -23,24 +23,11 @@ def _rows(workdir):
     return list(csv.reader(file))
 
 
-def _read_by_tensorboard(workdir, tag):
-  """Returns the (step, tensor) of a tag as TensorBoard itself reads them."""
-  accumulator = plugin_event_accumulator.EventAccumulator(
-      str(workdir / 'tensorboard'))
-  accumulator.Reload()
-  return [(e.step, tf.make_ndarray(e.tensor_proto)) for e in (
-      accumulator.Tensors(tag) if tag in accumulator.Tags()['tensors'] else [])]
-
-
 def _write_run(workdir, first, last):
   """Writes steps, as a run does that goes on from before them."""
   with metrics.MetricsWriter(workdir, first - 1) as writer:
     for step in range(first, last + 1):
       writer.write(step, {'loss': 16.0 / step})
-  # Files of one second have the order of processes, not of 9 and 10.
-  folder = workdir / 'tensorboard'
-  path = max(folder.iterdir(), key=os.path.getmtime)
-  path.rename(folder / f'events.out.tfevents.{len(os.listdir(folder))}.h.1.v2')
 
 
 def test_scalars_reach_csv_and_tensorboard(tmp_path):
@@ -49,9 +36,9 @@ def test_scalars_reach_csv_and_tensorboard(tmp_path):
     writer.write(3, {'loss': tf.constant(0.1), 'num_images': np.int64(192)})
   assert _rows(tmp_path) == [['step', 'loss', 'num_images'],
                              ['1', '2.5', '64'], ['3', '0.1', '192']]
-  assert _read_by_tensorboard(tmp_path, 'loss') == [
+  assert runs.points(tmp_path, 'loss') == [
       (1, 2.5), (3, pytest.approx(0.1))]
-  assert _read_by_tensorboard(tmp_path, 'num_images') == [(1, 64), (3, 192)]
+  assert runs.points(tmp_path, 'num_images') == [(1, 64), (3, 192)]
 
 
 def test_rows_are_on_file_before_close(tmp_path):
@@ -59,7 +46,7 @@ def test_rows_are_on_file_before_close(tmp_path):
   writer.write(1, {'loss': 1.0})
   assert _rows(tmp_path)[1:] == [['1', '1.0']]
   writer.flush()
-  assert _read_by_tensorboard(tmp_path, 'loss') == [(1, 1.0)]
+  assert runs.points(tmp_path, 'loss') == [(1, 1.0)]
   writer.close()
   writer.close()
   with pytest.raises(ValueError, match='expected an open MetricsWriter'):
@@ -105,7 +92,7 @@ def test_resume_equals_a_run_that_was_never_killed(tmp_path):
   for first, last in (1, 7), (6, 8), (6, 7), (8, 9):
     _write_run(tmp_path / 'resumed', first, last)
   assert _rows(tmp_path / 'resumed') == _rows(tmp_path / 'undisturbed')
-  assert _read_by_tensorboard(tmp_path / 'resumed', 'loss') == [
+  assert runs.points(tmp_path / 'resumed', 'loss') == [
       (i, np.float32(16.0 / i)) for i in range(1, 10)]
   # No file is left but these.
   assert sorted(os.listdir(tmp_path / 'resumed')) == [
@@ -119,6 +106,7 @@ def test_resume_equals_a_run_that_was_never_killed(tmp_path):
 def test_both_loaders_of_tensorboard_show_every_step_once(tmp_path, is_fast):
   for first, last in (1, 7), (6, 8), (6, 7), (8, 9):
     _write_run(tmp_path / 'run', first, last)
+  runs.number_events(tmp_path / 'run')
   server = program.TensorBoard()
   server.configure(argv=[
       'tensorboard', f'--logdir={tmp_path}', f'--load_fast={is_fast}',
@@ -141,7 +129,7 @@ def test_a_killed_run_has_half_an_event(tmp_path):
   _write_run(tmp_path, 5, 5)
   # Of step 4 the row has survived.
   assert [row[0] for row in _rows(tmp_path)[1:]] == ['1', '2', '3', '4', '5']
-  assert [step for step, _ in _read_by_tensorboard(tmp_path, 'loss')] == [
+  assert [step for step, _ in runs.points(tmp_path, 'loss')] == [
       1, 2, 3, 5]
 
 
@@ -156,7 +144,7 @@ def test_images_reach_tensorboard_and_the_picture(tmp_path):
   assert (tmp_path / 'samples').is_dir()
   np.testing.assert_array_equal(picture, images)
 
-  [(step, (width, height, *encoded))] = _read_by_tensorboard(
+  [(step, (width, height, *encoded))] = runs.points(
       tmp_path, 'ema/samples')
   assert (step, int(width), int(height), len(encoded)) == (20, 4, 4, 3)
   decoded = [tf.io.decode_png(e).numpy() for e in encoded]
@@ -181,7 +169,7 @@ def test_bad_values_are_named_and_nothing_is_written(tmp_path):
     # Good ones are written, but without a `save_images_fn` to no picture.
     writer.write_images(2, 'samples', np.zeros([1, 2, 2, 3], np.uint8))
   assert _rows(tmp_path) == [['step', 'loss'], ['2', '1.0']]
-  assert not _read_by_tensorboard(tmp_path, 'good')
+  assert not runs.points(tmp_path, 'good')
   assert not (tmp_path / 'samples').exists()
 
 
@@ -241,11 +229,20 @@ def test_a_pipe_is_no_csv(tmp_path):
 
 
 @pytest.mark.reliability(promise='doubled-points')
-def test_validation_of_step_0_is_not_doubled(tmp_path):
-  for start in (0, 0, 1, 1):
-    with metrics.MetricsWriter(tmp_path, start) as writer:
-      if not start:
-        writer.write(0, {'test_loss': 3.0})
-        writer.write(1, {'loss': 2.0})
-  assert _read_by_tensorboard(tmp_path, 'test_loss') == [(0, 3.0)]
-  assert _read_by_tensorboard(tmp_path, 'loss') == [(1, 2.0)]
+@pytest.mark.parametrize('step', [0, 2])
+def test_a_step_is_written_again(tmp_path, step):
+  """TensorBoard has it once, with what had been written besides."""
+  image = np.zeros([1, 2, 2, 3], np.uint8)
+  with metrics.MetricsWriter(tmp_path) as writer:
+    writer.write(step, {'loss': 0.1})
+  for _ in range(2):
+    with metrics.MetricsWriter(tmp_path, step, repeats_step=True) as writer:
+      writer.write(step, {'test_loss': 3.0})
+      writer.write_images(step, 'samples', image)
+      writer.write(step + 1, {'loss': 0.2})
+  assert _rows(tmp_path)[1:] == [
+      [f'{step}', '0.1', '3.0'], [f'{step + 1}', '0.2', '']]
+  for tag, steps in (('loss', [step, step + 1]), ('test_loss', [step]),
+                     ('samples', [step])):
+    assert [at for at, _ in runs.points(tmp_path, tag)] == steps
+  assert runs.points(tmp_path, 'loss')[0][1] == np.float32(0.1)

@@ -12,8 +12,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_resflow import configuration
 from tf_resflow.training import progress as progress_lib
+
+
+def _task(name, every, at_end=False):
+  task = progress_lib.Periodic()
+  task.name, task.every, task.at_end = name, every, at_end
+  return task
 
 
 class _Run:
@@ -89,6 +94,12 @@ def test_speed_leaves_out_what_comes_between():
   run.add(seconds=1.0)
   run.between('validation', 50.0)
   assert run.window(3.0)['examples_per_second'] == 4.0
+  # A window that ends within, as where a checkpoint is saved.
+  with run.progress.between('checkpoints'):
+    run.add(seconds=7.0)
+    run.progress.end_window(run.step)
+    run.now += 50.0
+  assert run.window(1.0)['examples_per_second'] == 8.0
 
 
 def test_the_first_step_does_not_count():
@@ -105,21 +116,10 @@ def test_the_first_step_does_not_count():
   assert run.left == (995 * 0.5, [])
 
 
-def test_the_latest_steps_count():
-  """The machine becomes slower: after 100 steps the old ones are forgotten."""
-  run = _Run()
-  run.window(*[1.0] * 60)
-  run.window(*[3.0] * 60)
-  assert run.progress.step_seconds == (40 * 1.0 + 60 * 3.0) / 100
-  run.window(*[4.0] * 200)
-  assert run.progress.step_seconds == 4.0
-
-
 def test_time_left_has_what_is_known_of_the_rest():
-  run = _Run(num_steps=100, periodic_tasks={
-      'validation': progress_lib.PeriodicTask(10),
-      'samples': progress_lib.PeriodicTask(50, at_end=True),
-      'never': progress_lib.PeriodicTask(1000)})
+  run = _Run(num_steps=100, tasks=[
+      _task('validation', 10), _task('samples', 50, at_end=True),
+      _task('never', 1000)])
   run.window(9.0, *[1.0] * 9)
   # What is due at this step is still to come.
   assert run.left == (90.0, ['validation', 'samples'])
@@ -136,7 +136,7 @@ def test_time_left_has_what_is_known_of_the_rest():
 def test_a_line():
   run = _Run(
       num_steps=30000, unit_note='(5 bits)', advice='less',
-      periodic_tasks={'validation': progress_lib.PeriodicTask(100)})
+      tasks=[_task('validation', 100)])
   row = run.window(10.0, 0.124) | {'other': 7.25}
   assert run.progress.describe(2, row) == (
       'bits_per_dim: 1.0000 (5 bits) - step: 0.124 s - left: 1:02:00 without '
@@ -165,11 +165,11 @@ def test_a_log_has_a_line_every_half_minute(capsys):
 def terminal(capsys, monkeypatch):
   """Returns a function: what steps of a second write on so many columns."""
 
-  def write(run, num_steps, columns=200, seconds=1.0):
+  def write(run, num_steps, columns=200):
     monkeypatch.setattr(sys.stdout, 'isatty', lambda: True)
     monkeypatch.setenv('COLUMNS', str(columns))
     for _ in range(num_steps):
-      run.show(seconds)
+      run.show(1.0)
     return capsys.readouterr().out
 
   return write
@@ -196,10 +196,6 @@ def test_the_bar_gives_way_to_the_text(terminal):
     assert last.rstrip() == line
 
 
-def test_a_terminal_shows_two_steps_a_second(terminal):
-  assert terminal(_Run(), 5, seconds=0.25).count('bits_per_dim') == 3
-
-
 @pytest.mark.reliability(promise='closed-stdout')
 def test_a_run_outlives_its_stdout(monkeypatch, caplog):
   read_end, write_end = os.pipe()
@@ -221,17 +217,8 @@ def test_how_often_something_is_due():
   """From every step on, against a walk through the run."""
   for every, at_end, num_steps in itertools.product(
       (1, 3, 5, 40), (False, True), (1, 12, 15, 19)):
-    task = progress_lib.PeriodicTask(every, at_end)
+    task = _task('', every, at_end)
     for step in range(num_steps):
       assert task.count(step, num_steps) == sum(
-          task.is_due(t, num_steps) for t in range(step + 1, num_steps + 1))
-
-
-def test_tasks_of_a_run():
-  """What it has no function for is left out."""
-  config = configuration.make_config(
-      evaluate_every=7, num_validation=20, keep_best=True, sample_every=3,
-      checkpoint_every=4)
-  assert progress_lib.periodic_tasks(config, True, True) == {
-      'validation': (7, True), 'samples': (3, True), 'checkpoints': (4, True)}
-  assert [*progress_lib.periodic_tasks(config, False, False)] == ['checkpoints']
+          task.is_due(t, t == num_steps) for t in range(step + 1, num_steps + 1)
+      )

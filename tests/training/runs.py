@@ -5,6 +5,7 @@ import pathlib
 import shutil
 
 import numpy as np
+from tensorboard.backend.event_processing import plugin_event_accumulator
 import tensorflow as tf
 
 from tests import replicas
@@ -80,6 +81,23 @@ def rows(workdir):
   """Returns the rows of metrics.csv."""
   with open(pathlib.Path(workdir) / 'metrics.csv', newline='') as file:
     return list(csv.DictReader(file))
+
+
+def number_events(workdir):
+  """Renames event files: those of one second are not read in their order."""
+  paths = pathlib.Path(workdir, 'tensorboard').iterdir()
+  for i, path in enumerate(sorted(paths, key=lambda p: p.stat().st_mtime_ns)):
+    path.rename(path.with_name(f'events.out.tfevents.{i:04d}.host.1.v2'))
+
+
+def points(workdir, tag):
+  """Returns the (step, tensor) of a tag as TensorBoard itself reads them."""
+  number_events(workdir)
+  accumulator = plugin_event_accumulator.EventAccumulator(
+      str(pathlib.Path(workdir, 'tensorboard')))
+  accumulator.Reload()
+  return [(e.step, tf.make_ndarray(e.tensor_proto)) for e in (
+      accumulator.Tensors(tag) if tag in accumulator.Tags()['tensors'] else [])]
 
 
 def strategy_of(num_replicas):

@@ -103,7 +103,7 @@ def test_long_tasks_of_a_run_are_ended():
       with pytest.raises(KeyboardInterrupt), stop.interruptible():
         _send(number)
         pytest.fail('goes on')
-      stop.defer()
+      _send()  # What follows a task, such as a save, is not ended.
     assert stop.message.startswith('SIGTERM ')
 
 
@@ -117,9 +117,21 @@ def test_what_an_interruption_has_become_is_one():
         _send()
       except KeyboardInterrupt:
         raise SystemError from None
-    stop.defer()
-    with pytest.raises(OSError):
-      raise OSError
+    assert stop.caught_exceptions == (KeyboardInterrupt,)
+
+
+def test_processes_stop_together():
+  """At the step at which all know of the request of one."""
+  with signals.deferring() as own:
+    one, other = signals.SharedStop(own), signals.SharedStop(signals.Stop())
+    _send()
+    with one.interruptible():
+      one.check(3)
+    assert one.request > 0 and not one.received and not other.request
+    for stop in one, other:
+      stop.merge_requests([one.request, 0])
+      with pytest.raises(training.TrainingInterruptedError, match='step 4'):
+        stop.check(4)
 
 
 # An operation that Python's handlers cannot end; no signal is a second one.

@@ -12,7 +12,6 @@ import pytest
 import tensorflow as tf
 
 from tests import flows
-from tests import replicas
 from tests.training import runs
 from tf_resflow import configuration
 from tf_resflow import models
@@ -178,19 +177,16 @@ def _global_batch(step):
 class _Run:
   """A model and its step, on one replica or two."""
 
-  def __init__(self, num_replicas, config=_DENSE, make_optimizer=(
-      lambda: keras.optimizers.SGD(0.05)), **kwargs):
+  def __init__(self, num_replicas):
     self.strategy = runs.strategy_of(num_replicas)
     with self.strategy.scope():
-      self.model = config.build('float64')
-      self.optimizer = make_optimizer()
-      self.optimizer.build(self.model.trainable_variables)
+      self.model = _DENSE.build('float64')
+      optimizer = keras.optimizers.SGD(0.05)
+      optimizer.build(self.model.trainable_variables)
       self.ema = training.ExponentialMovingAverage(self.model, 0.9)
-      self.num_skipped = tf.Variable(0, dtype=tf.int64)
-    self.step = training.TrainStep(
-        self.model, self.optimizer, objectives.BitsPerDim(), self.ema,
-        clip_norm=_CLIP_NORM, seed=3, num_skipped=self.num_skipped, **kwargs)
-    self._step_fn = runs.on_replicas(self.strategy, self.step)
+    self._step_fn = runs.on_replicas(self.strategy, training.TrainStep(
+        self.model, optimizer, objectives.BitsPerDim(), self.ema,
+        clip_norm=_CLIP_NORM, seed=3))
     runs.on_replicas(
         self.strategy,
         lambda batch, step: self.model.initialize(batch.x, seed=0) or step)(
@@ -246,38 +242,3 @@ def test_replicas_agree():
     np.testing.assert_array_equal(*values)
   # The training did something.
   assert _largest_difference(one.initial, final) > 0.1
-
-
-@pytest.mark.parametrize(
-    'num_replicas', [1, pytest.param(2, marks=pytest.mark.slow)])
-@pytest.mark.reliability(promise='nonfinite-batch')
-def test_batches_that_are_passed_over_leave_no_trace(num_replicas):
-  """Of two only the second replica has the part that is not finite."""
-  runs_ = [_Run(num_replicas, dataclasses.replace(_DENSE, moving_mean=True),
-                lambda: training.optimizers.Adam(0.01),
-                skip_nonfinite=number)
-           for number in (0, 2)]
-  without, run = [
-      tf.function(lambda x, step, run=run: run.step.run(
-          run.strategy, training.Batch(x if num_replicas == 1 else (
-              replicas.per_replica(*tf.split(x, 2)))), step), autograph=False)
-      for run in runs_]
-  bad = tf.concat([_global_batch(1)[:-1], np.nan * _global_batch(1)[-1:]], 0)
-
-  def state_of(run):
-    return run.local_state() + run._local_values(run.optimizer.variables)
-
-  for i, batch in enumerate((_global_batch(0), bad, bad, _global_batch(3))):
-    before = state_of(runs_[1])
-    metrics = run(batch, tf.constant(i, tf.int64))
-    is_bad = batch is bad
-    assert metrics.pop('skipped') == is_bad
-    assert _largest_difference(before, state_of(runs_[1])) > 0 or is_bad
-    if not is_bad:
-      expected = without(batch, tf.constant(i, tf.int64))
-      assert {**metrics} == {**expected}
-    np.testing.assert_equal(*map(state_of, runs_))
-  assert runs_[1].num_skipped.numpy() == 2
-  # At most two.
-  assert run(bad, tf.constant(4, tf.int64))['skipped'] == 0
-  assert not all(np.isfinite(v[0]).all() for v in state_of(runs_[1]))

@@ -69,6 +69,48 @@ def test_poisoned_weights(tmp_path, monkeypatch):
     assert _assert_all_finite(tmp_path) == good_steps
 
 
+@pytest.mark.parametrize(
+    'num_replicas', [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.reliability(promise='nonfinite-batch')
+def test_batches_that_are_passed_over_leave_no_trace(num_replicas):
+  """Of two only the second replica has the part that is not finite."""
+  strategy = runs.strategy_of(num_replicas)
+  without, learner = (trainer_lib.Learner(
+      runs.config(moving_mean=True, skip_nonfinite=number), strategy)
+                      for number in (0, 2))
+
+  def batch(seed, value=0.5):
+    x = np.random.default_rng(seed).random([8, 8, 8, 1], np.float32)
+    x[-1] *= 2.0 * value
+    return training.Batch(x if num_replicas == 1 else replicas.per_replica(
+        *np.split(x, 2)))
+
+  def state_of(learner):
+    return [v.numpy() for variable in (
+        *learner.model.variables, *learner.optimizer.variables)
+            for v in strategy.experimental_local_results(variable.value)] + [
+                v.numpy() for v in learner.ema.averages]
+
+  for each in without, learner:
+    each.initialize(batch(0))
+  for i, is_bad in enumerate((False, True, True, False)):
+    before, step = state_of(learner), tf.constant(i, tf.int64)
+    metrics = dict(learner.run_step(
+        batch(i, np.nan if is_bad else 0.5), step))
+    assert metrics.pop('skipped') == is_bad
+    if is_bad:
+      np.testing.assert_equal(state_of(learner), before)
+    else:
+      assert metrics == without.run_step(batch(i), step)
+      assert any(map(np.any, map(np.not_equal, state_of(learner), before)))
+    np.testing.assert_equal(*map(state_of, (learner, without)))
+  assert learner.state['skipped'].numpy() == 2
+  # At most two.
+  assert learner.run_step(
+      batch(4, np.nan), tf.constant(4, tf.int64))['skipped'] == 0
+  assert not all(np.isfinite(v).all() for v in state_of(learner))
+
+
 @pytest.mark.slow
 @pytest.mark.reliability(promise='nonfinite-batch')
 def test_a_batch_that_is_not_finite(tmp_path, monkeypatch, caplog):

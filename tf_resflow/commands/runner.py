@@ -128,7 +128,7 @@ def _run(name: str, arguments: Sequence[str], stop: signals.Stop) -> int:
     return _run_tool(name, flagfiles.resolve(arguments), flag_values)
   except errors.ExpectedError as error:
     return fail(name, ' '.join(str(error).split()), error.exit_status)
-  except stop.interruptions:
+  except stop.caught_exceptions:
     return fail(name, stop.message, stop.status)
   except flags.UnrecognizedFlagError as error:
     return fail(name, _unknown_flag(error))

@@ -112,7 +112,7 @@ def main(options: Options, config: configuration.Config) -> None:
   if types:
     _logger.info('Types of columns: %s. --column_types=NAME:TYPE changes them.',
                  types)
-  picture_fn = None
+  callbacks = []
   event_shape = config.open_data().event_shape
   if event_shape == (2,) and not getattr(
       config.model, 'is_conditional', False):
@@ -125,10 +125,13 @@ def main(options: Options, config: configuration.Config) -> None:
           model, points, seed=config.run.seed,
           log_prob_fn=log_prob_of(model))[np.newaxis]
 
+    callbacks.append(training.callbacks.WriteSamples(
+        config.run.sample_every, picture_fn))
+
   trainer = training.train(
       config, options.workdir,
       evaluate_fn=evaluation.report.validation_fn(config, strategy),
-      save_images_fn=evaluation.plots.save_image_grid, picture_fn=picture_fn,
+      save_images_fn=evaluation.plots.save_image_grid, callbacks=callbacks,
       strategy=strategy, lock_timeout=options.lock_timeout,
       takeover=options.takeover)
   next_ = 'next: ' + '; '.join(_next_commands(options.workdir, config))

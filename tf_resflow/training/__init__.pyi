@@ -1,3 +1,4 @@
+from . import callbacks as callbacks
 from . import metrics as metrics
 from . import objectives as objectives
 from . import optimizers as optimizers

@@ -127,8 +127,19 @@ class BestCheckpoint(tf.Module):
       self.stopped_after.assign(self._patience)
     return False
 
+  def describe_end(self, step: int) -> str:
+    """Returns how a run has ended after a step, and its best step."""
+    text = f'Validation: {self.describe()}.'
+    if self.is_stopped:
+      return (f'Stopped at step {step}: validation did not improve for '
+              f'{self._patience} steps. {text}')
+    if 0 < step == int(self.step.numpy()):
+      text += (' It was still improving at the last step: a new run with more '
+               '--num_steps may be better.')
+    return text
+
   def describe(self) -> str:
     """Returns the lowest loss and its step in words."""
-    is_lost = bool(self.value.numpy() < self._kept_value)
-    return (f'best {self.value.numpy():.4f} at step {self.step.numpy()}' +
-            ', which is lost' * is_lost)
+    text = f'best {self.value.numpy():.4f} at step {self.step.numpy()}'
+    return f'{text}, which is lost' if (
+        self.value.numpy() < self._kept_value) else text

@@ -221,9 +221,9 @@ def _as_saved(
             for j in range(number)]
 
   parts = dict(tf.train.TrackableView(checkpoint).children(checkpoint))
-  # Files of former versions lack the last two.
-  for name in (_CONFIG, 'save_counter',
-               *{'best', 'skipped'} - saved_names.keys()):
+  # Files of former versions lack the last three.
+  for name in (_CONFIG, 'save_counter', *{
+      'best', 'skipped', 'callbacks_done'} - saved_names.keys()):
     parts.pop(name, None)
   parts['ema'] = tf.train.Checkpoint(averages=as_saved(checkpoint.ema.averages))
   if 'optimizer' in parts:

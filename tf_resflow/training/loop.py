@@ -1,10 +1,9 @@
-"""Training loop: steps, logs, validation, samples, checkpoints."""
+"""Training loop: steps, and callbacks after them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 import contextlib
 import logging
-import pathlib
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 import tensorflow as tf
@@ -12,6 +11,7 @@ import tensorflow as tf
 from tf_resflow import configuration
 from tf_resflow import errors
 from tf_resflow import models
+from tf_resflow.training import callbacks as callbacks_lib
 from tf_resflow.training import files
 from tf_resflow.training import lease as lease_lib
 from tf_resflow.training import metrics
@@ -21,14 +21,16 @@ from tf_resflow.training import strategies
 from tf_resflow.training import trainer as trainer_lib
 from tf_resflow.training import workdir as workdir_lib
 
+EvaluateFn: TypeAlias = Callable[[models.Flow], dict[str, float]]
+
 _logger = logging.getLogger(__name__)
 
 
 def train(
     config: configuration.Config, workdir: str,
-    evaluate_fn: Callable[[models.Flow], dict[str, float]] | None = None,
+    evaluate_fn: EvaluateFn | None = None,
     save_images_fn: Callable[[str, np.ndarray], None] | None = None,
-    picture_fn: Callable[[models.Flow], np.ndarray] | None = None,
+    callbacks: Sequence[callbacks_lib.Callback] = (),
     strategy: tf.distribute.Strategy | None = None,
     lock_timeout: float = 60.0, takeover: bool = False) -> trainer_lib.Trainer:
   """Trains a flow, or continues the run in `workdir`.
@@ -43,12 +45,12 @@ def train(
       `validation_NAME` for each metric of the objective, as
       `evaluation.report.validation_fn` has them.
     save_images_fn: see `MetricsWriter`.
-    picture_fn: called as `picture_fn(model)` with averaged weights every
-      `sample_every` steps; returns images for `MetricsWriter.write_images`. By
-      default these are samples of image flows, and none for other flows.
+    callbacks: what else the run does after some of its steps. One of the name
+      `log`, `checkpoints`, `validation` or `samples` takes the place of that of
+      the run; there are samples of image flows alone.
     strategy: by default that of the configuration.
-    lock_timeout: seconds without a sign of life after which a process on
-      another machine that trains the run counts as dead.
+    lock_timeout: seconds without a heartbeat after which a process on another
+      machine that trains the run counts as dead.
     takeover: whether to take the run from another process, which then ends.
 
   Returns:
@@ -67,11 +69,10 @@ def train(
       'evaluate_fn=evaluation.report.validation_fn(config), or make_config('
       'num_validation=0).')
   strategy = strategy or strategies.make_strategy(config.run.strategy)
-  is_chief = strategies.is_chief(strategy)
   with contextlib.ExitStack() as stack:
     stack.enter_context(strategies.naming_lost_peers(strategy))
-    check_fn: Any = bool  # Checks nothing.
-    if is_chief:
+    check_fn: Callable[[], object] = bool  # Checks nothing.
+    if strategies.is_chief(strategy):
       workdir_lib.check(workdir, config)
       check_fn = stack.enter_context(
           lease_lib.Lease(workdir, lock_timeout, takeover)).check
@@ -82,172 +83,105 @@ def train(
     # Checks data and batch size before anything is written. A signal exits at
     # once: there is nothing to save yet, and downloads take long.
     trainer = trainer_lib.Trainer(config, workdir, strategy, check_fn)
-    stop: signals.Stop | signals.SharedStop
-    stop = stack.enter_context(signals.deferring())
-    if strategies.num_workers(strategy) > 1:
-      stop = signals.SharedStop(stop)
+    own = stack.enter_context(signals.deferring())
+    shared = signals.SharedStop(own) if (
+        strategies.num_workers(strategy) > 1) else None
+    stop = shared or own
 
     def check_stop():
-      stop.agree(strategies.gather(strategy, int(stop.is_asked)))
+      if shared:
+        shared.merge_requests(strategies.gather(strategy, shared.request))
       stop.check(trainer.step)
 
-    if is_chief:
+    if trainer.is_chief:
       check_fn()
       workdir_lib.prepare(workdir, config, trainer.split)
     trainer.restore_or_initialize()
     check_stop()
-    if trainer.is_finished and not _is_unfinished(trainer):
-      _logger.warning('%s', _finished(trainer))
+    if trainer.is_finished and trainer.callbacks_done:
+      _logger.warning('%s', workdir_lib.describe_end(
+          config, trainer.step, trainer.best))
       return trainer
+    found = _callbacks(trainer, evaluate_fn, callbacks)
     with metrics.MetricsWriter(
-        workdir, start_step=trainer.step, save_images_fn=save_images_fn,
-        check_fn=check_fn
-    ) if is_chief else metrics.NoMetricsWriter() as writer:
-      _run(trainer, writer, stop, evaluate_fn, picture_fn)
+        workdir, trainer.step, not trainer.callbacks_done, save_images_fn,
+        check_fn) if trainer.is_chief else metrics.NoMetricsWriter() as writer:
+      _run(callbacks_lib.Run(
+          trainer, writer, _progress(trainer, found), stop), found, shared)
     check_stop()  # And waits until the chief has written.
     return trainer
 
 
-def _unfinished_path(trainer: trainer_lib.Trainer) -> pathlib.Path:
-  return pathlib.Path(trainer.workdir, 'checkpoints', 'unfinished')
+def _callbacks(
+    trainer: trainer_lib.Trainer, evaluate_fn: EvaluateFn | None,
+    callbacks: Iterable[callbacks_lib.Callback],
+) -> list[callbacks_lib.Callback]:
+  """Returns the callbacks of a run, in the order in which they are called."""
+  config = trainer.config.run
+  found: list[callbacks_lib.Callback] = [
+      callbacks_lib.Log(config.log_every),
+      callbacks_lib.Save(config.checkpoint_every)]
+  if evaluate_fn is not None:
+    found.append(callbacks_lib.Validate(
+        int(config.evaluate_every), evaluate_fn, bool(config.keep_best)))
+  if len(trainer.model.event_shape) == 3:
+    found.append(callbacks_lib.WriteSamples(config.sample_every))
+  by_name = {callback.name: callback for callback in [*found, *callbacks]}
+  return [callback for callback in by_name.values() if callback.every]
 
 
-def _is_unfinished(trainer: trainer_lib.Trainer) -> bool:
-  """Returns whether a signal ended validation or samples after this step."""
-  path = _unfinished_path(trainer)
-  return path.is_file() and path.read_bytes() == f'{trainer.step}'.encode()
-
-
-def _finished(trainer: trainer_lib.Trainer) -> str:
-  """Returns why a run is finished, and how to continue it."""
-  config = trainer.config
-  num_steps = config.optimizer.num_steps
-  if trainer.best and trainer.best.is_stopped:
-    return (f'{_ended(trainer)} The run has finished; to continue it, raise '
-            '--patience.')
-  can_continue = not config.replace(
-      num_steps=num_steps + 1).differences(config)
-  return (f'The run has already finished {trainer.step} of {num_steps} steps.' +
-          can_continue * ' To continue it, raise --num_steps.')
-
-
-def _run(trainer: trainer_lib.Trainer, writer: metrics.MetricsWriter,
-         stop: signals.Stop | signals.SharedStop, evaluate_fn: Any,
-         picture_fn: Any) -> None:
+def _run(run: callbacks_lib.Run, callbacks: Sequence[callbacks_lib.Callback],
+         shared: signals.SharedStop | None) -> None:
   """Runs the remaining steps; see `train`."""
-  config, optimizer = trainer.config.run, trainer.config.optimizer
-  num_steps = optimizer.num_steps
-  is_image = len(trainer.model.event_shape) == 3
-  picture_fn = picture_fn or (trainer.sample_images if is_image else None)
-  periodic_tasks = progress_lib.periodic_tasks(
-      trainer.config, evaluate_fn is not None, picture_fn is not None)
-  progress = progress_lib.Progress(
-      trainer.step, num_steps,
-      optimizer.batch_size * optimizer.accumulation_steps,
-      trainer.columns, periodic_tasks, trainer.model.unit_note,
-      _advice(trainer.config))
-
-  def log(step):
-    if not progress.has_steps:
-      return
-    row, first_bad_step = progress.end_window(step)
-    if first_bad_step is not None:
-      raise trainer.diverged_error(
-          'the loss or its gradient is not finite at step '
-          f'{first_bad_step} (seen at step {step})', first_bad_step)
-    if row.get('skipped'):
-      _logger.warning(
-          'Passed over %d batches before step %d, without a finite loss or '
-          'gradient.', row['skipped'], step + 1)
-    row['learning_rate'] = float(tf.convert_to_tensor(
-        trainer.optimizer.learning_rate))
-    writer.write(step, row)
-    if trainer.is_chief:
-      progress.show(step, row, trainer.is_finished)
-
-  def validate(step):
-    """Also saves the checkpoint if it is the best one."""
-    with progress.between(progress_lib.VALIDATION):
-      with trainer.ema.swapped(), stop.interruptible():
-        values = dict(evaluate_fn(trainer.model))
-      if trainer.best:
-        values['validation_loss'] = trainer.validation_loss(values)
-      writer.write(step, values)
-      if trainer.best:
-        writer.flush()
-        trainer.best.offer(values['validation_loss'], step)
-    loss = values['validation_loss' if trainer.best else next(iter(values))]
-    progress.note = f'validation: {float(loss):.4f}' + (
-        f' ({trainer.best.describe()})' if trainer.best else '')
-
-  def write_samples(step):
-    with progress.between(progress_lib.SAMPLES):
-      try:
-        with trainer.ema.swapped(), stop.interruptible():
-          images = picture_fn(trainer.model)
-      except (tf.errors.InvalidArgumentError,
-              errors.InvalidValueError) as error:
-        # An inverse fails, as it would each time that the run is continued.
-        _logger.warning(
-            'No samples at step %d: %s', step, ' '.join(str(error).split()))
-      else:
-        writer.write_images(step, 'samples', images)
-
-  def run_tasks(step, due):
-    """Runs those that are due; returns whether no signal has ended one."""
-    try:
-      if progress_lib.VALIDATION in due:
-        validate(step)
-        if trainer.is_finished:
-          due.update(periodic_tasks)
-          log(step)
-      if progress_lib.SAMPLES in due:
-        write_samples(step)
-    except KeyboardInterrupt:
-      if not stop.received:
-        raise
-      stop.defer()
-      return False
-    return True
-
-  def due_after(step):
-    return {name for name, task in periodic_tasks.items()
-            if task.is_due(step, num_steps)}
-
-  if _is_unfinished(trainer):
-    if run_tasks(trainer.step, due_after(trainer.step)) and (
-        trainer.is_finished):
-      writer.flush()
-      trainer.save()  # With what validation has decided.
-      if trainer.is_chief:
-        _unfinished_path(trainer).unlink()
-  elif trainer.best and trainer.step == 0:
-    # No flow that is kept is worse than the initial one.
-    run_tasks(0, {progress_lib.VALIDATION})
-  stop.check(trainer.step)
-  for step, values in () if trainer.is_finished else trainer.steps(stop):
-    progress.add(values)
-    due = due_after(step)
-    if stop.received:
-      due.add(progress_lib.CHECKPOINTS)
-    if progress_lib.CHECKPOINTS in due or step % config.log_every == 0:
-      log(step)
-    if due - {progress_lib.CHECKPOINTS}:
-      trainer.check_finite()
-    is_whole = run_tasks(step, due)
-    if progress_lib.CHECKPOINTS in due or stop.received:
-      log(step)
-      with progress.between(progress_lib.CHECKPOINTS):
-        writer.flush()
-        if not is_whole:
-          # The next start runs the tasks of this step again, and then goes on.
-          files.write_text(str(_unfinished_path(trainer)), f'{step}')
-        trainer.save()
-      stop.check(step)
-    if trainer.is_finished:
+  trainer = run.trainer
+  if not trainer.callbacks_done:  # A signal or a kill came before.
+    _after_step(run, callbacks)
+  run.stop.check(trainer.step)
+  for _, values in () if trainer.is_finished else trainer.steps(shared):
+    run.progress.add(values)
+    if _after_step(run, callbacks):
       break
   if trainer.best:
-    _logger.info('%s', _ended(trainer))
+    _logger.info('%s', trainer.best.describe_end(trainer.step))
+
+
+def _after_step(run: callbacks_lib.Run,
+                callbacks: Sequence[callbacks_lib.Callback]) -> bool:
+  """Calls the callbacks that are due, and saves where the run ends.
+
+  Returns:
+    Whether the run is finished.
+
+  Raises:
+    TrainingInterruptedError: after a signal.
+  """
+  trainer = run.trainer
+  step, is_finished = trainer.step, trainer.is_finished
+  try:
+    for callback in callbacks:
+      if callback.is_due(step, is_finished):
+        with run.progress.between(callback.name):
+          callback.after(run)
+        is_finished = trainer.is_finished  # Validation may have ended it.
+    trainer.callbacks_done = True
+  except KeyboardInterrupt:
+    if not run.stop.received:
+      raise
+  if run.stop.received or is_finished:
+    run.save()
+  run.stop.check(step)
+  return is_finished
+
+
+def _progress(
+    trainer: trainer_lib.Trainer, callbacks: Sequence[callbacks_lib.Callback]
+) -> progress_lib.Progress:
+  """Returns the progress of a run, with all callbacks but the log."""
+  optimizer = trainer.config.optimizer
+  return progress_lib.Progress(
+      trainer.step, optimizer.num_steps,
+      optimizer.batch_size * optimizer.accumulation_steps, trainer.columns,
+      callbacks[1:], trainer.model.unit_note, _advice(trainer.config))
 
 
 def _advice(config: configuration.Config) -> str:
@@ -256,17 +190,6 @@ def _advice(config: configuration.Config) -> str:
   if data.resize is not None or not data.dataset.startswith('images:'):
     return ''
   size = min(config.model.image_shape[:2]) // 8 * 4  # Pyramids halve it twice.
-  return f'about a third with --resize={size}, in a new workdir' * (size >= 16)
-
-
-def _ended(trainer: trainer_lib.Trainer) -> str:
-  """Returns where a run with a best checkpoint has ended, and its best step."""
-  best: Any = trainer.best
-  step = trainer.step
-  stopped = (f'Stopped at step {step}: validation did not improve for '
-             f'{trainer.config.run.patience} steps. ')
-  improving = (' It was still improving at the last step: a new run with more '
-               '--num_steps may be better.')
-  is_last = 0 < step == int(best.step.numpy())
-  return (stopped * best.is_stopped + f'Validation: {best.describe()}.' +
-          improving * (is_last and not best.is_stopped))
+  if size < 16:
+    return ''
+  return f'about a third with --resize={size}, in a new workdir'

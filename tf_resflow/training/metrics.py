@@ -42,6 +42,8 @@ class MetricsWriter(contextlib.AbstractContextManager):
   Args:
     workdir: local folder of the run, created if it does not exist.
     start_step: last finished step, 0 for a new run. Later steps are removed.
+    repeats_step: whether what comes after that step is written again. Then
+      TensorBoard drops its points, too; those in metrics.csv are written anew.
     save_images_fn: called as `save_images_fn(path, images)` by `write_images`
       to write `workdir`/samples/<name>_<step>.png; by default no file is
       written.
@@ -54,8 +56,9 @@ class MetricsWriter(contextlib.AbstractContextManager):
   """
 
   def __init__(self, workdir: str | os.PathLike, start_step: int = 0,
+               repeats_step: bool = False,
                save_images_fn: Callable[[str, np.ndarray], None] | None = None,
-               check_fn: Callable[[], None] = lambda: None):
+               check_fn: Callable[[], object] = bool):
     check_fn()
     self._check_fn = check_fn
     self._workdir = workdir
@@ -78,7 +81,12 @@ class MetricsWriter(contextlib.AbstractContextManager):
     with files.writing(tensorboard_dir):
       self._summary_writer = tf.summary.create_file_writer(tensorboard_dir)
       with self._summary_writer.as_default():
-        private_tf_apis.write_event(_start_event(start_step))
+        private_tf_apis.write_event(_start_event(
+            start_step if repeats_step else start_step + 1))
+    if repeats_step and int(self._row.get(_STEP, -1)) == start_step:
+      self._write_scalars(start_step, {
+          name: np.float32(cell) for name, cell in self._row.items()
+          if cell and name != _STEP})
 
   def write(self, step: int, values: Mapping[str, object]) -> None:
     """Writes scalars of one step.
@@ -101,17 +109,14 @@ class MetricsWriter(contextlib.AbstractContextManager):
     for name, array in arrays.items():
       errors.check(not array.ndim and array.dtype.kind in 'iuf', name,
                    f'{array.dtype} of shape {array.shape}', 'one real number')
-    # TensorFlow keeps a tensor of every Python number, not of arrays.
-    at = tf.constant(np.array(step))
-    with files.writing('metrics'), self._summary_writer.as_default():
-      for name, array in arrays.items():
-        tf.summary.scalar(name, np.array(array), step=at)
-
     # NumPy scalars print the shortest exact digits.
     cells = {_STEP: str(step)} | {
         name: str(array[()]) for name, array in arrays.items()}
     old = self._row if self._row.get(_STEP) == cells[_STEP] else {}
     row = old | cells
+    self._write_scalars(step, {
+        name: array for name, array in arrays.items()
+        if cells[name] != old.get(name)})
     columns = list(dict.fromkeys([*self._columns, *cells]))
     if columns == self._columns:
       # The file is not read again: it may be long.
@@ -123,6 +128,14 @@ class MetricsWriter(contextlib.AbstractContextManager):
       self._columns = columns
       self._replace_csv([*(r for r in rows if r[_STEP] != row[_STEP]), row])
     self._last_step, self._row = step, row
+
+  def _write_scalars(self, step, values):
+    """Writes scalars to TensorBoard."""
+    # TensorFlow keeps a tensor of every Python number, not of arrays.
+    at = tf.constant(np.array(step))
+    with files.writing('metrics'), self._summary_writer.as_default():
+      for name, value in values.items():
+        tf.summary.scalar(name, np.array(value), step=at)
 
   def write_images(self, step: int, name: str, images: np.ndarray) -> None:
     """Writes a batch of images to TensorBoard, and with `save_images_fn`.
@@ -212,16 +225,15 @@ def _csv_lines(columns, rows):
                  for row in rows)
 
 
-def _start_event(start_step):
-  """Returns the event at which TensorBoard drops all from its step on.
+def _start_event(step):
+  """Returns the event at which TensorBoard drops all from a step on.
 
   Its fast loader ignores it, and drops all from the step of any later point on
   in the series of that point.
   """
   return tf.compat.v1.Event(
       wall_time=time.time(),
-      # A start at 0 writes that step again.
-      step=start_step + 1 if start_step else 0,
+      step=step,
       session_log=tf.compat.v1.SessionLog(
           status=tf.compat.v1.SessionLog.START))
 

@@ -1,7 +1,7 @@
-"""Periodic tasks of a run, and its progress bar."""
+"""Progress of a run: its metrics between two rows, its bar, the time left."""
 
 import collections
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 import contextlib
 import dataclasses
 import datetime
@@ -12,62 +12,52 @@ import shutil
 import statistics
 import sys
 import time
-from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
-
-from tf_resflow import configuration
 
 _logger = logging.getLogger(__name__)
 
 # Number of recent steps that the step time is averaged over.
 _NUM_RECENT = 100
+# Most characters of the bar.
 _WIDTH = 20
-# Seconds that are left of a long run.
+# Seconds left above which a run is long.
 _LONG = 600.0
 
-VALIDATION = 'validation'
-SAMPLES = 'samples'
-CHECKPOINTS = 'checkpoints'
 
-
-class PeriodicTask(NamedTuple):
-  """Schedule of a task that is run every `every` steps, 1 or more.
+class Periodic:
+  """What is done after some of the steps of a run.
 
   Attributes:
-    every: number of steps between runs of the task.
-    at_end: whether it also runs after the last step.
+    name: its name, one of a kind among those of a run.
+    every: it is due after so many steps each; 0 for never.
+    at_start: whether it is also due before the first step.
+    at_end: whether it is also due after the last step.
 
   Example:
-    >>> saving = PeriodicTask(every=10, at_end=True)
-    >>> [t for t in range(1, 26) if saving.is_due(t, 25)], saving.count(10, 25)
-    ([10, 20, 25], 2)
+    >>> saving = Periodic()
+    >>> saving.every, saving.at_end = 10, True
+    >>> [t for t in range(26) if saving.is_due(t, t == 25)]
+    [10, 20, 25]
+    >>> saving.count(10, 25)
+    2
   """
 
-  every: int
-  at_end: bool = False
+  name = ''
+  every = 1
+  at_start = at_end = False
 
-  def is_due(self, step: int, num_steps: int) -> bool:
-    """Returns whether the task is due after a step."""
-    return step % self.every == 0 or self.at_end and step == num_steps
+  def is_due(self, step: int, is_last: bool) -> bool:
+    """Returns whether it is due after a step."""
+    if not step:
+      return self.at_start
+    return step % self.every == 0 or self.at_end and is_last
 
   def count(self, step: int, num_steps: int) -> int:
-    """Returns how often the task is due after `step`, one of the run's."""
-    is_extra = self.at_end and num_steps % self.every > 0
-    return num_steps // self.every - step // self.every + is_extra
-
-
-def periodic_tasks(config: configuration.Config, has_validation: bool,
-                 has_samples: bool) -> dict[str, PeriodicTask]:
-  """Returns the periodic tasks of a run, by name."""
-  run = config.run
-  tasks = {
-      VALIDATION: PeriodicTask(
-          has_validation * int(run.evaluate_every), bool(run.keep_best)),
-      SAMPLES: PeriodicTask(has_samples * run.sample_every, at_end=True),
-      CHECKPOINTS: PeriodicTask(run.checkpoint_every, at_end=True)}
-  return {name: task for name, task in tasks.items() if task.every}
+    """Returns how often it is due after `step`, one of the run's."""
+    count = num_steps // self.every - step // self.every
+    return count + 1 if self.at_end and num_steps % self.every else count
 
 
 def format_duration(seconds: float) -> str:
@@ -102,9 +92,9 @@ class Progress:
     num_steps: total number of steps of the run.
     examples_per_step: number of examples of one step.
     columns: names of metrics in rows and on the bar, where they differ.
+    tasks: what comes between steps and counts in the time left.
     unit_note: stands beside the metric, see `models.Flow`.
     advice: stands beside a time left of more than ten minutes.
-    periodic_tasks: tasks between steps, by name.
     clock: returns seconds.
 
   Attributes:
@@ -115,8 +105,7 @@ class Progress:
   num_steps: int
   examples_per_step: int
   columns: Mapping[str, str] = dataclasses.field(default_factory=dict)
-  periodic_tasks: Mapping[str, PeriodicTask] = dataclasses.field(
-      default_factory=dict)
+  tasks: Sequence[Periodic] = ()
   unit_note: str = ''
   advice: str = ''
   clock: Callable[[], float] = time.perf_counter
@@ -180,12 +169,13 @@ class Progress:
 
   @contextlib.contextmanager
   def between(self, name: str) -> Iterator[None]:
-    """Measures the duration of one of `periodic_tasks`, within the context."""
+    """Measures the duration of one of `tasks`, within the context."""
     start = self.clock()
     yield
-    seconds = self.clock() - start
-    self._seconds_between[name] = seconds
-    self._window_start += seconds
+    now = self.clock()
+    # A window may have ended meanwhile.
+    self._seconds_between[name] = now - max(start, self._window_start)
+    self._window_start += self._seconds_between[name]
 
   @property
   def step_seconds(self) -> float | None:
@@ -202,12 +192,12 @@ class Progress:
     if self.step_seconds is None:
       return None, []
     seconds, missing = (self.num_steps - step) * self.step_seconds, []
-    for name, task in self.periodic_tasks.items():
+    for task in self.tasks:
       count = task.count(step - 1, self.num_steps)
-      if name in self._seconds_between:
-        seconds += count * self._seconds_between[name]
+      if task.name in self._seconds_between:
+        seconds += count * self._seconds_between[task.name]
       elif count:
-        missing.append(name)
+        missing.append(task.name)
     return seconds, missing
 
   def describe(self, step: int, row: Mapping[str, float]) -> str:
@@ -219,9 +209,12 @@ class Progress:
       parts.append(f'step: {format_duration(self.step_seconds)}')
       seconds, missing = self.time_left(step)
       if seconds is not None and step < self.num_steps:
-        parts.append(f'left: {format_duration(seconds)}' + (
-            f' without {", ".join(missing)}' if missing else '') + (
-                self.advice and f' ({self.advice})') * (seconds > _LONG))
+        left = f'left: {format_duration(seconds)}'
+        if missing:
+          left += f' without {", ".join(missing)}'
+        if self.advice and seconds > _LONG:
+          left += f' ({self.advice})'
+        parts.append(left)
     return ' - '.join(parts)
 
   def show(self, step: int, row: Mapping[str, float],

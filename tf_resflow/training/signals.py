@@ -17,9 +17,10 @@ from typing import Self
 
 from tf_resflow import errors
 
-# Programs such as `timeout` signal a process and its group: one arrives twice.
+# Seconds within which a repeated signal is the same one: programs such as
+# `timeout` signal a process and its group.
 _SECONDS_OF_ONE = 1.0
-# A process with nothing to save does not wait longer for an operation.
+# Seconds that a process with nothing to save waits for an operation.
 _SECONDS_TO_END = 5.0
 _AGAIN = 'run the same command again'
 
@@ -34,7 +35,8 @@ class Stop(contextlib.ExitStack):
   """Within the context, signals end what the process does, in order.
 
   They raise `KeyboardInterrupt` in the main thread; within `saving` they are
-  only recorded, for `check`, which raises where the state is saved.
+  only recorded, for `check`, which raises where the state is saved. There what
+  may be repeated is `interruptible`.
 
   Args:
     tool: the tool whose process this is; none in other programs.
@@ -45,7 +47,7 @@ class Stop(contextlib.ExitStack):
   """
 
   received = 0
-  _is_raised = _defers = _must_save = False
+  _is_raised = _waits = _must_save = False
 
   def __init__(self, tool: str = '', continues: bool = False):
     super().__init__()
@@ -71,14 +73,10 @@ class Stop(contextlib.ExitStack):
         128 + (self.received or signal.SIGINT))
 
   @property
-  def is_asked(self) -> bool:
-    """Whether this process has received a signal."""
-    return bool(self.received)
-
-  @property
-  def interruptions(self) -> tuple[type[BaseException], ...]:
-    """`KeyboardInterrupt`, and after a raised one what it may have become."""
-    return KeyboardInterrupt, *[Exception] * self._is_raised
+  def caught_exceptions(self) -> tuple[type[BaseException], ...]:
+    """`KeyboardInterrupt`, and what one may become in extension modules."""
+    return (KeyboardInterrupt, Exception) if self._is_raised else (
+        KeyboardInterrupt,)
 
   def __enter__(self) -> Self:
     global active
@@ -127,7 +125,7 @@ class Stop(contextlib.ExitStack):
       if number == signal.SIGHUP and not os.isatty(descriptor):  # It is closed.
         os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
     self.received = self.received or number
-    if not (self._is_raised or self._defers):
+    if not (self._is_raised or self._waits):
       self._is_raised = True
       raise KeyboardInterrupt
 
@@ -166,9 +164,6 @@ class Stop(contextlib.ExitStack):
     self._say(text)
     os._exit(status)
 
-  def agree(self, numbers: Iterable[float]) -> None:
-    """Does nothing: no other process is to know; see `SharedStop`."""
-
   def check(self, step: int) -> None:
     """Raises `TrainingInterruptedError` if a signal was received.
 
@@ -179,60 +174,59 @@ class Stop(contextlib.ExitStack):
     if self.received:
       raise TrainingInterruptedError(self.message)
 
-  def defer(self) -> None:
-    """Lets signals wait for `check` again, after one was raised."""
-    self._defers, self._is_raised = True, False
-
-  @contextlib.contextmanager
-  def interruptible(self) -> Iterator[None]:
-    """Lets signals raise within, also one that was received before.
-
-    Extension modules turn a `KeyboardInterrupt` into other errors, which become
-    one again.
-    """
-    defers = self._defers
-    try:
-      self._defers = False
-      if self.received:
-        raise KeyboardInterrupt
-      yield
-    except self.interruptions as error:
-      raise KeyboardInterrupt from error
-    finally:
-      self._defers = defers
-
   @contextlib.contextmanager
   def saving(self) -> Iterator[None]:
     """Lets signals wait for `check` within."""
     self.install()
-    self._must_save = True
-    self.defer()
+    self._must_save = self._waits = True
+    self._is_raised = False
     try:
       yield
     finally:
-      self._must_save = self._defers = False
+      self._must_save = self._waits = False
     if self._tool and self.received:
       raise KeyboardInterrupt
+
+  @contextlib.contextmanager
+  def interruptible(self) -> Iterator[None]:
+    """Lets signals raise within `saving`, also one that was received before."""
+    try:
+      try:
+        self._waits = False
+        if self.received:
+          raise KeyboardInterrupt
+        yield
+      finally:
+        self._waits = True
+    except self.caught_exceptions as error:
+      raise KeyboardInterrupt from error
+    finally:
+      # Also where a signal came in the other `finally`; no second one raises.
+      self._waits, self._is_raised = True, False
 
 
 class SharedStop:
   """The `Stop` of one of several processes: what one is asked to do, all do.
 
-  Their numbers are exchanged with every step, and read after the next one.
+  Their requests are exchanged with every step, and read after the next one.
+
+  Attributes:
+    received: number of a signal that all know of, 0 before it.
   """
+
+  received = 0
 
   def __init__(self, stop: Stop):
     self._stop = stop
-    self.received = 0
 
   @property
-  def is_asked(self) -> bool:
-    """Whether this process has received a signal."""
-    return self._stop.is_asked
+  def request(self) -> int:
+    """Above 0 if this process was asked to stop."""
+    return self._stop.received
 
-  def agree(self, numbers: Iterable[float]) -> None:
-    """Takes the numbers of all processes, above 0 for those that are asked."""
-    if any(number > 0 for number in numbers):
+  def merge_requests(self, requests: Iterable[float]) -> None:
+    """Stops this process if the request of any process is above 0."""
+    if any(request > 0 for request in requests):
       self.received = self._stop.received = (
           self._stop.received or signal.SIGTERM)
 
@@ -240,9 +234,6 @@ class SharedStop:
     """Raises `TrainingInterruptedError` if all know of a signal."""
     if self.received:
       self._stop.check(step)
-
-  def defer(self) -> None:
-    """Does nothing: signals wait for `check` all the time."""
 
   def interruptible(self) -> contextlib.AbstractContextManager:
     """Lets nothing raise: others would wait for this process."""

@@ -43,8 +43,6 @@ class TrainStep:
     num_steps: number of updates.
     seed: Python int.
     jit_compile: whether to compile the gradient computation with XLA.
-    skip_nonfinite: maximum number of batches that `run` passes over.
-    num_skipped: variable, their number so far; needed if there may be any.
   """
 
   model: Any
@@ -59,8 +57,6 @@ class TrainStep:
   num_steps: int = 1
   seed: int = 0
   jit_compile: bool = False
-  skip_nonfinite: int = 0
-  num_skipped: Any = None
 
   def __post_init__(self):
     self._variables = self.model.trainable_variables
@@ -134,37 +130,6 @@ class TrainStep:
       metrics, gradients = tf.distribute.get_replica_context().all_reduce(
           tf.distribute.ReduceOp.MEAN, (metrics, list(gradients)))
     return metrics, list(gradients)
-
-  def run(self, strategy: tf.distribute.Strategy, batch: objectives.Batch,
-          step: tf.Tensor, *stop: tf.Tensor) -> objectives.Metrics:
-    """Runs a step on all replicas; returns the metrics of the global batch.
-
-    Of several processes each may give a number, `stop`, whose mean is a metric.
-
-    With `skip_nonfinite` these have `skipped`, 0 or 1: a batch whose metrics or
-    gradients are not finite changes nothing but `num_skipped`.
-    """
-    def local(tree):  # Equal on all replicas.
-      return tf.nest.map_structure(
-          lambda v: strategy.experimental_local_results(v)[0], tree)
-
-    if not self.skip_nonfinite:
-      return local(strategy.run(self, args=(batch, step, *stop)))
-    reduced = strategy.run(self.reduced_gradients, args=(batch, step, *stop))
-    metrics, gradients = local(reduced)
-    norm = tf.linalg.global_norm(gradients)
-    is_skipped = (self.num_skipped < self.skip_nonfinite) & ~tf.reduce_all(
-        [tf.math.is_finite(tf.cast(v, norm.dtype))
-         for v in (norm, *metrics.values())])
-
-    def skip():
-      self.num_skipped.assign_add(1)
-      return {**metrics, 'gradient_norm': norm,
-              'power_iteration_steps': tf.constant(0), 'skipped': 1}
-
-    # An optimizer synchronises replicas, which no `tf.cond` of a replica may.
-    return tf.cond(is_skipped, skip, lambda: local(strategy.run(
-        self.update, args=(batch, step, *reduced))) | {'skipped': 0})
 
   def __call__(
       self, batch: objectives.Batch, step: tf.Tensor,

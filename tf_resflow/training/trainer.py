@@ -1,6 +1,7 @@
 """State of a training run: model, optimizer, averages, checkpoints."""
 
 from collections.abc import Callable, Iterator, Mapping
+import contextlib
 import dataclasses
 import hashlib
 import logging
@@ -26,6 +27,7 @@ from tf_resflow.training import optimizers
 from tf_resflow.training import signals
 from tf_resflow.training import step as step_lib
 from tf_resflow.training import strategies
+from tf_resflow.training import workdir as workdir_lib
 
 _logger = logging.getLogger(__name__)
 
@@ -85,9 +87,7 @@ class Learner:
         order_gradient=config.objective.order_gradient,
         input_noise=float(config.optimizer.input_noise),
         num_steps=config.optimizer.num_steps,
-        seed=config.run.seed, jit_compile=config.run.jit_compile,
-        skip_nonfinite=config.optimizer.skip_nonfinite,
-        num_skipped=self._num_skipped)
+        seed=config.run.seed, jit_compile=config.run.jit_compile)
 
   @property
   def columns(self) -> dict[str, str]:
@@ -124,8 +124,38 @@ class Learner:
   @tf.function(autograph=False)
   def run_step(self, batch: objectives.Batch, step: tf.Tensor,
                *stop: tf.Tensor) -> objectives.Metrics:
-    """Updates the model by a distributed batch; see `TrainStep.run`."""
-    return self.train_step.run(self.strategy, batch, step, *stop)
+    """Updates the model by a distributed batch; see `step.TrainStep`.
+
+    Of several processes each may give a number, `stop`, whose mean is a metric.
+
+    Returns:
+      Metrics of the global batch. With `skip_nonfinite` these have `skipped`, 0
+      or 1: a batch whose metrics or gradients are not finite changes only the
+      number of those that were skipped.
+    """
+    def local(tree):  # Equal on all replicas.
+      return tf.nest.map_structure(
+          lambda v: self.strategy.experimental_local_results(v)[0], tree)
+
+    arguments, limit = (batch, step), self.config.optimizer.skip_nonfinite
+    if not limit:
+      return local(self.strategy.run(self.train_step, (*arguments, *stop)))
+    reduced = self.strategy.run(
+        self.train_step.reduced_gradients, (*arguments, *stop))
+    metrics, gradients = local(reduced)
+    norm = tf.linalg.global_norm(gradients)
+    is_skipped = (self._num_skipped < limit) & ~tf.reduce_all(
+        [tf.math.is_finite(tf.cast(v, norm.dtype))
+         for v in (norm, *metrics.values())])
+
+    def skip():
+      self._num_skipped.assign_add(1)
+      return {**metrics, 'gradient_norm': norm,
+              'power_iteration_steps': tf.constant(0), 'skipped': 1}
+
+    # An optimizer synchronises replicas, which no `tf.cond` of a replica may.
+    return tf.cond(is_skipped, skip, lambda: local(self.strategy.run(
+        self.train_step.update, (*arguments, *reduced))) | {'skipped': 0})
 
 
 class Trainer(Learner):
@@ -147,6 +177,8 @@ class Trainer(Learner):
     best: the `best_checkpoint.BestCheckpoint`; None without `keep_best`.
     is_chief: whether this process writes the files of the run, of several.
     split: the training part of the data.
+    callbacks_done: whether the callbacks of this step were called to their end;
+      in a checkpoint, whether they were when it was saved.
 
   Raises:
     InvalidValueError: see `Learner`, and if all checkpoints are damaged.
@@ -154,7 +186,7 @@ class Trainer(Learner):
 
   def __init__(self, config: configuration.Config, workdir: str,
                strategy: tf.distribute.Strategy | None = None,
-               check_fn: Callable[[], None] = lambda: None):
+               check_fn: Callable[[], object] = bool):
     # First, so that what is missing raises before a deep model is built.
     strategy = strategy or strategies.make_strategy(config.run.strategy)
     self.is_chief = strategies.is_chief(strategy)
@@ -170,6 +202,8 @@ class Trainer(Learner):
     self._check_fn = check_fn
     with self.strategy.scope():
       self._step = tf.Variable(0, dtype=tf.int64, trainable=False)
+      # Files of former versions lack it; they were written after all tasks.
+      self._callbacks_done = tf.Variable(True, trainable=False)
     state = {**self.state, 'step': self._step,
              **checkpoints.config_of(self.model)}
     if not self.is_chief:  # After the chief has looked at it.
@@ -177,6 +211,7 @@ class Trainer(Learner):
     self.best = best_checkpoint.BestCheckpoint(
         workdir, int(config.run.patience), self.is_chief, check_fn, **state
     ) if config.run.keep_best else None
+    state['callbacks_done'] = self._callbacks_done
     if self.best:
       state['best'] = self.best
     self._checkpoint = tf.train.Checkpoint(**state)
@@ -192,8 +227,7 @@ class Trainer(Learner):
   @property
   def is_finished(self) -> bool:
     """Whether all updates are done, or validation has stopped the run."""
-    return self.step >= self.config.optimizer.num_steps or bool(
-        self.best and self.best.is_stopped)
+    return bool(workdir_lib.describe_end(self.config, self.step, self.best))
 
   def restore_or_initialize(self) -> None:
     """Restores the latest checkpoint, or initialises from a batch.
@@ -206,6 +240,7 @@ class Trainer(Learner):
     if step < 0:
       self.initialize(next(iter(strategies.distributed_batches(
           self.config, self.split, self.strategy, 0))))
+      self.callbacks_done = False
       self.save()
       _logger.info('Initialised from the first batch.')
       return
@@ -215,6 +250,7 @@ class Trainer(Learner):
     else:
       _logger.info(
           'Starting from the weights in %s, with a new optimizer.', latest)
+    self.callbacks_done = step > 0 and bool(self._callbacks_done.numpy())
 
   def save(self) -> None:
     """Writes a checkpoint of the current step.
@@ -229,6 +265,7 @@ class Trainer(Learner):
     self.check_finite()
     self._check_fn()
     self._check_equal()
+    self._callbacks_done.assign(self.callbacks_done)
     if self.is_chief:
       checkpoints.save(
           self._checkpoint, os.path.join(self.workdir, 'checkpoints'),
@@ -329,7 +366,7 @@ class Trainer(Learner):
     return ', '.join(map(str, np.sort(batch['label'])))
 
   def steps(
-      self, stop: signals.Stop | signals.SharedStop | None = None,
+      self, stop: signals.SharedStop | None = None,
   ) -> Iterator[tuple[int, objectives.Metrics]]:
     """Yields the step and its metrics after each remaining update.
 
@@ -340,36 +377,42 @@ class Trainer(Learner):
       TrainingDivergedError: if a norm of the weights is not finite, or a matrix
         is singular.
     """
-    if strategies.num_workers(self.strategy) == 1:
-      stop = None
-    asked: list[tf.Tensor] = []
+    requests: list[tf.Tensor] = []
     # The batches are endless.
     for step, batch in zip(
         range(self.step, self.config.optimizer.num_steps),
         strategies.distributed_batches(
             self.config, self.split, self.strategy, self.step),
         strict=False):
-      try:
-        # TensorFlow keeps a tensor of every Python number, not of arrays.
-        metrics = dict(self.run_step(
-            batch, tf.constant(np.array(step)), *() if stop is None else (
-                tf.constant(np.float32(stop.is_asked)),)))
-      except tf.errors.InvalidArgumentError as error:
-        # On CPUs the power iteration of a kernel raises an error if the kernel
-        # is not finite or its square overflows.
-        if 'Self-adjoint eigen decomposition was not' in str(error):
-          reason = f'a norm of the weights is not finite after step {step + 1}'
-        elif invertible_matrix.NUMERICALLY_SINGULAR in str(error):
-          reason = f'a matrix is numerically singular after step {step}'
-        else:
-          raise
-        raise self.diverged_error(reason) from error
-      self._step.assign(np.array(step + 1))
+      # TensorFlow keeps a tensor of every Python number, not of arrays.
+      arguments = [tf.constant(np.array(step))]
       if stop is not None:
-        asked.append(metrics.pop('stop'))
-        if len(asked) > 1:  # The step before, for which nothing waits.
-          stop.agree([asked.pop(0).numpy()])
+        arguments.append(tf.constant(np.float32(stop.request)))
+      with self._naming_divergence(step):
+        metrics = dict(self.run_step(batch, *arguments))
+      self._step.assign(np.array(step + 1))
+      self.callbacks_done = False
+      if stop is not None:
+        requests.append(metrics.pop('stop'))
+        if len(requests) > 1:  # The step before, for which nothing waits.
+          stop.merge_requests([requests.pop(0).numpy()])
       yield step + 1, metrics
+
+  @contextlib.contextmanager
+  def _naming_divergence(self, step):
+    """Converts errors of operations on weights that are not finite."""
+    try:
+      yield
+    except tf.errors.InvalidArgumentError as error:
+      # On CPUs the power iteration of a kernel raises an error if the kernel
+      # is not finite or its square overflows.
+      if 'Self-adjoint eigen decomposition was not' in str(error):
+        reason = f'a norm of the weights is not finite after step {step + 1}'
+      elif invertible_matrix.NUMERICALLY_SINGULAR in str(error):
+        reason = f'a matrix is numerically singular after step {step}'
+      else:
+        raise
+      raise self.diverged_error(reason) from error
 
   def sample_images(
       self, model: models.Flow, num_samples: int = 64) -> np.ndarray:

@@ -110,6 +110,49 @@ def create_workdir(
     checkpoints.save(checkpoint, os.path.join(draft, 'checkpoints'), 0, 1)
 
 
+def finished(workdir: str, config: configuration.Config) -> str:
+  """Returns why a run is finished, and how to continue it.
+
+  It reads the latest checkpoint alone: neither data nor a model are needed.
+
+  Returns:
+    A sentence or two; none of a run that is not finished, or not there.
+
+  Raises:
+    InvalidValueError: if checkpoints were written but none is left.
+  """
+  path = checkpoints.latest(workdir)
+  if path is None or any(map(checkpoints.corruption, [
+      path, *checkpoints.complete(os.path.join(workdir, 'best'))])):
+    return ''  # Training goes on from an earlier one.
+  state = {'step': tf.Variable(0, dtype=tf.int64),
+           'callbacks_done': tf.Variable(True)}
+  best = None
+  if config.run.keep_best:
+    best = state['best'] = best_checkpoint.BestCheckpoint(
+        workdir, int(config.run.patience), writes=False)
+  tf.train.Checkpoint(**state).read(path).expect_partial()
+  is_done = bool(state['callbacks_done'].numpy())
+  return describe_end(
+      config, int(state['step'].numpy()), best) if is_done else ''
+
+
+def describe_end(
+    config: configuration.Config, step: int,
+    best: best_checkpoint.BestCheckpoint | None) -> str:
+  """Returns why a run is finished after a step, or ''; see `finished`."""
+  if best and best.is_stopped:
+    return (f'{best.describe_end(step)} The run has finished; to continue it, '
+            'raise --patience.')
+  num_steps = config.optimizer.num_steps
+  if step < num_steps:
+    return ''
+  text = f'The run has already finished {step} of {num_steps} steps.'
+  if config.replace(num_steps=num_steps + 1).differences(config):
+    return text
+  return f'{text} To continue it, raise --num_steps.'
+
+
 def load_model(workdir: str, averaged: bool = True, dtype: str = 'float32',
                checkpoint: str = 'auto') -> tuple[models.Flow, int]:
   """Loads the model of a run from a checkpoint.

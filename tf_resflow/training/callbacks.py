@@ -1,0 +1,204 @@
+"""Callbacks of a run: what it does after steps, besides training."""
+
+from collections.abc import Callable, Iterator
+import contextlib
+import dataclasses
+import logging
+
+import numpy as np
+import tensorflow as tf
+
+from tf_resflow import errors
+from tf_resflow import models
+from tf_resflow.training import metrics
+from tf_resflow.training import progress as progress_lib
+from tf_resflow.training import signals
+from tf_resflow.training import trainer as trainer_lib
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass
+class Run:
+  """A run, as its callbacks see it.
+
+  Attributes:
+    trainer: the `Trainer`; `trainer.step` updates are done.
+    writer: takes scalars and images for metrics.csv and TensorBoard.
+    progress: the bar, and what was measured since the last row of metrics.
+    stop: the signals that end the run.
+  """
+
+  trainer: trainer_lib.Trainer
+  writer: metrics.MetricsWriter | metrics.NoMetricsWriter
+  progress: progress_lib.Progress
+  stop: signals.Stop | signals.SharedStop
+
+  def __post_init__(self) -> None:
+    self._saved = self._state
+
+  @property
+  def _state(self):
+    trainer = self.trainer
+    return trainer.step, trainer.is_finished and trainer.callbacks_done
+
+  @contextlib.contextmanager
+  def averaged(self) -> Iterator[models.Flow]:
+    """Yields the flow with averaged weights; signals end the block.
+
+    Then the run is saved, and the next start repeats the callback.
+    """
+    self.trainer.check_finite()
+    with self.trainer.ema.swapped(), self.stop.interruptible():
+      yield self.trainer.model
+
+  def log(self) -> None:
+    """Writes and shows the metrics of the steps since the last row.
+
+    Raises:
+      TrainingDivergedError: if they are not finite.
+    """
+    trainer, step = self.trainer, self.trainer.step
+    if not self.progress.has_steps:
+      return
+    row, first_bad_step = self.progress.end_window(step)
+    if first_bad_step is not None:
+      raise trainer.diverged_error(
+          'the loss or its gradient is not finite at step '
+          f'{first_bad_step} (seen at step {step})', first_bad_step)
+    if row.get('skipped'):
+      _logger.warning(
+          'Passed over %d batches before step %d, without a finite loss or '
+          'gradient.', row['skipped'], step + 1)
+    row['learning_rate'] = float(tf.convert_to_tensor(
+        trainer.optimizer.learning_rate))
+    self.writer.write(step, row)
+    if trainer.is_chief:
+      self.progress.show(step, row, trainer.is_finished)
+
+  def save(self) -> None:
+    """Saves metrics and a checkpoint, unless it is there."""
+    self.log()
+    if self._saved != self._state:
+      self.writer.flush()
+      self.trainer.save()
+      self._saved = self._state
+
+
+class Callback(progress_lib.Periodic):
+  """What a run does after some of its steps; see `Periodic` for which.
+
+  Derive a class with a `name` and `after`, and give objects to `train`. They
+  are called in their order, after the checkpoint of the step. A run that is
+  killed may call them twice for the step that it continues from: what they
+  write must be the same then.
+
+  Example:
+    >>> class WriteNorms(Callback):
+    ...   name, every = 'norms', 2
+    ...
+    ...   def after(self, run):
+    ...     with run.averaged() as flow:
+    ...       norms = [float(layer.norm()) for layer in flow.constrained_layers]
+    ...     run.writer.write(run.trainer.step, {'largest_norm': max(norms)})
+    >>> config = configuration.make_config(
+    ...     dataset='2d/moons', num_blocks=1, hidden_units=(4,), num_steps=4)
+    >>> _ = training.train(config, 'norms', callbacks=[WriteNorms()])
+    4/4 - nats: ...
+    >>> rows = training.read_metrics('norms')
+    >>> rows['step'], rows['largest_norm'].shape
+    (array([2., 4.]), (2,))
+  """
+
+  def after(self, run: Run) -> None:
+    """Is called after the steps that it is due after."""
+    raise NotImplementedError
+
+
+class Log(Callback):
+  """Writes and shows metrics, see `Run.log`."""
+
+  name = 'log'
+
+  def __init__(self, every: int):
+    self.every = every
+
+  def after(self, run: Run) -> None:
+    run.log()
+
+
+class Save(Callback):
+  """Saves a checkpoint, see `Run.save`."""
+
+  name = 'checkpoints'
+  at_end = True
+
+  def __init__(self, every: int):
+    self.every = every
+
+  def after(self, run: Run) -> None:
+    run.save()
+
+
+class Validate(Callback):
+  """Validates with averaged weights, and keeps the best checkpoint.
+
+  Args:
+    every: see `Periodic`.
+    evaluate_fn: see `loop.train`.
+    keeps_best: whether the run keeps it. Then the initial flow is validated,
+      too: no flow that is kept is worse.
+  """
+
+  name = 'validation'
+
+  def __init__(self, every: int,
+               evaluate_fn: Callable[[models.Flow], dict[str, float]],
+               keeps_best: bool):
+    self.every, self._evaluate_fn = every, evaluate_fn
+    self.at_start = self.at_end = keeps_best
+
+  def after(self, run: Run) -> None:
+    trainer, best = run.trainer, run.trainer.best
+    with run.averaged() as model:
+      values = dict(self._evaluate_fn(model))
+    headline = next(iter(values))
+    if best:
+      headline = 'validation_loss'
+      values[headline] = trainer.validation_loss(values)
+    run.writer.write(trainer.step, values)
+    run.writer.flush()
+    run.progress.note = f'validation: {float(values[headline]):.4f}'
+    if best:
+      best.offer(values[headline], trainer.step)
+      run.progress.note += f' ({best.describe()})'
+
+
+class WriteSamples(Callback):
+  """Writes a picture of samples, drawn with averaged weights.
+
+  Args:
+    every: see `Periodic`.
+    picture_fn: called as `picture_fn(model)`; returns images for
+      `MetricsWriter.write_images`. By default these are samples of an image
+      flow.
+  """
+
+  name = 'samples'
+  at_end = True
+
+  def __init__(self, every: int,
+               picture_fn: Callable[[models.Flow], np.ndarray] | None = None):
+    self.every, self._picture_fn = every, picture_fn
+
+  def after(self, run: Run) -> None:
+    picture_fn = self._picture_fn or run.trainer.sample_images
+    try:
+      with run.averaged() as model:
+        images = picture_fn(model)
+    except (tf.errors.InvalidArgumentError, errors.InvalidValueError) as error:
+      # An inverse fails, as it would each time that the run is continued.
+      _logger.warning('No samples at step %d: %s', run.trainer.step,
+                      ' '.join(str(error).split()))
+    else:
+      run.writer.write_images(run.trainer.step, self.name, images)
