@@ -22,17 +22,13 @@ VARIANTS = {
         'data': 'celebahq', 'nbits': 5, 'squeeze_first': True,
         'factor_out': True, 'act': 'elu', 'fc_end': False,
         'n_exact_terms': 8, 'update_freq': 5},
-    'more_than_it_has_scales': {
-        'data': 'celeba_5bit', 'nblocks': '1-1-1', 'coeff': 0.7,
-        'fc_end': False, 'act': 'identity'},
-    'softplus': {'data': 'svhn', 'act': 'softplus', 'actnorm': False},
     'feature_act_norm': {
         'data': 'mnist', 'fc_actnorm': True, 'kernels': '3-3',
         'vnorms': '222'},
     'only_feature_act_norm': {
         'data': 'mnist', 'fc_actnorm': True, 'actnorm': False,
         'first_resblock': False, 'kernels': '3', 'vnorms': '22',
-        'fc_end': False},
+        'act': 'identity', 'fc_end': False},
     'fully_connected': {
         'data': 'mnist', 'fc': True, 'act': 'relu', 'nblocks': '1-1'},
     'no_preactivation': {
@@ -46,8 +42,9 @@ VARIANTS = {
     'classification_squeezed': {
         'data': 'cifar10', 'task': 'classification', 'squeeze_first': True,
         'nblocks': '1'},
-    'linear': {'data': 'mnist', 'quadratic': True, 'factor_out': True},
-    'largest_rows': {'data': 'mnist', 'vnorms': 'ffff'},
+    'linear': {
+        'data': 'celeba_5bit', 'quadratic': True, 'factor_out': True,
+        'act': 'softplus', 'coeff': 0.7, 'nblocks': '1-1-1'},
     'mixed': {'data': 'mnist', 'vnorms': 'f22f', 'squeeze_first': True},
     'mixed_columns': {
         'data': 'mnist', 'vnorms': '2112', 'nblocks': '1', 'fc_end': False},
@@ -67,10 +64,7 @@ VARIANTS = {
     'coupling_fully_connected': {
         'data': 'svhn', 'block': 'coupling', 'quadratic': True, 'fc': True,
         'squeeze_first': True, 'logit_transform': False, 'nblocks': '2',
-        'fc_end': False},
-    'coupling_hybrid': {
-        'data': 'cifar10', 'block': 'coupling', 'quadratic': True,
-        'task': 'hybrid', 'act': 'softplus', 'fc_end': False}}
+        'fc_end': False}}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -8,7 +8,6 @@ import pickle
 import struct
 import zipfile
 
-import keras
 import numpy as np
 import pytest
 
@@ -18,7 +17,6 @@ from tests.conversion import torch_writer
 from tf_resflow.conversion import torch_file
 
 _FLOAT_STORAGE = torch_writer.Global('torch', 'FloatStorage')
-_WRITERS = {'zip': torch_writer.write_zip, 'legacy': torch_writer.write_legacy}
 _plain = torch_writer.fragment
 _get = torch_writer.global_fragment
 _call = torch_writer.call_fragment
@@ -120,48 +118,6 @@ def test_every_cut_is_noticed(genuine):
       'corrupt.')) for size in sizes])
 
 
-def test_random_changes(genuine, kind):
-  """Of the pickle, such that the checksum fits."""
-  pickled, storages = torch_writer.make_pickle(
-      {f'{i}': np.arange(6).reshape(2, 3) for i in range(9)}, kind == 'legacy')
-  rng = np.random.default_rng(0)
-  num_errors = 0
-  for _ in range(100):
-    changed = bytearray(pickled)
-    for position in rng.integers(len(changed), size=rng.integers(1, 4)):
-      changed[position] = rng.integers(256)
-    _WRITERS[kind](genuine, bytes(changed), storages)
-    try:
-      for value in keras.tree.flatten(torch_file.read(genuine)):
-        if isinstance(value, np.ndarray):
-          value.sum()  # Or the process ends.
-    except ValueError as error:
-      assert '\n' not in str(error)
-      num_errors += 1
-  assert 0 < num_errors < 100
-
-
-def test_changed_archives(tmp_path):
-  path = tmp_path / 'file.pth'
-  array = np.arange(1000, dtype='f8') + 1 / 3
-  torch_writer.save_zip(path, array)
-  data = path.read_bytes()
-
-  def read(position):
-    changed = bytearray(data)
-    changed[position] ^= 1
-    path.write_bytes(changed)
-    torch_file.read(path)
-
-  directory = data.index(b'PK\x01\x02')
-  testing.check_refusals(read, [
-      (data.index(array.tobytes()) + 5000, '...Bad CRC-32'),
-      (data.index(b'DoubleStorage'), '...Bad CRC-32'),
-      (directory + 8, '...is encrypted'),
-      (directory + 10, '...its entries are compressed, or larger than'),
-      (directory + 27, '...its entries are compressed, or larger than')])
-
-
 def test_missing_or_short_entries(load):
   data, right = torch_writer.make_pickle(np.arange(3))
   testing.check_refusals(lambda storages: load(data, storages), [
@@ -236,9 +192,12 @@ def test_other_files(tmp_path):
       (missing, f'checkpoint={missing}: expected a file.')
       for missing in (tmp_path, tmp_path / 'none.pth')])
   # Archives of something else.
-  with zipfile.ZipFile(path, 'w') as archive:
-    archive.writestr('a/b/data.pkl', b'')
-  testing.check_refusals(torch_file.read, [(path, '...is another zip archive')])
+  for kind, message in (
+      (zipfile.ZIP_STORED, '...is another zip archive'),
+      (zipfile.ZIP_DEFLATED, '...its entries are compressed, or larger')):
+    with zipfile.ZipFile(path, 'w', kind) as archive:
+      archive.writestr('a/b/data.pkl', b'')
+    testing.check_refusals(torch_file.read, [(path, message)])
 
 
 def test_payloads_run_in_plain_pickle_only(load, tmp_path, monkeypatch):
