@@ -7,10 +7,8 @@ import tensorflow as tf
 
 from tests import flows
 from tests import networks
-from tests import schemas
 from tests import testing
 from tf_resflow import layers
-from tf_resflow import models
 from tf_resflow import numerics
 from tf_resflow.specs import registries
 
@@ -245,44 +243,6 @@ def test_large_batches_are_taken_in_chunks_with_their_conditions():
   for run in (evaluate, tf.function(evaluate, autograph=False)):
     for a, e in zip(run(x, condition), expected, strict=True):
       np.testing.assert_allclose(a, e, rtol=1e-9, atol=1e-9)
-
-
-@pytest.mark.parametrize('config, shape, condition', [
-    (models.ResidualFlowConfig(
-        image_shape=(2, 2, 2), num_levels=17, num_blocks=(1,),
-        hidden_channels=4, kernel_sizes=(3, 1), num_dense_blocks=1,
-        dense_hidden_units=4, num_dense_hidden_layers=1, condition_labels=3,
-        invertible_linear='lu', preprocessing='none',
-        condition_at=('blocks', 'gates', 'act_norm', 'linear', 'base')),
-     (2, 2, 2), [0, 2, 1]),
-    (models.VectorFlowConfig(
-        event_size=4, num_blocks=1, hidden_units=(6,), condition_size=2,
-        schema=schemas.make_schema(
-            *'abcd', conditions=['c', 'd'], condition_mean=(1.0, 2.0),
-            condition_std=(2.0, 3.0))),
-     (4,), np.array([[1.0, 2.0], [0.0, 3.0], [1e9, -1e9]]))])
-def test_models_change_variables(config, shape, condition):
-  """`log p(x|c)` is that of the float64 Jacobian, and samples come from it."""
-  model = config.build('float64')
-  flows.disturb(model, 0.2)
-  x = tf.constant(np.random.default_rng(0).uniform(0.1, 0.9, size=[3, *shape]))
-  model.initialize(x, condition=condition)
-  z = model.encode(x, condition=condition)
-  jacobian = testing.full_jacobian(
-      lambda x: tf.reshape(model.encode(x, condition=condition), x.shape), x)
-  expected = np.linalg.slogdet(jacobian)[1] - 0.5 * np.sum(
-      np.square(z) + np.log(2 * np.pi), axis=1)
-  np.testing.assert_allclose(
-      model.log_prob(x, condition, estimator='exact'), expected, rtol=0,
-      atol=1e-8)
-  np.testing.assert_allclose(model.inverse(z, condition), x, rtol=0, atol=1e-8)
-  # What a sample is follows from its latents and its condition.
-  samples = model.sample(3, seed=4, condition=condition)
-  np.testing.assert_allclose(
-      model.encode(samples, condition=condition), model.draw_latents(3, seed=4),
-      rtol=0, atol=1e-7)
-  other = model.log_prob(x, condition[::-1], estimator='exact')
-  assert np.abs(other - expected)[[0, 2]].min() > 1e-3
 
 
 @pytest.mark.parametrize('is_inverse', [

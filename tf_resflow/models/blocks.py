@@ -80,13 +80,6 @@ def make_activation(
   """Returns the activation before the linear layer of a number in a block.
 
   It is that of `config.activation`; if it takes a seed, it has one of its own.
-
-  Example:
-    >>> request = models.BlockRequest(
-    ...     models.VectorFlowConfig(event_size=3), (3,), index=0, hidden=(8,),
-    ...     kernel_sizes=None, activate_input=False, dtype='float32')
-    >>> models.make_activation(request, 1)
-    LipSwish()
   """
   make = registries.ACTIVATIONS.get(request.config.activation)
   seed = {'seed': request.seed_of(layer) + _ACTIVATION_SEED
@@ -218,13 +211,6 @@ def make_residual_block(
   """Returns a residual block, or a block of another class with a network `g`.
 
   The class takes the arguments of `layers.ResidualBlock`.
-
-  Example:
-    >>> request = models.BlockRequest(
-    ...     models.VectorFlowConfig(event_size=3), (3,), index=0, hidden=(8,),
-    ...     kernel_sizes=None, activate_input=False, dtype='float32')
-    >>> models.make_residual_block(request).name
-    'block_0'
   """
   return block_class(
       make_network(request), estimator=request.config.training_estimator(),
