@@ -220,6 +220,7 @@ def test_the_network_is_evaluated_once_per_pass():
     calls.clear()
 
 
+@pytest.mark.slow
 def test_large_batches_are_taken_in_chunks_with_their_conditions():
   """Eagerly through the graph for all sizes, which the second size makes."""
   in_chunks = _conv_block()

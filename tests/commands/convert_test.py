@@ -37,6 +37,7 @@ def test_trained_weights_without_torch(run_tool, made, tmp_path, monkeypatch):
   np.testing.assert_allclose(z, made[1].expected('raw', x)['z'], atol=1e-3)
 
 
+@pytest.mark.slow
 def test_evaluate_inputs_exactly(run_tool, made, tmp_path):
   x = checkpoints.images(made[1], num_images=5)
   np.savez(tmp_path / 'x.npz', x=x, label=np.arange(5))

@@ -104,6 +104,7 @@ def test_labels_share_their_draws(split):
       np.mean(np.arange(_NUM_EXAMPLES) % 3 == 1))
 
 
+@pytest.mark.slow
 def test_estimates_are_those_of_the_exact_densities(model, split):
   """And do not depend on the batches; others are drawn for other seeds."""
   options = dict(rule=_roulette_rule(128), seed=5)

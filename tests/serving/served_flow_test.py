@@ -131,6 +131,7 @@ def test_log_prob_of_labels(
       one, replies['same log_prob']['log_prob'], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_samples_of_labels(labelled, replies):
   for name, labels in (('sample', [2, 0, 1]), ('one sample', [1])):
     expected = datasets.quantize(
@@ -144,6 +145,7 @@ def test_samples_of_labels(labelled, replies):
       replies['sample']['images'][:2] != replies['one sample']['images'][:2])
 
 
+@pytest.mark.slow
 def test_latents_and_classes_of_labels(labelled, images, replies):
   x = (images + np.float32(0.5)) / np.float32(17)
   np.testing.assert_allclose(
@@ -157,6 +159,7 @@ def test_latents_and_classes_of_labels(labelled, images, replies):
       replies['classify']['probabilities'], tf.nn.softmax(logits), rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_vectors_with_numbers(vector, replies):
   x, condition = np.float32(_ROWS), np.float32(_NUMBERS)
   expected = vector.log_prob(x, condition, estimator='exact')
@@ -175,6 +178,7 @@ def test_vectors_with_numbers(vector, replies):
       vector.encode(x, condition=condition), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_bad_requests_are_answered_with_the_reason(replies):
   for name, parts in (
       ('foreign', ['condition: expected labels', 'from 0 to 2, not']),
@@ -198,6 +202,7 @@ def test_flows_with_and_without_a_condition(labelled, small_model, estimator):
       served.encode(np.zeros([1, *model.event_shape], np.uint8), **given)
 
 
+@pytest.mark.slow
 def test_columns_that_are_conditions(folders):
   path = pathlib.Path(folders, 'vectors', 'assets.extra', 'columns.json')
   assert json.loads(path.read_text()) == {
