@@ -245,17 +245,6 @@ def test_estimates_average_to_the_exact_value(exact64, estimates64):
       np.abs(estimates64['log_det'] - exact64['log_det']) < 5.8 * stderr)
 
 
-def test_probes_of_given_images_are_averaged(flow64, exact64, estimates64):
-  four = evaluation.evaluate_inputs(
-      flow64, _uniform(), batch_size=2, num_repeats=30, num_probes=4,
-      estimator='adaptive:0.02')
-  np.testing.assert_allclose(four['z'], estimates64['z'], rtol=1e-12)
-  errors = [r['log_det_repeats'] - exact64['log_det']
-            for r in (estimates64, four)]
-  ratio = np.mean(errors[1]**2) / np.mean(errors[0]**2)
-  assert 0.12 < ratio < 0.5  # A quarter, but for chance.
-
-
 def test_given_images_without_blocks():
   """Nothing is drawn; estimates that are no mean of them; one image alone."""
   model = flows.make_flow_without_blocks(dtype='float64')

@@ -48,8 +48,8 @@ def test_single_settings_replace_others_and_a_model_has_defaults(flow):
     evaluation.EvaluationSettings.of(flow, num_probe=1)
 
 
-def test_functions_take_both(flow):
-  split = splits.random_split(5, 16)
+def test_functions_take_both():
+  flow, split = flows.make_flow_without_blocks(), splits.random_split(5, 16)
   settings = evaluation.EvaluationSettings(batch_size=2, seed=3)
   found = evaluation.nll(flow, split, settings=settings)
   np.testing.assert_array_equal(
