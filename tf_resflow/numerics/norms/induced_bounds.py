@@ -47,9 +47,9 @@ def _taps_inside(size, num_taps, is_of_rows):
   position has all taps inside, that one, since the others have fewer.
   """
   offsets = np.arange(num_taps) - (num_taps - 1) // 2
-  places = np.arange(size)[:, np.newaxis] + (
+  positions = np.arange(size)[:, np.newaxis] + (
       offsets if is_of_rows else -offsets)
-  inside = (places >= 0) & (places < size)
+  inside = (positions >= 0) & (positions < size)
   return np.ones([1, num_taps], bool) if inside.all(axis=1).any() else inside
 
 
