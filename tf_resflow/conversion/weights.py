@@ -60,19 +60,8 @@ def load_weights(
       some variables may then be assigned.
   """
   remaining = dict(weights)
-
-  def take(name):
-    errors.check_suits(name in remaining, f'checkpoint.{name[:100]}', None,
-                       'is missing', _MISMATCH)
-    value = remaining.pop(name)
-    _check(value.dtype.kind in 'fiu', name, 'numbers of another type',
-           'float16, 32 or 64', 'Convert it before it is saved.')
-    _check(np.all(np.isfinite(value)), name, 'NaN or infinity',
-           'finite numbers', 'The training diverged.')
-    return value
-
   for pair in _pairs(model):
-    value = take(pair.name)
+    value = _take(remaining, pair.name)
     # Checked before it is reordered, which could cut off numbers.
     expected = pair.expected_shape()
     _check(value.shape == expected, pair.name,
@@ -80,15 +69,16 @@ def load_weights(
     pair.assign(value)
   for name, layer, _ in _act_norms(model):
     if f'{name}.initialized' in remaining:
-      _check(take(f'{name}.initialized'), f'{name}.initialized', 0, '1',
-             'The checkpoint was saved before the first batch.')
+      _check(_take(remaining, f'{name}.initialized'), f'{name}.initialized', 0,
+             '1', 'The checkpoint was saved before the first batch.')
     layer.initialized.assign(1)
   # Their model has the standardisation under two names.
   for prefix, key in itertools.product(
       ('init_layer', 'transforms.0.chain.0'), ('mean', 'std')):
     name = f'{prefix}.{key}'
     if name in remaining:
-      _check_moments(name, take(name), getattr(model.config, key)[:3])
+      _check_moments(
+          name, _take(remaining, name), getattr(model.config, key)[:3])
   left = [n for n in remaining if n.rpartition('.')[2] not in _NOT_WEIGHTS]
   errors.check_suits(
       not left, f'checkpoint.{min(left, default="")[:100]}', None,
@@ -96,6 +86,18 @@ def load_weights(
   model.bijection.check_weights()
   _converge_estimates(model)
   model.save_norms()
+
+
+def _take(weights, name):
+  """Removes and returns a tensor of finite numbers, or raises."""
+  errors.check_suits(name in weights, f'checkpoint.{name[:100]}', None,
+                     'is missing', _MISMATCH)
+  value = weights.pop(name)
+  _check(value.dtype.kind in 'fiu', name, 'numbers of another type',
+         'float16, 32 or 64', 'Convert it before it is saved.')
+  _check(np.all(np.isfinite(value)), name, 'NaN or infinity',
+         'finite numbers', 'The training diverged.')
+  return value
 
 
 def _check_moments(name, value, expected):

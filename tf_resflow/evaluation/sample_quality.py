@@ -157,7 +157,6 @@ def compare_samples(
     errors.check(
         value >= _MIN_EXAMPLES, name, value, f'{_MIN_EXAMPLES} or more',
         'Fewer have no standard error of the kernel distance.')
-
   used = settings_lib.EvaluationSettings.of(model, **settings)
   latents = _latents(model, split, num_images, num_samples, temperature, used)
   decoded: list[inversion.Decoded] = []
