@@ -245,6 +245,12 @@ class Schema:
         c.name or (f'condition_{i}' if len(columns) > 1 else 'condition')
         for i, c in enumerate(columns))
 
+  def coordinates(self) -> dict[str, range]:
+    """Returns the coordinates of `x` of each column, by name."""
+    ends = np.cumsum([c.num_coordinates for c in self.modelled]).tolist()
+    return {name: range(end - c.num_coordinates, end) for name, c, end in zip(
+        self.names, self.modelled, ends, strict=True)}
+
   @property
   def condition_size(self) -> int:
     """Number of coordinates of the condition."""

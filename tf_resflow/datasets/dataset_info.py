@@ -337,8 +337,14 @@ class VectorInfo(DatasetInfo):
     if self.schema is None or not self.schema.is_named:
       return super().with_condition(names)
     known = self.schema.names
-    check_condition(names, known, self.name)
-    chosen = [known.index(name) for name in names]
+    errors.check(
+      {*names} <= {*known} and len({*names}) == len(names), 'condition',
+      ','.join(names), f'columns of {self.name}: {", ".join(known)}')
+    errors.check(
+      len(names) < len(known), 'condition', ','.join(names),
+      'fewer columns than there are', 'The other columns are x.')
+    places = self.schema.coordinates()
+    chosen = [i for name in names for i in places[name]]
     kept = [i for i in range(self.event_size) if i not in chosen]
     load_fn: Any = self.load_fn
 
@@ -356,17 +362,6 @@ class VectorInfo(DatasetInfo):
 
   def inferred_fields(self) -> dict[str, Any]:
     return {**super().inferred_fields(), 'event_size': self.event_size}
-
-
-def check_condition(
-  names: Sequence[str], known: Sequence[str], dataset: str) -> None:
-  """Raises `InvalidValueError` unless names are some columns of a table."""
-  errors.check(
-    {*names} <= {*known} and len({*names}) == len(names), 'condition',
-    ','.join(names), f'columns of {dataset}: {", ".join(known)}')
-  errors.check(
-    len(names) < len(known), 'condition', ','.join(names),
-    'fewer columns than there are', 'The other columns are x.')
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

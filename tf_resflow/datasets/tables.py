@@ -46,8 +46,8 @@ def open_table(
 
   Example:
     >>> with open('heights.csv', 'w') as file:
-    ...   _ = file.write('height,weight\\n' + ''.join(
-    ...       f'{160 + i % 7},{60 + i % 5}\\n' for i in range(20)))
+    ...   _ = file.write('height,weight\n' + ''.join(
+    ...       f'{160 + i % 7},{60 + i % 5}\n' for i in range(20)))
     >>> open_table('heights.csv').schema.names
     ('height', 'weight')
   """
@@ -62,23 +62,21 @@ def open_table(
         problems)
     problems.where = ''
   return _Table(
-    f'table:{path}', frame, tested, problems, columns, drop, missing, split,
-    condition, column_types).info()
+    f'table:{path}', frame, tested, problems, missing=missing, split=split,
+    columns=columns, drop=drop, condition=condition).info(column_types)
 
 
 def table(
   frame: Any, name: str = 'table', *, test: Any = None,
-  columns: Sequence[str] = (), drop: Sequence[str] = (), missing: str = 'error',
-  split: str = 'random', condition: Sequence[str] = (),
-  column_types: Sequence[str] = ()) -> dataset_info.VectorInfo:
+  column_types: Sequence[str] = (), **options: Any) -> dataset_info.VectorInfo:
   """Returns the data set of a data frame, for `make_config(dataset=...)`.
 
   Args:
     frame: a `pandas.DataFrame`. Its index is only used in messages.
     name: name of the data set.
     test: a data frame of the test part, instead of a split.
-    columns, drop, missing, split, condition, column_types: see
-      `data_config.DataConfig`.
+    column_types: as other options, see `data_config.DataConfig`.
+    **options: `columns`, `drop`, `missing`, `split` and `condition`.
 
   Raises:
     InvalidValueError: if the table is invalid, with all of its problems.
@@ -92,9 +90,10 @@ def table(
   """
   with errors.refusing('frame', name, 'a table of numbers'):
     return _Table(
-      name, table_files.plain(frame), None if test is None else
-      table_files.plain(test), problems_lib.Problems(drop, 'arguments'),
-      columns, drop, missing, split, condition, column_types).info()
+      name, table_files.plain(frame),
+      None if test is None else table_files.plain(test),
+      problems_lib.Problems(options.get('drop', ()), 'arguments'), **options
+    ).info(column_types)
 
 
 @dataclasses.dataclass
@@ -105,12 +104,11 @@ class _Table:
   frame: Any
   tested: Any
   problems: problems_lib.Problems
-  columns: Sequence[str]
-  drop: Sequence[str]
-  missing: str
-  split: str
-  condition: Sequence[str]
-  column_types: Sequence[str]
+  columns: Sequence[str] = ()
+  drop: Sequence[str] = ()
+  missing: str = 'error'
+  split: str = 'random'
+  condition: Sequence[str] = ()
 
   def __post_init__(self):
     for name in ('columns', 'drop', 'condition'):
@@ -118,58 +116,63 @@ class _Table:
     self.group = [self.split.removeprefix(_BY_COLUMN)] if (
       self.split.startswith(_BY_COLUMN)) else []
 
-  def info(self) -> dataset_info.VectorInfo:
+  def info(self, column_types: Sequence[str]) -> dataset_info.VectorInfo:
     """Returns the metadata, or raises with all problems."""
+    # All columns are modelled, until the condition is taken from them.
     schema = self._schema()
-    parts, order = self._parts(schema)
-    places = np.argsort([
-      column.position for column in (*schema.modelled, *schema.conditions)
-      for _ in column.labels], kind='stable')
-    values = {part: _coordinates(rows)[:, places]
-              for part, rows in parts.items()}
-    self._check(schema, values['train'], values['test'], places)
-    labels = np.array([
-      label for column in (*schema.modelled, *schema.conditions)
-      for label in column.labels], object)[places]
-    _warn_of_copies(self.name, values['train'], values['test'],
-                    parts['test'].index)
+    rows = test = self._complete(schema, self.frame, schema_lib.ROLES)
+    if self.tested is not None:
+      lacking = [name for name in schema.names if name not in (
+        *self.problems.dropped, *self.tested.columns)]
+      errors.check_format(
+        not lacking, f'The test file has no {", ".join(lacking)}.')
+      self.problems.where = 'in the test file '
+      test = self._complete(schema, self.tested, [schema_lib.MODELLED])
+      self.problems.where = ''
+    errors.check_format(schema.modelled, 'No column is left.')
+    if len(rows) < own_files.MIN_EXAMPLES or len(test) < 2:
+      self.problems.check()  # May be the reason.
+    order = _split_rows(rows, self.split)
+    if self.tested is not None:
+      order = {'train': own_files.split_order(len(rows)),
+               'test': np.arange(len(test))}
+    parts = {'train': rows.take(order['train']),
+             'test': test.take(order['test'])}
+    errors.check_format(
+      len(parts['test']) > 1,
+      f'The test part has {len(parts["test"])} rows; standard errors need two.')
+    self._check(schema, parts['train'].x, parts['test'].x)
+    _warn_of_copies(self.name, **parts)
     # Runs of earlier versions know a table by its names and rows.
     others = () if self.split == 'random' and self.tested is None else (
-      self.split, *order.values(), values['test'])
-    condition = dataset_info.ConditionInfo() if schema.conditions else None
-    return dataset_info.VectorInfo(
-      name=self.name, event_size=len(schema.modelled), schema=schema,
+      self.split, *order.values(), parts['test'].x)
+    labels = [label for column in schema.modelled for label in column.labels]
+    info = dataset_info.VectorInfo(
+      name=self.name, event_size=len(labels), schema=schema, rows=parts,
       asked_types=column_fits.asked_types(
-        self.name, [c.name for c in (*schema.modelled, *schema.conditions)],
-        self.column_types), condition=condition,
-      fingerprint=own_files.fingerprint(
-        ','.join(labels), self._values_in_file[:, places], *others),
-      num_train=len(parts['train']), num_test=len(parts['test']), rows=parts,
-      load_fn=lambda part: (
-        parts[part].x, None, *([parts[part].condition] if condition else [])))
+        self.name, schema.names, column_types),
+      fingerprint=own_files.fingerprint(','.join(labels), rows.x, *others),
+      num_train=len(parts['train']), num_test=len(parts['test']),
+      load_fn=lambda part: (parts[part].x, None))
+    return info.with_condition(self.condition) if self.condition else info
 
   def _schema(self):
     """Returns the schema: names, roles and levels."""
-    known = list(self.frame.columns)
-    used = self._used()
-    if self.condition:
-      dataset_info.check_condition(self.condition, used, self.name)
+    known, used = list(self.frame.columns), self._used()
     columns = []
-    for position, name in enumerate([*used, *self.group]):
-      role = (schema_lib.GROUP if name in self.group else schema_lib.CONDITION
-              if name in self.condition else schema_lib.MODELLED)
-      levels = () if role == schema_lib.GROUP or known.count(name) > 1 else (
-        self._levels(name))
-      if role == schema_lib.MODELLED:
+    for position, name in enumerate(used):
+      levels = () if known.count(name) > 1 else self._levels(name)
+      if name not in self.condition:
         if 0 < len(levels) <= min(_MAX_PROPOSED, len(self.frame) // 3):
           self.problems.categories.append(name)
         levels = ()
       columns.append(schema_lib.Column(
-        name=name, role=role, levels=levels, position=position))
-    unused = [schema_lib.Column(name=name, role=schema_lib.UNUSED)
-              for name in known if name not in (*used, *self.group)]
-    return schema_lib.Schema(columns=(*columns, *unused)).with_names(
-      self.condition, schema_lib.CONDITION)
+        name=name, levels=levels, position=position))
+    others = [
+      schema_lib.Column(name=name, role=schema_lib.GROUP if name in self.group
+                        else schema_lib.UNUSED)
+      for name in dict.fromkeys(known) if name not in used]
+    return schema_lib.Schema(columns=(*columns, *others))
 
   def _levels(self, name):
     """Returns the levels of a column of text; none of numbers."""
@@ -214,38 +217,7 @@ class _Table:
         found.add(name)
     return found
 
-  def _parts(self, schema):
-    """Returns the rows of 'train' and 'test', and their places."""
-    rows = self._complete(schema, self.frame, schema_lib.ROLES)
-    test = rows
-    if self.tested is not None:
-      lacking = [
-        c.name for c in sorted(
-          (*schema.modelled, *schema.conditions), key=lambda c: c.position)
-        if c.name not in (*self.problems.dropped, *self.tested.columns)]
-      errors.check_format(
-        not lacking, f'The test file has no {", ".join(lacking)}.')
-      self.problems.where = 'in the test file '
-      test = self._complete(schema, self.tested)
-      self.problems.where = ''
-    errors.check_format(
-      schema.modelled or schema.conditions, 'No column is left.')
-    if len(rows) < own_files.MIN_EXAMPLES or len(test) < 2:
-      self.problems.check()  # May be the reason.
-    order = _split_rows(rows, self.split)
-    if self.tested is not None:
-      order = {'train': own_files.split_order(len(rows)),
-               'test': np.arange(len(test))}
-    self._values_in_file = _coordinates(rows)
-    parts = {'train': rows.take(order['train']),
-             'test': test.take(order['test'])}
-    errors.check_format(
-      len(parts['test']) > 1,
-      f'The test part has {len(parts["test"])} rows; standard errors need two.')
-    return parts, order
-
-  def _complete(
-    self, schema, frame, roles=(schema_lib.MODELLED, schema_lib.CONDITION)):
+  def _complete(self, schema, frame, roles):
     """Returns the rows without an empty cell, and adds problems."""
     rows = schema.rows(frame, self.problems, self.missing, roles)
     if self.missing == 'drop' and not rows.is_complete.all():
@@ -254,28 +226,21 @@ class _Table:
         self.problems.where, np.sum(~rows.is_complete), len(rows))
     return rows.complete()
 
-  def _check(self, schema, train, test, places):
+  def _check(self, schema, train, test):
     """Raises with all problems, also of columns that cannot be learned."""
-    coordinates = [
-      (column, level) for column in (*schema.modelled, *schema.conditions)
-      for level in column.levels or ('',)]
-    for i, place in enumerate(places):
-      column, level = coordinates[place]
-      if column.name in self.problems.dropped:
+    coordinates = [(column.name, level) for column in schema.modelled
+                   for level in column.levels or ('',)]
+    for (name, level), *values in zip(coordinates, train.T, test.T,
+                                      strict=True):
+      if name in self.problems.dropped:
         continue
+      problem = column_checks.column_problem(*values)
       if level:
-        if np.ptp(train[:, i]) == 0:
-          self.problems.add(
-            column.name, f'is {level} in all or no training rows')
-      elif problem := column_checks.column_problem(train[:, i], test[:, i]):
-        self.problems.add(column.name, problem)
+        problem = (f'is {level} in all or no training rows'
+                   if np.ptp(values[0]) == 0 else '')
+      if problem:
+        self.problems.add(name, problem)
     self.problems.check()
-
-
-def _coordinates(rows: schema_lib.Rows) -> np.ndarray:
-  """Returns the coordinates of rows, then those of their conditions."""
-  return rows.x if rows.condition is None else np.concatenate(
-    [rows.x, rows.condition], axis=1)
 
 
 def _split_rows(
@@ -300,16 +265,16 @@ def _split_rows(
   return {'train': by_rank[~is_test], 'test': by_rank[is_test]}
 
 
-def _warn_of_copies(name, train, test, index):
+def _warn_of_copies(name, train, test):
   """Warns of test rows that are training rows, too."""
   import pandas as pd
 
   # Zeros with a sign are zeros.
   known, new = (pd.util.hash_pandas_object(
-    pd.DataFrame(part + 0.0), index=False) for part in (train, test))
+    pd.DataFrame(part.x + 0.0), index=False) for part in (train, test))
   is_copy = new.isin(known).to_numpy()
   if is_copy.any():
     _logger.warning(
       '%s: %d of %d test rows are also training rows, %s. Results on them do '
       'not tell what is learned from what is remembered.', name, is_copy.sum(),
-      len(test), cells_lib.describe_rows(index, is_copy))
+      len(test), cells_lib.describe_rows(test.index, is_copy))
