@@ -40,7 +40,7 @@ def test_bits_per_dim_are_exact(run_tool, workdir, tmp_path):
     assert found[name] is None
   assert found['reconstruction_error_max'] < 1e-10
   assert found['inverse_num_steps_max'] == 0
-  model, _ = training.workdir.load_model(str(workdir), dtype='float64')
+  model, _ = training.workdir.restore_model(str(workdir), dtype='float64')
   jacobian = testing.full_jacobian(model, tf.constant(x))
   np.testing.assert_allclose(
       results.arrays(tmp_path / 'y.npz')['log_det'],

@@ -24,7 +24,7 @@ def test_ranks_are_uniform_and_those_of_a_narrow_posterior_are_not(
   assert scope['num_steps'] == 1000
   assert scope['num_simulations'] == 500 and scope['band'].level == 0.99
   # With 99 % of both parameters a right one would fail one time in fifty.
-  band = evaluation.simultaneous_band(
+  band = evaluation.statistics.simultaneous_band(
       scope['num_simulations'], scope['num_draws_each'], 0.9999)
   for name in ('theta 1', 'theta 2'):
     assert band.holds(scope['ranks'][name]), name

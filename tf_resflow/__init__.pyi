@@ -11,10 +11,15 @@ from . import numerics as numerics
 from . import serving as serving
 from . import specs as specs
 from . import training as training
+from . import workflow as workflow
 from .models import ResidualFlow as ResidualFlow
 from .models import ResidualFlowConfig as ResidualFlowConfig
 from .models import VectorFlow as VectorFlow
 from .models import VectorFlowConfig as VectorFlowConfig
-from .training import load as load
+from .workflow import detect as detect
+from .workflow import evaluate as evaluate
+from .workflow import fit as fit
+from .workflow import load as load
+from .workflow import score as score
 
 __version__: str

@@ -14,7 +14,7 @@ from tf_resflow.experiments import bias
 @pytest.fixture(scope='module')
 def biased_workdir(digits_workdir, tmp_path_factory):
   """The weights of the digits flow, as an i-ResNet with one validation."""
-  model, _ = training.workdir.load_model(str(digits_workdir))
+  model, _ = training.workdir.restore_model(str(digits_workdir))
   config = training.load_config(str(digits_workdir)).replace(
       estimator='fixed:1')
   biased = config.model.build()
@@ -52,7 +52,7 @@ def test_runs_are_compared_and_drawn(
       for spec in ('fixed:1', 'roulette:poisson:2,exact=2')]
   # The weights are the same.
   assert biased['bits_per_dim'] == other['bits_per_dim']
-  model, _ = training.workdir.load_model(str(biased_workdir))
+  model, _ = training.workdir.restore_model(str(biased_workdir))
   split = training.load_config(str(biased_workdir)).open_split('train')
   expected = bias.measure_bias(
       model, split, estimator=numerics.Exact(), num_examples=10, seed=3,

@@ -19,12 +19,12 @@ from tf_resflow.evaluation import pictures
 
 @pytest.fixture(scope='module', name='labelled')
 def _labelled(labelled_workdir):
-  return training.workdir.load_model(str(labelled_workdir))[0]
+  return training.workdir.restore_model(str(labelled_workdir))[0]
 
 
 @pytest.fixture(scope='module', name='flow')
 def _flow(table_workdir):
-  return training.workdir.load_model(str(table_workdir))[0]
+  return training.workdir.restore_model(str(table_workdir))[0]
 
 
 def test_all_labels_make_a_row_each(
@@ -197,13 +197,6 @@ def test_what_conditions_do_not_go_with(
   assert not output.exists()
   np.savez(file, x=np.zeros([3, 8, 8, 1]), condition=[0, 1])
   results.check_error(run_tool(
-      'evaluate', f'--workdir={labelled_workdir}', f'--inputs={file}'),
-      f'evaluate: error: --inputs={file}: expected a file with as many '
-      'conditions as examples, 3. It has 2.')
-
-
-def test_who_does_not_classify(labelled, flow):
-  """Who was asked not to, and without being asked flows without labels."""
-  for model, asked in ((labelled, False), (flow, None)):
-    run = types.SimpleNamespace(model=model)
-    assert conditions.class_scores(run, None, asked) is None
+      'score', f'--workdir={labelled_workdir}', f'--inputs={file}'),
+      f'score: error: --inputs={file}: expected as many conditions as '
+      'examples, 3. It has 2.')

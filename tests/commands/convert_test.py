@@ -31,7 +31,7 @@ def test_trained_weights_without_torch(run_tool, made, tmp_path, monkeypatch):
       value.size for name, value in made[1].raw.items()
       if name.rpartition('.')[2] in ('weight', 'bias', 'beta'))
   assert 'recorded_test_bits_per_dim' in result.stderr
-  model, _ = training.workdir.load_model(f'{tmp_path}/raw', dtype='float64')
+  model, _ = training.workdir.restore_model(f'{tmp_path}/raw', dtype='float64')
   x = checkpoints.images(made[1])
   z = conversion.to_channels_first(model, model(x))
   np.testing.assert_allclose(z, made[1].expected('raw', x)['z'], atol=1e-3)
@@ -76,7 +76,7 @@ def test_fine_tuning(run_tool, made, data_dir, tmp_path):
   result = run_tool(*train)
   assert result.status == 0, result.stderr
   # The folder now describes the model of these data, of 17 levels.
-  model, step = training.workdir.load_model(str(folder))
+  model, step = training.workdir.restore_model(str(folder))
   assert (step, model.num_levels) == (3, 17)
   # These weights have never seen digits: what they say is far off at first,
   # by bits more than if the first batch had initialised them.

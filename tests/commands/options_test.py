@@ -2,7 +2,6 @@
 
 import dataclasses
 import os
-import types
 
 import numpy as np
 import pytest
@@ -42,19 +41,6 @@ def test_output_files_are_checked_before_the_work(tmp_path, monkeypatch):
     File(output='a.txt')
 
 
-def test_certificates_are_for_embedded_sets():
-  """And for vectors of the reader's own."""
-  for certify, dataset, num_levels, expected in (
-      (None, 'digits', 17, True), (None, 'cifar10', 256, False),
-      (False, 'digits', 17, False), (True, 'cifar10', 256, True),
-      (None, 'images:a', 256, False), (None, 'table:a.csv', None, True)):
-    config = types.SimpleNamespace(
-        data=types.SimpleNamespace(dataset=dataset),
-        model=types.SimpleNamespace(num_levels=num_levels))
-    assert options.Certification(
-        certify=certify).should_certify(config) is expected, dataset
-
-
 def test_seeds_are_numbers_of_32_bits():
   options.Randomness(seed=2**31 - 1)
   testing.check_refusal(
@@ -68,7 +54,7 @@ def test_averaged_weights_or_the_others(trained_workdir):
   for averaged in (True, False):
     run = options.Run(workdir=str(trained_workdir), averaged=averaged).open()
     found.append(run.model(image))
-    model, _ = training.workdir.load_model(
+    model, _ = training.workdir.restore_model(
         str(trained_workdir), averaged=averaged)
     np.testing.assert_array_equal(found[-1], model(image))
   assert np.abs(found[0] - found[1]).max() > 5e-3

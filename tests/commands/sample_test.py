@@ -21,7 +21,7 @@ def test_contract(run_tool, digits_workdir, tmp_path):
       'sample', f'--workdir={digits_workdir}', '--num_samples=9', '--seed=3',
       '--temperature=0.9', f'--output={output}')
   report = results.report(result)
-  model, _ = training.workdir.load_model(str(digits_workdir))
+  model, _ = training.workdir.restore_model(str(digits_workdir))
   expected = pictures.samples(model, 9, seed=3, temperatures=(0.9,))
   np.testing.assert_array_equal(
       _pixels(output),
@@ -49,7 +49,8 @@ def test_temperatures_as_arrays(run_tool, digits_workdir, tmp_path):
   assert stored['x'].dtype == np.float64
   assert np.all(stored['z'][:4] == 0.0)
   # The same draws as ever.
-  model, _ = training.workdir.load_model(str(digits_workdir), dtype='float64')
+  model, _ = training.workdir.restore_model(
+      str(digits_workdir), dtype='float64')
   np.testing.assert_array_equal(stored['z'][4:], model.draw_latents(4, seed=0))
 
 

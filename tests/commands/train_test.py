@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from tests.commands import results
-from tf_resflow import datasets
 from tf_resflow import evaluation
 from tf_resflow import training
 from tf_resflow.commands import train
@@ -43,7 +42,7 @@ def test_further_switches_are_trained(run_tool, table, tmp_path):
   assert set(flags) <= set((workdir / 'run.flags').read_text().split())
   losses = training.read_metrics(workdir)['validation_nats']
   assert len(losses) == 4  # Also of the initial flow.
-  assert training.workdir.load_model(str(workdir), checkpoint='best')[1] == (
+  assert training.workdir.restore_model(str(workdir), checkpoint='best')[1] == (
       np.argmin(losses))
 
 
@@ -73,9 +72,9 @@ def test_the_next_commands_run(run_tool, table_workdir, table, tmp_path,
                                monkeypatch):
   """Of a conditional run, too."""
   monkeypatch.chdir(tmp_path)
-  (sample, evaluate, export) = train._next_commands(
+  (sample, score, export) = train._next_commands(
       str(table_workdir), training.load_config(str(table_workdir)))
-  assert f'--inputs={table}' in evaluate and '--nowarmup' in export
+  assert f'--inputs={table}' in score and '--nowarmup' in export
   results.report(run_tool(*shlex.split(sample)[1:]))
   assert (tmp_path / 'samples.csv').exists()
 
@@ -93,27 +92,6 @@ def test_a_file_is_opened_once(run_tool, table, tmp_path, monkeypatch):
     result = run_tool(*command, f'--num_steps={num_steps}')
     assert result.status == 0 and 'mixture' in result.stderr, result.stderr
     assert opened.count(str(table)) == 1
-
-
-@pytest.mark.slow
-@pytest.mark.reliability(promise='memory-growth')
-def test_data_are_opened_and_graphs_traced_once(
-    run_tool, tmp_path, monkeypatch):
-  """Of each TensorFlow keeps memory, which would grow in a long run."""
-  opened, traced = [], []
-  open_part, trace = datasets.DrawnInfo.open, evaluation.plots.traced_log_prob
-  monkeypatch.setattr(datasets.DrawnInfo, 'open', lambda info, name, *rest: (
-      opened.append(name), open_part(info, name, *rest))[1])
-  monkeypatch.setattr(evaluation.plots, 'traced_log_prob', lambda model: (
-      traced.append(model), trace(model))[1])
-  result = run_tool(
-      'train', '--dataset=2d/moons', f'--workdir={tmp_path / "run"}', *_TRAIN,
-      '--hidden_units=8', '--num_validation=20', '--evaluate_every=1',
-      '--sample_every=1', '--noevaluate_at_end')
-  assert result.status == 0, result.stderr
-  assert len(list((tmp_path / 'run' / 'samples').iterdir())) == 3
-  assert opened.count('validation') == len(traced) == 1
-  assert opened.count('train') == 2
 
 
 @pytest.mark.slow
@@ -144,5 +122,5 @@ def test_labels_are_trained_on(run_tool, tmp_path):
   for name in ('bits_per_dim', 'accuracy', 'cross_entropy'):
     assert evaluated[name] == pytest.approx(trained[name], rel=1e-5), name
   assert trained['accuracy_num_examples'] == 12
-  model, _ = training.workdir.load_model(str(workdir))
+  model, _ = training.workdir.restore_model(str(workdir))
   assert model.condition_spec.num_labels == 2

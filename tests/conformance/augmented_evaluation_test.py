@@ -40,8 +40,8 @@ def test_noise_channels_are_drawn_anew_for_every_repeat(noisy64):
       results['bits_per_dim'],
       (np.log(16) - results['log_prob'] / 16) / np.log(2), rtol=1e-12)
   assert results['z'].shape == (5, 32)
-  report, _ = evaluation.report.report_inputs(
-      noisy64, x, results, batch_size=2, certify=False)
+  report = evaluation.report.report_inputs(
+      noisy64, x, results, batch_size=2, certify=False).report()
   np.testing.assert_allclose(
       report['estimator_stderr'],
       repeats.mean(1).std(ddof=1) / np.sqrt(40) / 16 / np.log(2), rtol=1e-9)

@@ -51,7 +51,8 @@ def test_workdir_holds_the_model(converted):
   path, workdir, report = converted
   expected = conversion.load_model(path)
   for averaged in (True, False):
-    model, step = training.workdir.load_model(str(workdir), averaged=averaged)
+    model, step = training.workdir.restore_model(
+        str(workdir), averaged=averaged)
     assert step == 0
     for a, b in zip(
         model.trainable_variables, expected.trainable_variables, strict=True):

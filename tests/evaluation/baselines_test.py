@@ -88,7 +88,7 @@ def test_settings_come_from_the_training_split_alone():
   assert list(first) == ['gaussian', 'gaussian_raw', 'gaussian_mixture',
                          'gaussian_mixture_raw']
   for name, found in first.items():
-    assert found.facts == second[name].facts
+    assert found.details == second[name].details
     assert not np.array_equal(found.values, second[name].values)
     # The seed fixes everything.
     np.testing.assert_array_equal(found.values, again[name].values)
@@ -100,13 +100,13 @@ def test_the_best_on_validation_is_taken(monkeypatch):
       baselines, '_LOGIT_GRID', {'alpha': [0.05], 'reg_covar': [1e3, 0.1]})
   results = _fit_images(_images(100), _images(20, seed=1))
   raw, best = results['gaussian_raw'], results['gaussian']
-  assert best.facts['settings']['reg_covar'] != 1e3
-  assert (best.facts['validation_bits_per_dim']
-          <= raw.facts['validation_bits_per_dim'])
+  assert best.details['settings']['reg_covar'] != 1e3
+  assert (best.details['validation_bits_per_dim']
+          <= raw.details['validation_bits_per_dim'])
   monkeypatch.setattr(
       baselines, '_LOGIT_GRID', {'alpha': [0.05], 'reg_covar': [1e3]})
   results = _fit_images(_images(100), _images(20, seed=1))
-  assert results['gaussian'].facts == results['gaussian_raw'].facts
+  assert results['gaussian'].details == results['gaussian_raw'].details
 
 
 def test_a_setting_that_cannot_be_fitted_never_wins(monkeypatch):
@@ -165,12 +165,12 @@ def test_a_mixture_of_two_blobs():
       np.exp(0.01 * train), np.exp(0.01 * test), np.exp(0.01 * validation),
       log_dets=(0.0, np.sum(0.01 * test + np.log(0.01), axis=1), 0.0))
   mixture = found['gaussian_mixture']
-  assert mixture.facts['num_components'] == 2
+  assert mixture.details['num_components'] == 2
   true = np.logaddexp(*(
       stats.norm(mean).logpdf(test).sum(axis=1) for mean in (0, 8))) - np.log(2)
   np.testing.assert_allclose(mixture.values.mean(), -true.mean(), atol=0.05)
   assert found['gaussian'].values.mean() > mixture.values.mean() + 0.5
-  assert 'not_tried' not in mixture.facts
+  assert 'not_tried' not in mixture.details
 
 
 def test_cells_have_the_mean_density_of_their_points():
@@ -198,7 +198,7 @@ def test_cells_have_the_mean_density_of_their_points():
         found['gaussian_mixture'].values[i], -np.log(expected), atol=2e-3)
   # A validation row of one point is that point.
   np.testing.assert_allclose(
-      found['gaussian_mixture'].facts['validation_nats'],
+      found['gaussian_mixture'].details['validation_nats'],
       -np.log(sum(w * law.pdf(train) for w, law in zip(
           fitted.weights_, laws, strict=True))).mean())
 
@@ -208,7 +208,7 @@ def test_held_out_training_rows_are_in_the_units_of_the_data():
   train, test = np.split(np.floor(np.exp(y)), [1500])
   found = baselines.fit_columns(['integer'], train, test)['gaussian']
   # 5.5 standard errors.
-  assert found.facts['validation_nats'] == pytest.approx(
+  assert found.details['validation_nats'] == pytest.approx(
       np.mean(found.values), abs=0.3)
 
 
@@ -219,8 +219,8 @@ def test_the_rows_and_the_time_that_it_takes(monkeypatch):
   monkeypatch.setattr(time, 'monotonic', ticks.__next__)
   monkeypatch.setattr(baselines, '_MAX_ROWS', 50)
   found = baselines.fit_mixtures(train, train, train, max_seconds=10.0)
-  assert found['gaussian_mixture'].facts['num_components'] == 2
-  assert found['gaussian_mixture'].facts['not_tried'] == [3, 5, 10]
+  assert found['gaussian_mixture'].details['num_components'] == 2
+  assert found['gaussian_mixture'].details['not_tried'] == [3, 5, 10]
   # Of some rows only.
   rows = train[np.random.default_rng(0).permutation(200)[:50]]
   np.testing.assert_allclose(
@@ -229,8 +229,8 @@ def test_the_rows_and_the_time_that_it_takes(monkeypatch):
   # Without time, what has to be fitted is.
   found = baselines.fit_mixtures(
       train, train, train, num_components=[3, 4], max_seconds=0.0)
-  assert found['gaussian_mixture'].facts['num_components'] == 3
-  assert found['gaussian_mixture'].facts['not_tried'] == [3, 4]
+  assert found['gaussian_mixture'].details['num_components'] == 3
+  assert found['gaussian_mixture'].details['not_tried'] == [3, 4]
 
 
 def test_bad_vectors_are_named():

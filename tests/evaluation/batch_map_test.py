@@ -146,8 +146,9 @@ def test_given_vectors(vector64):
   with pytest.raises(errors.InvalidValueError, match='condition=a batch of 6'):
     evaluation.evaluate_inputs(
         vector64, _X, condition=_CONDITION[:6], batch_size=5)
-  report, bounds = evaluation.report.report_inputs(
+  results = evaluation.report.report_inputs(
       vector64, _X, found, batch_size=4, condition=_CONDITION)
+  report = results.report()
   assert report['nats'] == pytest.approx(-np.mean(expected))
   assert report['num_reconstructions'] == _NUM_EXAMPLES
   assert report['inverse_num_not_converged'] == 0
@@ -156,7 +157,7 @@ def test_given_vectors(vector64):
   # Latents lead elsewhere with another condition, so it was their own.
   there = vector64.inverse(found['z'], _CONDITION[::-1])
   assert np.abs(there - _X).max() > 1e-2
-  assert len(bounds) == 2 and report['lipschitz_bound_max'] < 1.0
+  assert len(results.bounds) == 2 and report['lipschitz_bound_max'] < 1.0
 
 
 def test_classes_of_hybrids_know_the_condition():

@@ -11,7 +11,7 @@ from tests.evaluation import conditional_flows
 from tf_resflow import datasets
 from tf_resflow import evaluation
 from tf_resflow import numerics
-from tf_resflow.experiments import bayes
+from tf_resflow.evaluation import bayes
 
 _NUM_EXAMPLES = 7
 _PRIOR = np.log([0.2, 0.7, 0.1])
@@ -31,7 +31,7 @@ def _split():
 
 @pytest.fixture(scope='module', name='scores')
 def _scores(model, split):
-  return bayes.main(model, split, _PRIOR, batch_size=3, seed=5)
+  return bayes.classify(model, split, _PRIOR, batch_size=3, seed=5)
 
 
 def _log_densities(model, split, seed):
@@ -90,7 +90,7 @@ def _roulette_rule(num_repeats):
 def test_labels_share_their_draws(split):
   """A flow that ignores its condition leaves the prior, whatever is drawn."""
   ignorant = conditional_flows.make_labelled_flow('float64', is_grown=False)
-  scores = bayes.main(
+  scores = bayes.classify(
       ignorant, split, _PRIOR, rule=_roulette_rule(4), batch_size=4)
   assert scores.repeats.shape == (4, _NUM_EXAMPLES, 3)
   np.testing.assert_allclose(
@@ -108,7 +108,7 @@ def test_labels_share_their_draws(split):
 def test_estimates_are_those_of_the_exact_densities(model, split):
   """And do not depend on the batches; others are drawn for other seeds."""
   options = dict(rule=_roulette_rule(128), seed=5)
-  scores = bayes.main(model, split, _PRIOR, batch_size=3, **options)
+  scores = bayes.classify(model, split, _PRIOR, batch_size=3, **options)
   deviation = stats.sem(scores.repeats, axis=0)
   np.testing.assert_allclose(scores.stderr, deviation, rtol=1e-9)
   errors_ = scores.repeats.mean(axis=0) - _log_densities(model, split, seed=5)
@@ -118,11 +118,11 @@ def test_estimates_are_those_of_the_exact_densities(model, split):
   centred = scores.repeats - scores.repeats.mean(axis=2, keepdims=True)
   np.testing.assert_allclose(
       scores.difference_stderr, stats.sem(centred, axis=0), rtol=1e-9)
-  few = bayes.main(
+  few = bayes.classify(
       model, split, _PRIOR, batch_size=4, num_examples=4, **options)
   np.testing.assert_allclose(few.repeats, scores.repeats[:, :4], rtol=1e-9)
   np.testing.assert_array_equal(few.label, [0, 1, 2, 0])
-  other = bayes.main(
+  other = bayes.classify(
       model, split, _PRIOR, num_examples=2, **{**options, 'seed': 6})
   assert np.abs(other.repeats - scores.repeats[:, :2]).min() > 1e-6
 
@@ -132,7 +132,7 @@ def test_a_label_without_examples_is_impossible(model, split):
   prior = bayes.log_frequencies(
       conditional_flows.make_labelled_split(8, labels=[2] * 5 + [0] * 3))
   np.testing.assert_allclose(np.exp(prior), [3 / 8, 0.0, 5 / 8], rtol=1e-12)
-  scores = bayes.main(model, split, prior)
+  scores = bayes.classify(model, split, prior)
   probabilities = np.exp(scores.class_log_prob)
   assert np.all(probabilities[:, 1] == 0.0)
   np.testing.assert_allclose(probabilities.sum(axis=1), 1.0, rtol=1e-12)

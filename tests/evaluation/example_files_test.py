@@ -4,7 +4,6 @@ import types
 import zipfile
 
 import numpy as np
-import pandas as pd
 import pytest
 import tensorflow as tf
 
@@ -13,10 +12,8 @@ from tests import schemas
 from tests import splits
 from tests import testing
 from tf_resflow import datasets
-from tf_resflow import errors
 from tf_resflow import layers
 from tf_resflow.columns import schema as schema_lib
-from tf_resflow.columns import table_files
 from tf_resflow.evaluation import example_files
 
 _SHAPE = (4, 4, 1)
@@ -244,32 +241,3 @@ def test_bad_tables(tmp_path):
       ('a,"b ""c""","d,e"\n', f'{start}...It has no rows.'),
       ('a,"b ""c""","d,e"\n1,x,2\n3,4,\n', f'{start}...It has problems:\n'
        '  b "c": holds text such as \'x\' in line 2\n  d,e: is empty in')])
-
-
-def test_columns_behind_those_of_a_file(tmp_path):
-  source, path = tmp_path / 'source.csv', tmp_path / 'scores.csv'
-  source.write_text('id,"d,e"\nfirst,01.50\n\n"a ""b""",2\n')
-  example_files.append_columns(
-      table_files.read_frame(source), path,
-      {'score': np.float32([0.1, 2.0]), 'rank': [1, 2]})
-  assert path.read_text() == (
-      'id,"d,e",score,rank\nfirst,01.50,0.1,1\n"a ""b""",2,2.0,2\n')
-  with pytest.raises(errors.InvalidValueError) as error:
-    example_files.append_columns(
-        table_files.read_frame(path), source, {'score': [3, 4]})
-  assert 'inputs has a column score already.' in str(error.value)
-  assert source.read_text().startswith('id,"d,e"\nfirst')
-  # Columns without names get some.
-  source.write_text('1.5,2.5\n3.5,4.5\n')
-  example_files.append_columns(
-      table_files.read_frame(source), path, {'score': [7, 8]})
-  assert path.read_text() == 'x0,x1,score\n1.5,2.5,7\n3.5,4.5,8\n'
-  # Of other formats, the values are kept.
-  frame = pd.DataFrame({'name': ['x', None], 'a': [0.1, 1e-300], 'n': [2, 3]})
-  for suffix, write in (
-      ('parquet', frame.to_parquet), ('xlsx', frame.to_excel)):
-    write(tmp_path / f'own.{suffix}', index=False)
-    example_files.append_columns(
-        table_files.read_frame(tmp_path / f'own.{suffix}'), path,
-        {'score': [0.5, 8.0]})
-    assert path.read_text() == ('name,a,n,score\nx,0.1,2,0.5\n,1e-300,3,8.0\n')

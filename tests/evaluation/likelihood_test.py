@@ -42,7 +42,8 @@ def estimates(flow, split):
   By the default one, exactly, or roughly; each has one graph for all tests.
   """
   made = {
-      name: evaluation.NegativeLogLikelihood(flow.frozen(), estimator=estimator)
+      name: evaluation.likelihood.NegativeLogLikelihood(
+          flow.frozen(), estimator=estimator)
       for name, estimator in (
           (None, None), ('exact', numerics.Exact()), ('rough', _ROUGH))}
   return lambda name=None, **options: made[name](split, batch_size=4, **options)
@@ -226,7 +227,8 @@ def test_exact_results_are_those_of_the_whole_jacobian(flow64, exact64):
   assert results['log_det_repeats'].shape == (1, 5)
   assert not results['log_prob_stderr'].any()
   assert 'class_log_prob' not in results
-  report, _ = evaluation.report.report_inputs(flow64, x, results, batch_size=2)
+  report = evaluation.report.report_inputs(
+      flow64, x, results, batch_size=2).report()
   assert report['estimator_stderr'] == 0.0
   assert report['num_examples'] == report['num_reconstructions'] == 5
   assert report['reconstruction_error_max'] < 1e-6
@@ -252,15 +254,15 @@ def test_given_images_without_blocks():
   results = evaluation.evaluate_inputs(model, x, batch_size=2)
   assert results['log_det_repeats'].shape == (1, 5)
   repeats = np.random.default_rng(0).normal(size=[9, 5])
-  report, _ = evaluation.report.report_inputs(
-      model, x, {**results, 'log_det_repeats': repeats})
+  report = evaluation.report.report_inputs(
+      model, x, {**results, 'log_det_repeats': repeats}).report()
   np.testing.assert_allclose(
       report['estimator_stderr'],
       stats.sem(repeats.mean(1)) / 16 / np.log(2), rtol=1e-9)
   np.testing.assert_allclose(
       report['bits_per_dim_stderr'], stats.sem(results['bits_per_dim']))
-  report, _ = evaluation.report.report_inputs(
-      model, x[:1], evaluation.evaluate_inputs(model, x[:1]))
+  report = evaluation.report.report_inputs(
+      model, x[:1], evaluation.evaluate_inputs(model, x[:1])).report()
   assert report['bits_per_dim_stderr'] is None
 
 

@@ -15,7 +15,7 @@ from tests import splits
 from tests import testing
 from tf_resflow import datasets
 from tf_resflow import evaluation
-from tf_resflow.experiments import out_of_distribution as ood
+from tf_resflow.evaluation import out_of_distribution as ood
 
 _NUM_EXAMPLES = 11
 

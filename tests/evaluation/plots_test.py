@@ -204,11 +204,11 @@ def test_pictures_of_a_condition(vector64):
 
 
 def test_picture_of_ranks(tmp_path):
-  band = evaluation.simultaneous_band(200, 99)
+  band = evaluation.statistics.simultaneous_band(200, 99)
   ranks = {'theta': np.arange(200) % 100, 'log_prob': np.zeros(200, int)}
   for suffix, start in (('png', b'\x89PNG'), ('svg', b'<?xml')):
     path = tmp_path / f'ranks.{suffix}'
-    evaluation.save_ranks(path, ranks, band)
+    evaluation.plots.save_ranks(path, ranks, band)
     assert path.read_bytes().startswith(start)
   text = path.read_text()
   assert 'theta' in text and '99% of uniform ranks' in text

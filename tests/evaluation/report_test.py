@@ -11,7 +11,6 @@ import tensorflow as tf
 from tests import flows
 from tests import schemas
 from tests import splits
-from tf_resflow import configuration
 from tf_resflow import datasets
 from tf_resflow import evaluation
 from tf_resflow import models
@@ -35,10 +34,11 @@ def split():
 
 def test_report_agrees_with_its_parts(split):
   flow = flows.make_image_flow(16, num_dense_blocks=0, is_steep=True)
-  report, bits, bounds = evaluation.evaluate(
+  results = evaluation.evaluate(
       flow, split, batch_size=4, seed=3, num_examples=8,
       num_reconstructions=6,
       estimator='roulette:safe,exact=5')
+  report, bits = results.report(), results.arrays['bits_per_dim']
   assert set(report) == _KEYS
   assert json.loads(json.dumps(report)) == report
 
@@ -57,7 +57,7 @@ def test_report_agrees_with_its_parts(split):
       rtol=1e-3)
   assert report['inverse_num_not_converged'] == 0
 
-  (bound,) = bounds
+  (bound,) = results.bounds
   assert bound.name == 'block_0'
   assert report['lipschitz_bound_max'] == bound.certificate < 1.0
   assert report['lipschitz_power_iteration_max'] == bound.power_iteration
@@ -74,40 +74,10 @@ def test_bounds_of_several_blocks(split, monkeypatch):
     monkeypatch.setattr(
         flow, 'lipschitz_bounds', lambda certify, bounds=bounds: bounds,
         raising=False)
-    report, _ = report_lib.report_inputs(
-        flow, np.full([2, 4, 4, 1], 0.5), results)
+    report = report_lib.report_inputs(
+        flow, np.full([2, 4, 4, 1], 0.5), results).report()
     assert report['lipschitz_bound_max'] == expected
     assert report['lipschitz_power_iteration_max'] == 0.7
-
-
-def test_format_table():
-  table = evaluation.format_table(
-      {'bits_per_dim': 2.0 / 3.0, 'num_examples': 360, 'nothing': None,
-       'bits_per_dim_stderr': 0.25},
-      [models.LipschitzReport(
-          'block_0', 0.98, 0.91234567, 0.95, ('dft', 'gram')),
-       models.LipschitzReport('b', 0.5, None, None, ()), *(
-           models.LipschitzReport('c', 0.5, 0.4, 0.4, ('closed',), order)
-           for order in (np.inf, 2.345, np.nan, None))], notes={
-              'bits_per_dim': '(17 levels)'})
-  lines = table.splitlines()
-  assert lines[0].split()[:5] == [
-      'block', 'product', 'of', 'norms', 'certificate']
-  assert [line.split() for line in lines[1:3]] == [
-      ['block_0', '0.912346', '0.950000', 'l_2', 'dft,', 'gram'],
-      ['b', 'unknown', 'uncertified', 'l_2']]
-  assert [line.split()[3] for line in lines[3:7]] == [
-      'l_inf', 'l_2.35', 'none', 'any']
-  # What a reader looks for stands last.
-  assert lines[7:] == [
-      '', 'bits_per_dim         0.666667 (17 levels)',
-      'num_examples         360', 'nothing              not computed',
-      'bits_per_dim_stderr  0.25']
-  # A table has the numbers of reports in a report.
-  table = evaluation.format_table(
-      {'split': 'test', 'runs': {'a/b': {'step': 3, 'bias': -0.25}}})
-  assert table.splitlines() == [
-      'split          test', 'runs.a/b.step  3', 'runs.a/b.bias  -0.25']
 
 
 def test_hybrids_report_their_accuracy(split):
@@ -116,8 +86,9 @@ def test_hybrids_report_their_accuracy(split):
   labelled = splits.make_split(split.arrays['x'].numpy(), 16, labels)
   # A bias decides, for the class of 2 of the first 8.
   model.classifier.dense.bias.assign([0.0, 100.0, 0.0])
-  report, *_ = evaluation.evaluate(
+  results = evaluation.evaluate(
       model, labelled, batch_size=4, num_examples=8, certify=False)
+  report = results.report()
   assert report['num_examples'] == report['num_reconstructions'] == 8
   assert report['accuracy'] == 2 / 8
   # That of 8 zeros and ones.
@@ -129,41 +100,44 @@ def test_hybrids_report_their_accuracy(split):
   assert report['lipschitz_bound_max'] is None
 
 
-def test_results_of_the_examples_of_a_split(split):
-  """The density whose bits/dim are known, of the first examples; classes."""
+def test_arrays_of_the_examples_of_a_split(split):
+  """Log p(x) and its error belong to the bits/dim; labels and classes."""
   hybrid = flows.make_hybrid_flow(16, num_dense_blocks=0)
   labelled = splits.make_split(
-      split.arrays['x'].numpy(), 16, np.arange(9, dtype=np.int32))
-  bits = np.random.default_rng(0).normal(3.0, size=[8, 7])
-  results = report_lib.results_of_split(
-      hybrid, labelled, bits, batch_size=4, seed=2)
+      split.arrays['x'].numpy(), 16, np.arange(9, dtype=np.int32) % 3)
+  arrays = evaluation.evaluate(
+      hybrid, labelled, num_examples=7, batch_size=4, seed=2,
+      certify=False).arrays
+  bits = arrays['bits_per_dim']
+  assert bits.shape == (8, 7)
   np.testing.assert_allclose(
-      hybrid.bits_per_dim_of(results['log_prob']), bits.mean(axis=0),
+      hybrid.bits_per_dim_of(arrays['log_prob']), bits.mean(axis=0),
       rtol=1e-12)
   np.testing.assert_allclose(
-      results['log_prob_stderr'],
+      arrays['log_prob_stderr'],
       16 * np.log(2) * stats.sem(bits, axis=0), rtol=1e-9)
-  np.testing.assert_array_equal(results['label'], np.arange(7))
-  np.testing.assert_array_equal(results['bits_per_dim'], bits)
+  np.testing.assert_array_equal(arrays['label'], np.arange(7) % 3)
   (batch,) = datasets.evaluation_batches(labelled, batch_size=9, seed=2)
   np.testing.assert_allclose(
-      results['class_log_prob'],
+      arrays['class_log_prob'],
       tf.nn.log_softmax(hybrid.classify(batch['x'][:7])), atol=1e-5)
   # Neither labels nor a classifier.
   unknown = splits.make_split(
       np.zeros([3, 4, 4, 1], np.uint8), 16, np.full([3], -1, np.int32))
-  assert report_lib.results_of_split(
-      flows.make_flow_without_blocks(), unknown, np.ones([8, 3])).keys() == {
+  assert evaluation.evaluate(
+      flows.make_flow_without_blocks(), unknown).arrays.keys() == {
           'bits_per_dim', 'log_prob', 'log_prob_stderr'}
 
 
 def test_a_flow_without_blocks(split):
   """No block, no bound: that is said, not that the bound is 0."""
   flow = flows.make_flow_without_blocks()
-  report, bits, bounds = evaluation.evaluate(flow, split, batch_size=4)
+  results = evaluation.evaluate(flow, split, batch_size=4)
+  report = results.report()
   assert set(report) == _KEYS
   assert json.loads(json.dumps(report)) == report
-  assert bits.shape == (8, 9) and bounds == []
+  assert results.arrays['bits_per_dim'].shape == (8, 9)
+  assert not results.bounds
   assert report['lipschitz_bound_max'] is None
   assert report['lipschitz_power_iteration_max'] is None
   assert report['inverse_num_steps_max'] == 0
@@ -181,9 +155,9 @@ def test_estimates_say_by_how_much_they_were_exceeded():
     layer.kernel.assign(np.random.default_rng(1).normal(
         size=layer.kernel.shape))
   x = np.random.default_rng(0).normal(size=[5, 3])
-  report, bounds = report_lib.report_inputs(model, x, {
+  results = report_lib.report_inputs(model, x, {
       'nats': np.arange(5.0), 'log_det_repeats': np.zeros([1, 5])})
-  (bound,) = bounds
+  (bound,), report = results.bounds, results.report()
   excess = report['lipschitz_bound_exceeded_by_max']
   assert bound.order == np.inf
   assert excess == bound.power_iteration / bound.lipschitz_bound - 1.0
@@ -223,17 +197,6 @@ def test_validations_agree_with_evaluations():
     assert changed[name] != row[name] or name == 'validation_accuracy'
 
 
-def test_validations_of_a_run():
-  config = configuration.make_config(
-      dataset='2d/moons', num_validation=50, num_blocks=1, hidden_units=(4,))
-  flow = config.model.build()
-  evaluate_fn = report_lib.validation_fn(config)
-  row = evaluate_fn(flow)
-  assert row == report_lib.Validation(flow)(
-      config.open_split('validation'))
-  assert evaluate_fn(flow) == row
-
-
 def test_rows_without_a_density_are_counted_and_named(caplog):
   flow = models.VectorFlowConfig(
       event_size=2, num_blocks=1, hidden_units=(4,),
@@ -248,7 +211,7 @@ def test_rows_without_a_density_are_counted_and_named(caplog):
 
   def report_of(x):
     return evaluation.evaluate(
-        flow, splits.make_split(x.astype('f4'), None), certify=False)[0]
+        flow, splits.make_split(x.astype('f4'), None), certify=False).report()
 
   expected = report_of(whole)
   assert not caplog.records and 'num_without_density' not in expected
@@ -265,5 +228,5 @@ def test_rows_without_a_density_are_counted_and_named(caplog):
   results = evaluation.evaluate_inputs(flow, x)
   assert np.flatnonzero(np.isneginf(results['log_prob'])).tolist() == [2, 7, 9]
   assert report_lib.report_inputs(
-      flow, x, results, certify=False)[0]['nats'] == pytest.approx(
+      flow, x, results, certify=False).report()['nats'] == pytest.approx(
           expected['nats'], rel=1e-5)

@@ -105,19 +105,20 @@ def test_ranks_by_hand():
   draws = [[[0.0, 1.0], [1.0, 2.0], [0.2, 9.0]],
            [[0.0, 1.0], [2.0, 2.0], [0.2, -9.0]]]
   np.testing.assert_array_equal(
-      evaluation.ranks(values, draws), [[2, 2], [2, 1]])
+      evaluation.statistics.ranks(values, draws), [[2, 2], [2, 1]])
   for values, draws in (
       ([3], [2, 5]), ([3], [3]), ([3, 2], [3, 5]), ([3, 2], [3, 5, 1])):
     with pytest.raises(errors.InvalidValueError, match=(
         r'draws=\[.*\]: expected \[N, L, ...\] for values \[N, ...\] \[3')):
-      evaluation.ranks(np.zeros(values), np.zeros(draws))
+      evaluation.statistics.ranks(np.zeros(values), np.zeros(draws))
 
 
 @pytest.mark.parametrize('level', [0.99, 0.9, 0.5])
 def test_the_band_holds_as_often_as_it_says(level):
   """Within the chance of 1000 trials and of the simulation of the band."""
   band, again = (
-      evaluation.simultaneous_band(_NUM_SIMULATIONS, _NUM_DRAWS, level)
+      evaluation.statistics.simultaneous_band(
+          _NUM_SIMULATIONS, _NUM_DRAWS, level)
       for _ in range(2))
   np.testing.assert_equal(again, band)
   found = _coverage(band)
@@ -129,7 +130,7 @@ def test_the_band_holds_as_often_as_it_says(level):
 
 
 def test_a_few_draws():
-  band = evaluation.simultaneous_band(50, 4)
+  band = evaluation.statistics.simultaneous_band(50, 4)
   np.testing.assert_allclose(band.points, [0.2, 0.4, 0.6, 0.8])
   assert 0.97 < _coverage(band, 50, 4) <= 1.0
   assert not band.holds(np.zeros(50, int))
@@ -139,14 +140,14 @@ def test_a_few_draws():
 def test_shares_of_all_ranks_once_are_the_points():
   """Up to those of the ranks that there are: rounding makes no difference."""
   for num_draws in (3, 29, 99, 199, 1000):
-    band = evaluation.simultaneous_band(20, num_draws)
+    band = evaluation.statistics.simultaneous_band(20, num_draws)
     ranks = np.arange(num_draws + 1)
     shares = band.shares(np.random.default_rng(0).permutation(ranks))
     assert np.all(np.abs(shares - band.points) < 1 / (num_draws + 1))
     if num_draws < 100:  # Every point is one of a rank.
       np.testing.assert_allclose(shares, band.points, rtol=1e-12)
   # By hand.
-  band = evaluation.simultaneous_band(20, 3)
+  band = evaluation.statistics.simultaneous_band(20, 3)
   np.testing.assert_allclose(band.points, [0.25, 0.5, 0.75])
   np.testing.assert_allclose(
       band.shares([0, 0, 1, 3, 3]), [2 / 5, 3 / 5, 3 / 5])
@@ -163,11 +164,11 @@ def _simulated_ranks(scale, shift=0.0, num_simulations=500):
   y = theta + rng.normal(size=num_simulations)
   draws = (y / 2 + shift)[:, np.newaxis] + scale * np.sqrt(0.5) * rng.normal(
       size=[num_simulations, _NUM_DRAWS])
-  return evaluation.ranks(theta, draws)
+  return evaluation.statistics.ranks(theta, draws)
 
 
 def test_ranks_tell_a_posterior_from_wrong_ones():
-  band = evaluation.simultaneous_band(500, _NUM_DRAWS)
+  band = evaluation.statistics.simultaneous_band(500, _NUM_DRAWS)
   assert band.holds(_simulated_ranks(1.0))
   for scale, shift in ((0.75, 0.0), (1.4, 0.0), (1.0, 0.2), (1.0, -0.2)):
     assert not band.holds(_simulated_ranks(scale, shift))
@@ -176,7 +177,7 @@ def test_ranks_tell_a_posterior_from_wrong_ones():
 def test_levels_that_mean_nothing():
   for level in (0.0, 1.0, 1.5, float('nan')):
     with pytest.raises(errors.InvalidValueError, match=f'level={level}: expe'):
-      evaluation.simultaneous_band(10, 10, level)
+      evaluation.statistics.simultaneous_band(10, 10, level)
 
 
 def test_p_values_of_exchangeable_scores_are_uniform():

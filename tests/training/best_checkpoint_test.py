@@ -70,7 +70,7 @@ def test_a_damaged_best_one_is_not_replaced_in_silence(
   def check_readers(name):
     for which in ('auto', 'best'):
       assert splits.refusal(
-          training.workdir.load_model, workdir, checkpoint=which) == (
+          training.workdir.restore_model, workdir, checkpoint=which) == (
               f'file={folder}: expected an undamaged best checkpoint. It has '
               f'{name}. Evaluate, sample and export with --checkpoint=latest.')
 
@@ -108,7 +108,8 @@ def test_a_run_keeps_its_best_beside_the_latest(tmp_path, data_dir):
   assert [float(row['validation_loss']) for row in runs.rows(whole)] == [
       5.0, 3.0, 4.0, 1.0, 2.0]
   for which, step in (('latest', 4), ('best', 3)):
-    assert training.workdir.load_model(str(whole), checkpoint=which)[1] == step
+    _, found = training.workdir.restore_model(str(whole), checkpoint=which)
+    assert found == step
   best, same, latest = (
       runs.tensors(whole / name)
       for name in ('best/ckpt-3', 'checkpoints/ckpt-3', 'checkpoints/ckpt-4'))
@@ -158,10 +159,10 @@ def test_a_run_stops_early_and_stays_finished(tmp_path, data_dir, caplog):
       for folder in (whole, copy)))
   # Neither steps nor validates again.
   assert _train(whole, data_dir, [], **settings).step == 3
-  assert training.workdir.load_model(str(whole))[1] == 1
+  assert training.workdir.restore_model(str(whole))[1] == 1
   settings |= {'patience': 3, 'num_steps': 5}
   assert _train(whole, data_dir, [2.0, 2.5], **settings).step == 5
-  assert training.workdir.load_model(str(whole))[1] == 4
+  assert training.workdir.restore_model(str(whole))[1] == 4
 
 
 def test_a_run_that_stops_early_saves_its_last_step(
@@ -169,7 +170,7 @@ def test_a_run_that_stops_early_saves_its_last_step(
   """Where no checkpoint is due, so that a repeat trains nothing."""
   settings = {'patience': 2, 'num_steps': 9, 'checkpoint_every': 9}
   assert _train(tmp_path, data_dir, [5.0, 3.0, 4.0, 4.0], **settings).step == 3
-  assert training.workdir.load_model(
+  assert training.workdir.restore_model(
       str(tmp_path), checkpoint='latest')[1] == 3
   assert _train(tmp_path, data_dir, [], **settings).step == 3
   assert 'The run has finished' in caplog.text

@@ -41,7 +41,7 @@ def test_what_a_run_writes(tmp_path, data_dir, monkeypatch, caplog):
   [record] = [r for r in caplog.records if 'tf_resflow' in r.name]
   assert record.message.startswith('No samples at step 2: ')
   assert 'a block: expected convergence' in record.message
-  assert training.workdir.load_model(str(tmp_path))[1] == 3
+  assert training.workdir.restore_model(str(tmp_path))[1] == 3
 
 
 class _Record(callbacks_lib.Callback):

@@ -148,7 +148,7 @@ def test_a_run_without_an_undamaged_one_is_left_as_it_is(
   for path in (copied_run / 'checkpoints').glob('ckpt-*.data-*'):
     _damage(path)
   before = runs.contents(copied_run)
-  for start in (training.workdir.load_model, functools.partial(
+  for start in (training.workdir.restore_model, functools.partial(
       training.train, runs.config(data_dir))):
     said = splits.refusal(start, str(copied_run))
     assert re.search(
@@ -162,7 +162,7 @@ def test_a_run_with_a_damaged_one_ends_as_an_undisturbed_one(
     finished_run, copied_run, data_dir, caplog):
   workdir, trainer = finished_run
   _damage(copied_run / 'checkpoints' / 'ckpt-4.data-00000-of-00001')
-  assert training.workdir.load_model(str(copied_run))[1] == 2
+  assert training.workdir.restore_model(str(copied_run))[1] == 2
   caplog.set_level(logging.WARNING, 'tf_resflow')
   caplog.clear()
   runs.assert_equal(
@@ -199,7 +199,7 @@ def test_the_model_of_another_run_is_refused(copied_run):
   (copied_run / 'model.json').write_text(
       runs.config(lipschitz_coeff=0.5).model.to_json())
   assert '/ckpt-4: expected weights of the model that model.json descr' in (
-      splits.refusal(workdir_lib.load_model, str(copied_run)))
+      splits.refusal(workdir_lib.restore_model, str(copied_run)))
 
 
 @pytest.mark.parametrize('lost', ['*', 'index', 'data-00000-of-00001'])
@@ -221,7 +221,7 @@ def test_a_run_without_checkpoints_is_refused(finished_run, tmp_path, data_dir):
     if left == 'nothing':
       folder.rmdir()
     before = runs.contents(workdir)
-    for start in (training.workdir.load_model, functools.partial(
+    for start in (training.workdir.restore_model, functools.partial(
         training.train, runs.config(data_dir))):
       said = splits.refusal(start, str(workdir))
       assert re.search(

@@ -89,7 +89,7 @@ def test_signals_and_a_full_disk_lose_no_state(
       with pytest.raises(error_class, match=message) as error:
         training.train(config, workdir)
     assert '\n' not in str(error.value)
-    assert training.workdir.load_model(workdir)[1] == step
+    assert training.workdir.restore_model(workdir)[1] == step
     assert signal.getsignal(signal.SIGTERM) is handler
   runs.assert_equal(training.train(config, workdir), finished_run[1])
   assert [row['step'] for row in runs.rows(workdir)] == ['2', '4']

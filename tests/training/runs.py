@@ -41,7 +41,7 @@ def resume(config, folder):
   shutil.copytree(folder / 'whole', folder / 'resumed')
   for name in ('checkpoint', 'ckpt-4.index'):
     (folder / 'resumed' / 'checkpoints' / name).unlink()
-  assert training.workdir.load_model(str(folder / 'resumed'))[1] == 2
+  assert training.workdir.restore_model(str(folder / 'resumed'))[1] == 2
   return whole, training.train(config, str(folder / 'resumed'))
 
 

@@ -72,7 +72,7 @@ def test_paths_that_tensorflow_cannot_read_are_refused(tmp_path):
     for start, *arguments in (
         (training.train, _CONFIG, workdir),
         (workdir_lib.create_workdir, workdir, _CONFIG, model),
-        (training.load_config, workdir), (workdir_lib.load_model, workdir)):
+        (training.load_config, workdir), (workdir_lib.restore_model, workdir)):
       assert 'expected a path without any of' in splits.refusal(
           start, *arguments)
   assert not list(tmp_path.iterdir())
@@ -110,7 +110,7 @@ def test_a_run_opens_without_its_data(tmp_path):
   workdir = str(tmp_path / 'run')
   people = datasets.table(pd.DataFrame(rows, columns=['a', 'b']), 'people')
   config = configuration.make_config(dataset=people, num_blocks=1)
-  with pytest.raises(errors.InvalidValueError, match='evaluation.report.val'):
+  with pytest.raises(errors.InvalidValueError, match='tf_resflow.fit'):
     training.train(config, workdir)
   model = config.model.build()
   model.initialize(tf.constant(rows, tf.float32))
@@ -119,7 +119,7 @@ def test_a_run_opens_without_its_data(tmp_path):
   assert loaded == config and loaded.info is None
   assert loaded.replace(num_steps=7).data == config.data
   np.testing.assert_allclose(
-      training.load(workdir).log_prob(rows), model.log_prob(
+      workdir_lib.restore_model(workdir)[0].log_prob(rows), model.log_prob(
           rows, estimator='exact'), rtol=1e-4)
   said = ('dataset=people: expected one of digits, ...Hand data of your own '
           'over in Python, make_config(dataset=datasets.table(FRAME)), or')
@@ -130,7 +130,7 @@ def test_a_run_opens_without_its_data(tmp_path):
   assert loaded.replace(dataset=people) == config
 
 
-def test_load_model(finished_run):
+def test_restore_model(finished_run):
   workdir, trainer = finished_run
   images = tf.constant(
       np.random.default_rng(0).random([4, 8, 8, 1]), tf.float32)
@@ -138,8 +138,8 @@ def test_load_model(finished_run):
   def bits(model):
     return model.bits_per_dim(images, seed=0, estimator='training').numpy()
 
-  raw, step = workdir_lib.load_model(workdir, averaged=False)
-  averaged, _ = workdir_lib.load_model(workdir)
+  raw, step = workdir_lib.restore_model(workdir, averaged=False)
+  averaged, _ = workdir_lib.restore_model(workdir)
   assert step == 4
   # The trainer initialised ActNorm, the loaded models must not do it again.
   np.testing.assert_array_equal(bits(raw), bits(trainer.model))
@@ -150,7 +150,7 @@ def test_load_model(finished_run):
     np.testing.assert_allclose(bits(averaged), bits(trainer.model), rtol=1e-5)
   assert np.max(np.abs(bits(averaged) - bits(raw))) > 1e-4
 
-  wide, _ = workdir_lib.load_model(workdir, dtype='float64')
+  wide, _ = workdir_lib.restore_model(workdir, dtype='float64')
   assert wide.compute_dtype == 'float64'
   assert {v.dtype for v in wide.trainable_variables} == {'float64'}
   for a, b in zip(wide.trainable_variables, averaged.trainable_variables,
@@ -171,12 +171,12 @@ def test_a_checkpoint_that_is_removed_meanwhile(copied_run, monkeypatch):
     return restore(state, path)
 
   monkeypatch.setattr(checkpoints, 'restore', remove_and_restore)
-  assert workdir_lib.load_model(str(copied_run))[1] == 2
+  assert workdir_lib.restore_model(str(copied_run))[1] == 2
 
 
 def test_a_loaded_model_scores_exactly_and_trains_by_its_blocks(finished_run):
   """Training names the estimators that it takes, whatever the flow's own is."""
-  model, _ = workdir_lib.load_model(finished_run[0])
+  model, _ = workdir_lib.restore_model(finished_run[0])
   x = tf.random.stateless_uniform([4, 8, 8, 1], [0, 1])
   assert model.estimator == numerics.Exact()
   np.testing.assert_array_equal(
@@ -202,7 +202,7 @@ def test_a_stored_model_is_loaded_and_trained(tmp_path, data_dir):
   assert sorted(os.listdir(workdir)) == [
       'checkpoints', 'model.json', 'origin.txt', 'run.flags']
   for averaged in (False, True):
-    loaded, step = workdir_lib.load_model(workdir, averaged)
+    loaded, step = workdir_lib.restore_model(workdir, averaged)
     assert step == 0
     for a, b in zip(loaded.trainable_variables, model.trainable_variables,
                     strict=True):
@@ -228,16 +228,16 @@ def test_missing_parts(tmp_path):
   workdir = str(tmp_path)
   for load, name in (
       (training.load_config, 'run.flags'),
-      (workdir_lib.load_model, 'model.json')):
+      (workdir_lib.restore_model, 'model.json')):
     testing.check_refusals(load, [
         (workdir, f'...folder of a run. There is no {name}')])
   workdir_lib.prepare(workdir, _CONFIG)
   assert 'Continue training it' in splits.refusal(
-      workdir_lib.load_model, workdir)
+      workdir_lib.restore_model, workdir)
   for text in ('{', '{"no_such_field": 1}', '{"num_levels": 0}'):
     (tmp_path / 'model.json').write_text(text)
     with pytest.raises(ValueError, match='model.json: expected a model of'):
-      workdir_lib.load_model(workdir)
+      workdir_lib.restore_model(workdir)
 
 
 def test_weights_without_an_inverse_are_refused(tmp_path):
@@ -247,5 +247,5 @@ def test_weights_without_an_inverse_are_refused(tmp_path):
   entries.assign(tf.zeros_like(entries.value))
   workdir = str(tmp_path / 'run')
   workdir_lib.create_workdir(workdir, config, model)
-  testing.check_refusals(workdir_lib.load_model, [(workdir, (
+  testing.check_refusals(workdir_lib.restore_model, [(workdir, (
       'block_0_linear.matrix=condition number inf: expected at most 1e+04'))])

@@ -98,7 +98,7 @@ class Settings:
   def make_model(self) -> tuple[models.Flow, tf.Tensor]:
     """Returns the model to evaluate or sample, and a batch."""
     model = (self.config.model.build() if self.workdir is None
-             else training.workdir.load_model(self.workdir)[0])
+             else training.workdir.restore_model(self.workdir)[0])
     images = self.batch(model.event_shape, self.config.optimizer.batch_size)
     if self.workdir is None:
       model.save_norms()

@@ -80,4 +80,4 @@ def main(options: Options) -> None:
   entries = {name: result.report() for name, result in results.items()}
   options_lib.print_report({
       'dataset': options.dataset, 'num_train': train.num_examples,
-      'baselines': entries}, evaluation.format_table(entries))
+      'baselines': entries}, evaluation.results.format_table(entries))

@@ -85,7 +85,8 @@ def main(options: Options) -> None:
       batch_size=options.batch_size, seed=options.seed,
       num_repeats=options.num_repeats, num_examples=options.num_examples,
       verbose=1)
-  options_lib.print_report(report, evaluation.format_table(report['runs']))
+  options_lib.print_report(
+      report, evaluation.results.format_table(report['runs']))
 
 
 def _opened(options):

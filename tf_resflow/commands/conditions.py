@@ -11,9 +11,6 @@ from tf_resflow.columns import table_files
 from tf_resflow.commands import options as options_lib
 from tf_resflow.specs import fields
 
-# That are compared where nobody asked for it.
-_MAX_LABELS = 32
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Condition(options_lib.Options):
@@ -80,38 +77,3 @@ def example(config: Any) -> str:
         ','.join(f'{mean:.3g}' for mean in column.mean)
         for column in schema.conditions)
   return 'all' if getattr(config, 'condition_labels', 0) else ''
-
-
-def has_labels(model: Any) -> bool:
-  """Whether the condition of a flow is a label."""
-  spec = model.condition_spec
-  return spec is not None and spec.num_labels > 0
-
-
-def class_scores(
-    run: options_lib.OpenedRun, split: Any, asked: bool | None = None,
-    data_dir: str | None = None, **settings: Any) -> Any:
-  """Classifies a split by Bayes' rule, if the condition of a flow is the label.
-
-  Args:
-    run: with the model.
-    split: the data.
-    asked: what a flag says of it; None for where it takes one draw for each of
-      a few labels.
-    data_dir: of the training part, which has the frequencies of the labels.
-    **settings: of `experiments.bayes.main`.
-
-  Returns:
-    Its `ClassScores`, or None.
-  """
-  if asked is None and has_labels(run.model):
-    asked = (run.model.condition_spec.num_labels <= _MAX_LABELS
-             and evaluation.scoring_rule(run.model).num_repeats == 1)
-  if not asked:
-    return None
-  # Loads TensorFlow.
-  from tf_resflow.experiments import bayes
-  train = run.config.open_split('train', data_dir)
-  return bayes.main(
-      run.model, split, bayes.log_frequencies(train), strategy=run.strategy,
-      verbose=1, **settings)

@@ -42,4 +42,5 @@ def main(options: Options) -> None:
       options.uncertified)
   rows = {name: value for name, value in report.items() if name != 'notes'}
   notes = [f'note: the checkpoint was {text}' for text in report['notes']]
-  options_lib.print_report(report, evaluation.format_table(rows), *notes)
+  options_lib.print_report(
+      report, evaluation.results.format_table(rows), *notes)

@@ -13,8 +13,10 @@ from absl import flags
 from tf_resflow import configuration
 from tf_resflow import datasets
 from tf_resflow import errors
+from tf_resflow import evaluation
 from tf_resflow import numerics
 from tf_resflow import training
+from tf_resflow import workflow
 from tf_resflow.configuration import flag_parsing as flags_lib
 from tf_resflow.specs import fields
 from tf_resflow.specs import paths
@@ -156,11 +158,10 @@ class Run(Options):
   def open(self, dtype: str = 'float32', strategy: str = 'single') -> OpenedRun:
     """Opens the run; every tool does it here."""
     devices = training.make_strategy(strategy)
-    with devices.scope():
-      model, step = training.workdir.load_model(
-          self.workdir, averaged=self.averaged, dtype=dtype,
-          checkpoint=self.checkpoint)
-    return OpenedRun(self.config, model, step, devices)
+    model = workflow.load(
+        self.workdir, config=self.config, strategy=devices, dtype=dtype,
+        averaged=self.averaged, checkpoint=self.checkpoint)
+    return OpenedRun(self.config, model, model.run.step, devices)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -191,19 +192,10 @@ class Split(Options):
   def open_split(self, run: OpenedRun, *counts: str) -> 'datasets.Split':
     """Opens the part of the run's data set; refuses data that have changed.
 
-    The flags named by `counts` are checked by `check_count`.
+    The flags named by `counts` are numbers of examples that it must have.
     """
-    split = run.config.open_split(self.split, self.data_dir)
-    for name in counts:
-      self.check_count(name, split.num_examples)
-    return split
-
-  def check_count(self, name: str, num_examples: int, where: str = '') -> None:
-    """Raises `InvalidValueError` if there are not as many examples as asked."""
-    self.require(
-        (getattr(self, name) or 0) <= num_examples, name,
-        f'at most {num_examples}',
-        f'That many examples are in {where or f"the {self.split} split"}.')
+    return run.model.run.open(self.split, self.data_dir, **{
+        name: getattr(self, name) for name in counts})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -221,6 +213,15 @@ class OutputFile(Options):
     super().check()
     if self.output is not None:
       self.check_file('output', self.output, self.suffixes)
+
+  def check_not_replaced(self, *names: str) -> None:
+    """Raises `InvalidValueError` if the output is a file that flags name."""
+    for source in filter(None, (getattr(self, name) for name in names)):
+      is_same = self.output and os.path.exists(source) and (
+          os.path.exists(self.output)) and os.path.samefile(source, self.output)
+      self.require(
+          not is_same, 'output', f'another file than {source}',
+          'It would be replaced.')
 
   def check_file(
       self, name: str, path: str, suffixes: tuple[str, ...]) -> None:
@@ -294,15 +295,6 @@ class Certification(Options):
       None, help='Compute guaranteed Lipschitz bounds; by default only for '
       'vectors and small built-in data sets (minutes for large images).')
 
-  def should_certify(self, config: 'configuration.Config') -> bool:
-    """Whether to compute them for a run of this configuration."""
-    if self.certify is not None:
-      return self.certify
-    # A reader's own images may be gone, and their size says nothing.
-    name = config.data.dataset
-    return datasets.info(name).is_embedded if name in datasets.names() else (
-        getattr(config.model, 'num_levels', None) is None)
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Randomness(Options):
@@ -310,6 +302,46 @@ class Randomness(Options):
 
   seed: int = fields.field(
       0, help='Random seed; it fixes the result.', minimum=0, maximum=2**31 - 1)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Evaluation(Run, Estimation, Randomness, OutputFile, Devices):
+  """The evaluation."""
+
+  suffixes: ClassVar[tuple[str, ...]] = ('.npz',)
+
+  batch_size: int | None = fields.field(
+      None, help='Examples per batch and device: by default 128 images, more '
+      'vectors, fewer large images with --estimator=exact.', minimum=1)
+  output: str | None = fields.field(
+      None, help='Write the results per example to this .npz file, see above.')
+  num_repeats: int = fields.field(
+      8, help='Repeats of the estimate, for its standard error.', minimum=8)
+  num_probes: int = fields.field(
+      1, help='Estimates averaged per example and repeat; raise it if '
+      'estimator_stderr is too large.', minimum=1)
+
+  def settings(self, run: OpenedRun, *, dequantizes: bool = True,
+               of_estimates: Sequence[str] = ('num_probes',)) -> dict[str, Any]:
+    """Returns `evaluation.EvaluationSettings`, by name; see `estimator_for`.
+
+    The flags `of_estimates` are refused where nothing is estimated.
+    """
+    estimator = self.estimator_for(run, dequantizes=dequantizes)
+    self.refuse(
+        not estimator.is_random, of_estimates,
+        f'with --estimator={estimator.spec()}' if run.model.is_random else
+        EXACT, 'It goes with estimates.')
+    return {
+        'batch_size': self.batch_size, 'num_repeats': self.num_repeats,
+        'num_probes': self.num_probes, 'seed': self.seed,
+        'estimator': estimator, 'strategy': run.strategy, 'verbose': 1}
+
+  def print(self, results: 'evaluation.Results') -> None:
+    """Writes the output, and prints the report."""
+    if self.output is not None:
+      results.write(self.output)
+    print_report(results.report(), results.table(), *results.notes)
 
 
 def note(text: str) -> None:

@@ -8,6 +8,7 @@ import inspect
 import logging
 import os
 import pathlib
+import re
 import signal
 import sys
 import tempfile
@@ -25,8 +26,8 @@ from tf_resflow.specs import renamed
 from tf_resflow.training import signals
 
 TOOLS = (
-    'train', 'evaluate', 'sample', 'fid', 'export', 'convert', 'baselines',
-    'benchmark', 'scaling', 'bias')
+    'train', 'evaluate', 'score', 'sample', 'ood', 'fid', 'export', 'convert',
+    'baselines', 'benchmark', 'scaling', 'bias')
 
 # Tools that continue a run where it was stopped.
 _CONTINUED = ('train',)
@@ -125,7 +126,9 @@ def _run(name: str, arguments: Sequence[str], stop: signals.Stop) -> int:
   """Runs a tool; see `run`."""
   try:
     flag_values = _common_flags()
-    return _run_tool(name, flagfiles.resolve(arguments), flag_values)
+    arguments = flagfiles.resolve(arguments)
+    name = _answering(name, arguments)
+    return _run_tool(name, arguments, flag_values)
   except errors.ExpectedError as error:
     return fail(name, ' '.join(str(error).split()), error.exit_status)
   except stop.caught_exceptions:
@@ -177,6 +180,17 @@ def _run_tool(
     set_up_training(values[1].run.jit_compile)
   tool.main(*values)
   return 0
+
+
+def _answering(name, arguments):
+  """Returns the tool that answers a command: flags may have moved to another.
+  """
+  for flag, other in getattr(_tool(name), 'MOVED', {}).items():
+    if any(re.match(f'--?{flag}(=|$)', argument) for argument in arguments):
+      print(f'note: --{flag} is answered by tf_resflow {other}.',
+            file=sys.stderr)
+      return other
+  return name
 
 
 def _unknown_flag(error: flags.UnrecognizedFlagError) -> str:

@@ -137,7 +137,10 @@ class Options(
           f'numbers below {split.num_examples}',
           f'So many images are in the {self.split} split.')
       return split, self.indices
-    self.check_count('num_samples', split.num_examples // per_sample)
+    most = split.num_examples // per_sample
+    self.require(
+        (self.num_samples or 0) <= most, 'num_samples', f'at most {most}',
+        f'That many are in the {self.split} split.')
     return split, range(per_sample * (self.num_samples or default))
 
 
@@ -223,4 +226,4 @@ def main(options: Options) -> None:
           options.output, picture.images, num_columns=picture.num_columns)
   report = {'step': run.step, 'output': options.output, 'dtype': options.dtype,
             **report}
-  options_lib.print_report(report, evaluation.format_table(report))
+  options_lib.print_report(report, evaluation.results.format_table(report))

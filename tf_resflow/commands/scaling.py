@@ -52,4 +52,4 @@ def main(options: Options, config: configuration.Config) -> None:
       options.study, config, options.output,
       command=runner.command('benchmark', []),
       num_repeats=options.num_repeats, progress_fn=options_lib.note)
-  options_lib.print_report(report, evaluation.format_table(report))
+  options_lib.print_report(report, evaluation.results.format_table(report))

@@ -28,21 +28,16 @@ The last line of stdout is one JSON object with the test bits/dim of images, or
 the test -log p(x) of vectors in nats.
 """
 
-import contextlib
 import dataclasses
-import functools
-import logging
 import shlex
 import time
 
 from absl import flags
-import numpy as np
 
 from tf_resflow import commands
 from tf_resflow import configuration
-from tf_resflow import evaluation
 from tf_resflow import training
-from tf_resflow.columns import column_fits
+from tf_resflow import workflow
 from tf_resflow.columns import table_files
 from tf_resflow.commands import conditions
 from tf_resflow.commands import options as options_lib
@@ -52,10 +47,6 @@ from tf_resflow.specs import registries
 from tf_resflow.training import clusters
 from tf_resflow.training import files
 from tf_resflow.training import signals
-
-_logger = logging.getLogger(__name__)
-# Of the time of a run, for mixtures that it is compared with.
-_SHARE_OF_TIME = 0.1
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -103,76 +94,24 @@ def main(options: Options, config: configuration.Config) -> None:
     signals.active.end_after(
         3600.0 * options.max_hours - (time.perf_counter() - commands.START),
         f'--max_hours={options.max_hours:g}')
-  strategy, start = training.make_strategy(
-      config.run.strategy, clusters.Peers(
-          options.worker_hosts, options.worker_index,
-          options.cluster_timeout)), time.monotonic()
-  schema = getattr(config.model, 'schema', None)
-  types = column_fits.described(schema) if schema else ''
-  if types:
-    _logger.info('Types of columns: %s. --column_types=NAME:TYPE changes them.',
-                 types)
-  callbacks = []
-  event_shape = config.open_data().event_shape
-  if event_shape == (2,) and not getattr(
-      config.model, 'is_conditional', False):
-    points = config.open_split('train').arrays['x'].numpy()
-
-    log_prob_of = functools.cache(evaluation.plots.traced_log_prob)
-
-    def picture_fn(model):
-      return evaluation.density_picture(
-          model, points, seed=config.run.seed,
-          log_prob_fn=log_prob_of(model))[np.newaxis]
-
-    callbacks.append(training.callbacks.WriteSamples(
-        config.run.sample_every, picture_fn))
-
-  trainer = training.train(
-      config, options.workdir,
-      evaluate_fn=evaluation.report.validation_fn(config, strategy),
-      save_images_fn=evaluation.plots.save_image_grid, callbacks=callbacks,
-      strategy=strategy, lock_timeout=options.lock_timeout,
-      takeover=options.takeover)
+  strategy = training.make_strategy(config.run.strategy, clusters.Peers(
+      options.worker_hosts, options.worker_index, options.cluster_timeout))
+  run = workflow.fit(
+      config, options.workdir, devices=strategy, certify=options.certify,
+      lock_timeout=options.lock_timeout, takeover=options.takeover,
+      evaluate_at_end=options.evaluate_at_end, verbose=1).run
   next_ = 'next: ' + '; '.join(_next_commands(options.workdir, config))
   if not options.evaluate_at_end:
     options_lib.note(next_)
-    return
-  if trainer.best:
-    which = 'best'
-    weights: contextlib.AbstractContextManager = contextlib.nullcontext()
-    with strategy.scope():
-      model, step = training.workdir.load_model(options.workdir)
-  else:
-    which, weights = 'averaged', trainer.ema.swapped()
-    model, step = trainer.model, trainer.step
-  _logger.info(
-      'Evaluating the %s weights on the test set.', which)
-  with training.strategies.naming_lost_peers(strategy), weights:
-    model.bijection.check_weights()
-    model.save_norms()
-    test = config.open_split('test')
-    report, nll, bounds = evaluation.evaluate(
-        model, test, seed=config.run.seed,
-        certify=options.should_certify(config), verbose=1, strategy=strategy)
-    scores = conditions.class_scores(
-        options_lib.OpenedRun(config, model, step, strategy), test,
-        seed=config.run.seed)
-    if scores is not None:
-      report |= scores.report()
-    notes, differences = _compare(
-        config, model, nll.mean(axis=0), time.monotonic() - start)
-  if not trainer.is_chief:
-    return
-  report = {'step': step, **report, **differences}
-  options_lib.print_report(
-      report, evaluation.format_table(
-          report, bounds, {model.unit: model.unit_note}), *notes, next_)
+  elif training.strategies.is_chief(strategy):
+    options_lib.print_report(
+        run.report, run.table, run.summary,
+        *(f'warning: {text}' for text in run.warnings), next_)
 
 
 def _next_commands(workdir, config):
   """Returns what can be run now."""
-  is_vector = len(config.open_data().event_shape) == 1
+  is_vector = getattr(config.model, 'num_levels', None) is None
   path = registries.DATASETS.split(config.data.dataset)[1]
   condition = conditions.example(config.model)
   if condition and table_files.is_table(path):
@@ -181,27 +120,8 @@ def _next_commands(workdir, config):
       'sample': [f'--output=samples.{"csv" if is_vector else "png"}',
                  *['--num_samples=1000'] * is_vector,
                  *[f'--condition={condition}'] * bool(condition)],
-      'evaluate': [f'--inputs={path}', '--output=scores.csv'
+      'score': [f'--inputs={path}', '--output=scores.csv'
                    ] * table_files.is_table(path),
       'export': ['--output=served/1', '--nowarmup']}
   return [shlex.join(['tf_resflow', tool, f'--workdir={workdir}', *rest])
           for tool, rest in calls.items() if rest]
-
-
-def _compare(config, model, test_nll, seconds):
-  """Returns lines about a flow of vectors beside mixtures, and numbers."""
-  if not config.open_data().is_validated:
-    return [], {}
-  names = ['train', 'test']
-  if config.data.num_validation > 1:
-    names.append('validation')
-  found = evaluation.comparison.compare_on_splits(
-      model, test_nll,
-      {name: config.open_split(name) for name in names},
-      is_best=config.run.keep_best, max_seconds=_SHARE_OF_TIME * seconds,
-      seed=config.run.seed)
-  return [found.summary, *(f'warning: {text}' for text in found.warnings)], {
-      f'nats_minus_{name}{suffix}': value
-      for name, difference in found.differences.items()
-      for suffix, value in (
-          ('', difference.mean), ('_stderr', difference.stderr))}

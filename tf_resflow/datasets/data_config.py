@@ -83,6 +83,13 @@ class DataSource(fields.Section):
         self.test_file is None or self.split == 'random', 'split',
         'cannot be used with test_file', 'The file has the rows to test on.')
 
+  @property
+  def missing_in_rows(self) -> str:
+    """What becomes of scored rows with an empty cell, see `Schema.read`."""
+    # A data frame has the setting in its data set, which need not be here.
+    is_strict = self.missing == 'error' and self.dataset.startswith('table:')
+    return 'error' if is_strict else 'nan'
+
   def open(
       self, info: dataset_info.DatasetInfo | None = None,
   ) -> dataset_info.DatasetInfo:
@@ -139,6 +146,13 @@ class DataConfig(DataSource):
       (), help='Learn p(x|c), where c is label, or columns of a table '
       '(removed from x), or condition (an array of an .npz file).',
       is_basic=True)
+
+  @property
+  def missing_in_rows(self) -> str:
+    """What becomes of scored rows with an empty cell, see `Schema.read`."""
+    # A data frame has the setting in its data set, which need not be here.
+    is_strict = self.missing == 'error' and self.dataset.startswith('table:')
+    return 'error' if is_strict else 'nan'
 
   def open(
       self, info: dataset_info.DatasetInfo | None = None,

@@ -1,12 +1,15 @@
 from . import baselines as baselines
+from . import bayes as bayes
 from . import comparison as comparison
 from . import example_files as example_files
 from . import features as features
 from . import inversion as inversion
 from . import likelihood as likelihood
+from . import out_of_distribution as out_of_distribution
 from . import pictures as pictures
 from . import plots as plots
 from . import report as report
+from . import results as results
 from . import sample_quality as sample_quality
 from . import settings as settings
 from . import statistics as statistics
@@ -16,7 +19,6 @@ from .inversion import check_inverse as check_inverse
 from .inversion import decode as decode
 from .inversion import NotConvergedError as NotConvergedError
 from .likelihood import evaluate_inputs as evaluate_inputs
-from .likelihood import NegativeLogLikelihood as NegativeLogLikelihood
 from .likelihood import nll as nll
 from .likelihood import scoring_rule as scoring_rule
 from .likelihood import ScoringRule as ScoringRule
@@ -27,12 +29,8 @@ from .plots import Box as Box
 from .plots import density_on_grid as density_on_grid
 from .plots import density_picture as density_picture
 from .plots import integral as integral
-from .plots import save_ranks as save_ranks
 from .report import evaluate as evaluate
-from .report import format_table as format_table
+from .results import Results as Results
 from .sample_quality import compare_samples as compare_samples
 from .settings import default_batch_size as default_batch_size
 from .settings import EvaluationSettings as EvaluationSettings
-from .statistics import paired_difference as paired_difference
-from .statistics import ranks as ranks
-from .statistics import simultaneous_band as simultaneous_band

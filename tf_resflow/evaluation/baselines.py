@@ -18,6 +18,7 @@ import warnings
 import numpy as np
 from numpy import typing as npt
 from scipy import special
+from sklearn import base
 from sklearn import linear_model
 from sklearn import mixture
 from sklearn import model_selection
@@ -74,18 +75,18 @@ class Baseline(NamedTuple):
     mixture: its `score_samples(x)` is log p(x), of dequantised images or
       standardised vectors `[N, D]`.
     values: `[N]`, nats in the units of the data, or bits/dim, means of 8 draws.
-    facts: further fields of the report.
+    details: further fields of the report.
   """
 
   mixture: mixture.GaussianMixture
   values: np.ndarray
-  facts: dict[str, Any]
+  details: dict[str, Any]
 
   def report(self) -> dict[str, Any]:
     """Returns the results, a dict for JSON."""
-    unit = 'bits_per_dim' if 'settings' in self.facts else 'nats'
+    unit = 'bits_per_dim' if 'settings' in self.details else 'nats'
     return {**statistics.mean_and_stderr(self.values).report(unit),
-            'num_examples': len(self.values), **self.facts}
+            'num_examples': len(self.values), **self.details}
 
 
 def fit_mixtures(
@@ -120,7 +121,7 @@ def fit_mixtures(
     verbose: 1 logs every setting that is tried, with its mean log p.
 
   Returns:
-    `gaussian` and `gaussian_mixture`. Their facts are `num_components`,
+    `gaussian` and `gaussian_mixture`. Their details are `num_components`,
     `reg_covar`, `converged`, `validation_nats`, and `not_tried`, the numbers of
     components that there was no time for (in whole or in part), if any.
 
@@ -136,65 +137,86 @@ def fit_mixtures(
     3.61, 3.53
   """
   cells = _as_rows('train', train, np.shape(train)[-1:])
-  train = column_types.one_per_cell(cells)
-  test = _as_rows('test', test, train.shape[1:])
-  order = np.random.default_rng(seed).permutation(len(train))
+  rows = column_types.one_per_cell(cells)
+  test = _as_rows('test', test, rows.shape[1:])
+  order = np.random.default_rng(seed).permutation(len(rows))
   if validation is None:
-    size = max(1, len(order) // 5)
-    held_out, held_out_log_det = (values[order[:size]] for values in (
-        cells, np.broadcast_to(log_dets[0], cells.shape[:-1])))
-    order = order[size:]
+    chosen, order = np.split(order, [max(1, len(order) // 5)])
+    held_out = cells[chosen]
+    held_out_log_det = np.broadcast_to(log_dets[0], cells.shape[:-1])[chosen]
   else:
-    held_out = _as_rows('validation', validation, train.shape[1:])
+    held_out = _as_rows('validation', validation, rows.shape[1:])
     held_out_log_det = log_dets[2]
-  mean, std = train.mean(axis=0), train.std(axis=0)
+  mean, std = rows.mean(axis=0), rows.std(axis=0)
   errors.check(np.all(std > 0), 'train', f'a constant column {np.argmin(std)}',
                'columns that vary')
-
-  def fit(count, reg_covar, rows):
-    # EM that stops early is still a density; settings that fail are not chosen.
-    with (warnings.catch_warnings(action='ignore'),
-          contextlib.suppress(ValueError)):
-      return _Mixture(count, reg_covar=reg_covar, random_state=seed).fit(
-          (rows - mean) / std)
-
-  def log_prob(fitted, rows, log_det):
-    values = fitted.score_samples(
-        (rows.reshape([-1, len(mean)]) - mean) / std).reshape(rows.shape[:-1])
-    values += np.asarray(log_det) - np.sum(np.log(std))
-    return values if rows.ndim == 2 else special.logsumexp(
-        values, axis=1) - np.log(rows.shape[1])
-
-  end, not_tried = time.monotonic() + max_seconds, set()
-  tried: dict[_Mixture, float] = {}
-  for count, reg_covar in itertools.product(
-      sorted({1, *num_components}), _VECTOR_FACTORS):
-    if count > 1 and time.monotonic() >= end and any(
-        fitted.n_components in num_components for fitted in tried):
-      not_tried.add(count)
-    elif fitted := fit(count, reg_covar, train[order[:_MAX_ROWS]]):
-      tried[fitted] = float(np.mean(log_prob(
-          fitted, held_out, held_out_log_det)))
-      if verbose:
-        _logger.info('%d components, reg_covar %g: mean log p %.4f.', count,
-                     reg_covar, tried[fitted])
+  rows, test, held_out = ((part - mean) / std for part in (
+      rows, test, held_out))
+  offset = np.sum(np.log(std))
+  tried, not_tried = _try_mixtures(
+      [_Mixture(*setting, random_state=seed) for setting in itertools.product(
+          sorted({1, *num_components}), [None], _VECTOR_FACTORS)],
+      rows[order[:_MAX_ROWS]], held_out, held_out_log_det - offset,
+      num_components, max_seconds, verbose)
   results = {}
   for name, counts in (
       ('gaussian', (1,)), ('gaussian_mixture', num_components)):
     best = max((fitted for fitted in tried if fitted.n_components in counts),
                key=tried.__getitem__, default=None)
     if best is None:
-      raise _cannot_be_fitted(min(counts), train)
-    facts: dict[str, Any] = {'validation_nats': -tried[best]}
+      raise _cannot_be_fitted(min(counts), rows)
+    details: dict[str, Any] = {'validation_nats': -tried[best]}
     if validation is None:
-      best = fit(best.n_components, best.reg_covar, train) or best
-    facts |= {
+      best = _fitted(base.clone(best), rows) or best
+    details |= {
         'num_components': best.n_components, 'reg_covar': best.reg_covar,
         'converged': best.converged_}
     if not_tried and name == 'gaussian_mixture':
-      facts['not_tried'] = sorted(not_tried)
-    results[name] = Baseline(best, -log_prob(best, test, log_dets[1]), facts)
+      details['not_tried'] = sorted(not_tried)
+    results[name] = Baseline(
+        best, offset - _cell_log_prob(best, test, log_dets[1]), details)
   return results
+
+
+def _try_mixtures(
+    mixtures, rows, held_out, log_det, num_components, max_seconds, verbose):
+  """Fits mixtures, those of fewer components first.
+
+  Returns:
+    From fitted mixtures to their mean log p of held-out rows, and the numbers
+    of components for which there was no time after the first fit.
+  """
+  end = time.monotonic() + max_seconds
+  tried: dict[_Mixture, float] = {}
+  not_tried = set()
+  for candidate in mixtures:
+    count = candidate.n_components
+    if count > 1 and time.monotonic() >= end and any(
+        fitted.n_components in num_components for fitted in tried):
+      not_tried.add(count)
+    elif fitted := _fitted(candidate, rows):
+      tried[fitted] = float(np.mean(
+          _cell_log_prob(fitted, held_out, log_det)))
+      if verbose:
+        _logger.info('%d components, reg_covar %g: mean log p %.4f.', count,
+                     fitted.reg_covar, tried[fitted])
+  return tried, not_tried
+
+
+def _fitted(candidate, rows):
+  """Fits a mixture; returns None where that fails."""
+  # EM that stops early is still a density; settings that fail are not chosen.
+  with (warnings.catch_warnings(action='ignore'),
+        contextlib.suppress(ValueError)):
+    return candidate.fit(rows)
+
+
+def _cell_log_prob(fitted, rows, log_det):
+  """Returns log p of rows `[N, D]`, or the mean over cells `[N, K, D]`."""
+  values = fitted.score_samples(
+      rows.reshape([-1, rows.shape[-1]])).reshape(rows.shape[:-1]) + log_det
+  return values if rows.ndim == 2 else special.logsumexp(
+      values, axis=1) - np.log(rows.shape[1])
 
 
 def fit_columns(
@@ -276,13 +298,7 @@ def fit_baselines(
     counts = [num_components] if num_components else _NUM_COMPONENTS
     return fit_columns(column_maps, train, test, num_components=counts,
                        seed=seed, verbose=verbose)
-  for name, images in (('train', train), ('test', test)):
-    errors.check(
-        np.issubdtype(images.dtype, np.integer) and images.size > 0 and
-        0 <= images.min() <= images.max() < num_levels and
-        images.shape[1:] == train.shape[1:], name,
-        f'{images.dtype} {images.shape}', 'integers from 0 to '
-        f'{num_levels - 1}, [N, {", ".join(map(str, train.shape[1:]))}]')
+  _check_images(train, test, num_levels)
   rows = _dequantize(train, num_levels, (seed, 0), num_noise_draws)
   test_rows = _dequantize(test, num_levels, (seed, 3), _NUM_TEST_DRAWS)
   scale = rows.shape[1] * np.log(2.0)
@@ -317,6 +333,16 @@ def fit_baselines(
               'reg_covar': float(fitted.reg_covar),
               'converged': fitted.converged_}})
   return results
+
+
+def _check_images(train, test, num_levels):
+  for name, images in (('train', train), ('test', test)):
+    errors.check(
+        np.issubdtype(images.dtype, np.integer) and images.size > 0 and
+        0 <= images.min() <= images.max() < num_levels and
+        images.shape[1:] == train.shape[1:], name,
+        f'{images.dtype} {images.shape}', 'integers from 0 to '
+        f'{num_levels - 1}, [N, {", ".join(map(str, train.shape[1:]))}]')
 
 
 def _dequantize(images, num_levels, seed, num_draws):

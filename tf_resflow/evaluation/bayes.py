@@ -6,7 +6,6 @@ import numpy as np
 from scipy import special
 
 from tf_resflow import datasets
-from tf_resflow import evaluation
 from tf_resflow import models
 from tf_resflow.evaluation import batch_map
 from tf_resflow.evaluation import likelihood
@@ -27,7 +26,7 @@ class ClassScores(NamedTuple):
   repeats: np.ndarray
   log_prior: np.ndarray
   label: np.ndarray
-  rule: evaluation.ScoringRule
+  rule: likelihood.ScoringRule
 
   @property
   def class_log_prob(self) -> np.ndarray:
@@ -78,9 +77,9 @@ def log_frequencies(split: datasets.Split) -> np.ndarray:
     return np.log(counts / counts.sum())
 
 
-def main(
+def classify(
     model: models.Flow, split: datasets.Split, log_prior: np.ndarray, *,
-    rule: evaluation.ScoringRule | None = None,
+    rule: likelihood.ScoringRule | None = None,
     num_examples: int | None = None, **settings: Any) -> ClassScores:
   """Estimates `log p(x|y)` of every example for every label.
 
@@ -90,13 +89,13 @@ def main(
   Args:
     model, split: a flow and data whose conditions are labels.
     log_prior: see `log_frequencies`.
-    rule: that of `evaluation.scoring_rule` by default.
-    num_examples: see `evaluation.nll`.
-    **settings: others of `evaluation.EvaluationSettings`. The size of batches
+    rule: that of `likelihood.scoring_rule` by default.
+    num_examples: see `likelihood.nll`.
+    **settings: others of `EvaluationSettings`. The size of batches
       does not change the scores, but for rounding.
   """
   num_labels = len(log_prior)
-  rule = rule or evaluation.scoring_rule(model)
+  rule = rule or likelihood.scoring_rule(model)
   num_examples = num_examples or split.num_examples
   used = rule.settings(model, **settings)
   examples = used.batches(split, num_examples)

@@ -34,6 +34,13 @@ class Comparison(NamedTuple):
   warnings: tuple[str, ...]
   differences: dict[str, statistics.PairedDifference]
 
+  def report(self) -> dict[str, float]:
+    """Returns the differences, a dict for JSON."""
+    return {f'nats_minus_{name}{suffix}': value
+            for name, difference in self.differences.items()
+            for suffix, value in (
+                ('', difference.mean), ('_stderr', difference.stderr))}
+
 
 def compare(
     test_nll: npt.ArrayLike, baselines: Mapping[str, baselines_lib.Baseline],
@@ -78,7 +85,7 @@ def compare(
   differences: dict[str, statistics.PairedDifference] = {}
   others, sides, problems = [], [], []
   for name, baseline in baselines.items():
-    count = baseline.facts['num_components']
+    count = baseline.details['num_components']
     if count == 1 and differences:  # The mixture is the Gaussian.
       continue
     label = 'the Gaussian' if count == 1 else 'the mixture'
@@ -98,7 +105,7 @@ def compare(
       problems.append(
           f'{test.num_examples} test rows are too few to say whether the flow '
           f'or {label} is better.')
-  not_tried = baselines['gaussian_mixture'].facts.get('not_tried', ())
+  not_tried = baselines['gaussian_mixture'].details.get('not_tried', ())
   summary = (
       f'test {test.mean:.2f} +- {test.stderr:.2f} nats a row '
       f'({test.num_examples} rows); {", ".join(others)}: the flow is '
@@ -108,15 +115,20 @@ def compare(
                 'tried, for lack of time.')
   is_worse = any(difference.mean > 0 for difference in differences.values())
   if train_nll is not None and (is_worse or not is_best):
-    train = statistics.mean_and_stderr(train_nll)
-    gap = test.mean - train.mean
-    stderr = math.hypot(train.stderr, test.stderr)
-    if gap > max(_NUM_STDERRS * stderr, 0.5 * np.std(train_nll, ddof=1)):
-      problems.append(
-          f'The flow is overfitted: {gap:.2f} +- {stderr:.2f} nats a row better'
-          ' on training rows than on test rows. More --input_noise or '
-          '--weight_decay, fewer --hidden_units, or more rows help.')
+    problems += _overfitting(train_nll, test)
   return Comparison(summary, tuple(problems), differences)
+
+
+def _overfitting(train_nll, test):
+  """Yields a warning if rows that a flow was trained on are much likelier."""
+  train = statistics.mean_and_stderr(train_nll)
+  gap = test.mean - train.mean
+  stderr = math.hypot(train.stderr, test.stderr)
+  if gap > max(_NUM_STDERRS * stderr, 0.5 * np.std(train_nll, ddof=1)):
+    yield (
+        f'The flow is overfitted: {gap:.2f} +- {stderr:.2f} nats a row better '
+        'on training rows than on test rows. More --input_noise or '
+        '--weight_decay, fewer --hidden_units, or more rows help.')
 
 
 def compare_on_splits(

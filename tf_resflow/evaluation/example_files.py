@@ -11,12 +11,12 @@ from typing import Any
 import zipfile
 
 import numpy as np
-from numpy import typing as npt
 import tensorflow as tf
 
 from tf_resflow import datasets
 from tf_resflow import errors
 from tf_resflow import models
+from tf_resflow.columns import cells
 from tf_resflow.columns import schema as schema_lib
 from tf_resflow.columns import table_files
 from tf_resflow.specs import reading
@@ -125,33 +125,41 @@ def read_images(
 
 
 def read_rows(
-    path: str | os.PathLike, model: models.Flow, name: str = 'inputs',
-    missing: str = 'error') -> schema_lib.Rows:
+    source: Any, model: models.Flow, name: str = 'inputs',
+    missing: str = 'error', condition: Any = None) -> schema_lib.Rows:
   """Reads images or vectors, and their conditions, for a flow.
 
   Args:
-    path: of an .npz file with arrays `x` and perhaps `condition`, see
-      `read_inputs`; of vectors also of a table, see `Schema.read`.
+    source: path of an .npz file with arrays `x` and perhaps `condition`, see
+      `read_inputs`, or an array `x`; of vectors also a table, see
+      `Schema.read`, or rows that were read.
     model: the flow.
     name: see `read_arrays`.
     missing: see `Schema.read`.
+    condition: of an array.
   """
-  spec = model.condition_spec
-  if table_files.is_table(path) and len(model.event_shape) == 1:
-    rows = model.schema.read(path, name, missing)
-  else:
-    x = read_inputs(path, model.event_shape)
+  spec, rows = model.condition_spec, source
+  is_path = isinstance(source, str | os.PathLike)
+  is_vector = len(model.event_shape) == 1
+  if is_vector and (cells.is_frame(source) or table_files.is_table(
+      source if is_path else None)):
+    rows = model.schema.read(source, name, missing)
+  elif not hasattr(source, 'is_complete'):
+    if is_path and spec is not None:
+      condition = _read_conditions(source, spec, name)
+    x = read_inputs(source, model.event_shape) if is_path else (
+        np.asarray(source, np.float64))
     rows = schema_lib.Rows(
-        x=x, is_complete=np.ones(len(x), bool),
-        condition=None if spec is None else _read_conditions(path, spec, name))
+        x=x, is_complete=np.ones(len(x), bool), condition=condition)
   if spec is None:
     return rows
-  condition: Any = rows.condition
+  what = source if is_path else 'rows'
+  condition = _checked(
+      rows.condition, what, model, name, rows.frame is not None)
   errors.check(
-      len(condition) == len(rows), name, path, 'a file with as many conditions '
-      f'as examples, {len(rows)}', f'It has {len(condition)}.')
-  return dataclasses.replace(
-      rows, condition=_checked(condition, path, model, name))
+      len(condition) == len(rows), name, what, 'as many conditions as examples,'
+      f' {len(rows)}', f'It has {len(condition)}.')
+  return dataclasses.replace(rows, condition=condition)
 
 
 def read_condition(
@@ -176,7 +184,8 @@ def read_condition(
     given: Any = rows.complete().condition
   else:
     given = _read_conditions(path, spec, name)
-  condition = _checked(given, path, model, name)
+  condition = _checked(
+      given, path, model, name, table_files.is_table(path))
   errors.check(
       len(condition) > 0, name, path, spec.expected, 'It is empty.')
   return condition
@@ -194,11 +203,11 @@ def _read_conditions(path, spec, name):
       given)
 
 
-def _checked(given, path, model, name):
+def _checked(given, path, model, name, is_table):
   """Returns the conditions of a file, labels or float64, or raises."""
   spec: Any = model.condition_spec
   expected = 'an .npz file with an array condition, '
-  if table_files.is_table(path):
+  if is_table:
     expected = f'a table with {", ".join(model.schema.condition_names)}: '
     if spec.num_labels:  # All numbers of a table are read as floats.
       given, integers = given[:, 0], given[:, 0].astype(np.int64)
@@ -213,26 +222,26 @@ def _checked(given, path, model, name):
 
 def write_bits(
     path: str | os.PathLike, bits: Mapping[str, np.ndarray],
-    facts: Mapping[str, Any]) -> None:
+    metadata: Mapping[str, Any]) -> None:
   """Writes the bits/dim of several models.
 
   Args:
     bits: from the name of a model to its bits/dim `[N]`, in the order of the
       split.
-    facts: metadata: `dataset`, `split`, `num_levels` and `image_shape`.
+    metadata: `dataset`, `split`, `num_levels` and `image_shape`.
   """
-  np.savez(path, **{name: facts[name] for name in _METADATA}, **bits)
+  np.savez(path, **{name: metadata[name] for name in _METADATA}, **bits)
 
 
 def read_bits(
-    path: str | os.PathLike, num_examples: int, facts: Mapping[str, Any],
+    path: str | os.PathLike, num_examples: int, metadata: Mapping[str, Any],
 ) -> dict[str, np.ndarray]:
   """Reads a file of `write_bits`, to compare its models with another one.
 
   Args:
     path: of the .npz file. One without metadata is accepted.
     num_examples: number of examples that the other model is evaluated on.
-    facts: metadata of these, see `write_bits`.
+    metadata: of these, see `write_bits`.
 
   Returns:
     From names to bits/dim `[num_examples]`.
@@ -243,7 +252,8 @@ def read_bits(
     errors.check(condition, 'compare', path, expected, advice)
 
   for name in [key for key in _METADATA if key in arrays]:
-    stored, right = arrays.pop(name).tolist(), np.asarray(facts[name]).tolist()
+    stored = arrays.pop(name).tolist()
+    right = np.asarray(metadata[name]).tolist()
     check(stored == right, f'a file with {name} {right}',
           f'Its {name} is {stored}; a comparison needs the same examples.')
   check(arrays, 'a file with bits/dim', 'It holds no model.')
@@ -255,31 +265,3 @@ def read_bits(
           'example, as tf_resflow baselines --output writes them',
           f'Its {name} is {values.dtype} {list(values.shape)}.')
   return arrays
-
-
-def append_columns(
-    frame: Any, path: str | os.PathLike, columns: Mapping[str, npt.ArrayLike],
-    name: str = 'inputs') -> None:
-  """Writes a table with further columns appended, as a .csv file.
-
-  Args:
-    frame: cells as they are read, see `table_files.read_frame`.
-    path: of the file to write.
-    columns: from names to numbers, one per row.
-    name: of the argument or flag that names the table, for messages.
-
-  Raises:
-    InvalidValueError: if the table has a column of such a name.
-    OSError: if the file cannot be written.
-  """
-  import pandas as pd  # Takes a second.
-
-  taken = [column for column in columns if column in frame.columns]
-  errors.check_suits(
-      not taken, name, None, f'has a column {", ".join(taken)} already',
-      'Rename it.')
-  scores = pd.DataFrame(columns).convert_dtypes()  # Whole numbers, or missing.
-  frame = frame.assign(**{key: scores[key].array for key in scores})
-  frame.to_csv(path, index=False, lineterminator='\n', header=[
-      '' if column == f'Unnamed: {i}' else column
-      for i, column in enumerate(frame)])

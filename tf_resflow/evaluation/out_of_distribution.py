@@ -17,12 +17,10 @@ from scipy import special
 from scipy import stats
 
 from tf_resflow import datasets
-from tf_resflow import evaluation
 from tf_resflow import models
 from tf_resflow.evaluation import batch_map
 from tf_resflow.evaluation import likelihood
 from tf_resflow.evaluation import statistics
-from tf_resflow.numerics import random
 
 COLORS = ('#1f77b4', '#ff7f0e')
 _NUM_BINS = 60
@@ -31,46 +29,8 @@ _SCORES = {'auroc': 'log p(x)',
            'class_auroc': 'the probability of the likeliest class'}
 
 
-def main(
-    model: models.Flow, inside: datasets.Split, outside: datasets.Split,
-    rule: evaluation.ScoringRule, *, names: Sequence[str],
-    picture: str | os.PathLike, output: str | os.PathLike | None = None,
-    seed: int = 0, **settings: Any) -> dict[str, Any]:
-  """Scores two sets of images, plots histograms, and compares the scores.
-
-  Args:
-    model: a flow on images of integers.
-    inside, outside: images like those that it was trained on, and others.
-    rule: see `evaluation.scoring_rule`.
-    names: of both, for the picture.
-    picture: the file of the histograms.
-    output: an .npz file for the scores, those of the others as `ood_NAME`.
-    seed: the scores are a function of it.
-    **settings: of `score_examples`.
-
-  Returns:
-    A dict for JSON: how scores were estimated, and those of `compare_scores`.
-  """
-  scores = [
-      score_examples(
-          model, split, rule, seed=random.fold_in(seed, i),
-          noise_seed=seed * 1009 + i, **settings)
-      for i, split in enumerate((inside, outside))]
-  report = compare_scores(model, *scores)
-  save_histograms(picture, names, report, scores)
-  if output is not None:
-    np.savez(output, **{
-        prefix + name: array
-        for prefix, part in zip(('', 'ood_'), scores, strict=True)
-        for name, array in part.arrays().items()})
-  return {
-      'estimator': rule.estimator.spec(), 'dtype': model.compute_dtype,
-      'picture': os.fspath(picture), 'rule': rule.reason,
-      'num_repeats': rule.num_repeats, **report}
-
-
 def sentences(report: dict[str, Any], names: Sequence[str]) -> Iterator[str]:
-  """Yields the results in a report of `main` as sentences."""
+  """Yields the results of `compare_scores` as sentences, with both names."""
   for key, score in _SCORES.items():
     if key in report:
       side = 'above' if report[key] >= 0.5 else 'BELOW'
@@ -126,17 +86,18 @@ class Scores(NamedTuple):
 
 
 def score_examples(
-    model: models.Flow, split: datasets.Split, rule: evaluation.ScoringRule, *,
+    model: models.Flow, split: datasets.Split, rule: likelihood.ScoringRule, *,
     noise_seed: int = 0, num_examples: int | None = None,
     **settings: Any) -> Scores:
   """Estimates the scores of single images.
 
   Args:
-    model, rule: see `main`.
+    model: a flow on images of integers.
     split: the images, integers or dequantised ones.
+    rule: see `likelihood.scoring_rule`.
     noise_seed: of the noise of integers.
-    num_examples: see `evaluation.nll`.
-    **settings: others of `evaluation.EvaluationSettings`. The size of batches
+    num_examples: see `likelihood.nll`.
+    **settings: others of `EvaluationSettings`. The size of batches
       does not change the scores, but for rounding.
   """
   used = rule.settings(model, **settings)

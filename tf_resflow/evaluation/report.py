@@ -1,15 +1,11 @@
 """Reports of evaluations, and of the validations of a run."""
 
-from collections.abc import Callable, Mapping, Sequence
-import functools
 import logging
-import math
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from tf_resflow import configuration
 from tf_resflow import datasets
 from tf_resflow import models
 from tf_resflow import numerics
@@ -17,6 +13,7 @@ from tf_resflow.columns import column_checks
 from tf_resflow.evaluation import batch_map
 from tf_resflow.evaluation import inversion
 from tf_resflow.evaluation import likelihood
+from tf_resflow.evaluation import results as results_lib
 from tf_resflow.evaluation import settings as settings_lib
 from tf_resflow.evaluation import statistics
 from tf_resflow.models import flow
@@ -27,8 +24,7 @@ _logger = logging.getLogger(__name__)
 def evaluate(
     model: models.Flow, split: datasets.Split, *,
     num_examples: int | None = None, num_reconstructions: int | None = None,
-    certify: bool = True, **settings: Any,
-) -> tuple[dict[str, Any], np.ndarray, list[models.LipschitzReport]]:
+    certify: bool = True, **settings: Any) -> results_lib.Results:
   """Evaluates a flow on a split.
 
   Args:
@@ -39,41 +35,56 @@ def evaluate(
     **settings: see `EvaluationSettings`.
 
   Returns:
-    report: a dict for JSON: `estimator`, its spec; `bits_per_dim` of images or
-      `nats` of vectors, with their `_stderr` (across examples),
-      `estimator_stderr` (of the mean, across repeats), `num_examples`,
-      `num_repeats` and `num_probes`; the fields of `inversion.InversionReport`;
-      `lipschitz_bound_max` (certificate, None when a block is uncertified,
-      there is none, or `certify` is off) and `lipschitz_power_iteration_max`;
-      where norms are estimates `lipschitz_bound_exceeded_by_max` (largest
-      relative excess over a block's bound that a search found, 0 if none); of a
-      hybrid model `accuracy` and `cross_entropy` with their `_stderr` (across
-      examples); if there are some, `num_without_density`, the number of vectors
-      with values that their columns cannot take, which other results leave
-      out; and `bits_per_dim_is`, a note where bits/dim are a bound because the
-      model's augmentation is random;
-    nll: `[R, N]`, the estimates;
-    bounds: Lipschitz bounds of all blocks that have some.
+    Numbers: `estimator`, its spec; `bits_per_dim` of images or `nats` of
+    vectors, with their `_stderr` (across examples), `estimator_stderr` (of the
+    mean, across repeats), `num_examples`, `num_repeats` and `num_probes`; the
+    fields of `inversion.InversionReport`; `lipschitz_bound_max` (certificate,
+    None when a block is uncertified, there is none, or `certify` is off) and
+    `lipschitz_power_iteration_max`; where norms are estimates
+    `lipschitz_bound_exceeded_by_max` (largest relative excess over a block's
+    bound that a search found, 0 if none); of a hybrid model `accuracy` and
+    `cross_entropy` with their `_stderr` (across examples); if there are some,
+    `num_without_density`, the number of vectors with values that their columns
+    cannot take, which other results leave out; and `bits_per_dim_is`, a note
+    where bits/dim are a bound because the model's augmentation is random.
+
+    Arrays: `bits_per_dim` or `nats` `[R, N]`, the estimates; `log_prob` `[N]`,
+    the mean over the repeats, and thereby over the noise of dequantisation, of
+    `log p(x)`, nats; `log_prob_stderr` `[N]` of that mean; of hybrids
+    `class_log_prob` `[N, K]`, nats; and `label` `[N]` where they are known.
   """
   used = settings_lib.EvaluationSettings.of(model, **settings, dequantizes=True)
   nll = likelihood.nll(
       model, split, settings=used, num_examples=num_examples)
   has_density = _rows_with_density(
       model, nll, lambda: split.arrays['x'][:nll.shape[1]].numpy())
-  summary = statistics.summarize_repeats(nll[:, has_density])
   inverse = inversion.check_inverse(
       model, split, num_examples=num_reconstructions or num_examples,
       settings=used)
-  report, bounds = _report(
-      model, summary, used, inverse, certify, has_density)
-  if model.has_classifier:
-    classify = likelihood.Classification(
-        batch_map.frozen(model, used.strategy), used.strategy)
-    for name, value in classify(
-        split, num_examples=num_examples, settings=used).items():
-      report |= value.report(name)
   estimator = used.estimator if model.is_random else numerics.Exact()
-  return {'estimator': estimator.spec(), **report}, nll, bounds
+  log_prob = model.loss_to_log_prob(nll)
+  results = _results(
+      model, statistics.summarize_repeats(nll[:, has_density]), used, inverse,
+      certify, has_density, {
+          model.unit: nll, 'log_prob': log_prob.mean(axis=0),
+          'log_prob_stderr': statistics.stderr_per_example(log_prob)}
+  ).extended(first={'estimator': estimator.spec()})
+  return _with_classes(model, split, nll.shape[1], used, results)
+
+
+def _with_classes(model, split, num_examples, settings, results):
+  """Adds the labels that are known, and the classification by a hybrid."""
+  batches = settings.batches(split, num_examples)
+  label = np.concatenate([batch['label'] for batch in batches])
+  if model.has_classifier:
+    log_probs = likelihood.Classification(
+        batch_map.frozen(model, settings.strategy), settings.strategy
+    ).log_probs(batches, settings.seed)
+    found = likelihood.accuracy_and_cross_entropy(log_probs, label)
+    results = results.extended(arrays={'class_log_prob': log_probs}, numbers={
+        key: number for name, value in found.items()
+        for key, number in value.report(name).items()})
+  return results.extended(arrays={'label': label} if np.any(label >= 0) else {})
 
 
 class Validation:
@@ -128,68 +139,23 @@ class Validation:
     return row
 
 
-def validation_fn(
-    config: configuration.Config,
-    strategy: tf.distribute.Strategy | None = None,
-) -> Callable[[models.Flow], dict[str, Any]]:
-  """Returns an `evaluate_fn` for `training.train`, see `Validation`."""
-  # Made once: TensorFlow keeps graphs and what was read, each time.
-  validation_of = functools.cache(lambda model: Validation(model, strategy))
-  open_split = functools.cache(config.open_split)
-  return lambda model: validation_of(model)(open_split('validation'))
-
-
-def results_of_split(
-    model: models.Flow, split: datasets.Split, nll: np.ndarray,
-    **settings: Any) -> dict[str, np.ndarray]:
-  """Returns the results for every example of a split, as arrays for a file.
-
-  Args:
-    model, split: those of `likelihood.nll`.
-    nll: `[R, N]`, what it returned for the first `N` examples.
-    **settings: see `EvaluationSettings`; the seed is that of the noise of
-      the images that are classified.
-
-  Returns:
-    `bits_per_dim` or `nats` `[R, N]`; `log_prob` `[N]`, the mean over the
-    repeats, and thereby over the noise of dequantisation, of `log p(x)`, nats;
-    `log_prob_stderr` `[N]` of that mean; of hybrids `class_log_prob`
-    `[N, K]`, nats; and `label` `[N]` where they are known.
-  """
-  used = settings_lib.EvaluationSettings.of(model, **settings)
-  log_prob = model.loss_to_log_prob(nll)
-  results = {
-      model.unit: nll, 'log_prob': log_prob.mean(axis=0),
-      'log_prob_stderr': statistics.stderr_per_example(log_prob)}
-  batches = used.batches(split, nll.shape[1])
-  if model.has_classifier:
-    results['class_log_prob'] = likelihood.Classification(
-        batch_map.frozen(model, used.strategy), used.strategy
-    ).log_probs(batches)
-  label = np.concatenate([batch['label'] for batch in batches])
-  if np.any(label >= 0):
-    results['label'] = label
-  return results
-
-
 def report_inputs(
-    model: models.Flow, x: np.ndarray, results: dict[str, np.ndarray], *,
+    model: models.Flow, x: np.ndarray, arrays: dict[str, np.ndarray], *,
     certify: bool = True, condition: Any = None, index: Any = None,
-    **settings: Any,
-) -> tuple[dict[str, Any], list[models.LipschitzReport]]:
-  """Returns a report on the results of `likelihood.evaluate_inputs`.
+    **settings: Any) -> results_lib.Results:
+  """Returns the results of `likelihood.evaluate_inputs`, and a report on them.
 
   Args:
     model, x, condition, **settings: those of `evaluate_inputs`; examples are
       inverted with the seed 0.
-    results: what it returned.
+    arrays: what it returned.
     certify: compute guaranteed Lipschitz bounds.
-    index: see `column_checks.rows_with_density`.
+    index: see `own_files.rows_with_density`.
 
   Returns:
-    A dict for JSON with the keys of `evaluate` (the `_stderr` of the density is
-    None for a single example, `estimator_stderr` 0 without random estimates),
-    and the bounds of all blocks that have some.
+    The arrays, and numbers with the keys of `evaluate` (the `_stderr` of the
+    density is None for a single example, `estimator_stderr` 0 without random
+    estimates).
   """
   used = settings_lib.EvaluationSettings.of(model, **settings)
   examples = {'x': x}
@@ -199,18 +165,18 @@ def report_inputs(
       model, datasets.Split(
           tf.data.Dataset.from_tensor_slices(examples), len(x),
           model.event_shape), settings=used, seed=0)
-  nll = results[model.unit]
+  nll = arrays[model.unit]
   has_density = _rows_with_density(model, nll[np.newaxis], lambda: x, index)
   nll = nll[has_density]
-  repeats = results.get(
-      'log_prob_repeats', results['log_det_repeats'])[:, has_density]
+  repeats = arrays.get(
+      'log_prob_repeats', arrays['log_det_repeats'])[:, has_density]
   summary = statistics.RepeatedMean(
       float(nll.mean()),
       statistics.mean_and_stderr(nll).stderr if len(nll) > 1 else None,
       # The NLL is a linear function of log-densities.
       statistics.estimator_stderr(model.to_loss(repeats)), len(nll),
       len(repeats))
-  return _report(model, summary, used, inverse, certify, has_density)
+  return _results(model, summary, used, inverse, certify, has_density, arrays)
 
 
 def _rows_with_density(model, nll, x_fn, index=None):
@@ -225,82 +191,41 @@ def _rows_with_density(model, nll, x_fn, index=None):
       x_fn(), schema.types, schema.names, index)
 
 
-def _report(model, summary, settings, inverse, certify, has_density):
+def _results(
+    model, summary, settings, inverse, certify, has_density, arrays):
   if settings.verbose and certify:
     _logger.info('Certifying %d blocks.', len(model.certified_bijections))
   bounds = model.lipschitz_bounds(certify=certify)
-  report = {
+  numbers = {
       **summary.report(model.unit), 'num_probes': settings.num_probes,
       **inverse._asdict(),
       'lipschitz_bound_max': _largest([b.certificate for b in bounds]),
       'lipschitz_power_iteration_max': _largest(
           [b.power_iteration for b in bounds])}
   if not has_density.all():
-    report['num_without_density'] = int(np.sum(~has_density))
+    numbers['num_without_density'] = int(np.sum(~has_density))
   estimated = [b for b in bounds if b.is_estimated]
   if estimated:
-    report['lipschitz_bound_is'] = 'an estimate, not proven: see --norm_bound'
-    report['lipschitz_bound_exceeded_by_max'] = max(b.excess for b in estimated)
+    numbers |= {
+        'lipschitz_bound_is': 'an estimate, not proven: see --norm_bound',
+        'lipschitz_bound_exceeded_by_max': max(b.excess for b in estimated)}
   if model.augmentation.num_points:
-    report[f'{model.unit}_is'] = (
+    numbers[f'{model.unit}_is'] = (
         f'-log of the mean of p over {model.augmentation.num_points} points of '
         'the cell of each row of whole numbers, about -log P(x)'
         if model.latent_size <= flow.MAX_EXACT_SIZE else
         'an upper bound: the mean of -log p over points of each cell')
   elif model.augmentation.is_random:
-    report[f'{model.unit}_is'] = (
+    numbers[f'{model.unit}_is'] = (
         'an upper bound: the mean over noise u of -log p(x, u) + log q(u)')
-  return report, bounds
+  notes = () if not inverse.inverse_num_not_converged else (
+      f'note: {inverse.inverse_num_not_converged} inverses of a block did not '
+      'converge; reconstruction_error_max counts them.',)
+  return results_lib.Results(
+      numbers=numbers, arrays=arrays, bounds=bounds, notes=notes,
+      unit_notes={model.unit: model.unit_note})
 
 
 def _largest(bounds):
   """Returns the largest bound; None if one is unknown, or there is none."""
   return None if None in bounds else max(bounds, default=None)
-
-
-def _flat(report, prefix=''):
-  """Yields names and values of a report; nested names are `NAME.KEY`."""
-  for name, value in report.items():
-    if isinstance(value, dict):
-      yield from _flat(value, f'{prefix}{name}.')
-    else:
-      yield f'{prefix}{name}', value
-
-
-def _format(value, missing='not computed', digits='.6g'):
-  if value is None:
-    return missing
-  return f'{value:{digits}}' if isinstance(value, float) else str(value)
-
-
-def _norm_name(order):
-  """Returns the name of an l_p norm; None stands for all, NaN for none."""
-  return 'any' if order is None else 'none' if math.isnan(order) else (
-      f'l_{order:.3g}')
-
-
-def format_table(
-    report: dict[str, Any], bounds: Sequence[models.LipschitzReport] = (),
-    notes: Mapping[str, str] | None = None) -> str:
-  """Returns the bounds of all blocks and a report as readable tables.
-
-  The product of norms of a block is that of its layers by power iteration.
-
-  Args:
-    report: names and values, also nested.
-    bounds: see `models.LipschitzReport`.
-    notes: what stands beside a value, by its name.
-  """
-  rows = {name: f'{_format(value)} {(notes or {}).get(name, "")}'.rstrip()
-          for name, value in _flat(report)}
-  width = max(map(len, rows))
-  lines = [
-      f'{bound.name:12}{_format(bound.power_iteration, "unknown", ".6f"):>17}'
-      f'{_format(bound.certificate, "uncertified", ".6f"):>13}'
-      f'  {_norm_name(bound.order):8}{", ".join(bound.methods)}'
-      for bound in bounds]
-  if bounds:
-    lines = [f'{"block":12}{"product of norms":>17}{"certificate":>13}'
-             '  norm    layers certified by', *lines, '']
-  return '\n'.join(lines + [
-      f'{name:{width}}  {value}' for name, value in rows.items()])

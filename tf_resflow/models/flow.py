@@ -81,6 +81,7 @@ class Flow(latent_model.LatentModel):
     event_size: number of dimensions of the data.
     latent_size: number of dimensions of the latents, including noise.
     config: configuration that it was built from, or None.
+    run: the `workflow.Run` that it comes from, or None.
 
   Example:
     >>> flow = models.Flow(layers.Flatten(), (2, 2, 1))
@@ -89,6 +90,7 @@ class Flow(latent_model.LatentModel):
   """
 
   config: Any = None
+  run: Any = None
   __repr__ = base_layer.settings_repr
 
   def __init__(

@@ -16,4 +16,3 @@ from .step import TrainStep as TrainStep
 from .strategies import make_strategy as make_strategy
 from .trainer import Trainer as Trainer
 from .trainer import TrainingDivergedError as TrainingDivergedError
-from .workdir import load as load

@@ -83,11 +83,15 @@ class ExponentialMovingAverage(tf.Module):
         _move(share, [a.handle for a in averages],
               [v.handle for v in variables], dtype)
 
+  def assign_weights(self) -> None:
+    """Sets the weights to the averages."""
+    assign(self._weights(), self.averages)
+
   @contextlib.contextmanager
   def swapped(self) -> Iterator[None]:
     """Sets the weights to the averages within the context."""
     trained = [tf.identity(v) for v in self._weights()]
-    assign(self._weights(), self.averages)
+    self.assign_weights()
     try:
       yield
     finally:

@@ -43,7 +43,7 @@ def train(
     evaluate_fn: called as `evaluate_fn(model)` with averaged weights every
       `evaluate_every` steps; returns a dict of scalars to log. `keep_best` uses
       `validation_NAME` for each metric of the objective, as
-      `evaluation.report.validation_fn` has them.
+      `evaluation.report.Validation` has them.
     save_images_fn: see `MetricsWriter`.
     callbacks: what else the run does after some of its steps. One of the name
       `log`, `checkpoints`, `validation` or `samples` takes the place of that of
@@ -65,9 +65,8 @@ def train(
   """
   errors.check_suits(
       evaluate_fn is not None or not config.run.keep_best, 'keep_best', 'true',
-      'requires evaluate_fn', 'It computes the validation loss: give '
-      'evaluate_fn=evaluation.report.validation_fn(config), or make_config('
-      'num_validation=0).')
+      'requires evaluate_fn', 'It computes the validation loss: '
+      'tf_resflow.fit(config) has one; or take make_config(num_validation=0).')
   strategy = strategy or strategies.make_strategy(config.run.strategy)
   with contextlib.ExitStack() as stack:
     stack.enter_context(strategies.naming_lost_peers(strategy))

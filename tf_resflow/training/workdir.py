@@ -3,7 +3,7 @@
 docs/training.md lists its files; run.flags marks a folder as a run.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 import os
 from typing import Any
 
@@ -153,9 +153,10 @@ def describe_end(
   return f'{text} To continue it, raise --num_steps.'
 
 
-def load_model(workdir: str, averaged: bool = True, dtype: str = 'float32',
-               checkpoint: str = 'auto') -> tuple[models.Flow, int]:
-  """Loads the model of a run from a checkpoint.
+def restore_model(
+    workdir: str, averaged: bool = True, dtype: str = 'float32',
+    checkpoint: str = 'auto', model: Any = None) -> tuple[models.Flow, int]:
+  """Restores the model of a run from a checkpoint.
 
   Args:
     workdir: folder of the run.
@@ -163,6 +164,7 @@ def load_model(workdir: str, averaged: bool = True, dtype: str = 'float32',
     dtype: 'float32' or 'float64'.
     checkpoint: 'best' for the lowest validation loss, 'latest', or 'auto' for
       the best if the run keeps it, otherwise the latest.
+    model: what takes the weights; by default it is built.
 
   Returns:
     The model, with `models.Flow.evaluation_estimator` as its default estimator
@@ -173,13 +175,13 @@ def load_model(workdir: str, averaged: bool = True, dtype: str = 'float32',
       other checkpoint is damaged, or it is not invertible in this dtype.
   """
   config = model_config.load(files.path_of(workdir, files.MODEL_JSON))
-  model = None
+  ema: Any = None
   while True:
     found = _complete(workdir)
     try:
       path = _path_of(workdir, checkpoint)
-      if model is None:  # Only now, since a deep one takes long.
-        model = config.build()
+      if ema is None:  # Only now, since to build a deep one takes long.
+        model = model or config.build()
         ema = ema_lib.ExponentialMovingAverage(model)
         step = tf.Variable(0, dtype=tf.int64)
       checkpoints.restore(
@@ -190,14 +192,23 @@ def load_model(workdir: str, averaged: bool = True, dtype: str = 'float32',
         raise
       # The process that trains has removed it meanwhile.
   if averaged:
-    ema_lib.assign(model.trainable_variables, ema.averages)
+    ema.assign_weights()
   if dtype != model.compute_dtype:
     loaded, model = model, config.build(dtype)
     ema_lib.assign(model.variables, (v.numpy() for v in loaded.variables))
+  return prepared(model), int(step.numpy())
+
+
+def prepared(model: models.Flow) -> models.Flow:
+  """Returns a trained model, whose default estimator is that of evaluations.
+
+  Raises:
+    InvalidValueError: if it is not invertible.
+  """
   model.bijection.check_weights()
   model.save_norms()
   model.estimator = model.evaluation_estimator()
-  return model, int(step.numpy())
+  return model
 
 
 def _complete(workdir):
@@ -206,7 +217,7 @@ def _complete(workdir):
 
 
 def _path_of(workdir, checkpoint):
-  """Returns the path of the checkpoint that `load_model` was asked for."""
+  """Returns the path of the checkpoint that `restore_model` was asked for."""
   path = '' if checkpoint == 'latest' else best_checkpoint.best(workdir) or ''
   errors.check_suits(bool(path) or checkpoint != 'best', 'checkpoint',
                      checkpoint, f'does not exist in {workdir}',
@@ -215,35 +226,3 @@ def _path_of(workdir, checkpoint):
   errors.check(path, 'workdir', workdir,
                'a run with a checkpoint', 'Continue training it.')
   return path
-
-
-def load(workdir: str, imports: Iterable[str] = (),
-         **options: Any) -> models.Flow:
-  """Loads the trained flow of a run.
-
-  Use its `log_prob`, `sample`, `bijector()` and `distribution()`; the training
-  data are not required. Log-determinants use `Flow.evaluation_estimator`: exact
-  up to 64 dimensions; otherwise unbiased random estimates, reproducible by
-  `seed=`, with the standard error `log_prob_stderr` of
-  `evaluation.evaluate_inputs(flow, x)`. Training by `objectives` still uses the
-  estimators of the blocks, like `log_prob(x, estimator='training')`.
-
-  Args:
-    workdir: folder of the run.
-    imports: modules with types of the run, those of `--import`. A run is not
-      trusted to name them itself, since to import a module runs its code: those
-      in its run.flags must stand here, or be imported already.
-    **options: `averaged`, `dtype` and `checkpoint`, see `load_model`.
-
-  Raises:
-    InvalidValueError: see `load_model`, and if `imports` lacks a module.
-
-  Example:
-    >>> config = configuration.make_config(dataset='2d/moons', num_blocks=1)
-    >>> create_workdir('moons', config, config.model.build())
-    >>> load('moons').sample(4, seed=0).shape
-    TensorShape([4, 2])
-  """
-  files.load_config(workdir, imports)
-  model, _ = load_model(workdir, **options)
-  return model

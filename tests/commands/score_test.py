@@ -10,7 +10,6 @@ from tests import splits
 from tests.commands import results
 from tf_resflow import evaluation
 from tf_resflow import training
-from tf_resflow.commands import row_scores
 
 
 @pytest.fixture(name='run')
@@ -25,7 +24,7 @@ def _run(table_workdir, tmp_path):
 
 def test_scores_of_a_table(run_tool, run, table, tmp_path):
   workdir, config = run
-  model, _ = training.workdir.load_model(str(workdir), dtype='float64')
+  model, _ = training.workdir.restore_model(str(workdir), dtype='float64')
   test = config.open_split('test').arrays
   held_out = model.log_prob(
       np.float64(test['x']), test['condition'], estimator='exact').numpy()
@@ -35,7 +34,7 @@ def test_scores_of_a_table(run_tool, run, table, tmp_path):
       [rows, rows[:1] + [0, 99, 0, 0], rows[:1] + [1, 0, 0, 0]])
   splits.write_table(tmp_path / 'new.csv', 'abcd', given)
   result = run_tool(
-      'evaluate', f'--workdir={workdir}', f'--inputs={tmp_path}/new.csv',
+      'score', f'--workdir={workdir}', f'--inputs={tmp_path}/new.csv',
       f'--output={tmp_path}/y.csv', '--top=3', '--nocertify')
   results.report(result)
   names, found = results.table(tmp_path / 'y.csv')
@@ -70,7 +69,7 @@ def test_rows_with_empty_cells_keep_their_place(run_tool, run, tmp_path):
   workdir, _ = run
   new, scores = tmp_path / 'new.csv', tmp_path / 'y.csv'
   new.write_text(',a,b,c,d\n7,1,5,-1,2\n8,1,,-1,2\n9,,5,-1,2\n10,1,5,-1,2.5\n')
-  command = ['evaluate', f'--workdir={workdir}', f'--inputs={new}',
+  command = ['score', f'--workdir={workdir}', f'--inputs={new}',
              '--nocertify']
   assert 'b: is empty in line 3\n' in run_tool(*command).stderr
   flags = workdir / 'run.flags'
@@ -97,7 +96,7 @@ def test_what_is_not_known_is_said(
   flags = workdir / 'run.flags'
   flags.write_text(flags.read_text().replace(str(table), 'gone.csv'))
   result = run_tool(
-      'evaluate', f'--workdir={workdir}', f'--inputs={table}',
+      'score', f'--workdir={workdir}', f'--inputs={table}',
       f'--output={tmp_path}/y.npz', '--nocertify')
   results.report(result)
   assert not {'in_training', 'p_value'} & set(
@@ -105,6 +104,19 @@ def test_what_is_not_known_is_said(
   assert 'note: no in_training: the run has no train_rows' in result.stderr
   assert 'note: no p_value: the test part of the run is mis' in result.stderr
   assert 'gone.csv' in result.stderr
+
+
+def test_bad_input(run_tool, digits_workdir, tmp_path):
+  path = tmp_path / 'x.npz'
+  np.savez(path, x=np.zeros([1, 8, 8, 1]))
+  results.check_errors(run_tool, 'score', [
+      (['--output=x.csv'], '--output=x.csv: expected an .npz file for images'),
+      (['--top=3'], '--top cannot be used with images. It'),
+      ([f'--output={path}', '--overwrite'],
+       f'--output={path}: expected another file than {path}.'),
+      (['--estimator=exact', '--num_repeats=9'],
+       '--num_repeats cannot be used with --estimator=exact.'),
+  ], f'--workdir={digits_workdir}', f'--inputs={path}')
 
 
 @pytest.mark.reliability(promise='damaged-train-rows')
@@ -115,15 +127,6 @@ def test_damaged_training_rows_cost_no_evaluation(
   rows.write_bytes(rows.read_bytes()[:-4])
   monkeypatch.setattr(
       evaluation, 'evaluate_inputs', mock.Mock(side_effect=AssertionError))
-  results.check_errors(run_tool, 'evaluate', [
-      ([f'--workdir={workdir}', f'--inputs={table}'],
-       f'--workdir={workdir}: expected a train_rows.npy of training. It ')],
-                       '--top=3')
-
-
-def test_columns():
-  given = {'log_prob': np.array([0.5, -1.0]), 'log_prob_stderr': np.ones(2),
-           'z': np.zeros(2), 'log_det_repeats': np.zeros([8, 2])}
-  assert row_scores.columns(given) == ['log_prob', 'log_prob_stderr']
-  given |= {'log_det_repeats': np.zeros([1, 2]), 'p_value': np.ones(2)}
-  assert row_scores.columns(given) == ['log_prob', 'p_value']
+  results.check_errors(run_tool, 'score', [
+      ([], f'--workdir={workdir}: expected a train_rows.npy of training. It ')],
+                       f'--workdir={workdir}', f'--inputs={table}', '--top=3')

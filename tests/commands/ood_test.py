@@ -1,0 +1,98 @@
+"""bin/ood: scores of digits beside those of other images."""
+
+import shutil
+
+from matplotlib import image as image_lib
+import numpy as np
+import pytest
+
+from tests.commands import results
+from tests.training import runs
+from tf_resflow import datasets
+from tf_resflow import numerics
+from tf_resflow import workflow
+
+
+@pytest.fixture(scope='module')
+def others(data_dir, tmp_path_factory):
+  """Inverted digits, which have the same shape and levels."""
+  split = datasets.open_split('digits', 'test', data_dir=data_dir)
+  path = tmp_path_factory.mktemp('others') / 'inverted.npz'
+  np.savez(path, image=16 - split.arrays['x'].numpy(),
+           label=split.arrays['label'])
+  return path
+
+
+def test_bad_input(
+    run_tool, digits_workdir, labelled_workdir, table_workdir, others):
+  """Said before all the work, and nothing is written."""
+  folders = digits_workdir, labelled_workdir, others.parent
+  before = [runs.contents(folder) for folder in folders]
+  given = f'--ood_dataset={others}'
+  results.check_errors(run_tool, 'ood', [
+      ([f'--workdir={labelled_workdir}', given],
+       '--ood_dataset cannot be used with a flow p(x|c). Other'),
+      ([f'--workdir={table_workdir}', given],
+       '--ood_dataset cannot be used with vectors'),
+      (['--ood_dataset=mnist5k'],
+       '--ood_dataset=mnist5k: expected images (8, 8, 1) of'),
+      (['--ood_dataset=2d/moons'], '--ood_dataset=2d/moons: expected a data s'),
+      (['--ood_dataset='], '--ood_dataset is missing. Other data'),
+      ([given, '--num_examples=361'], '--num_examples=361: expected at most '
+       '360. That many examples are in '),
+      ([given, '--num_repeats=15'], '--num_repeats=15: expected an integer >='),
+      ([given, f'--output={others}', '--overwrite'],
+       f'--output={others}: expected another file than {others}.'),
+  ], f'--workdir={digits_workdir}')
+  assert [runs.contents(folder) for folder in folders] == before
+
+
+def test_inverted_digits(run_tool, trained_workdir, others, tmp_path):
+  picture, output = tmp_path / 'a.png', tmp_path / 'a.npz'
+  result = run_tool(
+      'ood', f'--workdir={trained_workdir}', f'--ood_dataset={others}',
+      f'--picture={picture}', f'--output={output}', '--seed=4',
+      '--batch_size=50', '--num_examples=120')
+  report = results.report(result)
+  expected = workflow.detect(
+      workflow.load(trained_workdir), others, seed=4, num_examples=120)
+  for name, value in expected.report().items():
+    if isinstance(value, float):
+      assert report[name] == pytest.approx(value, rel=1e-4, abs=1e-4), name
+  assert (report['in_num_examples'], report['out_num_examples']) == (120, 120)
+  assert report['in_stderr_rms'] == report['noise_share'] == 0.0
+  # Dark corners are what the first batch taught the flow.
+  assert report['auroc'] > 0.9
+  assert f'log p(x): AUROC {report["auroc"]:.4f} +- ' in result.stderr
+  assert 'digits, test (in) is more often above that of inve' in result.stderr
+  found = results.arrays(output)
+  assert found.keys() == expected.arrays.keys()
+  np.testing.assert_array_equal(found['ood_label'], found['label'])
+  assert report['picture'] == str(picture)
+  assert min(image_lib.imread(picture).shape[:2]) > 300
+
+
+def test_estimates_floats_and_the_picture_of_the_workdir(
+    run_tool, digits_workdir, tmp_path):
+  """With all defaults but the estimator, twice."""
+  workdir = shutil.copytree(digits_workdir, tmp_path / 'run')
+  np.savez(tmp_path / 'noise.npz', x=np.random.default_rng(0).uniform(
+      size=[30, 8, 8, 1]))
+  picture = workdir / 'ood_noise.png'
+  command = ['ood', f'--workdir={workdir}', '--num_examples=20',
+             f'--ood_dataset={tmp_path}/noise.npz', '--estimator=adaptive:0.3']
+  report = results.report(run_tool(*command))
+  assert image_lib.imread(picture).shape[0] > 300
+  assert report['picture'] == str(picture)
+  assert (report['num_repeats'], report['in_num_examples'],
+          report['out_num_examples']) == (16, 20, 20)
+  assert report['estimator'] == (
+      numerics.Estimator.get('adaptive:0.3').per_example().spec())
+  assert 0.0 < report['in_stderr_rms'] < report['in_log_prob_std']
+  assert 0.0 < report['noise_share'] < 1.0
+  # Nothing is replaced unless that is wanted.
+  written = picture.read_bytes()
+  results.check_error(
+      run_tool(*command),
+      f'ood: error: --picture={picture}: expected a new file')
+  assert picture.read_bytes() == written

@@ -1,0 +1,111 @@
+"""Data become a flow with a run, which is as `tf_resflow train` makes it."""
+
+import gc
+import os
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests import testing
+from tf_resflow import configuration
+from tf_resflow import datasets
+from tf_resflow import evaluation
+from tf_resflow import workflow
+from tf_resflow.workflow import fitting
+
+_SHORT = {'num_steps': 2, 'num_blocks': 1, 'hidden_units': (8,)}
+
+
+def _frame(num_rows=60):
+  rng = np.random.default_rng(0)
+  return pd.DataFrame({
+      'height': rng.normal(170, 10, num_rows), 'day': range(num_rows),
+      'city': rng.choice(['Oslo', 'Rome'], num_rows),
+      'weight': rng.normal(70, 8, num_rows)})
+
+
+def test_a_frame_becomes_a_flow_and_scores(tmp_path):
+  """Given text, too; with the report and the warnings of its end."""
+  frame, workdir = _frame(), tmp_path / 'run'
+  flow = workflow.fit(
+      frame, workdir, drop=['day'], condition=['city'], **_SHORT)
+  run = flow.run
+  assert flow.schema.names == ('height', 'weight')
+  assert run.workdir == str(workdir)
+  # The settings of the flagfile, but for those that are given.
+  assert run.config.optimizer.learning_rate == 5e-3
+  assert run.config.optimizer.num_steps == 2
+  assert run.summary.startswith('test ') and ' the flow is ' in run.summary
+  assert any('test rows are too few to say' in text for text in run.warnings)
+  assert run.facts['num_test'] == 12 == run.report['num_examples']
+  assert run.facts['columns'] == ['height', 'weight']
+  assert {'nats', 'nats_minus_gaussian', 'lipschitz_bound_max'} <= {*run.report}
+  assert 'certified by' in run.table
+  assert len(run.curves['validation_nats']) == 2
+  scores = workflow.score(flow, frame).frame()
+  assert list(scores) == [*frame, 'log_prob', 'in_training', 'p_value']
+  np.testing.assert_allclose(
+      scores['log_prob'].astype(float), flow.log_prob(frame), rtol=1e-4)
+  loaded = workflow.load(workdir).run
+  assert (loaded.report, loaded.summary, loaded.warnings, loaded.facts) == (
+      run.report, run.summary, run.warnings, run.facts)
+
+
+def test_a_temporary_folder_is_kept_as_long_as_the_flow():
+  flow = workflow.fit(
+      _frame()[['height', 'weight']], evaluate_at_end=False, **_SHORT)
+  workdir = flow.run.workdir
+  assert os.path.exists(f'{workdir}/run.flags') and not flow.run.report
+  assert workflow.evaluate(flow, 'validation').report()['split'] == 'validation'
+  del flow
+  gc.collect()
+  assert not os.path.exists(workdir)
+
+
+def test_what_a_run_is_made_of(tmp_path, table):
+  """Names and paths; a configuration; defaults by the data."""
+  os.makedirs(tmp_path / 'photos')
+  made = [fitting._config_of(data, dict(_SHORT)) for data in (
+      f'table:{table}', table, str(table),
+      configuration.make_config(**fitting.flagfiles.settings('table') | {
+          'dataset': f'table:{table}'}))]
+  assert made[0] == made[1] == made[2] == made[3]
+  points = fitting._config_of('2d/moons', {})
+  assert points.data.dataset == '2d/moons'
+  assert points.model.num_blocks == fitting.flagfiles.settings('2d')[
+      'num_blocks']
+  rows = np.random.default_rng(0).normal(size=[40, 3])
+  vectors = fitting._config_of(rows, {'labels': np.arange(40) % 2})
+  assert (vectors.model.event_size, vectors.info.num_classes) == (3, 2)
+  pixels = np.random.default_rng(0).integers(0, 256, [20, 8, 8, 1], np.uint8)
+  for data in pixels, datasets.array(pixels):
+    images = fitting._config_of(data, {})
+    assert (images.data.num_bits, images.model.image_shape) == (5, (8, 8, 1))
+  digits = fitting._config_of('digits', {'num_steps': 3})
+  assert (digits.model.num_blocks, digits.optimizer.num_steps) == ((4, 4), 3)
+  testing.check_refusals(workflow.fit, [
+      ('none.csv', 'dataset=none.csv: expected one of digits, ...Did you mean '
+       'table:none.csv?'),
+      (tmp_path / 'photos', f'dataset=images:{tmp_path}/photos: expected ')])
+  testing.check_refusals(lambda name: workflow.fit('2d/moons', **{name: 1}), [
+      ('num_step', 'num_step is not a field of model=vector. Did you mean num')
+  ])
+
+
+@pytest.mark.reliability(promise='memory-growth')
+def test_data_are_opened_and_graphs_traced_once(tmp_path, monkeypatch):
+  """Of each TensorFlow keeps memory, which would grow in a long run."""
+  opened, traced = [], []
+  open_part, trace = datasets.DrawnInfo.open, evaluation.plots.traced_log_prob
+  monkeypatch.setattr(datasets.DrawnInfo, 'open', lambda info, name, *rest: (
+      opened.append(name), open_part(info, name, *rest))[1])
+  monkeypatch.setattr(evaluation.plots, 'traced_log_prob', lambda model: (
+      traced.append(model), trace(model))[1])
+  workflow.fit(
+      '2d/moons', tmp_path / 'run', num_validation=20, evaluate_every=1,
+      sample_every=1, evaluate_at_end=False, warmup_steps=0,
+      **_SHORT | {'num_steps': 3})
+  assert len(list((tmp_path / 'run' / 'samples').iterdir())) == 3
+  assert opened.count('validation') == len(traced) == 1
+  assert opened.count('train') == 2

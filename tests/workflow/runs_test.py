@@ -1,0 +1,63 @@
+"""A run as a value: which report is its own, and what it knows of its data."""
+
+import json
+import shutil
+import types
+
+import pytest
+
+from tests import testing
+from tf_resflow import models
+from tf_resflow import workflow
+
+
+def test_certificates_are_for_embedded_sets():
+  """And for user vectors."""
+  for certify, dataset, num_levels, expected in (
+      (None, 'digits', 17, True), (None, 'cifar10', 256, False),
+      (False, 'digits', 17, False), (True, 'cifar10', 256, True),
+      (None, 'images:a', 256, False), (None, 'table:a.csv', None, True)):
+    config = types.SimpleNamespace(
+        data=types.SimpleNamespace(dataset=dataset),
+        model=types.SimpleNamespace(num_levels=num_levels))
+    run = workflow.Run(config=config, workdir='', step=0)
+    assert run.should_certify(certify) is expected, dataset
+
+
+def test_only_the_report_of_its_weights_is_taken(table_workdir, tmp_path):
+  workdir = shutil.copytree(table_workdir, tmp_path / 'run')
+  path = workdir / 'report.json'
+  stored = {'report': {'step': 0, 'nats': 2.5}, 'summary': 'good',
+            'warnings': ['few rows'], 'facts': {'num_test': 20}, 'table': 'x'}
+  for text, is_own in (
+      (json.dumps(stored), True), (json.dumps(stored)[:-9], False),
+      ('[]', False), (json.dumps({'summary': 'good'}), False),
+      (json.dumps(stored | {'report': {'step': 7}}), False)):
+    path.write_text(text)
+    run = workflow.load(workdir).run
+    assert (run.summary, run.report) == (
+        ('good', {'step': 0, 'nats': 2.5}) if is_own else ('', {})), text
+  path.write_text(json.dumps(stored))
+  assert workflow.load(workdir, averaged=False).run.summary == ''
+  run = workflow.load(str(workdir)).run
+  assert (run.warnings, run.facts, run.step, run.workdir) == (
+      ('few rows',), {'num_test': 20}, 0, str(workdir))
+  assert run.config.data.condition == ('c', 'a')
+
+
+def test_a_flow_without_a_run_has_no_parts():
+  flow = models.VectorFlowConfig(event_size=2, num_blocks=1).build()
+  testing.check_refusals(lambda call: call(flow), [
+      (workflow.evaluate, 'flow=vector_flow has no run, of which a part is'),
+      (lambda flow: workflow.detect(flow, 'digits'), 'flow=vector_flow has no '
+       'run, of which images are compared')])
+
+
+@pytest.mark.parametrize('part', ['train', 'test'])
+def test_parts(table_workdir, part):
+  run = workflow.load(table_workdir).run
+  size = {'train': 64, 'test': 20}[part]
+  assert run.open(part, num_examples=size).num_examples == size
+  testing.check_refusals(lambda count: run.open(part, num_samples=count), [
+      (size + 1, f'num_samples={size + 1}: expected at most {size}. That many '
+       f'examples are in the {part} split')])

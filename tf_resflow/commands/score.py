@@ -1,0 +1,87 @@
+"""Scores examples of a file by their log p(x) under the flow of a run.
+
+  tf_resflow score --workdir=runs/wine --inputs=new.csv --output=scores.csv
+  tf_resflow score --workdir=runs/wine --inputs=new.csv --top=20
+  tf_resflow score --workdir=runs/digits --inputs=x.npz --output=y.npz
+
+--inputs is a table (.csv, .tsv, .txt, .parquet, .feather, .xlsx) with the
+columns of that of the run, in any order, or an .npz file with dequantised
+images x [n, H, W, C] in [0, 1), or vectors x [n, D]. For a flow p(x|c) it also
+has the columns of the condition, or an array condition.
+
+A .csv file of --output has the cells of the table, with log_prob appended, in
+nats; log_prob_stderr, its standard error, where log-determinants are estimated;
+in_training, 1 for rows that the run was trained on; and p_value = (1 + k) /
+(m + 1), where k of the m rows of the test part have at most the log_prob of the
+row: low values mean outliers (docs/evaluation.md). If the run has
+--missing=drop, rows with an empty cell stay, without scores.
+
+An .npz file of --output has these, and log_det [n], bits_per_dim or nats [n], z
+[n, D] and log_det_repeats [repeats, n], with noise channels also
+log_prob_repeats. z is flattened channels-last (channels-first after convert).
+
+A readable table goes to stderr; the last line of stdout is one JSON object, as
+that of tf_resflow evaluate.
+"""
+
+import dataclasses
+import functools
+from typing import Any
+
+from tf_resflow import workflow
+from tf_resflow.columns import table_files
+from tf_resflow.commands import options as options_lib
+from tf_resflow.specs import fields
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options(options_lib.Evaluation, options_lib.Certification):
+  """What is scored."""
+
+  suffixes = ('.npz', '.csv')
+
+  inputs: str = options_lib.required(
+      help='The table or .npz file of examples, see above.')
+  output: str | None = fields.field(
+      None, help='Write the scores to this .npz file, see above, or those of '
+      'vectors to a .csv file.')
+  top: int | None = fields.field(
+      None, help='Print this many rows of the lowest log p(x), by their places '
+      'in the table.', minimum=1)
+  dtype: str = fields.field(
+      'float64', help='Precision of the flow.', choices=('float32', 'float64'))
+
+  def check(self) -> None:
+    super().check()
+    self.check_not_replaced('inputs')
+
+  def check_run(self) -> None:
+    self.require(
+        self.is_of_vectors or not (self.output or '').endswith('.csv'),
+        'output', 'an .npz file for images')
+    self.refuse(not self.is_of_vectors, ('top',), 'with images',
+                'It shows rows of vectors.')
+    _ = self.rows  # Or an error.
+
+  @functools.cached_property
+  def rows(self) -> Any:
+    """The rows of a table, which is read once; otherwise its path."""
+    schema = getattr(self.config.model, 'schema', None)
+    if schema and schema.is_named and table_files.is_table(self.inputs):
+      return schema.read(
+          self.inputs, missing=self.config.data.missing_in_rows)
+    return self.inputs
+
+
+def main(options: Options) -> None:
+  """Scores, writes the output, and reports."""
+  run = options.open(options.dtype, options.strategy)
+  results = workflow.score(
+      run.model, options.rows, certify=options.certify,
+      diagnose=bool(options.output or options.top),
+      **options.settings(run, dequantizes=False, of_estimates=(
+          'num_probes', 'num_repeats'))
+  ).extended(first={'inputs': options.inputs})
+  if options.top:
+    options_lib.note(results.lowest(options.top))
+  options.print(results)

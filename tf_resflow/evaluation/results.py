@@ -1,0 +1,159 @@
+"""What evaluations return: numbers, values of every example, bounds, notes."""
+
+from collections.abc import Callable, Mapping, Sequence
+import dataclasses
+import math
+import os
+from typing import Any, Self
+
+import numpy as np
+
+from tf_resflow import errors
+from tf_resflow import models
+
+# Columns of a frame of scores.
+_COLUMNS = ('log_prob', 'log_prob_stderr', 'in_training', 'p_value')
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Results:
+  """What an evaluation of a flow found.
+
+  Attributes:
+    numbers: numbers and texts by name, also nested, for JSON.
+    arrays: values of every example by name, for a file.
+    bounds: Lipschitz bounds of all blocks that have some.
+    notes: what people should know, a sentence each.
+    unit_notes: what stands beside a number in the table, by its name.
+    cells_fn: returns the examples as a data frame, if they are rows.
+
+  Example:
+    >>> results = Results(numbers={'nats': 0.5}, arrays={'log_prob': [-0.5]})
+    >>> results.extended(numbers={'step': 3}).report()
+    {'nats': 0.5, 'step': 3}
+    >>> results.frame().to_dict('records')
+    [{'log_prob': -0.5}]
+  """
+
+  numbers: Mapping[str, Any]
+  arrays: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+  bounds: Sequence[models.LipschitzReport] = ()
+  notes: tuple[str, ...] = ()
+  unit_notes: Mapping[str, str] = dataclasses.field(default_factory=dict)
+  cells_fn: Callable[[], Any] | None = None
+
+  def extended(
+      self, numbers: Mapping[str, Any] | None = None,
+      arrays: Mapping[str, Any] | None = None, notes: Sequence[str] = (),
+      first: Mapping[str, Any] | None = None) -> Self:
+    """Returns the results with more numbers, arrays and notes.
+
+    Numbers of `first` stand before the others.
+    """
+    return dataclasses.replace(
+        self, numbers={**(first or {}), **self.numbers, **(numbers or {})},
+        arrays={**self.arrays, **(arrays or {})}, notes=(*self.notes, *notes))
+
+  def report(self) -> dict[str, Any]:
+    """Returns the numbers, a dict for JSON."""
+    return dict(self.numbers)
+
+  def table(self) -> str:
+    """Returns the bounds of the blocks and the numbers as readable tables."""
+    return format_table(self.numbers, self.bounds, self.unit_notes)
+
+  def frame(self) -> Any:
+    """Returns the examples as a data frame, with columns of scores appended.
+
+    Raises:
+      InvalidValueError: if they have a column of such a name.
+    """
+    import pandas as pd  # Takes a second.
+
+    # Nothing is estimated in a single repeat.
+    is_exact = len(self.arrays.get('log_det_repeats', [0, 0])) == 1
+    scores = pd.DataFrame({
+        name: self.arrays[name] for name in _COLUMNS if name in self.arrays
+        and not (is_exact and name.endswith('_stderr'))})
+    index = pd.RangeIndex(1, len(scores) + 1, name='row')
+    cells = pd.DataFrame(
+        index=index) if self.cells_fn is None else self.cells_fn()
+    if cells.index.name is None:
+      cells = cells.set_axis(index)
+    taken = [name for name in scores if name in cells]
+    errors.check(
+        not taken, 'inputs', ', '.join(map(str, cells)), 'a table without '
+        'columns of scores', f'It has a column {", ".join(taken)} already.')
+    scores = scores.convert_dtypes()  # Integers, also beside missing values.
+    return cells.assign(**{name: scores[name].array for name in scores})
+
+  def lowest(self, num_rows: int) -> str:
+    """Returns the `num_rows` rows with the lowest log p(x) as text.
+
+    Of their cells those of the first three columns are shown.
+    """
+    frame = self.frame()
+    name = frame.index.name
+    shown = [column for i, column in enumerate(frame)
+             if i < 3 or column in _COLUMNS]
+    return frame[shown].dropna(subset='log_prob').sort_values(
+        'log_prob', kind='stable')[:num_rows].rename_axis(
+            index=None, columns=name).to_string(float_format='{:.6g}'.format)
+
+  def write(self, path: str | os.PathLike) -> None:
+    """Writes the `frame` to a .csv file, or the arrays to an .npz file."""
+    if not os.fspath(path).endswith('.csv'):
+      np.savez(path, **self.arrays)
+      return
+    frame = self.frame()
+    frame.to_csv(path, index=False, lineterminator='\n', header=[
+        '' if column == f'Unnamed: {i}' else column
+        for i, column in enumerate(frame)])
+
+
+def _flat(report, prefix=''):
+  """Yields names and values of a report; nested names are `NAME.KEY`."""
+  for name, value in report.items():
+    if isinstance(value, dict):
+      yield from _flat(value, f'{prefix}{name}.')
+    else:
+      yield f'{prefix}{name}', value
+
+
+def _format(value, missing='not computed', digits='.6g'):
+  if value is None:
+    return missing
+  return f'{value:{digits}}' if isinstance(value, float) else str(value)
+
+
+def _norm_name(order):
+  """Returns the name of an l_p norm; None stands for all, NaN for none."""
+  return 'any' if order is None else 'none' if math.isnan(order) else (
+      f'l_{order:.3g}')
+
+
+def format_table(
+    report: Mapping[str, Any], bounds: Sequence[models.LipschitzReport] = (),
+    notes: Mapping[str, str] | None = None) -> str:
+  """Returns the bounds of all blocks and a report as readable tables.
+
+  The product of norms of a block is that of its layers by power iteration.
+
+  Args:
+    report: names and values, also nested.
+    bounds: see `models.LipschitzReport`.
+    notes: what stands beside a value, by its name.
+  """
+  rows = {name: f'{_format(value)} {(notes or {}).get(name, "")}'.rstrip()
+          for name, value in _flat(report)}
+  width = max(map(len, rows))
+  lines = [
+      f'{bound.name:12}{_format(bound.power_iteration, "unknown", ".6f"):>17}'
+      f'{_format(bound.certificate, "uncertified", ".6f"):>13}'
+      f'  {_norm_name(bound.order):8}{", ".join(bound.methods)}'
+      for bound in bounds]
+  if bounds:
+    lines = [f'{"block":12}{"product of norms":>17}{"certificate":>13}'
+             '  norm    layers certified by', *lines, '']
+  return '\n'.join(lines + [
+      f'{name:{width}}  {value}' for name, value in rows.items()])

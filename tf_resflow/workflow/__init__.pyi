@@ -1,0 +1,6 @@
+from .detection import detect as detect
+from .evaluating import evaluate as evaluate
+from .fitting import fit as fit
+from .runs import load as load
+from .runs import Run as Run
+from .scoring import score as score

@@ -1,0 +1,88 @@
+"""The evaluation of a flow on a part of the data of its run."""
+
+import os
+from typing import Any
+
+from tf_resflow import errors
+from tf_resflow import evaluation
+from tf_resflow import models
+from tf_resflow.evaluation import bayes
+from tf_resflow.workflow import runs
+
+# Most labels by which Bayes' rule classifies unless it is asked to.
+_MAX_LABELS = 32
+
+
+def evaluate(
+    flow: models.Flow, part: str = 'test', *, num_examples: int | None = None,
+    num_reconstructions: int | None = None, certify: bool | None = None,
+    classify: bool | None = None, compare: str | os.PathLike | None = None,
+    data_dir: str | os.PathLike | None = None, **settings: Any,
+) -> evaluation.Results:
+  """Evaluates a flow on a part of the data of its run.
+
+  Args:
+    flow: of `fit` or `load`.
+    part: 'train', 'validation' or 'test'.
+    num_examples: evaluate only the first ones.
+    num_reconstructions: number of examples to invert; all by default.
+    certify: compute guaranteed Lipschitz bounds; by default for vectors and
+      small built-in data sets.
+    classify: classify by Bayes' rule, if the condition is the label; by default
+      where that takes one draw for each of up to 32 labels.
+    compare: an .npz file of `tf_resflow baselines`, to whose models the flow is
+      compared example by example.
+    data_dir: folder of prepared data, by default that of the run.
+    **settings: see `evaluation.EvaluationSettings`.
+
+  Returns:
+    The results of `evaluation.evaluate`, with those of `bayes.ClassScores` and
+    with `paired_differences`, where these are computed.
+
+  Raises:
+    InvalidValueError: if the data have changed, are gone or too few, or an
+      argument does not suit the flow.
+  """
+  run = runs.of(flow, 'a part is evaluated')
+  spec = flow.condition_spec
+  num_labels = spec.num_labels if spec else 0
+  errors.check_suits(
+      num_labels or not classify, 'classify', 'true',
+      'requires a flow whose condition is the label',
+      'Train with --condition=label.')
+  used = evaluation.EvaluationSettings.of(flow, **settings, dequantizes=True)
+  split = run.open(part, data_dir, num_examples=num_examples,
+                   num_reconstructions=num_reconstructions)
+  others = evaluation.example_files.read_bits(
+      compare, num_examples or split.num_examples, {
+          'dataset': run.config.data.dataset, 'split': part,
+          'num_levels': split.num_levels, 'image_shape': split.event_shape}
+  ) if compare else {}
+  results = evaluation.evaluate(
+      flow, split, num_examples=num_examples,
+      num_reconstructions=num_reconstructions,
+      certify=run.should_certify(certify), settings=used).extended(
+          first={**runs.header(flow, used), 'split': part})
+  if classify is None:
+    classify = 0 < num_labels <= _MAX_LABELS and (
+        evaluation.scoring_rule(flow).num_repeats == 1)
+  if classify:
+    scores = bayes.classify(
+        flow, split, bayes.log_frequencies(run.open('train', data_dir)),
+        num_examples=num_examples, seed=used.seed, strategy=used.strategy,
+        verbose=used.verbose)
+    results = results.extended(scores.report(), scores.arrays())
+  return _compared(results, flow.unit, others)
+
+
+def _compared(results, unit, others):
+  """Adds the differences to other models on the same examples."""
+  differences, notes = {}, []
+  for name, other in others.items():
+    difference = evaluation.statistics.paired_difference(
+        results.arrays[unit].mean(axis=0), other)
+    notes.append(f'flow (a) against {name} (b): {difference}')
+    differences[name] = {
+        'mean': difference.mean, 'stderr': difference.stderr}
+  return results.extended(
+      {'paired_differences': differences} if others else {}, notes=notes)

@@ -1,0 +1,235 @@
+"""A whole run: training, the best weights, the figure on the test part."""
+
+from collections.abc import Iterator
+import contextlib
+import dataclasses
+import functools
+import logging
+import os
+import shutil
+import tempfile
+import time
+from typing import Any
+import weakref
+
+import numpy as np
+import tensorflow as tf
+
+from tf_resflow import configuration
+from tf_resflow import datasets
+from tf_resflow import evaluation
+from tf_resflow import models
+from tf_resflow import training
+from tf_resflow.columns import cells
+from tf_resflow.columns import column_fits
+from tf_resflow.columns import table_files
+from tf_resflow.configuration import flagfiles
+from tf_resflow.specs import registries
+from tf_resflow.training import strategies
+from tf_resflow.workflow import evaluating
+from tf_resflow.workflow import runs
+
+_logger = logging.getLogger(__name__)
+# Share of the time of a run that mixtures, which it is compared with, may take.
+_SHARE_OF_TIME = 0.1
+# Options of `datasets.table` and of `datasets.array`.
+_OF_FRAMES = ('test', 'columns', 'drop', 'missing', 'split', 'column_types')
+_OF_ARRAYS = ('test', 'labels', 'column_types')
+
+
+def fit(
+    data: Any, workdir: str | os.PathLike | None = None, *,
+    devices: tf.distribute.Strategy | None = None, lock_timeout: float = 60.0,
+    takeover: bool = False, evaluate_at_end: bool = True,
+    certify: bool | None = None, verbose: int = 0, **settings: Any,
+) -> models.Flow:
+  """Trains a flow on data, or continues the run in a folder.
+
+  The run ends with the best weights if it validates, as those on tables do, and
+  otherwise with the averaged ones. They are evaluated on the test part, which
+  was held out; a flow of a table is compared with mixtures of Gaussians.
+  `flow.run`, a `Run`, has the result; so has report.json in the folder.
+
+  Args:
+    data: a pandas data frame; an array, vectors `[N, D]` or uint8 images
+      `[N, H, W, 1 or 3]`; the path of a table, of an .npz file or of a folder
+      of images; the name of a data set; a `datasets.DatasetInfo`; or a
+      `configuration.Config`.
+    workdir: folder of the run. By default it is a temporary one, which is kept
+      as long as the flow lives: `flow.run.workdir`. Copy it to keep the run.
+    devices: strategy to train with, by default that of the configuration.
+    lock_timeout, takeover: see `training.train`.
+    evaluate_at_end: whether to evaluate.
+    certify: compute guaranteed Lipschitz bounds; by default for vectors and
+      small built-in data sets.
+    verbose: 1 shows a progress bar of the evaluation.
+    **settings: fields of the configuration, see `configuration.make_config`;
+      for a frame or an array also the options of `datasets.table` or
+      `datasets.array`. Other fields are those of the flagfile of the name of
+      the data set if there is one, otherwise of `table` for vectors and of
+      `images` for images.
+
+  Returns:
+    The flow.
+
+  Raises:
+    InvalidValueError: if the data, a setting or the folder is invalid; see
+      `training.train` for the others.
+
+  Example:
+    >>> import pandas as pd
+    >>> frame = pd.DataFrame(np.random.default_rng(0).normal(
+    ...     size=[60, 2]), columns=['height', 'weight'])
+    >>> flow = fit(frame, num_steps=2, num_blocks=1)
+    2/2 - noisy_nats: ...
+    >>> flow.run.report['num_examples'], flow.schema.names
+    (12, ('height', 'weight'))
+  """
+  start = time.monotonic()
+  with _collected_warnings() as warnings:
+    config = _config_of(data, settings)
+    folder = os.fspath(workdir or tempfile.mkdtemp(prefix='tf_resflow_'))
+    with contextlib.ExitStack() as undo:
+      if workdir is None:
+        undo.callback(shutil.rmtree, folder, ignore_errors=True)
+      strategy = devices or training.make_strategy(config.run.strategy)
+      flow = _trained(config, folder, strategy, lock_timeout=lock_timeout,
+                      takeover=takeover)
+      if evaluate_at_end:
+        _report(flow, warnings, start, certify=certify, verbose=verbose,
+                strategy=strategy)
+      undo.pop_all()
+  if workdir is None:
+    weakref.finalize(flow, shutil.rmtree, folder, ignore_errors=True)
+  return flow
+
+
+@contextlib.contextmanager
+def _collected_warnings() -> Iterator[list[str]]:
+  """Yields a list of the warnings that the package logs inside."""
+  found: list[str] = []
+  handler: Any = logging.Handler(logging.WARNING)
+  handler.emit = lambda record: found.append(record.getMessage())
+  logger = logging.getLogger('tf_resflow')
+  logger.addHandler(handler)
+  try:
+    yield found
+  finally:
+    logger.removeHandler(handler)
+
+
+def _config_of(data, settings):
+  """Returns the configuration of a run on data, see `fit`."""
+  if hasattr(data, 'differences'):  # It is one.
+    return data.replace(**settings) if settings else data
+  if isinstance(data, str | os.PathLike):
+    data = _dataset_name(os.fspath(data))
+    info = datasets.info(data)
+  elif hasattr(data, 'shape'):
+    make, names = (datasets.table, _OF_FRAMES) if cells.is_frame(data) else (
+        datasets.array, _OF_ARRAYS)
+    options = {name: settings.pop(name) for name in names if name in settings}
+    if 'condition' in settings:
+      options['condition'] = settings['condition']
+    info = data = make(data, **options)
+  else:
+    info = data
+  own, known = info.name.partition('/')[0], flagfiles.names()
+  defaults = flagfiles.settings(own if own in known else (
+      'table' if info.num_levels is None else 'images'), info.model)
+  return configuration.make_config(**{**defaults, **settings, 'dataset': data})
+
+
+def _dataset_name(path):
+  """Returns the name of a data set, that of a file if need be."""
+  if path in registries.DATASETS:
+    return path
+  prefix = 'table' if table_files.is_table(path) else (
+      'images' if os.path.isdir(path) else 'array')
+  return f'{prefix}:{path}' if os.path.exists(path) else path
+
+
+def _trained(config, workdir, strategy, **options):
+  """Trains, and returns the flow with the weights to use."""
+  schema = getattr(config.model, 'schema', None)
+  types = column_fits.described(schema) if schema else ''
+  if types:
+    _logger.info('Types of columns: %s. --column_types=NAME:TYPE changes them.',
+                 types)
+  trainer = training.train(
+      config, workdir, evaluate_fn=_validation_fn(config, strategy),
+      save_images_fn=evaluation.plots.save_image_grid,
+      callbacks=_pictures(config), strategy=strategy, **options)
+  if trainer.best:
+    with strategy.scope():
+      flow, step = training.workdir.restore_model(workdir, model=trainer.model)
+  else:
+    trainer.ema.assign_weights()
+    flow, step = training.workdir.prepared(trainer.model), trainer.step
+  flow.run = runs.Run(
+      config=config, workdir=workdir, step=step, facts=_facts(config))
+  return flow
+
+
+def _validation_fn(config, strategy):
+  """Returns an `evaluate_fn` for `training.train`."""
+  # Made once: TensorFlow keeps graphs and what was read, each time.
+  validation_of = functools.cache(
+      lambda model: evaluation.report.Validation(model, strategy))
+  open_split = functools.cache(config.open_split)
+  return lambda model: validation_of(model)(open_split('validation'))
+
+
+def _pictures(config):
+  """Returns the callback that draws a density in two dimensions, if any."""
+  if config.open_data().event_shape != (2,) or getattr(
+      config.model, 'is_conditional', False):
+    return []
+  points = config.open_split('train').arrays['x'].numpy()
+  log_prob_of = functools.cache(evaluation.plots.traced_log_prob)
+  return [training.callbacks.WriteSamples(
+      config.run.sample_every, lambda model: evaluation.density_picture(
+          model, points, seed=config.run.seed,
+          log_prob_fn=log_prob_of(model))[np.newaxis])]
+
+
+def _facts(config):
+  """Returns what a report says of the data."""
+  info, schema = config.open_data(), getattr(config.model, 'schema', None)
+  num_validation = int(config.data.num_validation)
+  return {
+      'dataset': config.data.dataset, 'event_shape': list(info.event_shape),
+      'num_train': info.num_train and info.num_train - num_validation,
+      'num_validation': num_validation, 'num_test': info.num_test,
+      'columns': [*schema.names] if schema else [],
+      'column_types': [c.type for c in schema.modelled] if schema else [],
+      'condition': [*config.data.condition]}
+
+
+def _report(flow, warnings, start, strategy, **options):
+  """Evaluates a flow on the test part; its run gets the result."""
+  run, unit = flow.run, flow.unit
+  _logger.info('Evaluating the weights of step %d on the test set.', run.step)
+  with strategies.naming_lost_peers(strategy):
+    results = evaluating.evaluate(
+        flow, seed=run.config.run.seed, strategy=strategy, **options)
+    numbers = results.numbers
+    summary = (
+        f'test {numbers[unit]:.3f} +- {numbers[f"{unit}_stderr"]:.3f} '
+        f'{unit.replace("_per_", "/")} ({numbers["num_examples"]} examples).')
+    if run.config.open_data().is_validated:
+      names = ['train', 'test']
+      if run.config.data.num_validation > 1:
+        names.append('validation')
+      found = evaluation.comparison.compare_on_splits(
+          flow, results.arrays[unit].mean(axis=0),
+          {name: run.open(name) for name in names},
+          is_best=run.config.run.keep_best, seed=run.config.run.seed,
+          max_seconds=_SHARE_OF_TIME * (time.monotonic() - start))
+      results, summary = results.extended(found.report()), found.summary
+      warnings += found.warnings
+  flow.run = dataclasses.replace(
+      run, report=results.report(), table=results.table(), summary=summary,
+      warnings=tuple(dict.fromkeys(warnings)))
+  if strategies.is_chief(strategy):
+    flow.run.save()

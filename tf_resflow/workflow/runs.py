@@ -1,0 +1,185 @@
+"""A run as a value, and how its flow is loaded."""
+
+from collections.abc import Iterable, Mapping
+import dataclasses
+import functools
+import json
+import os
+from typing import Any, Self
+
+import numpy as np
+import tensorflow as tf
+
+from tf_resflow import configuration
+from tf_resflow import conversion
+from tf_resflow import datasets
+from tf_resflow import errors
+from tf_resflow import evaluation
+from tf_resflow import models
+from tf_resflow import training
+from tf_resflow.training import files
+
+REPORT = 'report.json'
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Run:
+  """The run that a flow comes from: `flow.run`.
+
+  Attributes:
+    config: its configuration.
+    workdir: its folder.
+    step: of the weights of the flow.
+    report: what the evaluation on the test part at the end of training found,
+      those of `tf_resflow train`; empty if there was none, or if it was one of
+      other weights.
+    summary: that in a sentence.
+    warnings: of training and of that evaluation.
+    facts: of the data: their name, numbers of examples, columns.
+    table: the report as text, with the bounds of all blocks.
+  """
+
+  config: configuration.Config
+  workdir: str
+  step: int
+  report: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+  summary: str = ''
+  warnings: tuple[str, ...] = ()
+  facts: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+  table: str = dataclasses.field(default='', repr=False)
+
+  @functools.cached_property
+  def curves(self) -> dict[str, np.ndarray]:
+    """The columns of `metrics.csv`, see `training.read_metrics`."""
+    return training.read_metrics(self.workdir)
+
+  @property
+  def is_converted(self) -> bool:
+    """Whether the weights are those of a checkpoint of the authors."""
+    return conversion.converter.is_converted(self.workdir)
+
+  def should_certify(self, certify: bool | None = None) -> bool:
+    """Returns `certify`, or by default whether certificates take seconds.
+
+    They do for vectors and small built-in data sets.
+    """
+    if certify is not None:
+      return certify
+    # User images may be gone, and their size says nothing.
+    name = self.config.data.dataset
+    return datasets.info(name).is_embedded if name in datasets.names() else (
+        getattr(self.config.model, 'num_levels', None) is None)
+
+  def open(self, part: str, data_dir: str | os.PathLike | None = None,
+           **counts: int | None) -> datasets.Split:
+    """Opens a part of the data; refuses data that have changed.
+
+    Args:
+      part: 'train', 'validation' or 'test'.
+      data_dir: in place of that of the run.
+      **counts: numbers of examples that are to be used, by name.
+
+    Raises:
+      InvalidValueError: if the data are others or gone, or too few.
+    """
+    split = self.config.open_split(part, data_dir)
+    for name, count in counts.items():
+      check_count(name, count, split, f'the {part} split')
+    return split
+
+  def save(self) -> None:
+    """Writes the report of the run into its folder."""
+    files.write_text(os.path.join(self.workdir, REPORT), json.dumps(
+        {name: getattr(self, name) for name in _STORED}, indent=1) + '\n')
+
+  def with_report(self) -> Self:
+    """Returns the run with the report in its folder, if it is of these weights.
+    """
+    path = os.path.join(self.workdir, REPORT)
+    try:
+      with open(path, encoding='utf-8') as file:
+        stored = json.load(file)
+      found = {name: stored[name] for name in _STORED}
+      found['warnings'] = tuple(found['warnings'])
+      is_own = found['report']['step'] == self.step
+    except (OSError, ValueError, KeyError, TypeError):
+      return self  # It can be made again.
+    return dataclasses.replace(self, **found) if is_own else self
+
+
+_STORED = ('report', 'summary', 'warnings', 'facts', 'table')
+
+
+def check_count(name: str, count: int | None, split: datasets.Split,
+                where: str) -> None:
+  """Raises `InvalidValueError` if there are not as many examples as asked."""
+  errors.check(
+      (count or 0) <= split.num_examples, name, count,
+      f'at most {split.num_examples}', f'That many examples are in {where}.')
+
+
+def header(
+    flow: models.Flow, settings: evaluation.EvaluationSettings,
+) -> dict[str, Any]:
+  """Returns what every report begins with: weights, devices, estimator."""
+  devices = settings.strategy
+  return {
+      **({} if flow.run is None else {'step': flow.run.step}),
+      'num_devices': devices.num_replicas_in_sync if devices else 1,
+      'estimator': settings.estimator.spec(), 'dtype': flow.compute_dtype}
+
+
+def of(flow: models.Flow, what: str) -> Run:
+  """Returns the run of a flow, or raises `InvalidValueError`."""
+  errors.check_suits(
+      flow.run is not None, 'flow', flow.name, f'has no run, of which {what}',
+      'Take a flow of tf_resflow.fit or tf_resflow.load.')
+  return flow.run
+
+
+def load(
+    workdir: str | os.PathLike, imports: Iterable[str] = (), *,
+    config: configuration.Config | None = None,
+    strategy: tf.distribute.Strategy | None = None, averaged: bool = True,
+    **options: Any) -> models.Flow:
+  """Loads the trained flow of a run.
+
+  Use its `log_prob`, `sample`, `bijector()` and `distribution()`; the training
+  data are not required. Log-determinants use `Flow.evaluation_estimator`: exact
+  up to 64 dimensions; otherwise unbiased random estimates, reproducible by
+  `seed=`, with the standard error `log_prob_stderr` of
+  `evaluation.evaluate_inputs(flow, x)`. Training by `objectives` still uses the
+  estimators of the blocks, like `log_prob(x, estimator='training')`.
+
+  Args:
+    workdir: folder of the run.
+    imports: modules with types of the run, those of `--import`. A run is not
+      trusted to name them itself, since to import a module runs its code: those
+      in its run.flags must stand here, or be imported already.
+    config: the configuration of the run, if it has been read.
+    strategy: in whose scope the flow is made.
+    averaged: whether to use the averaged weights (EMA), as in evaluation.
+    **options: `dtype` and `checkpoint`, see `training.workdir.restore_model`.
+
+  Returns:
+    The flow, with its `Run` as `run`.
+
+  Raises:
+    InvalidValueError: see `training.workdir.restore_model`, and if `imports`
+      lacks a module.
+
+  Example:
+    >>> config = configuration.make_config(dataset='2d/moons', num_blocks=1)
+    >>> training.workdir.create_workdir('moons', config, config.model.build())
+    >>> flow = load('moons')
+    >>> flow.sample(4, seed=0).shape, flow.run.step
+    (TensorShape([4, 2]), 0)
+  """
+  workdir = os.fspath(workdir)
+  config = config or files.load_config(workdir, imports)
+  with (strategy or tf.distribute.get_strategy()).scope():
+    model, step = training.workdir.restore_model(
+        workdir, averaged=averaged, **options)
+  run = Run(config=config, workdir=workdir, step=step)
+  model.run = run.with_report() if averaged else run
+  return model

@@ -1,0 +1,159 @@
+"""Scores of given rows: log p(x), membership in the training data, p-values."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from tf_resflow import conversion
+from tf_resflow import errors
+from tf_resflow import evaluation
+from tf_resflow import models
+from tf_resflow import training
+from tf_resflow.columns import cells
+from tf_resflow.columns import column_types
+from tf_resflow.training import files
+from tf_resflow.workflow import runs
+
+# Nats. A row that also stands in the test part has the same score up to this,
+# in whatever batch. It only makes p-values larger.
+_ROUNDING = 1e-4
+
+
+def score(
+    flow: models.Flow, rows: Any, *, condition: Any = None,
+    diagnose: bool = True, certify: bool | None = None, **settings: Any,
+) -> evaluation.Results:
+  """Scores given rows or images by their log p(x).
+
+  Rows of a table are found by the names of their columns, in any order; those
+  with an empty cell keep their place, without scores (they are an error where
+  the table of the run may have none: `missing='error'`).
+
+  Args:
+    flow: of `fit` or `load`, or another one. In float64 (`load(workdir,
+      dtype='float64')`) rounding plays no part.
+    rows: the path of a table or of an .npz file with an array `x`; a pandas
+      data frame; `columns.schema.Rows`; or an array, vectors `[N, D]` or
+      dequantised images `[N, H, W, C]`.
+    condition: of arrays, for a flow `p(x|c)`, `[N, ...]`; that of other rows
+      stands beside them.
+    diagnose: whether to compare vectors with the data of the run, by
+      `in_training` and `p_value`.
+    certify: compute guaranteed Lipschitz bounds; by default for vectors and
+      small built-in data sets.
+    **settings: see `evaluation.EvaluationSettings`; the repeats are averaged.
+
+  Returns:
+    `frame()` has the rows with columns appended: `log_prob`, nats;
+    `log_prob_stderr`, where log-determinants are estimated; `in_training`, 1
+    for rows that the run was trained on, else 0; and `p_value`, see
+    `evaluation.statistics.conformal_p_values`. The `arrays` are these, `x`, the
+    condition, and those of `evaluation.evaluate_inputs`; the report has the
+    keys of `evaluation.evaluate`, and `num_with_empty_cells`,
+    `num_in_training` and the mean of the other rows,
+    `nats_not_in_training`. What cannot be known is left out, and a note says
+    so.
+
+  Raises:
+    InvalidValueError: if the rows do not suit the flow, or the training rows
+      of the run are damaged.
+
+  Example:
+    >>> flow = models.VectorFlowConfig(event_size=2, num_blocks=1).build()
+    >>> import pandas as pd
+    >>> frame = pd.DataFrame({'x1': [1.0, None], 'x0': [0.5, 2.0]})
+    >>> list(score(flow, frame).frame())
+    ['x1', 'x0', 'log_prob']
+  """
+  is_vector = len(flow.event_shape) == 1
+  rows = evaluation.example_files.read_rows(
+      rows, flow, missing='nan' if flow.run is None else
+      flow.run.config.data.missing_in_rows, condition=condition)
+  x, condition = (complete := rows.complete()).x, complete.condition
+  diagnoses = diagnose and is_vector and flow.run is not None
+  # Before what takes long, because it may be damaged.
+  known = training.train_rows.read(flow.run.workdir) if diagnoses else None
+  used = evaluation.EvaluationSettings.of(flow, **settings)
+  # As the flow was trained and is served; float64 is for what is computed.
+  arrays = evaluation.evaluate_inputs(
+      flow, column_types.rounded(x) if is_vector else x, condition=condition,
+      settings=used)
+  results = evaluation.report.report_inputs(
+      flow, x, arrays, settings=used, condition=condition, index=complete.index,
+      certify=bool(certify) if flow.run is None else
+      flow.run.should_certify(certify)).extended(first={
+          **runs.header(flow, used), 'latent_order': 'channels_last'})
+  if flow.run is not None and flow.run.is_converted:
+    results = results.extended({'latent_order': 'channels_first'}, {
+        'z': conversion.to_channels_first(flow, arrays['z']).numpy()})
+  results = results.extended(arrays={
+      **({'x': x} if is_vector else {}),
+      **({} if condition is None else {'condition': condition})})
+  if diagnoses:
+    results = _diagnosed(results, flow, known, used)
+  return _spread(results, flow, rows)
+
+
+def _spread(results, flow, rows):
+  """Returns results with NaN for the rows with an empty cell."""
+  if len(flow.event_shape) == 1:
+    results = dataclasses.replace(
+        results, cells_fn=lambda: rows.frame if rows.frame is not None else
+        flow.schema.to_frame(rows.x, rows.condition))
+  is_empty = ~rows.is_complete
+  if not is_empty.any():
+    return results
+  return results.extended(
+      {'num_with_empty_cells': int(is_empty.sum())},
+      {name: rows.spread(values, -1 if name.endswith('_repeats') else 0)
+       for name, values in results.arrays.items()},
+      [f'note: no score of {is_empty.sum()} of {len(rows)} rows: a cell is '
+       f'empty {cells.describe_rows(rows.index, is_empty)}. Fill these cells, '
+       'or train without their columns.'])
+
+
+def _diagnosed(results, flow, known, settings):
+  """Adds what the data of the run say of rows; notes what cannot be known.
+
+  `known` are the digests of the training rows, see `train_rows.read`.
+  """
+  arrays = results.arrays
+  if known is None:
+    results = results.extended(notes=[
+        f'note: no in_training: the run has no {files.TRAIN_ROWS}, like older '
+        'and converted runs, and those on points that are drawn, or on more '
+        f'than {training.train_rows.MAX_ROWS:,} rows.'])
+  else:
+    in_training = np.isin(training.train_rows.digests(
+        arrays['x'], arrays.get('condition')), known).astype(int)
+    results = results.extended(
+        _held_out(in_training, arrays[flow.unit], flow.unit),
+        {'in_training': in_training})
+  try:
+    test = flow.run.open('test').arrays
+  except errors.InvalidValueError as error:
+    return results.extended(notes=[
+        'note: no p_value: the test part of the run is missing. '
+        f'{errors.sentence(error)}'])
+  held_out = evaluation.evaluate_inputs(
+      flow, test['x'].numpy(), condition=test.get('condition'),
+      settings=settings)
+  return results.extended(arrays={
+      'p_value': evaluation.statistics.conformal_p_values(
+          arrays['log_prob'] + _ROUNDING, held_out['log_prob'])})
+
+
+def _held_out(in_training, losses, unit):
+  """Returns numbers about rows that the run was not trained on.
+
+  The number of training rows, and the mean of the other rows in a unit; nothing
+  if none or all of them are training rows.
+  """
+  is_new = in_training == 0
+  values = losses[is_new]
+  values = values[np.isfinite(values)]
+  if is_new.all() or not len(values):
+    return {}
+  return {'num_in_training': int(np.sum(~is_new)),
+          f'{unit}_not_in_training': float(values.mean())}
