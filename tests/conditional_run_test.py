@@ -150,7 +150,7 @@ def test_moving_means_are_those_given_the_condition():
 @pytest.mark.slow
 def test_digits_given_their_labels_resume_bit_for_bit(tmp_path, data_dir):
   config = runs.config(
-      data_dir, condition=('label',), condition_features=4,
+      data_dir, condition_on=('label',), condition_features=4,
       accumulation_steps=2, batch_size=16, moving_mean=True,
       condition_at=_EVERYWHERE)
   whole, resumed = runs.resume(config, tmp_path)
@@ -183,7 +183,7 @@ def test_what_conditions_say_is_learned(tmp_path):
   path = tmp_path / 'own.npz'
   np.savez(path, x=x, condition=condition)
   config = configuration.make_config(
-      dataset=f'array:{path}', condition=('condition',), num_blocks=1,
+      dataset=f'array:{path}', condition_on=('condition',), num_blocks=1,
       hidden_units=(4,), batch_size=64, warmup_steps=0, sample_every=0,
       log_every=1, learning_rate=0.03, num_steps=100, condition_features=8,
       condition_hidden_units=(8,), num_validation=0, input_noise=0.0)

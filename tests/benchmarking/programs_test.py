@@ -45,7 +45,7 @@ def test_arguments_are_those_that_the_program_takes(program):
 @pytest.mark.slow
 @pytest.mark.parametrize('changes', [
     {'hybrid': True, 'estimator': 'roulette:poisson:2,exact=2'},
-    {'condition': ('label',), 'accumulation_steps': 2}])
+    {'condition_on': ('label',), 'accumulation_steps': 2}])
 def test_arguments_of_other_steps(changes):
   program = _program(_SMALL.replace(**changes))
   _check_arguments(program, (8, 8, 1), 4 * changes.get('accumulation_steps', 1))

@@ -128,9 +128,9 @@ def test_conditions_of_a_batch(tmp_path):
       tmp_path / 'own.csv', 'abcd', np.random.default_rng(0).random([10, 4]))
   for config, expected in (
       (_PLANE, None),
-      (_IMAGES.replace(condition=('label',)), np.arange(12) % 10),
+      (_IMAGES.replace(condition_on=('label',)), np.arange(12) % 10),
       (configuration.make_config(
-          dataset=f'table:{tmp_path}/own.csv', condition=('a', 'c'),
+          dataset=f'table:{tmp_path}/own.csv', condition_on=('a', 'c'),
           num_blocks=1, hidden_units=(4,)), np.zeros([12, 2]))):
     settings = _settings(config)
     condition = settings.condition(config.model.build(), 12)
@@ -141,7 +141,7 @@ def test_conditions_of_a_batch(tmp_path):
 def test_conditional_flows():
   """Trained, evaluated and sampled with a label each."""
   settings = _settings(
-      _IMAGES.replace(condition=('label',), estimator='fixed:2'),
+      _IMAGES.replace(condition_on=('label',), estimator='fixed:2'),
       estimator=numerics.FixedTruncation(2))
   trained = tasks.measure_training(settings, 0.0)
   assert trained['train_step_s'] > 0.0

@@ -94,7 +94,7 @@ def test_what_is_no_column_of_numbers():
         f'is {said}')):
       _read(wrong, 'a', 'b')
     with pytest.raises(errors.InvalidValueError, match=f'b: is {said}'):
-      datasets.table(pd.concat([wrong] * 10), condition=['b'])
+      datasets.table(pd.concat([wrong] * 10), condition_on=['b'])
   testing.check_refusals(lambda x: _read(x, 'a', 'b'), [
       (pd.concat([frame, frame[['a']]], axis=1),
        '...Its column a: is the name of 2 columns; rename them.'),

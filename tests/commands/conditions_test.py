@@ -62,7 +62,7 @@ def test_numbers_and_the_columns_of_a_table(
       *command, '--condition=-1.5,2', '--num_samples=6', f'--output={output}'))
   names, rows = results.table(output)
   assert names == ['a', 'b', 'c', 'd']
-  # In the order of --condition of the run, c and a.
+  # In the order of --condition_on of the run, c and a.
   np.testing.assert_array_equal(rows[:, [2, 0]], np.tile([-1.5, 2.0], [6, 1]))
   np.testing.assert_allclose(
       rows[:, [1, 3]], flow.sample(6, [-1.5, 2.0], seed=0), rtol=1e-4)

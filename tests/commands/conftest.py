@@ -17,7 +17,7 @@ _VECTORS = {'num_blocks': 1, 'hidden_units': (8,), 'condition_features': 4,
 def _create_workdir(folder, config):
   """Makes a run at step 0, in whose flow conditions are at work."""
   model = config.model.build()
-  if config.data.condition:
+  if config.data.condition_on:
     flows.disturb(model, 0.2)
   batch = next(iter(datasets.training_batches(
       config.open_split('train'), batch_size=64, seed=0)))
@@ -49,7 +49,7 @@ def labelled_workdir(tmp_path_factory, data_dir):
   """A flow of digits, given the label."""
   return _create_workdir(
       tmp_path_factory.mktemp('runs') / 'labelled', configuration.make_config(
-          data_dir=data_dir, condition=('label',), condition_features=4,
+          data_dir=data_dir, condition_on=('label',), condition_features=4,
           **_IMAGES))
 
 
@@ -68,7 +68,7 @@ def table_workdir(tmp_path_factory, table):
   """A flow of the columns b and d, given c and a."""
   return _create_workdir(
       tmp_path_factory.mktemp('runs') / 'table', configuration.make_config(
-          dataset=f'table:{table}', condition=('c', 'a'), **_VECTORS))
+          dataset=f'table:{table}', condition_on=('c', 'a'), **_VECTORS))
 
 
 @pytest.fixture(scope='session')
@@ -79,5 +79,5 @@ def vectors_workdir(tmp_path_factory):
   np.savez(folder / 'own.npz', x=rng.normal(size=[90, 2]),
            label=np.arange(90) % 3)
   return _create_workdir(folder / 'run', configuration.make_config(
-      dataset=f'array:{folder / "own.npz"}', condition=('label',),
+      dataset=f'array:{folder / "own.npz"}', condition_on=('label',),
       **_VECTORS))

@@ -105,12 +105,12 @@ def test_labels_are_trained_on(run_tool, tmp_path):
   workdir = tmp_path / 'run'
   trained = results.report(run_tool(
       'train', f'--dataset=array:{tmp_path / "own.npz"}',
-      f'--workdir={workdir}', '--condition=label', '--condition_features=4',
+      f'--workdir={workdir}', '--condition_on=label', '--condition_features=4',
       '--sample_every=3', '--num_validation=10', '--evaluate_every=3',
       '--estimator=fixed:3', '--seed=3', *_TRAIN, '--hidden_channels=4',
       '--num_dense_blocks=0'))
   flags = (workdir / 'run.flags').read_text()
-  assert '--condition=label\n' in flags and '--estimator=fixed:3\n' in flags
+  assert '--condition_on=label\n' in flags and '--estimator=fixed:3\n' in flags
   assert [p.name for p in (workdir / 'samples').iterdir()] == [
       'samples_00000003.png']
   # As of i-ResNets: the columns say which bits/dim are biased.

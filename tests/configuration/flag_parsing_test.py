@@ -63,10 +63,10 @@ def test_help():
 
 def test_the_command_line():
   assert _parse() == configuration.make_config()
-  config = _parse('--condition=label', '--condition_at=gates, base')
+  config = _parse('--condition_on=label', '--condition_at=gates, base')
   assert config == configuration.make_config(
-      condition=('label',), condition_at=('gates', 'base'))
-  assert _parse('--condition=') == configuration.make_config()
+      condition_on=('label',), condition_at=('gates', 'base'))
+  assert _parse('--condition_on=') == configuration.make_config()
 
 
 def test_flagfile_round_trip(tmp_path):
@@ -179,7 +179,7 @@ def test_user_defined_models_are_trained_like_ours(module, tmp_path):
       (['--num_waves=5'], 'num_waves is not a field of model=image'),
       (['--model=wave', '--factor_out'],
        'factor_out is not a field of model=wave'),
-      (['--model=wave', '--condition=label'], 'condition=label cannot be used'),
+      (['--model=wave', '--condition_on=label'], 'condition_on=label cannot'),
       (['--model=wave', '--condition_at=base'],
        'condition_at is not a field of model=wave')])
   # Its files are read where nothing has been registered yet.

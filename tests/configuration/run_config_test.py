@@ -103,7 +103,7 @@ OTHER = dict(
     checkpoints_to_keep=2, log_every=2, sample_every=2, evaluate_every=2,
     annealing_steps=5, keep_best=True, patience=3, norms=('inf',),
     norm_bound='estimate',
-    uncertified=True, order_gradient='norm', condition=('label',),
+    uncertified=True, order_gradient='norm', condition_on=('label',),
     condition_at=('gates', 'act_norm'), condition_features=3,
     condition_hidden_units=(5,))
 
@@ -133,9 +133,10 @@ def test_differences():
       configuration.make_config(
           dataset='mnist', num_validation=10, evaluate_every=5,
           num_blocks=(1, 1), mean=(0.25,), std=(0.25,), norms=('learned',),
-          condition=condition) for condition in ((), ('label',))]
+          condition_on=condition) for condition in ((), ('label',))]
   for name, value in OTHER.items():
-    start = starts[name.startswith('condition_')].replace(
+    start = starts[name.startswith('condition_') and name != 'condition_on']
+    start = start.replace(
         **{'keep_best': True} if name == 'patience' else {})
     other = start.replace(**{name: value})
     assert other != start

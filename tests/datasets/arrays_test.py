@@ -135,7 +135,8 @@ def test_conditions(tmp_path, x, condition, has_test):
   expected = condition if is_label else np.float32(condition).reshape([20, -1])
   x, places = x.astype(np.float32), []
   for split in ('train', 'validation', 'test'):
-    part = _load(path, split, num_validation=5, condition=['condition']).arrays
+    part = _load(
+      path, split, num_validation=5, condition_on=['condition']).arrays
     assert part['condition'].dtype == (np.int32 if is_label else np.float32)
     for row, found in zip(part['x'], part['condition'], strict=True):
       (place,) = np.flatnonzero(

@@ -67,7 +67,7 @@ def test_labels():
   assert given == dataclasses.replace(info, condition=given.condition)
   assert datasets.info('mnist').with_condition(['label']).changed(
     num_bits=5, resize=14).inferred_fields() == given.inferred_fields()
-  model = configuration.make_config(condition=('label',)).model
+  model = configuration.make_config(condition_on=('label',)).model
   assert (model.condition_labels, model.condition_size) == (10, 0)
   assert model.schema is None
 
@@ -92,7 +92,7 @@ def test_columns_of_a_table(tmp_path):
   assert whole.condition is None and whole.event_size == 4
 
   model = configuration.make_config(
-    dataset=name, condition=names, num_validation=0).model
+    dataset=name, condition_on=names, num_validation=0).model
   assert model.schema.function().types == schema.function().types
   assert model.condition_size == 2
   assert [column.position for column in schema.conditions] == [3, 0]
@@ -103,11 +103,11 @@ def test_conditions_that_data_do_not_have(tmp_path):
   np.savez(tmp_path / 'own.npz', x=_ROWS, label=labels, condition=labels)
   table, array = _table(tmp_path), f'array:{tmp_path}/own.npz'
   testing.check_refusals(lambda x: datasets.info(x[0]).with_condition(x[1]), [
-    (('digits', ['label', 'label']), 'condition=label,label: expected label.'),
-    (('digits', ['condition']), 'condition=condition: expected label.'),
-    (('2d/moons', ['label']), 'condition=label cannot be used with dataset='),
-    ((array, ['a']), 'condition=a: expected label or condition. array:'),
+    (('digits', ['label', 'label']), 'condition_on=label,label: expected'),
+    (('digits', ['condition']), 'condition_on=condition: expected label.'),
+    (('2d/moons', ['label']), 'condition_on=label cannot be used with data'),
+    ((array, ['a']), 'condition_on=a: expected label or condition. array:'),
     ((table, ['a', 'label']),
-     f'condition=a,label: expected columns of {table}: a, b b, c, d.'),
-    ((table, ['a', 'a']), f'condition=a,a: expected columns of {table}: a, b '),
-    ((table, ['a', 'c', 'd', 'b b']), 'condition=a,c,d,b b: expected fewer')])
+     f'condition_on=a,label: expected columns of {table}: a, b b, c, d.'),
+    ((table, ['a', 'a']), f'condition_on=a,a: expected columns of {table}: a'),
+    ((table, ['a', 'c', 'd', 'b b']), 'condition_on=a,c,d,b b: expected')])

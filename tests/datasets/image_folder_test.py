@@ -195,6 +195,7 @@ def test_bad_files_are_passed_over(folder, caplog):
     _BAD.get(bad, _BAD['clear.png'])[0](folder / bad)
   (folder / 'notes.txt').touch()
   (folder / '.hidden.png').touch()
+  caplog.clear()
   caplog.set_level('INFO', 'tf_resflow')
   config = configuration.make_config(
     dataset=name, skip_bad=True, num_blocks=(1,))

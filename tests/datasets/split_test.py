@@ -34,7 +34,7 @@ def test_some_conditions(data_dir):
   plain = datasets.open_split('digits', 'test', data_dir=data_dir)
   assert split_lib.some_conditions(plain, 3) is None
   labels = datasets.open_split(
-    'digits', 'test', data_dir=data_dir, condition=('label',))
+    'digits', 'test', data_dir=data_dir, condition_on=('label',))
   found = split_lib.some_conditions(labels, 13)
   assert found.dtype == tf.int32
   assert found.numpy().tolist() == [*range(10), 0, 1, 2]

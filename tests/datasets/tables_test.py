@@ -76,7 +76,7 @@ def test_a_string_is_one_name(tmp_path):
   path = _write(tmp_path / 'own.csv', frame)
   assert tables.open_table(path, drop='city').schema.names == ('a', 'b b', 'c')
   assert datasets.table(frame, columns='b b').schema.names == ('b b',)
-  info = datasets.table(frame, drop='city', condition='a', column_types='c:log')
+  info = datasets.table(frame, drop='city', condition_on='a', column_types='c:log')
   assert (
     info.schema.names, info.schema.condition_names, info.asked_types) == (
     ('b b', 'c'), ('a',), {'c': 'log'})
@@ -117,7 +117,7 @@ def test_columns_are_chosen(tmp_path):
   testing.check_refusals(lambda options: tables.open_table(path, **options), [
     ({'drop': ['citi']}, 'drop=citi: ...It has no citi. Did you mean city?'),
     ({'columns': ['d']}, f'columns=d: expected columns of table:{path}. It'),
-    ({'split': 'column:d'}, 'split=column:d: expected columns of'),
+    ({'test_rows': 'group:d'}, 'test_rows=group:d: expected columns of'),
     ({'drop': ['a', 'b b', 'c', 'city']}, '...No column is left.')])
 
 
@@ -139,7 +139,7 @@ def test_rows_with_empty_cells_are_left_out(tmp_path, caplog):
 
 
 def test_parts_in_time():
-  info = tables.table(_frame(), split='last')
+  info = tables.table(_frame(), test_rows='last')
   rows = _frame().to_numpy(np.float32)
   parts = _parts(info)
   np.testing.assert_array_equal(parts['train'], rows[:24])
@@ -153,7 +153,7 @@ def test_parts_by_groups(values):
   frame = _frame(60).assign(group=values)
   # Not by the order in the file.
   for rows in (frame, frame[::-1]):
-    info = tables.table(rows, split='column:group')
+    info = tables.table(rows, test_rows='group:group')
     assert info.schema.names == ('a', 'b b', 'c')
     groups = dict(zip(frame['a'].astype('f4'), values, strict=True))
     parts = {part: [groups[a] for a in x[:, 0]]
@@ -212,7 +212,7 @@ def test_all_problems_at_once(tmp_path):
     '  e: reaches ')
   assert message.endswith(
     'Add --drop=city,big,const,e --missing=drop to leave these out. Or add '
-    '--drop=big,const,e --missing=drop --condition=city to model the others '
+    '--drop=big,const,e --missing=drop --condition_on=city to model the others '
     'given city. Fix the file.')
 
 
@@ -222,9 +222,9 @@ def test_other_problems():
     lambda value: tables.table(value[0], **value[1]), [
       ((frame.rename(columns={'c': 'a'}), {}), '...\n  a: is the name of 2'),
       ((frame[:9], {}), '...It has 9 rows; at least 10 are required.'),
-      ((frame.assign(c=1), {'split': 'column:c'}), '...All rows have one'),
+      ((frame.assign(c=1), {'test_rows': 'group:c'}), '...All rows have one'),
       ((frame, {'columns': ['A', 'c', 'd']}), '...It has no A, d.'),
-      ((frame, {'condition': ['bb']}), '...Did you mean b b?')])
+      ((frame, {'condition_on': ['bb']}), '...Did you mean b b?')])
 
 
 def test_a_data_frame(tmp_path):
@@ -245,9 +245,9 @@ def test_warnings_are_about_what_is_modelled(tmp_path, caplog):
   path = _write(tmp_path / 'own.csv', frame)
   options = {'dataset': f'table:{path}', 'num_blocks': 1}
   caplog.set_level(logging.WARNING)
-  configuration.make_config(condition=('level', 'sum'), **options)
+  configuration.make_config(condition_on=('level', 'sum'), **options)
   assert not caplog.records
-  configuration.make_config(condition=('a',), **options)
+  configuration.make_config(condition_on=('a',), **options)
   (text,) = [record.getMessage() for record in caplog.records]
   assert 'Column level has only 5 distinct values' in text
   caplog.clear()
@@ -270,7 +270,7 @@ def test_rows_in_both_parts_are_counted(tmp_path, caplog):
 def test_text_is_a_category_of_a_condition(tmp_path):
   frame = _frame(60).assign(city=['Oslo', 'Rome', ' Rome '] * 20)
   path = _write(tmp_path / 'own.csv', frame)
-  info = tables.open_table(path, condition=['city', 'a'])
+  info = tables.open_table(path, condition_on=['city', 'a'])
   names = ('city=Oslo', 'city=Rome', 'a')
   assert info.schema.names == ('b b', 'c')
   assert [label for column in info.schema.conditions
@@ -286,11 +286,11 @@ def test_text_is_a_category_of_a_condition(tmp_path):
   many = _write(tmp_path / 'many.csv', _frame(150).assign(
     city=[f'c{i}' for i in range(150)]))
   testing.check_refusals(lambda given: tables.open_table(
-    given[0], condition=['city'], **given[1]), [
+    given[0], condition_on=['city'], **given[1]), [
       ((path, {'test_file': other}), '...city: in the test file holds Bonn, not'
        ' one of Oslo, Rome, in lines 2, 3, 4 (5 rows)'),
       ((many, {}), '...city: holds 150 levels; a condition has at most 100')])
   testing.check_refusals(tables.open_table, [
     (path, "...city: holds text such as 'Oslo', 'Rome' in lines 2, 3, 4 (60 "
-     'rows)\nAdd --drop=city to leave these out. Or add --condition=city to '
+     'rows)\nAdd --drop=city to leave these out. Or add --condition_on=city to '
      'model the others given city.')])

@@ -119,10 +119,10 @@ def test_conditional_mixtures_know_the_condition(monkeypatch):
       'city': np.array(['Oslo', 'Rome', 'Bonn'])[city],
       'b': rng.normal(0.0, 2.0, 1500) - shift})
   monkeypatch.setitem(registries.DATASETS._entries, 'doses', datasets.table(
-      frame, condition=['dose', 'city']))
+      frame, condition_on=['dose', 'city']))
   config = configuration.make_config(
-      model='vector', dataset='doses', condition=('dose', 'city'), num_blocks=1,
-      hidden_units=(4,))
+      model='vector', dataset='doses', condition_on=('dose', 'city'),
+      num_blocks=1, hidden_units=(4,))
   parts = {name: config.open_split(name)
            for name in ('train', 'validation', 'test')}
   model = config.model.build()

@@ -20,8 +20,9 @@ _CONFIG = configuration.make_config(
 
 @pytest.fixture(autouse=True)
 def tables(monkeypatch):
-  monkeypatch.setattr(renamed, 'FIELDS', {
-      'nonlinearity': 'activation', 'normalise': 'act_norm'})
+  fields = {'nonlinearity': 'activation', 'normalise': 'act_norm'}
+  monkeypatch.setattr(renamed, 'FIELDS', fields)
+  monkeypatch.setattr(renamed, 'RUN_FLAGS', renamed.RUN_FLAGS | fields)
   monkeypatch.setattr(renamed, 'CLASSES', {'Swish': 'LipSwish'})
   monkeypatch.setattr(renamed, 'ARGUMENTS', {'LipSwish': {'slope': 'name'}})
 
@@ -53,6 +54,13 @@ def test_flag():
       '--num_steps=3': '--num_steps=3', '--noflip': '--noflip',
       'digits': 'digits'}
   assert {old: renamed.present_flag(old) for old in present} == present
+  present = {
+      '--split=column:column:a': '--test_rows=group:column:a',
+      '--split=last': '--test_rows=last', '--condition=': '--condition_on='}
+  assert {old: renamed.present_flag(old) for old in present} == present
+  # Of a tool that has these flags.
+  assert {old: renamed.present_flag(old, ('split', 'condition'))
+          for old in present} == {old: old for old in present}
 
 
 @keras.saving.register_keras_serializable('tf_resflow')

@@ -50,7 +50,7 @@ def _batch(config, strategy):
 
 def test_parts_are_unions_of_the_replicas_parts(data_dir):
   config = runs.config(
-      data_dir, batch_size=6, accumulation_steps=3, condition=('label',))
+      data_dir, batch_size=6, accumulation_steps=3, condition_on=('label',))
   one = _batch(config, training.make_strategy('single'))
   assert one.x.shape == (18, 8, 8, 1) and one.labels.shape == (18,)
   two = _batch(config, replicas.two_replicas())
@@ -61,7 +61,7 @@ def test_parts_are_unions_of_the_replicas_parts(data_dir):
       np.testing.assert_array_equal(
           part, np.concatenate([half[i] for half in halves]))
   np.testing.assert_array_equal(one.condition, one.labels)
-  plain = config.replace(condition=())
+  plain = config.replace(condition_on=())
   assert _batch(plain, training.make_strategy('single')).condition is None
 
 

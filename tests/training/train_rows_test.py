@@ -37,7 +37,7 @@ def test_the_rows_of_a_run(tmp_path, condition):
   x = np.random.default_rng(0).normal(size=[50, 3])
   np.savez(tmp_path / 'own.npz', x=x, label=np.arange(50) % 4)
   split = datasets.open_split(
-      f'array:{tmp_path}/own.npz', 'train', condition=condition,
+      f'array:{tmp_path}/own.npz', 'train', condition_on=condition,
       num_validation=5)
   assert train_rows.read(str(tmp_path)) is None
   train_rows.write(str(tmp_path), split)

@@ -29,7 +29,7 @@ def test_a_frame_becomes_a_flow_and_scores(tmp_path):
   """Given text, too; with the report and the warnings of its end."""
   frame, workdir = _frame(), tmp_path / 'run'
   flow = workflow.fit(
-      frame, workdir, drop=['day'], condition=['city'], **_SHORT)
+      frame, workdir, drop=['day'], condition_on=['city'], **_SHORT)
   run = flow.run
   assert flow.schema.names == ('height', 'weight')
   assert run.workdir == str(workdir)

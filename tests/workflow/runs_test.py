@@ -42,7 +42,7 @@ def test_only_the_report_of_its_weights_is_taken(table_workdir, tmp_path):
   run = workflow.load(str(workdir)).run
   assert (run.warnings, run.facts, run.step, run.workdir) == (
       ('few rows',), {'num_test': 20}, 0, str(workdir))
-  assert run.config.data.condition == ('c', 'a')
+  assert run.config.data.condition_on == ('c', 'a')
 
 
 def test_a_flow_without_a_run_has_no_parts():

@@ -270,7 +270,7 @@ def fit(
   for name in asked.keys() - {*names, fields.NONE}:
     errors.check_suits(
       False, 'column_types', f'{name}:{asked[name]}',
-      'cannot be used with a column of --condition', 'Conditions are only '
+      'cannot be used with a column of --condition_on', 'Conditions are only '
       'standardised.')
   for name, column in zip(names, rows[:size].T, strict=True):
     errors.check_suits(

@@ -89,7 +89,7 @@ class Problems:
     if given:
       advice.append(f'Add {self._text_of(given)} to leave these out.')
     if names := tuple(self.categories):
-      given |= {'condition': names, 'drop': tuple(
+      given |= {'condition_on': names, 'drop': tuple(
           name for name in given['drop'] if name not in names)}
       advice.append(f'Or add {self._text_of(given)} to model the others given '
                     f'{spec.text_of(names)}.')

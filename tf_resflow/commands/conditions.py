@@ -31,7 +31,7 @@ class Condition(options_lib.Options):
     spec = model.condition_spec
     if spec is None:
       self.refuse(True, ('condition',), 'with an unconditional flow',
-                  'Leave it out, or train with --condition.')
+                  'Leave it out, or train with --condition_on.')
       return None
     schema = model.schema
     if spec.num_labels:

@@ -126,7 +126,9 @@ def _run(name: str, arguments: Sequence[str], stop: signals.Stop) -> int:
   """Runs a tool; see `run`."""
   try:
     flag_values = _common_flags()
-    arguments = flagfiles.resolve(arguments)
+    options = _tool(name).Options
+    arguments = flagfiles.resolve(
+        arguments, [field.flag for field in options.flag_fields()])
     name = _answering(name, arguments)
     return _run_tool(name, arguments, flag_values)
   except errors.ExpectedError as error:

@@ -3,7 +3,7 @@
 Every function takes the `FlagValues` to use; the commands pass those of absl.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 import dataclasses
 import importlib
 import os
@@ -248,14 +248,19 @@ def _argument(name: str, value: Any) -> str:
   return '' if value is None else f'--{name}={spec_lib.text_of(value)}\n'
 
 
-def stored_arguments(path: str | os.PathLike) -> list[str]:
+def stored_arguments(
+    path: str | os.PathLike, known: Collection[str] = ()) -> list[str]:
   """Returns the arguments in a flagfile; old flag names become current ones.
+
+  Names in `known` are those of flags that a tool has, and stay.
 
   Raises:
     absl.flags.Error: if it cannot be read.
   """
-  return renamed.completed(list(map(renamed.present_flag, flags.FlagValues(
-      ).read_flags_from_files([f'--flagfile={os.fspath(path)}']))))
+  arguments = flags.FlagValues().read_flags_from_files(
+      [f'--flagfile={os.fspath(path)}'])
+  return renamed.completed(
+      [renamed.present_flag(argument, known) for argument in arguments])
 
 
 def from_flagfile(

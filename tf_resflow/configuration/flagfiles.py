@@ -1,6 +1,6 @@
 """Flagfiles by their names: `--flagfile=digits`."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 import itertools
 import pathlib
 import re
@@ -90,8 +90,13 @@ def settings(value: str, model: str | None = None) -> dict[str, Any]:
   return flags_lib.run_values(values, model)
 
 
-def resolve(arguments: Sequence[str]) -> list[str]:
+def resolve(
+    arguments: Sequence[str], known: Collection[str] = ()) -> list[str]:
   """Returns the arguments of a command line with those of its flagfiles.
+
+  Args:
+    arguments: the command line.
+    known: names of flags of the tool, see `flag_parsing.stored_arguments`.
 
   Raises:
     InvalidValueError: see `find`.
@@ -102,7 +107,7 @@ def resolve(arguments: Sequence[str]) -> list[str]:
     name, equals, value = argument.partition('=')
     if name in ('-flagfile', '--flagfile'):
       path = find(value if equals else next(rest, ''))
-      resolved += flags_lib.stored_arguments(path)
+      resolved += flags_lib.stored_arguments(path, known)
     else:
       resolved.append(argument)
   return resolved

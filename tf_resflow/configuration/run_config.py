@@ -15,6 +15,7 @@ from tf_resflow.datasets import data_config
 from tf_resflow.datasets import dataset_info
 from tf_resflow.specs import fields
 from tf_resflow.specs import registries
+from tf_resflow.specs import renamed
 from tf_resflow.specs import spec as spec_lib
 
 # Fields of the model that are fitted to vectors.
@@ -228,8 +229,8 @@ class Config:
         not self.objective.hybrid or hasattr(self.model, 'num_classes'),
         'hybrid', where, 'It has no classifier.')
     self.data.check_suits(
-        not self.data.condition or
-        getattr(self.model, 'is_conditional', False), 'condition', where,
+        not self.data.condition_on or
+        getattr(self.model, 'is_conditional', False), 'condition_on', where,
         'It takes no condition.')
     self.optimizer.check_suits(
         self.optimizer.input_noise in (0, fields.AUTO) or
@@ -370,7 +371,7 @@ def make_config(
     raise errors.InvalidValueError(
         name, problem=f'is not a field of model={model}',
         advice=f'It belongs to {" and ".join(others)}.' if others else
-        errors.did_you_mean(name, known))
+        errors.did_you_mean(renamed.FLAGS.get(name, name), known))
   if made['data'].num_validation == fields.AUTO:
     made['data'] = dataclasses.replace(
         made['data'],

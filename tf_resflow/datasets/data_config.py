@@ -15,7 +15,7 @@ from tf_resflow.specs import registries
 _IMAGE_FIELDS = ('flip', 'crop_padding', 'image_size')
 # Fields of the data that apply to tables only.
 TABLE_FIELDS = (
-    'columns', 'drop', 'missing', 'column_types', 'split', 'test_file',
+    'columns', 'drop', 'missing', 'column_types', 'test_rows', 'test_file',
     'sheet')
 # Options of openers, and the data that have them.
 _OF_FILES = {**dict.fromkeys(TABLE_FIELDS, 'tables'),
@@ -46,7 +46,7 @@ class DataSource(fields.Section):
       resumable=True)
   columns: tuple[str, ...] = fields.field(
       (), help='Columns of a table to use, in this order, with those of '
-      '--condition; by default all.', is_basic=True)
+      '--condition_on; by default all.', is_basic=True)
   drop: tuple[str, ...] = fields.field(
       (), help='Columns of a table not to use.', is_basic=True)
   missing: str = fields.field(
@@ -58,9 +58,9 @@ class DataSource(fields.Section):
       'tails), integer or signed_integer; others are detected. none only '
       'standardises columns, also of arrays.',
       is_basic=True)
-  split: str = fields.field(
+  test_rows: str = fields.field(
       'random', help='Rows of a table to test on: random (a fixed fifth), last '
-      '(the last fifth, such as the most recent), or column:NAME (a fifth of '
+      '(the last fifth, such as the most recent), or group:NAME (a fifth of '
       'the values in a column, such as of persons, with all of their rows).',
       is_basic=True)
   test_file: str | None = fields.field(
@@ -77,10 +77,10 @@ class DataSource(fields.Section):
     if self.test_file is not None:
       object.__setattr__(self, 'test_file', _absolute(self.test_file))
     self.require(
-        re.fullmatch('(?s)random|last|column:.+', self.split), 'split',
-        'random, last or column:NAME')
+        re.fullmatch('(?s)random|last|group:.+', self.test_rows), 'test_rows',
+        'random, last or group:NAME')
     self.check_suits(
-        self.test_file is None or self.split == 'random', 'split',
+        self.test_file is None or self.test_rows == 'random', 'test_rows',
         'cannot be used with test_file', 'The file has the rows to test on.')
 
   @property
@@ -142,7 +142,7 @@ class DataConfig(DataSource):
   crop_mode: str = fields.field(
       'reflect', help='Padding of --crop_padding: reflect (mirror image) or '
       'constant (zeros).', choices=registries.CROP_MODES)
-  condition: tuple[str, ...] = fields.field(
+  condition_on: tuple[str, ...] = fields.field(
       (), help='Learn p(x|c), where c is label, or columns of a table '
       '(removed from x), or condition (an array of an .npz file).',
       is_basic=True)
@@ -161,8 +161,8 @@ class DataConfig(DataSource):
     for field in _IMAGE_FIELDS:
       if field in self.non_default_values():
         info.require_images(field, getattr(self, field))
-    if self.condition and info.condition is None:
-      info = info.with_condition(self.condition)
+    if self.condition_on and info.condition is None:
+      info = info.with_condition(self.condition_on)
     if self.crop_padding:
       check_crop_padding(self.crop_padding, info.event_shape)
     if self.image_size is not None:

@@ -164,10 +164,11 @@ class DatasetInfo(abc.ABC):
     known = [_LABEL] * (self.num_classes > 0) + [_ENTRY] * (
       self.entry_fn is not None)
     errors.check_suits(
-      bool(known), 'condition', ','.join(names), 'cannot be used with dataset='
-      f'{self.name}', 'It has no labels, conditions or named columns.')
+      bool(known), 'condition_on', ','.join(names),
+      f'cannot be used with dataset={self.name}',
+      'It has no labels, conditions or named columns.')
     errors.check(
-      len(names) == 1 and names[0] in known, 'condition', ','.join(names),
+      len(names) == 1 and names[0] in known, 'condition_on', ','.join(names),
       ' or '.join(known), f'{self.name} has no other conditions.')
     if _LABEL in names:
       return dataclasses.replace(self, condition=ConditionInfo(
@@ -338,10 +339,10 @@ class VectorInfo(DatasetInfo):
       return super().with_condition(names)
     known = self.schema.names
     errors.check(
-      {*names} <= {*known} and len({*names}) == len(names), 'condition',
+      {*names} <= {*known} and len({*names}) == len(names), 'condition_on',
       ','.join(names), f'columns of {self.name}: {", ".join(known)}')
     errors.check(
-      len(names) < len(known), 'condition', ','.join(names),
+      len(names) < len(known), 'condition_on', ','.join(names),
       'fewer columns than there are', 'The other columns are x.')
     places = self.schema.coordinates()
     chosen = [i for name in names for i in places[name]]

@@ -22,14 +22,15 @@ _TABLE = (
   'a table of numbers (.csv, .tsv, .txt, .parquet, .feather or .xlsx)')
 # Largest number of levels of a category that is proposed as a condition.
 _MAX_PROPOSED = 10
-_BY_COLUMN = 'column:'
+_BY_COLUMN = 'group:'
 
 
 @own_files.opener('table', _TABLE)
 def open_table(
   path: str, *, columns: Sequence[str] = (), drop: Sequence[str] = (),
-  missing: str = 'error', split: str = 'random', test_file: str | None = None,
-  sheet: str | None = None, condition: Sequence[str] = (),
+  missing: str = 'error', test_rows: str = 'random',
+  test_file: str | None = None, sheet: str | None = None,
+  condition_on: Sequence[str] = (),
   column_types: Sequence[str] = (),
 ) -> dataset_info.VectorInfo:
   """Opens a file of a table; see `table_files.read_frame` for the formats.
@@ -62,8 +63,9 @@ def open_table(
         problems)
     problems.where = ''
   return _Table(
-    f'table:{path}', frame, tested, problems, missing=missing, split=split,
-    columns=columns, drop=drop, condition=condition).info(column_types)
+    f'table:{path}', frame, tested, problems, missing=missing,
+    test_rows=test_rows, columns=columns, drop=drop, condition_on=condition_on
+  ).info(column_types)
 
 
 def table(
@@ -76,7 +78,7 @@ def table(
     name: name of the data set.
     test: a data frame of the test part, instead of a split.
     column_types: as other options, see `data_config.DataConfig`.
-    **options: `columns`, `drop`, `missing`, `split` and `condition`.
+    **options: `columns`, `drop`, `missing`, `test_rows` and `condition_on`.
 
   Raises:
     InvalidValueError: if the table is invalid, with all of its problems.
@@ -107,14 +109,14 @@ class _Table:
   columns: Sequence[str] = ()
   drop: Sequence[str] = ()
   missing: str = 'error'
-  split: str = 'random'
-  condition: Sequence[str] = ()
+  test_rows: str = 'random'
+  condition_on: Sequence[str] = ()
 
   def __post_init__(self):
-    for name in ('columns', 'drop', 'condition'):
+    for name in ('columns', 'drop', 'condition_on'):
       setattr(self, name, cells_lib.as_names(getattr(self, name)))
-    self.group = [self.split.removeprefix(_BY_COLUMN)] if (
-      self.split.startswith(_BY_COLUMN)) else []
+    self.group = [self.test_rows.removeprefix(_BY_COLUMN)] if (
+      self.test_rows.startswith(_BY_COLUMN)) else []
 
   def info(self, column_types: Sequence[str]) -> dataset_info.VectorInfo:
     """Returns the metadata, or raises with all problems."""
@@ -132,7 +134,7 @@ class _Table:
     errors.check_format(schema.modelled, 'No column is left.')
     if len(rows) < own_files.MIN_EXAMPLES or len(test) < 2:
       self.problems.check()  # May be the reason.
-    order = _split_rows(rows, self.split)
+    order = _split_rows(rows, self.test_rows)
     if self.tested is not None:
       order = {'train': own_files.split_order(len(rows)),
                'test': np.arange(len(test))}
@@ -144,8 +146,9 @@ class _Table:
     self._check(schema, parts['train'].x, parts['test'].x)
     _warn_of_copies(self.name, **parts)
     # Runs of earlier versions know a table by its names and rows.
-    others = () if self.split == 'random' and self.tested is None else (
-      self.split, *order.values(), parts['test'].x)
+    others = () if self.test_rows == 'random' and self.tested is None else (
+      self.test_rows.replace(_BY_COLUMN, 'column:', 1), *order.values(),
+      parts['test'].x)
     labels = [label for column in schema.modelled for label in column.labels]
     info = dataset_info.VectorInfo(
       name=self.name, event_size=len(labels), schema=schema, rows=parts,
@@ -154,7 +157,7 @@ class _Table:
       fingerprint=own_files.fingerprint(','.join(labels), rows.x, *others),
       num_train=len(parts['train']), num_test=len(parts['test']),
       load_fn=lambda part: (parts[part].x, None))
-    return info.with_condition(self.condition) if self.condition else info
+    return info.with_condition(self.condition_on) if self.condition_on else info
 
   def _schema(self):
     """Returns the schema: names, roles and levels."""
@@ -162,7 +165,7 @@ class _Table:
     columns = []
     for position, name in enumerate(used):
       levels = () if known.count(name) > 1 else self._levels(name)
-      if name not in self.condition:
+      if name not in self.condition_on:
         if 0 < len(levels) <= min(_MAX_PROPOSED, len(self.frame) // 3):
           self.problems.categories.append(name)
         levels = ()
@@ -186,12 +189,12 @@ class _Table:
     """Returns the names of the columns to use, but for the group."""
     known = list(self.frame.columns)
     for option, asked in {'columns': self.columns, 'drop': self.drop,
-                          'split': self.group,
-                          'condition': self.condition}.items():
+                          'test_rows': self.group,
+                          'condition_on': self.condition_on}.items():
       absent = [column for column in asked if column not in known]
       errors.check(
         not absent, option,
-        f'{_BY_COLUMN if option == "split" else ""}{",".join(asked)}',
+        f'{_BY_COLUMN if option == "test_rows" else ""}{",".join(asked)}',
         f'columns of {self.name}', ' '.join([f'It has no {", ".join(absent)}.',
         *(errors.did_you_mean(column, known) for column in absent)]))
     left_out = {*self.drop, *self.group}
@@ -244,10 +247,10 @@ class _Table:
 
 
 def _split_rows(
-  rows: schema_lib.Rows, split: str) -> Mapping[str, np.ndarray]:
+  rows: schema_lib.Rows, test_rows: str) -> Mapping[str, np.ndarray]:
   """Returns the indices of the 'train' and 'test' rows, as `held_out`."""
   order = own_files.held_out(len(rows), 'rows')
-  if split == 'last':
+  if test_rows == 'last':
     # In time: then a validation part, which is the end, comes before the test.
     return dict(zip(order, np.split(
       np.arange(len(rows)), [len(order['train'])]), strict=True))
@@ -257,8 +260,8 @@ def _split_rows(
   # but for one.
   values, groups = np.unique(rows.group, return_inverse=True)
   errors.check_format(
-    len(values) > 1, f'All rows have one value in {split}; at least two are '
-    'required.')
+    len(values) > 1, f'All rows have one value in {test_rows}; at least two '
+    'are required.')
   rank = np.argsort(own_files.split_order(len(values)))[groups]
   by_rank = np.argsort(rank, kind='stable')
   is_test = rank[by_rank] < max(round(own_files.TEST_SHARE * len(values)), 1)

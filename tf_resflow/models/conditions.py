@@ -71,7 +71,7 @@ class ConditionalConfig(model_config.ModelConfig):
     if not self.is_conditional:
       self.require_defaults(
           ('condition_at', 'condition_features', 'condition_hidden_units'),
-          'without a condition', 'Set --condition.')
+          'without a condition', 'Set --condition_on.')
 
 
 def make_parts(place: str, request: Any) -> list[Any]:

@@ -9,7 +9,7 @@ line here: files that exist stay readable.
 """
 
 import collections
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 import itertools
 import logging
 import re
@@ -17,13 +17,18 @@ from typing import Any
 
 _logger = logging.getLogger(__name__)
 
-# Fields of configurations, which are flags, too.
+# Fields of models, which are flags, too.
 FIELDS: dict[str, str] = {
     'embedding': 'augmentation',
     'noise_law': 'noise_distribution',
 }
+# Flags of the configuration of a run.
+RUN_FLAGS: dict[str, str] = FIELDS | {
+    'condition': 'condition_on', 'split': 'test_rows'}
 # All flags, of which `--help` knows the present ones.
-FLAGS: dict[str, str] = FIELDS | {'against': 'ood_dataset'}
+FLAGS: dict[str, str] = RUN_FLAGS | {'against': 'ood_dataset'}
+# How values begin, by the present names of their flags.
+VALUES: dict[str, tuple[str, str]] = {'test_rows': ('column:', 'group:')}
 # Classes of Keras files.
 CLASSES: dict[str, str] = {
     'Asserted': 'AssertedLayer',
@@ -113,14 +118,22 @@ def _categories(coordinates):
   return [*columns.values()]
 
 
-def present_flag(argument: str) -> str:
-  """Returns a stored `--flag=value` or `--noflag` as it is written now."""
-  if not argument.startswith('--'):
-    return argument
+def present_flag(argument: str, known: Collection[str] = ()) -> str:
+  """Returns a stored `--flag=value` or `--noflag` as it is written now.
+
+  Args:
+    argument: the flag in a file.
+    known: names of flags that a tool has, which mean what they say.
+  """
   name, equals, value = argument[2:].partition('=')
-  negation = 'no' if not equals and name.removeprefix('no') in FIELDS else ''
-  field = present(FIELDS, name.removeprefix(negation), 'flag')
-  return f'--{negation}{field}{equals}{value}'
+  if not argument.startswith('--') or name in known:
+    return argument
+  negation = 'no' if not equals and name.removeprefix('no') in RUN_FLAGS else ''
+  flag = present(RUN_FLAGS, name.removeprefix(negation), 'flag')
+  old, new = VALUES.get(flag, ('', ''))
+  if old and value.startswith(old):
+    value = new + value.removeprefix(old)
+  return f'--{negation}{flag}{equals}{value}'
 
 
 def completed(arguments: Sequence[str]) -> list[str]:

@@ -49,7 +49,7 @@ def evaluate(
   errors.check_suits(
       num_labels or not classify, 'classify', 'true',
       'requires a flow whose condition is the label',
-      'Train with --condition=label.')
+      'Train with --condition_on=label.')
   used = evaluation.EvaluationSettings.of(flow, **settings, dequantizes=True)
   split = run.open(part, data_dir, num_examples=num_examples,
                    num_reconstructions=num_reconstructions)

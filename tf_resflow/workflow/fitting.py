@@ -130,7 +130,7 @@ def _config_of(data, settings):
         datasets.array, _OF_ARRAYS)
     options = {name: settings.pop(name) for name in names if name in settings}
     if 'condition' in settings:
-      options['condition'] = settings['condition']
+      options['condition_on'] = settings['condition_on']
     info = data = make(data, **options)
   else:
     info = data
@@ -203,7 +203,7 @@ def _facts(config):
       'num_validation': num_validation, 'num_test': info.num_test,
       'columns': [*schema.names] if schema else [],
       'column_types': [c.type for c in schema.modelled] if schema else [],
-      'condition': [*config.data.condition]}
+      'condition': [*config.data.condition_on]}
 
 
 def _report(flow, warnings, start, strategy, **options):
