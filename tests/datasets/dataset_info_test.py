@@ -45,6 +45,7 @@ def test_fields_of_the_model_follow(monkeypatch):
     'a', 'b', mean=(1.0, 2.0), std=(3.0, 4.0), conditions=['c'])
   info = datasets.VectorInfo(name='two', event_size=2, schema=schema)
   assert info.model == 'vector' and info.event_shape == (2,)
+  assert not info.is_image and datasets.info('digits').is_image
   assert info.changed() is info
   for model, of in (('vector', info), ('image', datasets.info('digits'))):
     fields = registries.MODELS.get(model).fields()

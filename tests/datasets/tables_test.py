@@ -76,7 +76,8 @@ def test_a_string_is_one_name(tmp_path):
   path = _write(tmp_path / 'own.csv', frame)
   assert tables.open_table(path, drop='city').schema.names == ('a', 'b b', 'c')
   assert datasets.table(frame, columns='b b').schema.names == ('b b',)
-  info = datasets.table(frame, drop='city', condition_on='a', column_types='c:log')
+  info = datasets.table(
+    frame, drop='city', condition_on='a', column_types='c:log')
   assert (
     info.schema.names, info.schema.condition_names, info.asked_types) == (
     ('b b', 'c'), ('a',), {'c': 'log'})

@@ -54,7 +54,7 @@ class Options(options_lib.OutputFile, data_config.DataSource):
   def check(self) -> None:
     super().check()
     self.refuse(
-        self.info.num_levels is None, ('output', 'num_noise_draws'),
+        not self.info.is_image, ('output', 'num_noise_draws'),
         f'with --dataset={self.dataset}', 'It is for images.')
 
 

@@ -62,7 +62,7 @@ def main(options: Options) -> None:
       options.inception, input_size=options.input_size,
       input_range=options.input_range, feature_name=options.feature_name)
   run = options.open(options.dtype, options.strategy)
-  options.require(run.model.num_levels is not None, 'workdir',
+  options.require(run.model.is_image, 'workdir',
                   'a run on images', 'Their features are compared.')
   split = options.open_split(run, 'num_images')
   report = evaluation.compare_samples(

@@ -149,7 +149,7 @@ class Run(Options):
   @property
   def is_of_vectors(self) -> bool:
     """Whether the data of the run are vectors, not images."""
-    return getattr(self.config.model, 'num_levels', None) is None
+    return not self.config.model.is_image
 
   def check_run(self) -> None:
     """Raises `InvalidValueError` where flags do not suit the run."""

@@ -214,7 +214,7 @@ def main(options: Options) -> None:
       'solver': options.make_solver(), 'strategy': run.strategy, 'verbose': 1,
       'batch_size': (options.batch_size
                      or evaluation.default_batch_size(run.model))}
-  if len(run.model.event_shape) == 1:
+  if not run.model.is_image:
     report = _draw_vectors(options, run, settings)
   else:
     picture = _picture(options, run, settings)

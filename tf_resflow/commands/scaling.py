@@ -45,7 +45,7 @@ def main(options: Options, config: configuration.Config) -> None:
       not config.objective.hybrid, 'hybrid', 'true', 'cannot be used here',
       'The operations of a classifier are not counted.')
   config.data.require(
-      config.open_data().num_levels is not None, 'dataset',
+      config.model.is_image, 'dataset',
       'a data set of images',
       'The studies vary the scales of image flows.')
   report = scaling.main(

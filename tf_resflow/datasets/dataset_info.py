@@ -97,16 +97,22 @@ class DatasetInfo(abc.ABC):
     return None
 
   @property
+  def is_image(self) -> bool:
+    """Whether the data are images of integers, not vectors."""
+    return self.num_levels is not None
+
+  @property
   def is_validated(self) -> bool:
     """Whether runs hold out a validation part by default: of read vectors."""
-    return self.num_levels is None and self.load_fn is not None
+    return not self.is_image and self.load_fn is not None
 
   @property
   def default_num_validation(self) -> int:
     """Default number of validation examples."""
     size = self.num_train or 0
-    return self.is_validated * (
-      round(size / 5) if size < 1000 else min(round(size / 10), 2000))
+    if not self.is_validated:
+      return 0
+    return round(size / 5) if size < 1000 else min(round(size / 10), 2000)
 
   @property
   @abc.abstractmethod
@@ -207,7 +213,7 @@ class DatasetInfo(abc.ABC):
   def require_images(self, name: str, value: Any) -> None:
     """Raises `InvalidValueError` for a field of images if the data are none."""
     errors.check_suits(
-      self.num_levels is not None, name, spec.text_of(value),
+      self.is_image, name, spec.text_of(value),
       f'cannot be used with dataset={self.name}', 'It applies to images only.')
 
 

@@ -58,8 +58,7 @@ def open_stored(
   data_dir: str | os.PathLike | None, num_validation: int) -> split_lib.Split:
   """Opens a part of images or vectors; see `open_split`."""
   part = 'test' if split == 'test' else 'train'
-  is_image = info.num_levels is not None
-  stored_info = (is_image and info.stored) or info
+  stored_info = (info.stored if info.is_image else None) or info
   stored, image_fn, num_examples = (
     _open_arrays(info, stored_info, part) if info.load_fn is not None else
     stored_images.open_part(stored_info, part, data_dir))
@@ -88,7 +87,7 @@ def open_stored(
       'x': image, 'label': tf.cast(label, tf.int32),
       **{key: example[key] for key in ('condition',) if key in example}}
 
-  if is_image:
+  if info.is_image:
     examples = examples.map(
       tf.autograph.experimental.do_not_convert(finish),
       num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
@@ -129,7 +128,7 @@ def open_drawn(
 def _open_arrays(info, stored_info, part):
   """Opens the arrays of `load_fn`, like `stored_images.open_part`."""
   x, labels, *conditions = info.load_fn(part)
-  if stored_info.num_levels is None:
+  if not stored_info.is_image:
     errors.check(
       np.issubdtype(x.dtype, np.floating) and x.shape[1:] == info.event_shape,
       'x', f'{x.dtype} {list(x.shape)}',

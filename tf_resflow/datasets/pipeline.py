@@ -207,7 +207,7 @@ def evaluation_batches(
 
 def _continuous(x, split, noise_key, index):
   """Returns an example as floats, dequantised if it has integers."""
-  if split.num_levels is None:
+  if not split.is_image:
     return x
   return dequantization.dequantize(
     x, _uniform(split.event_shape, noise_key, index), split.num_levels)

@@ -48,6 +48,11 @@ class Split:
       return self.examples.batch(self.num_examples).get_single_element()
 
   @property
+  def is_image(self) -> bool:
+    """Whether examples are images of integers, not vectors."""
+    return self.num_levels is not None
+
+  @property
   def is_conditional(self) -> bool:
     """Whether examples have conditions."""
     return 'condition' in self.examples.element_spec

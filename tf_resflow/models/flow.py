@@ -147,6 +147,11 @@ class Flow(latent_model.LatentModel):
     return [self.bijection, *self.augmentation.parts]
 
   @property
+  def is_image(self) -> bool:
+    """Whether data are images of integers, and losses bits/dim."""
+    return self.num_levels is not None
+
+  @property
   def has_classifier(self) -> bool:
     """Whether it is a hybrid model, which can classify."""
     return self.classifier is not None
@@ -194,7 +199,7 @@ class Flow(latent_model.LatentModel):
         averaged over it anyway, so that a random estimator suffices.
     """
     is_estimated = self.latent_size > MAX_EXACT_SIZE or (
-        dequantizes and self.num_levels is not None)
+        dequantizes and self.is_image)
     if not (self.is_random and is_estimated):
       return numerics.Exact()
     return numerics.AdaptiveRoulette(0.02)  # Larger: faster, noisier.
@@ -237,7 +242,7 @@ class Flow(latent_model.LatentModel):
     self.check_condition(condition)
     x = tf.convert_to_tensor(x)
     errors.check(
-        x.dtype.is_floating or self.num_levels is None, name, x.dtype.name,
+        x.dtype.is_floating or not self.is_image, name, x.dtype.name,
         'floats', 'datasets.dequantize turns integers into these in [0, 1).')
     x = tf.cast(x, tf.as_dtype(self.compute_dtype))
     errors.check(
@@ -397,7 +402,7 @@ class Flow(latent_model.LatentModel):
   def bits_per_dim_of(self, log_prob: Any) -> Any:
     """Converts log-densities, an array or a tensor, to `bits_per_dim`."""
     errors.check_suits(
-        self.num_levels is not None, 'bits_per_dim', None,
+        self.is_image, 'bits_per_dim', None,
         'requires images of integers', 'Use log_prob.')
     return (
         math.log(self.num_levels) - log_prob / self.event_size) / math.log(2.0)
@@ -405,7 +410,7 @@ class Flow(latent_model.LatentModel):
   @property
   def unit(self) -> str:
     """Unit of losses: 'bits_per_dim' for integer data, otherwise 'nats'."""
-    return 'nats' if self.num_levels is None else 'bits_per_dim'
+    return 'bits_per_dim' if self.is_image else 'nats'
 
   @property
   def unit_note(self) -> str:

@@ -31,6 +31,11 @@ class ModelConfig(fields.Section):
 
   takes_input_noise: ClassVar[bool] = False
 
+  @property
+  def is_image(self) -> bool:
+    """Whether the model is one of images of integers."""
+    return getattr(self, 'num_levels', None) is not None
+
   def build(self, dtype: str = 'float32') -> Any:
     """Returns a new `models.Flow` of dtype 'float32' or 'float64'.
 

@@ -155,8 +155,8 @@ def export(
     preconditions.check_is_installed()
   frozen = model.frozen()
   signatures_of = (
-      signatures_lib.VectorSignatures if model.num_levels is None else
-      signatures_lib.IntegerFlow)
+      signatures_lib.IntegerFlow if model.is_image else
+      signatures_lib.VectorSignatures)
   served = signatures_of(frozen, estimator, max_samples)
   signatures = served.signatures()
   functions = {

@@ -52,7 +52,7 @@ class IntegerFlow(served_flow.ServedFlow):
                estimator: layers.EstimatorLike = None,
                max_samples: int = 4096):
     errors.check(
-        model.num_levels is not None, 'num_levels', None, 'a number >= 2',
+        model.is_image, 'num_levels', None, 'a number >= 2',
         'Flows on vectors are served as VectorSignatures.')
     super().__init__(model, estimator, max_samples)
 
@@ -199,7 +199,7 @@ class VectorSignatures(served_flow.ServedFlow):
                estimator: layers.EstimatorLike = None,
                max_samples: int = 4096):
     errors.check(
-        model.num_levels is None and len(model.event_shape) == 1, 'model',
+        not model.is_image and len(model.event_shape) == 1, 'model',
         model.name, 'a flow on vectors',
         'Flows on images are served as IntegerFlow.')
     names = model.schema.names if model.schema.is_named else ()

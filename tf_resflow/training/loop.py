@@ -123,7 +123,7 @@ def _callbacks(
   if evaluate_fn is not None:
     found.append(callbacks_lib.Validate(
         int(config.evaluate_every), evaluate_fn, bool(config.keep_best)))
-  if len(trainer.model.event_shape) == 3:
+  if trainer.model.is_image:
     found.append(callbacks_lib.WriteSamples(config.sample_every))
   by_name = {callback.name: callback for callback in [*found, *callbacks]}
   return [callback for callback in by_name.values() if callback.every]

@@ -115,7 +115,7 @@ class BitsPerDim(_Density):
 
   def check(self, model: models.Flow) -> None:
     errors.check_suits(
-        model.num_levels is not None, 'objective', self.spec(),
+        model.is_image, 'objective', self.spec(),
         f'cannot be used with {model.name}', 'It requires images; use nats.')
 
   def to_loss(self, model: models.Flow, log_prob: tf.Tensor) -> tf.Tensor:

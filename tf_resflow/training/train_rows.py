@@ -54,7 +54,7 @@ def write(workdir: str, split: datasets.Split) -> None:
   There is no file for images, for points that are drawn anew in every step, and
   for more than `MAX_ROWS`.
   """
-  if split.num_levels is not None or split.draw_fn is not None:
+  if split.is_image or split.draw_fn is not None:
     return
   if split.num_examples > MAX_ROWS:
     _logger.info('%s training rows are too many to recognise them later.',

@@ -33,8 +33,9 @@ _logger = logging.getLogger(__name__)
 # Share of the time of a run that mixtures, which it is compared with, may take.
 _SHARE_OF_TIME = 0.1
 # Options of `datasets.table` and of `datasets.array`.
-_OF_FRAMES = ('test', 'columns', 'drop', 'missing', 'split', 'column_types')
-_OF_ARRAYS = ('test', 'labels', 'column_types')
+_OF_FRAMES = (
+    'test', 'columns', 'drop', 'missing', 'test_rows', 'column_types')
+_OF_ARRAYS = ('test', 'labels', 'condition', 'column_types')
 
 
 def fit(
@@ -129,7 +130,7 @@ def _config_of(data, settings):
     make, names = (datasets.table, _OF_FRAMES) if cells.is_frame(data) else (
         datasets.array, _OF_ARRAYS)
     options = {name: settings.pop(name) for name in names if name in settings}
-    if 'condition' in settings:
+    if cells.is_frame(data) and 'condition_on' in settings:
       options['condition_on'] = settings['condition_on']
     info = data = make(data, **options)
   else:
