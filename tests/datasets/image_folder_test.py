@@ -68,7 +68,7 @@ def test_folders_of_parts_and_classes(tmp_path):
       _write(tmp_path / part / name / f'{i}.png', _array(channels=1))
   info = datasets.info(f'images:{tmp_path}')
   assert info.image_shape == (6, 4, 1)
-  assert info.num_classes == len({*info.labels.values()}) == 2
+  assert info.num_classes == 2
   labels = {
     part: sorted(_load(tmp_path, part).arrays['label'].numpy())
     for part in names}
@@ -212,5 +212,6 @@ def test_bad_files_are_passed_over(folder, caplog):
   for bad in ('00.png', 'text.png', 'cut.png', 'pipe.png'):
     (folder / bad).unlink()
   clean = datasets.info(name)
-  assert clean.parts == info.parts
+  for part in ('train', 'test'):
+    np.testing.assert_array_equal(clean.load_fn(part)[0], info.load_fn(part)[0])
   assert clean.fingerprint == info.fingerprint != good.fingerprint

@@ -264,6 +264,8 @@ class ImageInfo(DatasetInfo):
       f'cannot be used with dataset={self.name}',
       f'It requires 8-bit images, and these have {self.num_levels} levels.')
     height, width, channels = self.image_shape
+    if resize == height == width:
+      resize = None
     return dataclasses.replace(
       self,
       image_shape=(resize or height, resize or width, channels),

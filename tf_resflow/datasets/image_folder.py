@@ -1,13 +1,11 @@
 """User-provided data sets: folders of image files."""
 
 import collections
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 import dataclasses
-import functools
 import logging
 import math
 import os
-from typing import Any, Self
 
 import numpy as np
 
@@ -22,71 +20,53 @@ _EXPECTED = f'a folder with {image_files.KINDS} images of 8 bits'
 # Names of folders that are probably meant as parts.
 _PARTS = ('train', 'training', 'test', 'testing', 'val', 'valid', 'validation',
           'dev')
-_MAX_NAMED = 3  # Of bad files.
+# Number of bad files that a message names.
+_MAX_NAMED = 3
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class FolderInfo(dataset_info.ImageInfo):
-  """Metadata of the images below a folder; see `open_folder`.
-
-  Attributes:
-    root: The folder.
-    parts: Maps 'train' and 'test' to paths of files, relative to the root.
-    labels: Maps files to labels, if folders are classes.
-    sizes: Maps `(height, width)` to a file of that size.
-    candidates: `(name, size, time)` of all files that should be images.
-    faults: Maps those of them that are in no part to what is wrong with them.
-    ignored: Kinds of other files, such as '.txt', and their numbers.
-  """
+@dataclasses.dataclass(frozen=True)
+class _Folder:
+  """Names of the image files below `root`, and what is wrong with bad ones."""
 
   root: str
-  parts: dict[str, tuple[str, ...]]
-  labels: dict[str, int]
-  sizes: dict[tuple[int, int], str]
-  candidates: tuple[tuple[str, int, int], ...]
-  faults: dict[str, str]
-  ignored: tuple[tuple[str, int], ...]
+  names: Sequence[str]
+  faults: Mapping[str, str]
 
-  def changed(self, num_bits: int = 8, resize: int | None = None) -> Self:
-    if resize is None:
-      sizes = [f'{name} is {height} x {width}'
-               for (height, width), name in self.sizes.items()]
-      errors.check(
-        len(sizes) == 1, 'dataset', self.name, f'{_EXPECTED} and one size',
-        f'{" and ".join(sizes[:2])}; use --resize=SIZE to crop to squares and '
-        'resize.')
-    else:
-      image_shape = (resize, resize, self.image_shape[-1])
-      machine.check_memory(
-        sum(map(len, self.parts.values())) * math.prod(image_shape), 'resize',
-        resize)
-      self = dataclasses.replace(
-        self, image_shape=image_shape,
-        load_fn=functools.partial(_load, self, resize))
-    # Images are already resized by `load_fn`.
-    return super().changed(num_bits)
+  def describe(self, faults: Mapping[str, str]) -> str:
+    """Returns how many files are bad, and why the first few are."""
+    texts = [f'{name} ({fault})' for name, fault in faults.items()]
+    if (rest := len(texts) - _MAX_NAMED) > 0:
+      texts[_MAX_NAMED - 1] += f' and {rest} more'
+    return (f'{len(faults)} of {len(self.names)} files are bad: '
+            f'{", ".join(texts[:_MAX_NAMED])}')
 
   def error(self, faults: Mapping[str, str]) -> errors.FormatError:
     """Returns the error that names all bad files, not only the known ones."""
     _, others = image_files.look_at_all(
-      self.root, [name for name, *_ in self.candidates], reads_pixels=True)
-    said = _sentence(
-      dict(sorted({**faults, **others}.items())), len(self.candidates))
+        self.root, self.names, reads_pixels=True)
+    said = self.describe(dict(sorted({**faults, **others}.items())))
     return errors.FormatError(
-      f'{said}. Repair or remove them; tf_resflow train passes over them with '
-      '--skip_bad.')
+        f'{said}. Repair or remove them; tf_resflow train passes over them '
+        'with --skip_bad.')
 
-
-def _sentence(faults: Mapping[str, str], num_files: int) -> str:
-  """Returns how many files are bad, and why the first few are."""
-  texts = [f'{name} ({fault})' for name, fault in faults.items()]
-  rest = len(texts) - _MAX_NAMED
-  return (f'{len(texts)} of {num_files} files are bad: '
-          f'{", ".join(texts[:_MAX_NAMED])}{f" and {rest} more" * (rest > 0)}')
+  def read(self, names: Sequence[str], shape: tuple[int, int, int],
+           resize: int | None) -> np.ndarray:
+    """Returns images, uint8 `[N, H, W, C]`."""
+    images = np.empty([len(names), *shape], np.uint8)
+    with errors.refusing('dataset', f'images:{self.root}', _EXPECTED):
+      for i, name in enumerate(names):
+        try:
+          image = image_files.read(self.root, name, shape[-1], resize)
+          errors.check_format(image.shape == shape, 'it has changed')
+        except errors.FormatError as error:
+          raise self.error({**self.faults, name: str(error)}) from None
+        images[i] = image
+    return images
 
 
 @own_files.opener('images', _EXPECTED)
-def open_folder(path: str, *, skip_bad: bool = False) -> FolderInfo:
+def open_folder(path: str, *, skip_bad: bool = False,
+                resize: int | None = None) -> dataset_info.ImageInfo:
   """Opens the images in a folder and its subfolders.
 
   Folders `train` and `test` are the parts; without these, a fixed fifth of the
@@ -105,80 +85,100 @@ def open_folder(path: str, *, skip_bad: bool = False) -> FolderInfo:
   many again where colours are converted; with `resize`, JPEG files at up to an
   eighth of their size. More than 178 million pixels are refused.
 
+  Args:
+    path: of the folder.
+    skip_bad: whether bad files are passed over.
+    resize: height and width of the images, by default their own.
+
   Raises:
-    InvalidValueError: If there are too few good images.
+    InvalidValueError: if there are bad images, or too few good ones.
   """
   errors.check_format(os.path.isdir(path), 'There is no such folder.')
+  root = os.path.abspath(path)
+  sizes_in_bytes, ignored = _files_below(root)
+  looks, faults = image_files.look_at_all(
+      root, list(sizes_in_bytes), reads_pixels=skip_bad)
+  folder = _Folder(root, list(sizes_in_bytes), faults)
   try:
-    files, ignored = _files_below(path)
-  except OSError as error:
-    raise errors.FormatError(f'{error.filename}: {error.strerror}.') from None
-  errors.check_format(
-    files, f'No file below it ends in {", ".join(image_files.SUFFIXES)}.')
-  info = _info_of(os.path.abspath(path), files, ignored, skip_bad)
-  said = [f'took {len(files) - len(info.faults)} images']
-  if info.faults:
-    if not skip_bad:
-      raise info.error(info.faults)
-    said.append(_sentence(info.faults, len(files)))
+    parts = _parts_of(list(looks))
+  except errors.FormatError as error:
+    bad = f' {folder.describe(faults)}.' if faults else ''
+    raise errors.FormatError(f'{error}{bad}') from None
+  if faults and not skip_bad:
+    raise folder.error(faults)
   others = ', '.join(f'{count} {kind}' for kind, count in ignored[:3])
   _logger.log(
-    logging.WARNING if info.faults else logging.INFO, '%s: %s; ignored %s',
-    info.name, '; '.join(said), others or 'no other files')
-  return info
+      logging.WARNING if faults else logging.INFO,
+      'images:%s: took %d images; %signored %s', root, len(looks),
+      f'{folder.describe(faults)}; ' if faults else '',
+      others or 'no other files')
+  shape = _shape_of(looks, resize)
+  if resize is not None:
+    machine.check_memory(len(looks) * math.prod(shape), 'resize', resize)
+  labels = _labels_of(list(looks), parts)
+
+  def load(part):
+    names = parts[part]
+    return folder.read(names, shape, resize), np.array(
+        [labels[name] for name in names]) if labels else None
+
+  return dataset_info.ImageInfo(
+      name=f'images:{root}', image_shape=shape, load_fn=load,
+      num_classes=len({*labels.values()}),
+      num_train=len(parts['train']), num_test=len(parts['test']),
+      fingerprint=own_files.fingerprint(
+          *((name, sizes_in_bytes[name]) for name in looks)))
 
 
 def _files_below(root):
-  """Returns `candidates` and `ignored`, see `FolderInfo`."""
-  files = []
+  """Returns sizes of files that should be images, by name, and other files.
+
+  The latter are pairs of a kind, such as '.txt', and a number.
+  """
+  sizes: dict[str, int] = {}
   ignored: collections.Counter[str] = collections.Counter()
-  for file in own_files.files_below(root):
-    name = os.path.basename(file)
-    suffix = os.path.splitext(name)[1].lower()
-    if name.startswith('.') or suffix not in image_files.SUFFIXES:
-      ignored['hidden' if name.startswith('.') else
-              suffix or 'without a suffix'] += 1
-    elif os.path.exists(file):
-      status = os.stat(file)
-      files.append((os.path.relpath(file, root), status.st_size,
-                    status.st_mtime_ns))
-    else:  # `image_files` says what is wrong with it.
-      files.append((os.path.relpath(file, root), 0, 0))
-  return tuple(files), tuple(ignored.most_common())
-
-
-def _info_of(root: str, files: Any, ignored: Any, reads_pixels: bool) -> Any:
-  """Returns the metadata of the good ones among files `(name, size, time)`."""
-  looks, faults = image_files.look_at_all(
-    root, [name for name, *_ in files], reads_pixels=reads_pixels)
-  names = list(looks)
-  sizes: dict[Any, str] = {}
-  for name, (size, _) in looks.items():
-    sizes.setdefault(size, name)
   try:
-    parts = _parts_of(names)
-  except errors.FormatError as error:
-    bad = f' {_sentence(faults, len(files))}.' * bool(faults)
-    raise errors.FormatError(f'{error}{bad}') from None
+    for file in own_files.files_below(root):
+      name = os.path.basename(file)
+      suffix = os.path.splitext(name)[1].lower()
+      if name.startswith('.'):
+        ignored['hidden'] += 1
+      elif suffix not in image_files.SUFFIXES:
+        ignored[suffix or 'without a suffix'] += 1
+      else:  # Of one that cannot be read `image_files` says what is wrong.
+        sizes[os.path.relpath(file, root)] = os.path.getsize(file) if (
+            os.path.exists(file)) else 0
+  except OSError as error:
+    raise errors.FormatError(f'{error.filename}: {error.strerror}.') from None
+  errors.check_format(
+      sizes, f'No file below it ends in {", ".join(image_files.SUFFIXES)}.')
+  return sizes, ignored.most_common()
+
+
+def _shape_of(looks, resize):
+  """Returns the shape of the images that were looked at."""
+  channels = 3 if any(is_colour for _, is_colour in looks.values()) else 1
+  if resize is not None:
+    return resize, resize, channels
+  sizes: dict[tuple[int, int], str] = {}
+  for name, (size, _) in looks.items():
+    sizes.setdefault(size, f'{name} is {size[0]} x {size[1]}')
+  errors.check_format(
+      len(sizes) == 1, f'{" and ".join(list(sizes.values())[:2])}; use '
+      '--resize=SIZE to crop to squares and resize.')
+  ((height, width),) = sizes
+  return height, width, channels
+
+
+def _labels_of(names, parts):
+  """Returns the labels of files, by name, if all are in folders of classes."""
   # Without the folder of the part, if any.
   has_parts = parts['train'][0].startswith('train' + os.sep)
   folders = {name: name.split(os.sep)[has_parts:-1] for name in names}
   classes = sorted({below[0] for below in folders.values() if below})
-  labels = {}
-  if len(classes) > 1 and all(folders.values()):
-    labels = {name: classes.index(below[0]) for name, below in folders.items()}
-  (height, width), *_ = sizes
-  is_coloured = any(is_colour for _, is_colour in looks.values())
-  info = FolderInfo(
-    name=f'images:{root}', root=root, parts=parts, sizes=sizes, labels=labels,
-    candidates=files, faults=faults, ignored=ignored,
-    image_shape=(height, width, 3 if is_coloured else 1),
-    num_classes=len(classes) if labels else 0,
-    num_train=len(parts['train']), num_test=len(parts['test']),
-    fingerprint=own_files.fingerprint(
-      *(file[:2] for file in files if file[0] in looks)))
-  return dataclasses.replace(
-    info, load_fn=functools.partial(_load, info, None))
+  if len(classes) < 2 or not all(folders.values()):
+    return {}
+  return {name: classes.index(below[0]) for name, below in folders.items()}
 
 
 def _parts_of(names):
@@ -203,21 +203,3 @@ def _parts_of(names):
   # Shuffled, so that a validation part, which is the end, has all classes.
   order = own_files.split_order(len(train))
   return {'train': tuple(train[i] for i in order), 'test': tuple(test)}
-
-
-def _load(info, resize, part):
-  """Returns the images of a part, uint8 `[N, H, W, C]`, and their labels."""
-  names = info.parts[part]
-  height, width, channels = info.image_shape
-  shape = (resize or height, resize or width, channels)
-  images = np.empty([len(names), *shape], np.uint8)
-  with errors.refusing('dataset', info.name, _EXPECTED):
-    for i, name in enumerate(names):
-      try:
-        image = image_files.read(info.root, name, channels, resize)
-        errors.check_format(image.shape == shape, 'it has changed')
-      except errors.FormatError as error:
-        raise info.error({**info.faults, name: str(error)}) from None
-      images[i] = image
-  return images, np.array(
-    [info.labels[name] for name in names]) if info.labels else None
