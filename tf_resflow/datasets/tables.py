@@ -47,8 +47,8 @@ def open_table(
 
   Example:
     >>> with open('heights.csv', 'w') as file:
-    ...   _ = file.write('height,weight\n' + ''.join(
-    ...       f'{160 + i % 7},{60 + i % 5}\n' for i in range(20)))
+    ...   _ = file.write('height,weight\\n' + ''.join(
+    ...       f'{160 + i % 7},{60 + i % 5}\\n' for i in range(20)))
     >>> open_table('heights.csv').schema.names
     ('height', 'weight')
   """
