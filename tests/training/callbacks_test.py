@@ -1,5 +1,6 @@
 """What a run does after its steps: which, in which order, and once more."""
 
+import contextlib
 import logging
 import os
 
@@ -9,7 +10,6 @@ import tensorflow as tf
 from tests.training import runs
 from tf_resflow import numerics
 from tf_resflow import training
-from tf_resflow.training import callbacks as callbacks_lib
 
 
 def test_what_a_run_writes(tmp_path, data_dir, monkeypatch, caplog):
@@ -44,45 +44,33 @@ def test_what_a_run_writes(tmp_path, data_dir, monkeypatch, caplog):
   assert training.workdir.restore_model(str(tmp_path))[1] == 3
 
 
-class _Record(callbacks_lib.Callback):
-  """Notes the steps after which it is called, and what is saved then."""
-
-  def __init__(self, name, every, fails_at=None, **attributes):
-    self.name, self.every, self.fails_at = name, every, fails_at
-    self.called = []
-    vars(self).update(attributes)
-
-  def after(self, run):
-    folder = os.path.join(run.trainer.workdir, 'checkpoints')
-    self.called.append((run.trainer.step, runs.steps(folder, '.')[-1]))
-    if run.trainer.step == self.fails_at:
-      raise ZeroDivisionError
-    run.writer.write(run.trainer.step, {self.name: 0.5})
-
-
 def test_callbacks_are_called_after_the_checkpoint(tmp_path, data_dir):
   """Again after an error; never with 0. One replaces that of the run."""
   config = runs.config(data_dir, sample_every=1)
 
-  def train(fails_at=None):
-    callbacks = [
-        _Record('start', 9, at_start=True), _Record('never', 0),
-        _Record('end', 3, at_end=True, fails_at=fails_at),
-        _Record('samples', 4)]
-    try:
-      training.train(config, str(tmp_path), callbacks=callbacks)
-    finally:
-      found.append([callback.called for callback in callbacks])
+  def call(name, every, **settings):
+    def after(run):
+      saved = runs.steps(tmp_path, 'checkpoints')[-1]
+      called.append((name, run.trainer.step, saved))
+      if called[-1] == fails_at:
+        raise ZeroDivisionError
+      run.writer.write(run.trainer.step, {name: 0.5})
+
+    return training.callbacks.Callback(
+        name=name, every=every, after=after, **settings)
 
   found = []
-  for fails_at in (3, 4):
-    with pytest.raises(ZeroDivisionError):
-      train(fails_at)
-  train()
-  train()
+  for fails_at in (('end', 3, 2), ('samples', 4, 4), None, None):
+    called = []
+    with (pytest.raises(ZeroDivisionError) if fails_at else
+          contextlib.nullcontext()):
+      training.train(config, str(tmp_path), callbacks=[
+          call('start', 9, at_start=True), call('never', 0),
+          call('end', 3, at_end=True), call('samples', 4)])
+    found.append(called)
+  # The second start repeats step 2, after which nothing was due.
   assert found == [
-      [[(0, 0)], [], [(3, 2)], []],
-      # Step 2 is repeated, which had nothing to do.
-      [[], [], [(3, 2), (4, 4)], [(4, 4)]],
-      [[], [], [(4, 4)], [(4, 4)]], [[]] * 4]
+      [('start', 0, 0), ('end', 3, 2)],
+      [('end', 3, 2), ('samples', 4, 4)],
+      [('samples', 4, 4), ('end', 4, 4)], []]
   assert [row['step'] for row in runs.rows(tmp_path)] == ['0', '2', '3', '4']

@@ -135,7 +135,7 @@ def test_signals_at_every_moment(
   def train(name):
     return training.train(
         config, str(tmp_path / name), evaluate,
-        callbacks=[training.callbacks.WriteSamples(2, picture)])
+        callbacks=[training.callbacks.write_samples(2, picture)])
 
   for cls, method, name in (
       (training.Trainer, 'initialize', 'first batch'),

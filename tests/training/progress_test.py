@@ -16,9 +16,7 @@ from tf_resflow.training import progress as progress_lib
 
 
 def _task(name, every, at_end=False):
-  task = progress_lib.Periodic()
-  task.name, task.every, task.at_end = name, every, at_end
-  return task
+  return progress_lib.Periodic(name=name, every=every, at_end=at_end)
 
 
 class _Run:

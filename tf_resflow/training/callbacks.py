@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 import contextlib
 import dataclasses
 import logging
+from typing import TypeAlias
 
 import numpy as np
 import tensorflow as tf
@@ -14,6 +15,8 @@ from tf_resflow.training import metrics
 from tf_resflow.training import progress as progress_lib
 from tf_resflow.training import signals
 from tf_resflow.training import trainer as trainer_lib
+
+EvaluateFn: TypeAlias = Callable[[models.Flow], dict[str, float]]
 
 _logger = logging.getLogger(__name__)
 
@@ -85,62 +88,36 @@ class Run:
       self._saved = self._state
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Callback(progress_lib.Periodic):
   """What a run does after some of its steps; see `Periodic` for which.
 
-  Derive a class with a `name` and `after`, and give objects to `train`. They
-  are called in their order, after the checkpoint of the step. A run that is
-  killed may call them twice for the step that it continues from: what they
-  write must be the same then.
+  Callbacks are called in their order, after the checkpoint of the step. A run
+  that is killed may call them twice for the step that it continues from: what
+  they write must be the same then.
+
+  Args:
+    after: called as `after(run)`.
 
   Example:
-    >>> class WriteNorms(Callback):
-    ...   name, every = 'norms', 2
-    ...
-    ...   def after(self, run):
-    ...     with run.averaged() as flow:
-    ...       norms = [float(layer.norm()) for layer in flow.constrained_layers]
-    ...     run.writer.write(run.trainer.step, {'largest_norm': max(norms)})
+    >>> def write_norm(run):
+    ...   with run.averaged() as flow:
+    ...     norms = [float(layer.norm()) for layer in flow.constrained_layers]
+    ...   run.writer.write(run.trainer.step, {'largest_norm': max(norms)})
     >>> config = configuration.make_config(
     ...     dataset='2d/moons', num_blocks=1, hidden_units=(4,), num_steps=4)
-    >>> _ = training.train(config, 'norms', callbacks=[WriteNorms()])
+    >>> _ = training.train(config, 'norms', callbacks=[
+    ...     Callback(name='norms', every=2, after=write_norm)])
     4/4 - nats: ...
     >>> rows = training.read_metrics('norms')
     >>> rows['step'], rows['largest_norm'].shape
     (array([2., 4.]), (2,))
   """
 
-  def after(self, run: Run) -> None:
-    """Is called after the steps that it is due after."""
-    raise NotImplementedError
+  after: Callable[[Run], None]
 
 
-class Log(Callback):
-  """Writes and shows metrics, see `Run.log`."""
-
-  name = 'log'
-
-  def __init__(self, every: int):
-    self.every = every
-
-  def after(self, run: Run) -> None:
-    run.log()
-
-
-class Save(Callback):
-  """Saves a checkpoint, see `Run.save`."""
-
-  name = 'checkpoints'
-  at_end = True
-
-  def __init__(self, every: int):
-    self.every = every
-
-  def after(self, run: Run) -> None:
-    run.save()
-
-
-class Validate(Callback):
+def validate(every: int, evaluate_fn: EvaluateFn, keeps_best: bool) -> Callback:
   """Validates with averaged weights, and keeps the best checkpoint.
 
   Args:
@@ -150,18 +127,10 @@ class Validate(Callback):
       too: no flow that is kept is worse.
   """
 
-  name = 'validation'
-
-  def __init__(self, every: int,
-               evaluate_fn: Callable[[models.Flow], dict[str, float]],
-               keeps_best: bool):
-    self.every, self._evaluate_fn = every, evaluate_fn
-    self.at_start = self.at_end = keeps_best
-
-  def after(self, run: Run) -> None:
+  def after(run):
     trainer, best = run.trainer, run.trainer.best
     with run.averaged() as model:
-      values = dict(self._evaluate_fn(model))
+      values = dict(evaluate_fn(model))
     headline = next(iter(values))
     if best:
       headline = 'validation_loss'
@@ -173,8 +142,13 @@ class Validate(Callback):
       best.offer(values[headline], trainer.step)
       run.progress.note += f' ({best.describe()})'
 
+  return Callback(name='validation', every=every, after=after,
+                  at_start=keeps_best, at_end=keeps_best)
 
-class WriteSamples(Callback):
+
+def write_samples(
+    every: int, picture_fn: Callable[[models.Flow], np.ndarray] | None = None
+) -> Callback:
   """Writes a picture of samples, drawn with averaged weights.
 
   Args:
@@ -184,21 +158,15 @@ class WriteSamples(Callback):
       flow.
   """
 
-  name = 'samples'
-  at_end = True
-
-  def __init__(self, every: int,
-               picture_fn: Callable[[models.Flow], np.ndarray] | None = None):
-    self.every, self._picture_fn = every, picture_fn
-
-  def after(self, run: Run) -> None:
-    picture_fn = self._picture_fn or run.trainer.sample_images
+  def after(run):
     try:
       with run.averaged() as model:
-        images = picture_fn(model)
+        images = (picture_fn or run.trainer.sample_images)(model)
     except (tf.errors.InvalidArgumentError, errors.InvalidValueError) as error:
       # An inverse fails, as it would each time that the run is continued.
       _logger.warning('No samples at step %d: %s', run.trainer.step,
                       ' '.join(str(error).split()))
     else:
-      run.writer.write_images(run.trainer.step, self.name, images)
+      run.writer.write_images(run.trainer.step, 'samples', images)
+
+  return Callback(name='samples', every=every, after=after, at_end=True)

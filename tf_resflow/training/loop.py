@@ -3,14 +3,12 @@
 from collections.abc import Callable, Iterable, Sequence
 import contextlib
 import logging
-from typing import TypeAlias
 
 import numpy as np
 import tensorflow as tf
 
 from tf_resflow import configuration
 from tf_resflow import errors
-from tf_resflow import models
 from tf_resflow.training import callbacks as callbacks_lib
 from tf_resflow.training import files
 from tf_resflow.training import lease as lease_lib
@@ -21,14 +19,12 @@ from tf_resflow.training import strategies
 from tf_resflow.training import trainer as trainer_lib
 from tf_resflow.training import workdir as workdir_lib
 
-EvaluateFn: TypeAlias = Callable[[models.Flow], dict[str, float]]
-
 _logger = logging.getLogger(__name__)
 
 
 def train(
     config: configuration.Config, workdir: str,
-    evaluate_fn: EvaluateFn | None = None,
+    evaluate_fn: callbacks_lib.EvaluateFn | None = None,
     save_images_fn: Callable[[str, np.ndarray], None] | None = None,
     callbacks: Sequence[callbacks_lib.Callback] = (),
     strategy: tf.distribute.Strategy | None = None,
@@ -112,19 +108,20 @@ def train(
 
 
 def _callbacks(
-    trainer: trainer_lib.Trainer, evaluate_fn: EvaluateFn | None,
+    trainer: trainer_lib.Trainer, evaluate_fn: callbacks_lib.EvaluateFn | None,
     callbacks: Iterable[callbacks_lib.Callback],
 ) -> list[callbacks_lib.Callback]:
   """Returns the callbacks of a run, in the order in which they are called."""
-  config = trainer.config.run
-  found: list[callbacks_lib.Callback] = [
-      callbacks_lib.Log(config.log_every),
-      callbacks_lib.Save(config.checkpoint_every)]
+  config, make = trainer.config.run, callbacks_lib.Callback
+  found = [
+      make(name='log', every=config.log_every, after=callbacks_lib.Run.log),
+      make(name='checkpoints', every=config.checkpoint_every, at_end=True,
+           after=callbacks_lib.Run.save)]
   if evaluate_fn is not None:
-    found.append(callbacks_lib.Validate(
+    found.append(callbacks_lib.validate(
         int(config.evaluate_every), evaluate_fn, bool(config.keep_best)))
   if trainer.model.is_image:
-    found.append(callbacks_lib.WriteSamples(config.sample_every))
+    found.append(callbacks_lib.write_samples(config.sample_every))
   by_name = {callback.name: callback for callback in [*found, *callbacks]}
   return [callback for callback in by_name.values() if callback.every]
 

@@ -26,27 +26,28 @@ _WIDTH = 20
 _LONG = 600.0
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Periodic:
   """What is done after some of the steps of a run.
 
-  Attributes:
+  Args:
     name: its name, one of a kind among those of a run.
     every: it is due after so many steps each; 0 for never.
     at_start: whether it is also due before the first step.
     at_end: whether it is also due after the last step.
 
   Example:
-    >>> saving = Periodic()
-    >>> saving.every, saving.at_end = 10, True
+    >>> saving = Periodic(name='checkpoints', every=10, at_end=True)
     >>> [t for t in range(26) if saving.is_due(t, t == 25)]
     [10, 20, 25]
     >>> saving.count(10, 25)
     2
   """
 
-  name = ''
-  every = 1
-  at_start = at_end = False
+  name: str
+  every: int
+  at_start: bool = False
+  at_end: bool = False
 
   def is_due(self, step: int, is_last: bool) -> bool:
     """Returns whether it is due after a step."""

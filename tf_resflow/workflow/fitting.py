@@ -188,7 +188,7 @@ def _pictures(config):
     return []
   points = config.open_split('train').arrays['x'].numpy()
   log_prob_of = functools.cache(evaluation.plots.traced_log_prob)
-  return [training.callbacks.WriteSamples(
+  return [training.callbacks.write_samples(
       config.run.sample_every, lambda model: evaluation.density_picture(
           model, points, seed=config.run.seed,
           log_prob_fn=log_prob_of(model))[np.newaxis])]
