@@ -11,6 +11,7 @@ from tests import hosts as hosts_lib
 from tests import splits
 from tf_resflow.training import clusters
 
+_Options = clusters.ClusterOptions
 _SLURM = {
     'SLURM_PROCID': '2', 'SLURM_NODEID': '1', 'SLURM_JOB_ID': '77',
     'SLURM_STEP_NUM_TASKS': '3', 'SLURM_STEP_NODELIST': 'n[09-10]',
@@ -29,7 +30,7 @@ def _tf_config(task_type='worker', index=0, **jobs):
 def test_tf_config(environment, index):
   """The chief comes first; auto joins, too."""
   for cluster in (clusters.find_named(environment),
-                  clusters.find(environment, clusters.Peers())):
+                  clusters.find(environment, _Options())):
     assert sorted(cluster.workers) == ['a:1', 'b:1', 'c:1']
     assert cluster.rank == index
     if 'chief' in environment['TF_CONFIG']:
@@ -47,19 +48,19 @@ def test_a_process_alone(environment):
 
 def test_a_step_of_slurm():
   """Ranks follow the order of the list, not that of the names."""
-  assert clusters.find(_SLURM, clusters.Peers()) == (
+  assert clusters.find(_SLURM, _Options()) == (
       ('n09:24928', 'n09:24929', 'n10:24928'), 2)
   assert clusters.find({
       **_SLURM, 'SLURM_STEP_TASKS_PER_NODE': '2(x2)',
-      'SLURM_STEP_NUM_TASKS': '4'}, clusters.Peers()).workers[3] == 'n10:24929'
+      'SLURM_STEP_NUM_TASKS': '4'}, _Options()).workers[3] == 'n10:24929'
 
 
 def test_a_job_of_kubernetes():
   hosts = ('job-0.net:2222', 'job-1.net:2222')
   assert clusters.find(
-      {'JOB_COMPLETION_INDEX': '1'}, clusters.Peers(hosts)) == (hosts, 1)
+      {'JOB_COMPLETION_INDEX': '1'}, _Options(hosts)) == (hosts, 1)
   assert clusters.find(
-      {'JOB_COMPLETION_INDEX': '1'}, clusters.Peers(hosts, 0)).rank == 0
+      {'JOB_COMPLETION_INDEX': '1'}, _Options(hosts, 0)).rank == 0
 
 
 @pytest.mark.parametrize('message, environment', [
@@ -76,7 +77,7 @@ def test_what_auto_refuses(message, environment):
   assert message in splits.refusal(clusters.find_named, environment)
 
 
-@pytest.mark.parametrize('message, environment, peers', [
+@pytest.mark.parametrize('message, environment, options', [
     ('strategy=multi_worker: expected the processes to train with.', {}, ()),
     ('worker_hosts=a:1,b:1 requires --worker_index.', {}, (('a:1', 'b:1'),)),
     ("One is 'b'.", {}, (('a:1', 'b'), 0)),
@@ -87,17 +88,17 @@ def test_what_auto_refuses(message, environment):
      {**_SLURM, 'SLURM_STEP_NODELIST': 'n[a-b]'}, ()),
     ('Task 2 is on node 0 of 2. Start them by srun --distribution=block.',
      {**_SLURM, 'SLURM_NODEID': '0'}, ())])
-def test_what_multi_worker_refuses(message, environment, peers):
+def test_what_multi_worker_refuses(message, environment, options):
   assert message in splits.refusal(
-      clusters.find, environment, clusters.Peers(*peers))
+      clusters.find, environment, _Options(*options))
 
 
-def test_peers_of_a_process_alone():
-  for peers, message in (
-      (clusters.Peers(('a:1',)), 'worker_hosts=a:1 requires --strategy=multi'),
-      (clusters.Peers(rank=0), 'worker_index=0 requires --strategy=multi')):
-    assert message in splits.refusal(peers.check_alone)
-  clusters.Peers().check_alone()
+def test_options_of_a_process_alone():
+  for options, message in (
+      (_Options(('a:1',)), 'worker_hosts=a:1 requires --strategy=multi'),
+      (_Options(rank=0), 'worker_index=0 requires --strategy=multi')):
+    assert message in splits.refusal(options.check_alone)
+  _Options().check_alone()
 
 
 def _meet(*counts):
@@ -108,7 +109,7 @@ def _meet(*counts):
   workers = tuple(hosts_lib.hosts(len(counts)))
 
   def join(rank):
-    clusters.meet(clusters.Cluster(workers, rank), 60.0, counts[rank])
+    clusters.rendezvous(clusters.Cluster(workers, rank), 60.0, counts[rank])
 
   with futures.ThreadPoolExecutor() as pool:
     others = [pool.submit(join, i) for i in range(1, len(counts))]
@@ -140,8 +141,8 @@ def test_a_process_that_does_not_come():
   workers = tuple(hosts_lib.hosts())
   with pytest.raises(
       clusters.PeerLostError, match=f'^{workers[1]} did not join within 0.3 s'):
-    clusters.meet(clusters.Cluster(workers, 0), 0.3, 0)
+    clusters.rendezvous(clusters.Cluster(workers, 0), 0.3, 0)
   with socket.create_server(('', int(workers[0].split(':')[1]))):
     assert f'worker_hosts={workers[0]}: expected a port that is free' in (
         splits.refusal(
-            clusters.meet, clusters.Cluster(workers, 0), 0.3, 0))
+            clusters.rendezvous, clusters.Cluster(workers, 0), 0.3, 0))

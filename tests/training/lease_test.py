@@ -22,8 +22,8 @@ from tf_resflow.training import lease as lease_lib
 def _hold(workdir, **changes):
   """Writes what a killed process left, of this machine unless changed."""
   holder = {'id': 'theirs', 'host': 'theirs', 'process': 7,
-            'kernel': lease_lib._kernel(), 'is_locked': True, 'num_signs': 360,
-            **changes}
+            'kernel': lease_lib._kernel(), 'is_locked': True,
+            'num_heartbeats': 360, **changes}
   (workdir / 'run.lock').write_text(json.dumps(holder).ljust(511) + '\n')
 
 
@@ -80,12 +80,12 @@ def test_what_is_no_regular_file_is_refused(tmp_path):
 @pytest.mark.parametrize('text', [
     None, '', '{"id": 1}', '[' * 600, 'x' * 600, json.dumps({
         'id': 'a', 'host': 'b\n', 'process': 1, 'kernel': 'c',
-        'is_locked': False, 'num_signs': 1})])
+        'is_locked': False, 'num_heartbeats': 1})])
 @pytest.mark.reliability(promise='lock-of-the-killed')
 def test_a_dead_process_of_this_machine_is_known_at_once(
     tmp_path, monkeypatch, text):
   """So is a file that none can have written who lives."""
-  monkeypatch.setattr(lease_lib.Lease, '_sees_life', None)
+  monkeypatch.setattr(lease_lib.Lease, '_sees_heartbeat', None)
   _hold(tmp_path)
   if text is not None:
     (tmp_path / 'run.lock').write_text(text)
@@ -96,7 +96,7 @@ def test_a_dead_process_of_this_machine_is_known_at_once(
 @pytest.mark.parametrize('changes', [{'kernel': 'theirs'}, {
     'is_locked': False}])
 @pytest.mark.reliability(promise='another-machine')
-def test_another_machine_is_dead_without_a_sign_of_life(
+def test_another_machine_is_dead_without_a_heartbeat(
     tmp_path, changes, caplog):
   _hold(tmp_path, **changes)
   with lease_lib.Lease(str(tmp_path), timeout=0.3) as lease:
@@ -105,12 +105,12 @@ def test_another_machine_is_dead_without_a_sign_of_life(
 
 
 @pytest.mark.parametrize('ends', [False, True])
-@pytest.mark.reliability(promise='sign-of-life')
-def test_a_sign_of_life_of_another_machine(tmp_path, ends):
+@pytest.mark.reliability(promise='heartbeat')
+def test_a_heartbeat_of_another_machine(tmp_path, ends):
   """A run that it gives back is free at once."""
   _hold(tmp_path, kernel='theirs')
   action = (tmp_path / 'run.lock').unlink if ends else (
-      lambda: _hold(tmp_path, kernel='theirs', num_signs=361))
+      lambda: _hold(tmp_path, kernel='theirs', num_heartbeats=361))
   threading.Timer(0.5, action).start()
   lease = lease_lib.Lease(str(tmp_path), timeout=60)
   if ends:
@@ -122,13 +122,14 @@ def test_a_sign_of_life_of_another_machine(tmp_path, ends):
     assert _process(tmp_path) == 7
 
 
-@pytest.mark.reliability(promise='sign-of-life')
-def test_signs_of_life(tmp_path, monkeypatch):
+@pytest.mark.reliability(promise='heartbeat')
+def test_heartbeats(tmp_path, monkeypatch):
   """They go to a file of their own after a takeover."""
   monkeypatch.setattr(lease_lib, '_INTERVAL', 0.01)
 
   def wait(count):
-    while json.loads((tmp_path / 'run.lock').read_text())['num_signs'] < count:
+    path = tmp_path / 'run.lock'
+    while json.loads(path.read_text())['num_heartbeats'] < count:
       time.sleep(0.01)
 
   with lease_lib.Lease(str(tmp_path)) as former:
@@ -146,7 +147,7 @@ def test_file_systems_without_locks(tmp_path, monkeypatch):
 
   monkeypatch.setattr(fcntl, 'flock', flock)
   with lease_lib.Lease(str(tmp_path)):
-    with lease_lib.Lease(str(tmp_path), timeout=0.3) as other:  # No sign.
+    with lease_lib.Lease(str(tmp_path), timeout=0.3) as other:  # No heartbeat.
       other.check()
 
 

@@ -13,23 +13,23 @@ from tf_resflow import datasets
 from tf_resflow.training import train_rows
 
 
-def test_digests():
+def test_row_hashes():
   x = [[0.1, -2.0], [0.0, 5e-3], [0.1, -2.0]]
-  found = train_rows.digests(x, [[7.0], [8.0], [9.0]])
+  found = train_rows.row_hashes(x, [[7.0], [8.0], [9.0]])
   assert found.dtype == np.uint64
-  for digest, row, c in zip(found, x, (7.0, 8.0, 9.0), strict=True):
-    assert digest.tobytes() == hashlib.blake2b(
+  for value, row, c in zip(found, x, (7.0, 8.0, 9.0), strict=True):
+    assert value.tobytes() == hashlib.blake2b(
         struct.pack('<3f', *row, c), digest_size=8).digest()
   assert len(np.unique(found)) == 3
   # What is one row in float32; labels are conditions.
   for same in (np.asfortranarray(np.float32(x)), np.array(x) * (1 + 1e-12),
                x[:1] + [[-0.0, 5e-3]] + x[2:]):
     np.testing.assert_array_equal(
-        train_rows.digests(same, np.array([7, 8, 9])), found)
-  other = train_rows.digests(np.float32(x) * np.float32(1 + 2e-7), [7, 8, 9])
+        train_rows.row_hashes(same, np.array([7, 8, 9])), found)
+  other = train_rows.row_hashes(np.float32(x) * np.float32(1 + 2e-7), [7, 8, 9])
   assert not np.any(other == found)
   np.testing.assert_array_equal(
-      train_rows.digests(np.asfortranarray(x)), train_rows.digests(x))
+      train_rows.row_hashes(np.asfortranarray(x)), train_rows.row_hashes(x))
 
 
 @pytest.mark.parametrize('condition', [(), ('label',)])
@@ -43,13 +43,13 @@ def test_the_rows_of_a_run(tmp_path, condition):
   train_rows.write(str(tmp_path), split)
   known = train_rows.read(str(tmp_path))
   labels = [np.arange(50) % 4] * len(condition)
-  is_known = np.isin(train_rows.digests(x, *labels), known)
+  is_known = np.isin(train_rows.row_hashes(x, *labels), known)
   assert is_known.sum() == len(known) == 35
   trained = {tuple(row) for row in split.arrays['x'].numpy()}
   np.testing.assert_array_equal(
       is_known, [tuple(row) in trained for row in np.float32(x)])
   if condition:  # Another label makes another row.
-    assert not np.isin(train_rows.digests(x, labels[0] + 1), known).any()
+    assert not np.isin(train_rows.row_hashes(x, labels[0] + 1), known).any()
 
 
 def test_no_file(tmp_path, monkeypatch):
@@ -80,13 +80,13 @@ def test_another_file(tmp_path):
       (lambda: (path.unlink(), os.mkfifo(path)), f'{start}is a pipe or a')])
 
 
-def test_what_is_sound(tmp_path, caplog):
+def test_readable_files(tmp_path, caplog):
   path = tmp_path / 'train_rows.npy'
-  assert not train_rows.is_sound(str(tmp_path))
+  assert not train_rows.is_readable(str(tmp_path))
   np.save(path, np.arange(9, dtype=np.uint64))
-  assert train_rows.is_sound(str(tmp_path)) and not caplog.text
+  assert train_rows.is_readable(str(tmp_path)) and not caplog.text
   for size in (90, 0):
     os.truncate(path, size)
-    assert not train_rows.is_sound(str(tmp_path))
+    assert not train_rows.is_readable(str(tmp_path))
     assert caplog.messages[-1].startswith(
         f'Damaged training rows are written anew: workdir={tmp_path}: exp')

@@ -50,7 +50,7 @@ def test_prepare_knows_the_training_rows(tmp_path, monkeypatch):
     workdir_lib.prepare(str(path.parent), _CONFIG, datasets.Split(
         tf.data.Dataset.from_tensor_slices({'x': rows}), 3, (2,)))
     np.testing.assert_array_equal(
-        np.load(path), train_rows.digests(np.full([1, 2], min(i, 1))))
+        np.load(path), train_rows.row_hashes(np.full([1, 2], min(i, 1))))
     if i == 2:
       path.unlink()
       workdir_lib.prepare(str(path.parent), _CONFIG, datasets.Split(

@@ -60,7 +60,7 @@ class Options(options_lib.Certification):
       help='Folder of the run: flags, metrics, checkpoints, TensorBoard files '
       'and samples. An existing run there is continued.')
   lock_timeout: float = fields.field(
-      60.0, help='Seconds to wait for a sign of life of another process that '
+      60.0, help='Seconds to wait for a heartbeat of another process that '
       'trains in the workdir; without one the run is taken over.', minimum=30)
   takeover: bool = fields.field(
       False, help='Take the run over from another process, which then ends.')
@@ -94,7 +94,7 @@ def main(options: Options, config: configuration.Config) -> None:
     signals.active.end_after(
         3600.0 * options.max_hours - (time.perf_counter() - commands.START),
         f'--max_hours={options.max_hours:g}')
-  strategy = training.make_strategy(config.run.strategy, clusters.Peers(
+  strategy = training.make_strategy(config.run.strategy, clusters.ClusterOptions(
       options.worker_hosts, options.worker_index, options.cluster_timeout))
   run = workflow.fit(
       config, options.workdir, devices=strategy, certify=options.certify,

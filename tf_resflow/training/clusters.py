@@ -1,4 +1,4 @@
-"""Which processes train together: from flags, TF_CONFIG or Slurm.
+"""Clusters of processes that train together: by flags, TF_CONFIG or Slurm.
 
 Known without TensorFlow, and before it connects the processes.
 """
@@ -13,8 +13,10 @@ from typing import NamedTuple
 
 from tf_resflow import errors
 
+# Ports of the processes of Slurm.
 _PORTS = range(20_000, 50_000)
-_PAUSE = 0.2  # Seconds between two calls of each other process.
+# Seconds between two calls of each other process.
+_PAUSE = 0.2
 
 
 class PeerLostError(errors.ExpectedError):
@@ -30,8 +32,8 @@ class Cluster(NamedTuple):
   rank: int
 
 
-class Peers(NamedTuple):
-  """What is said of the other processes.
+class ClusterOptions(NamedTuple):
+  """Options of a process that trains together with others.
 
   Attributes:
     hosts: `HOST:PORT` of each process, this one included.
@@ -52,7 +54,7 @@ class Peers(NamedTuple):
                          'requires --strategy=multi_worker')
 
 
-def find(environment: Mapping[str, str], peers: Peers) -> Cluster:
+def find(environment: Mapping[str, str], options: ClusterOptions) -> Cluster:
   """Returns the cluster of this process.
 
   It is that of the given hosts, of TF_CONFIG, or of the step of Slurm, in this
@@ -62,11 +64,11 @@ def find(environment: Mapping[str, str], peers: Peers) -> Cluster:
     InvalidValueError: if what is given names no process of a cluster.
 
   Example:
-    >>> find({}, Peers(('a:2222', 'b:2222'), 1))
+    >>> find({}, ClusterOptions(('a:2222', 'b:2222'), 1))
     Cluster(workers=('a:2222', 'b:2222'), rank=1)
   """
-  if peers.hosts:
-    return _of_hosts(peers, environment)
+  if options.hosts:
+    return _of_hosts(options, environment)
   cluster = _of_tf_config(environment)
   if cluster is None and _num_slurm_tasks(environment):
     cluster = _of_slurm(environment)
@@ -115,15 +117,15 @@ def _checked(name, value, workers, index):
   return Cluster(tuple(workers), index)
 
 
-def _of_hosts(peers, environment):
-  text, index = ','.join(peers.hosts), peers.rank
+def _of_hosts(options, environment):
+  text, index = ','.join(options.hosts), options.rank
   if index is None:
     completion = environment.get('JOB_COMPLETION_INDEX', '')
     errors.check_suits(completion.isdigit(), 'worker_hosts', text,
                        'requires --worker_index',
                        'It is the position of this process among them.')
     index = int(completion)
-  return _checked('worker_hosts', text, list(peers.hosts), index)
+  return _checked('worker_hosts', text, list(options.hosts), index)
 
 
 def _of_tf_config(environment):
@@ -207,8 +209,8 @@ def expand(nodes: str) -> list[str]:
   return names
 
 
-def meet(cluster: Cluster, timeout: float, num_gpus: int) -> None:
-  """Waits until all processes have met, and compares their numbers of GPUs.
+def rendezvous(cluster: Cluster, timeout: float, num_gpus: int) -> None:
+  """Waits until all processes are there, and compares their numbers of GPUs.
 
   TensorFlow itself would wait for ever, in a call that no signal ends.
 
@@ -241,11 +243,11 @@ def meet(cluster: Cluster, timeout: float, num_gpus: int) -> None:
             f'{names} did not join within {timeout:g} s. Start all processes '
             'again, or raise --cluster_timeout.')
       # Again and again, since one may have been started anew.
-      told |= {i for i in others if _tell(
+      told |= {i for i in others if _announce(
           cluster.workers[i], [cluster.rank, num_gpus])}
       with contextlib.suppress(OSError):  # Nobody calls.
         for _ in others:
-          found.update(_listen(server, others))
+          found.update(_accept(server, others))
   counts = ', '.join(
       f'{worker} has {found[i]}' for i, worker in enumerate(cluster.workers))
   errors.check(
@@ -258,7 +260,7 @@ def _address(worker):
   return host, int(port)
 
 
-def _tell(worker, message):
+def _announce(worker, message):
   """Sends a message to a process; returns whether it was there."""
   try:
     with socket.create_connection(_address(worker), timeout=2.0) as connection:
@@ -268,8 +270,8 @@ def _tell(worker, message):
   return True
 
 
-def _listen(server, others):
-  """Returns what one process says, by its rank; nothing of strangers."""
+def _accept(server, others):
+  """Returns the number that a process sends, by its rank; none of strangers."""
   connection, _ = server.accept()
   with connection:
     connection.settimeout(2.0)

@@ -1,12 +1,12 @@
 """The right to write to the folder of a run: one process has it at a time.
 
-`WORKDIR/run.lock` names the holder, and a number that the holder raises every
-ten seconds as a sign of life. The kernel releases the `flock` on it with the
-process, so on one machine a dead holder is known at once. Another machine, and
-a file system without `flock`, see only the signs of life; they count on their
-own clock, so those of machines may differ.
+`WORKDIR/run.lock` names the holder, and counts its heartbeats, one every ten
+seconds. The kernel releases the `flock` on it with the process, so on one
+machine a dead holder is known at once. Another machine, and a file system
+without `flock`, see only the heartbeats; they count on their own clock, so
+those of machines may differ.
 
-Every change of the holder replaces the file, so the signs of life of a former
+Every change of the holder replaces the file, so the heartbeats of a former
 holder go to a file that nobody reads, and it learns from the name in the new
 one that it has lost the run.
 """
@@ -30,9 +30,12 @@ from typing import NamedTuple, Self
 from tf_resflow import errors
 from tf_resflow.training import files
 
-_INTERVAL = 10.0  # Seconds between signs of life.
+# Seconds between heartbeats.
+_INTERVAL = 10.0
+# Seconds between two looks at the file of another process.
 _PAUSE = 0.2
-_LENGTH = 512  # Of the file, so that a new number needs no room on a full disk.
+# Bytes of the file: a new number needs no room on a full disk.
+_LENGTH = 512
 
 _logger = logging.getLogger(__name__)
 
@@ -43,14 +46,14 @@ class LeaseLostError(errors.ExpectedError):
   exit_status = 4
 
 
-class Holder(NamedTuple):
-  """What the file says.
+class LeaseRecord(NamedTuple):
+  """A process that holds a run, as the file names it.
 
   Attributes:
     id: of the lease, drawn at random.
     kernel: identifies the machine since it was started.
     is_locked: whether `flock` held the file when the lease began.
-    num_signs: number of signs of life.
+    num_heartbeats: their number since then.
   """
 
   id: str
@@ -58,7 +61,7 @@ class Holder(NamedTuple):
   process: int
   kernel: str
   is_locked: bool
-  num_signs: int
+  num_heartbeats: int
 
   def __str__(self):
     return f'process {self.process} on {self.host}'
@@ -66,7 +69,7 @@ class Holder(NamedTuple):
   @property
   def age(self) -> datetime.timedelta:
     """How long it has held the run, to ten seconds."""
-    return datetime.timedelta(seconds=self.num_signs * _INTERVAL)
+    return datetime.timedelta(seconds=self.num_heartbeats * _INTERVAL)
 
 
 def _kernel() -> str:
@@ -75,7 +78,7 @@ def _kernel() -> str:
   return path.read_text().strip() if path.exists() else socket.gethostname()
 
 
-def _read(path: str) -> Holder | None:
+def _read(path: str) -> LeaseRecord | None:
   """Returns the holder; None without a file, or if it is not one of ours."""
   for _ in range(5):
     try:
@@ -83,9 +86,9 @@ def _read(path: str) -> Holder | None:
     except FileNotFoundError:
       return None
     try:
-      holder = Holder(**json.loads(os.read(file, 2 * _LENGTH)))
+      holder = LeaseRecord(**json.loads(os.read(file, 2 * _LENGTH)))
       if (holder.host.isprintable() and isinstance(holder.process, int) and
-          0 <= holder.num_signs < 10**9):
+          0 <= holder.num_heartbeats < 10**9):
         return holder
     except (AttributeError, TypeError, ValueError, RecursionError):
       pass  # It may be half written.
@@ -128,7 +131,7 @@ class Lease(contextlib.AbstractContextManager):
 
   Args:
     workdir: folder of the run, created if it does not exist.
-    timeout: seconds without a sign of life after which a holder counts as dead
+    timeout: seconds without a heartbeat after which a holder counts as dead
       that this machine cannot tell from a living one; more than 30.
     takeover: whether to take the run from another process at once.
 
@@ -142,7 +145,7 @@ class Lease(contextlib.AbstractContextManager):
     self._takeover = takeover
     self._path = os.path.join(workdir, files.LOCK)
     self._ended = threading.Event()
-    self._thread = threading.Thread(target=self._show_life, daemon=True)
+    self._thread = threading.Thread(target=self._beat, daemon=True)
 
   def __enter__(self) -> Self:
     self._is_new = not os.path.isdir(self._workdir)
@@ -192,17 +195,17 @@ class Lease(contextlib.AbstractContextManager):
         is_dead = is_locked and holder is not None and (
             holder.is_locked and holder.kernel == _kernel())
         if is_locked is False or holder is not None and not is_dead and (
-            self._sees_life(holder)):
+            self._sees_heartbeat(holder)):
           raise self._refusal()
       self._replace()
       return True
     finally:
       os.close(file)
 
-  def _sees_life(self, holder):
-    """Waits for a sign of life; returns whether there was one."""
+  def _sees_heartbeat(self, holder):
+    """Waits for a heartbeat; returns whether there was one."""
     _logger.warning(
-        '%s is held by %s; waiting up to %g s for a sign of life.',
+        '%s is held by %s; waiting up to %g s for a heartbeat.',
         self._workdir, holder, self._timeout)
     deadline = time.monotonic() + self._timeout
     while time.monotonic() < deadline:
@@ -225,7 +228,7 @@ class Lease(contextlib.AbstractContextManager):
     temporary = files.temporary_name(self._path)
     self._file = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
     is_locked = bool(_lock(self._file))
-    self._holder = Holder(
+    self._holder = LeaseRecord(
         secrets.token_hex(8), socket.gethostname(), os.getpid(), _kernel(),
         is_locked, 0)
     self._write()
@@ -236,11 +239,11 @@ class Lease(contextlib.AbstractContextManager):
     os.pwrite(self._file, f'{text:{_LENGTH - 1}}\n'.encode(), 0)
     os.fsync(self._file)
 
-  def _show_life(self):
+  def _beat(self):
     while not self._ended.wait(_INTERVAL):
       self._holder = self._holder._replace(
-          num_signs=self._holder.num_signs + 1)
-      # Without signs of life another process may take over, which `check` sees.
+          num_heartbeats=self._holder.num_heartbeats + 1)
+      # Without heartbeats another process may take over, which `check` sees.
       with contextlib.suppress(OSError):
         self._write()
 

@@ -5,6 +5,7 @@ import contextlib
 import functools
 import os
 import re
+from typing import TypeAlias
 
 import tensorflow as tf
 
@@ -16,54 +17,56 @@ from tf_resflow.training import clusters
 from tf_resflow.training import objectives
 from tf_resflow.training import signals
 
-# After which a process that hangs is lost.
+Options: TypeAlias = clusters.ClusterOptions | None
+
+# Seconds after which a process that hangs is lost.
 _SECONDS_TO_ANSWER = 20.0
 
 
-def _devices(peers):
+def _devices(options):
   """Returns the logical GPUs, or the CPUs, of a process without others."""
-  if peers:
-    peers.check_alone()
+  if options:
+    options.check_alone()
   return (tf.config.list_logical_devices('GPU') or
           tf.config.list_logical_devices('CPU'))
 
 
-def single(peers: clusters.Peers | None = None) -> tf.distribute.Strategy:
+def single(options: Options = None) -> tf.distribute.Strategy:
   """Returns a strategy for one device."""
-  return tf.distribute.OneDeviceStrategy(_devices(peers)[0].name)
+  return tf.distribute.OneDeviceStrategy(_devices(options)[0].name)
 
 
-def mirrored(peers: clusters.Peers | None = None) -> tf.distribute.Strategy:
+def mirrored(options: Options = None) -> tf.distribute.Strategy:
   """Returns a strategy for all GPUs, or all CPUs if there are none."""
-  return tf.distribute.MirroredStrategy([d.name for d in _devices(peers)])
+  return tf.distribute.MirroredStrategy([d.name for d in _devices(options)])
 
 
-def auto(peers: clusters.Peers | None = None) -> tf.distribute.Strategy:
+def auto(options: Options = None) -> tf.distribute.Strategy:
   """Returns `mirrored()` if there are several GPUs, else `single()`.
 
-  With `peers` it joins the processes that TF_CONFIG names, if there are.
+  With `options` it joins the processes that TF_CONFIG names, if there are.
   """
-  if peers:
-    peers.check_alone()
+  if options:
+    options.check_alone()
     if cluster := clusters.find_named(os.environ):
-      return _joined(cluster, peers.timeout)
+      return _joined(cluster, options.timeout)
   return mirrored() if len(
       tf.config.list_logical_devices('GPU')) > 1 else single()
 
 
-def multi_worker(peers: clusters.Peers | None = None) -> tf.distribute.Strategy:
+def multi_worker(options: Options = None) -> tf.distribute.Strategy:
   """Returns a strategy for all GPUs of all processes; see `clusters.find`.
 
   It waits until all have joined. Nothing may have run in TensorFlow before.
   """
-  peers = peers or clusters.Peers()
-  return _joined(clusters.find(os.environ, peers), peers.timeout)
+  options = options or clusters.ClusterOptions()
+  return _joined(clusters.find(os.environ, options), options.timeout)
 
 
 def _joined(cluster, timeout):
   """Returns the strategy of a cluster."""
   num_gpus = len(tf.config.list_physical_devices('GPU'))
-  clusters.meet(cluster, timeout, num_gpus)
+  clusters.rendezvous(cluster, timeout, num_gpus)
   resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
       tf.train.ClusterSpec({'worker': list(cluster.workers)}),
       task_type='worker', task_id=cluster.rank, rpc_layer='grpc',
@@ -133,12 +136,12 @@ def naming_lost_peers(strategy: tf.distribute.Strategy) -> Iterator[None]:
 
 
 def make_strategy(
-    name: str, peers: clusters.Peers | None = None) -> tf.distribute.Strategy:
+    name: str, options: Options = None) -> tf.distribute.Strategy:
   """Returns a strategy by its name, one of `registries.STRATEGIES`.
 
-  `peers` are for a program that may train together with other processes.
+  `options` are for a program that may train together with other processes.
   """
-  strategy = registries.STRATEGIES.get(name)(peers)
+  strategy = registries.STRATEGIES.get(name)(options)
   if signals.active:
     signals.active.install()  # One for several workers takes SIGTERM.
   return strategy

@@ -1,6 +1,6 @@
-"""Which rows a run was trained on: a file of their digests, of 8 bytes each.
+"""Hashes of the rows that a run was trained on, a file of 8 bytes each.
 
-The digest of a row is BLAKE2b of its float32 numbers and its condition. Two
+The hash of a row is BLAKE2b of its float32 numbers and its condition. Two
 different rows have the same one with a probability of 2^-64.
 """
 
@@ -18,14 +18,14 @@ from tf_resflow import errors
 from tf_resflow.specs import reading
 from tf_resflow.training import files
 
-# Above, the file would exceed 80 MB, and its making a minute.
+# Most rows: a file of 80 MB, which takes a minute.
 MAX_ROWS = 10_000_000
 
 _logger = logging.getLogger(__name__)
 
 
-def digests(x: npt.ArrayLike, condition: Any = None) -> np.ndarray:
-  """Returns the digest of every row.
+def row_hashes(x: npt.ArrayLike, condition: Any = None) -> np.ndarray:
+  """Returns the hash of every row.
 
   Args:
     x: `[N, D]`; numbers that are equal in float32 are equal.
@@ -35,7 +35,7 @@ def digests(x: npt.ArrayLike, condition: Any = None) -> np.ndarray:
     Uint64 `[N]`.
 
   Example:
-    >>> one, two, same = digests([[0.1, 2.0], [2.0, 0.1], [0.1, 2.0]])
+    >>> one, two, same = row_hashes([[0.1, 2.0], [2.0, 0.1], [0.1, 2.0]])
     >>> bool(one == same), bool(one == two)
     (True, False)
   """
@@ -49,7 +49,7 @@ def digests(x: npt.ArrayLike, condition: Any = None) -> np.ndarray:
 
 
 def write(workdir: str, split: datasets.Split) -> None:
-  """Writes the digests of the training part into the folder of a run.
+  """Writes the hashes of the training part into the folder of a run.
 
   There is no file for images, for points that are drawn anew in every step, and
   for more than `MAX_ROWS`.
@@ -62,12 +62,12 @@ def write(workdir: str, split: datasets.Split) -> None:
     return
   file = io.BytesIO()
   arrays = split.arrays
-  np.save(file, np.unique(digests(arrays['x'], arrays.get('condition'))))
+  np.save(file, np.unique(row_hashes(arrays['x'], arrays.get('condition'))))
   files.write_bytes(os.path.join(workdir, files.TRAIN_ROWS), file.getvalue())
 
 
 def read(workdir: str) -> np.ndarray | None:
-  """Returns the digests of a run's training rows, or None without the file.
+  """Returns the hashes of a run's training rows, or None without the file.
 
   Raises:
     InvalidValueError: if the file is damaged.
@@ -83,8 +83,8 @@ def read(workdir: str) -> np.ndarray | None:
   return found
 
 
-def is_sound(workdir: str) -> bool:
-  """Returns whether `read` finds digests; warns if they are damaged."""
+def is_readable(workdir: str) -> bool:
+  """Returns whether `read` finds hashes; warns if they are damaged."""
   try:
     return read(workdir) is not None
   except errors.InvalidValueError as error:

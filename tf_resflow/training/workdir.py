@@ -58,7 +58,7 @@ def prepare(workdir: str, config: configuration.Config,
   os.makedirs(workdir, exist_ok=True)
   latest = checkpoints.latest(workdir)
   if train is not None and not (
-      train_rows.is_sound(workdir)
+      train_rows.is_readable(workdir)
       # Before the first checkpoint of training the data may be others.
       and latest and checkpoints.has_optimizer(latest)):
     train_rows.write(workdir, train)

@@ -125,7 +125,7 @@ def _diagnosed(results, flow, known, settings):
         'and converted runs, and those on points that are drawn, or on more '
         f'than {training.train_rows.MAX_ROWS:,} rows.'])
   else:
-    in_training = np.isin(training.train_rows.digests(
+    in_training = np.isin(training.train_rows.row_hashes(
         arrays['x'], arrays.get('condition')), known).astype(int)
     results = results.extended(
         _held_out(in_training, arrays[flow.unit], flow.unit),
