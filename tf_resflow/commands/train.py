@@ -94,8 +94,9 @@ def main(options: Options, config: configuration.Config) -> None:
     signals.active.end_after(
         3600.0 * options.max_hours - (time.perf_counter() - commands.START),
         f'--max_hours={options.max_hours:g}')
-  strategy = training.make_strategy(config.run.strategy, clusters.ClusterOptions(
-      options.worker_hosts, options.worker_index, options.cluster_timeout))
+  cluster = clusters.ClusterOptions(
+      options.worker_hosts, options.worker_index, options.cluster_timeout)
+  strategy = training.make_strategy(config.run.strategy, cluster)
   run = workflow.fit(
       config, options.workdir, devices=strategy, certify=options.certify,
       lock_timeout=options.lock_timeout, takeover=options.takeover,

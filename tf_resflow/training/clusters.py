@@ -140,8 +140,9 @@ def _of_tf_config(environment):
     errors.check(not others, 'TF_CONFIG', text, 'tasks of the types chief and '
                  'worker', f'It has {", ".join(sorted(others))}.')
     chiefs, workers = (list(jobs.get(job, [])) for job in ('chief', 'worker'))
-    index = int(task['index']) + len(chiefs) * (task['type'] == 'worker')
-    return _checked('TF_CONFIG', text, chiefs + workers, index)
+    first = len(chiefs) if task['type'] == 'worker' else 0
+    return _checked(
+        'TF_CONFIG', text, chiefs + workers, first + int(task['index']))
   except (AttributeError, KeyError, TypeError, RecursionError,
           json.JSONDecodeError) as error:
     raise errors.InvalidValueError(

@@ -73,26 +73,18 @@ def train(
           lease_lib.Lease(workdir, lock_timeout, takeover)).check
       # Another process may have written.
       config = workdir_lib.check(workdir, config)
-      files.check_no_links(workdir)
-      files.remove_leftovers(workdir)
+      _clean(workdir)
     # Checks data and batch size before anything is written. A signal exits at
     # once: there is nothing to save yet, and downloads take long.
     trainer = trainer_lib.Trainer(config, workdir, strategy, check_fn)
-    own = stack.enter_context(signals.deferring())
-    shared = signals.SharedStop(own) if (
-        strategies.num_workers(strategy) > 1) else None
-    stop = shared or own
-
-    def check_stop():
-      if shared:
-        shared.merge_requests(strategies.gather(strategy, shared.request))
-      stop.check(trainer.step)
-
+    own, shared = stack.enter_context(signals.deferring()), None
+    if strategies.num_workers(strategy) > 1:
+      shared = signals.SharedStop(own)
     if trainer.is_chief:
       check_fn()
       workdir_lib.prepare(workdir, config, trainer.split)
     trainer.restore_or_initialize()
-    check_stop()
+    _check_stop(trainer, own, shared)
     if trainer.is_finished and trainer.callbacks_done:
       _logger.warning('%s', workdir_lib.describe_end(
           config, trainer.step, trainer.best))
@@ -101,10 +93,24 @@ def train(
     with metrics.MetricsWriter(
         workdir, trainer.step, not trainer.callbacks_done, save_images_fn,
         check_fn) if trainer.is_chief else metrics.NoMetricsWriter() as writer:
-      _run(callbacks_lib.Run(
-          trainer, writer, _progress(trainer, found), stop), found, shared)
-    check_stop()  # And waits until the chief has written.
+      _run(trainer, writer, own, shared, found)
+    # Waits until the chief has written.
+    _check_stop(trainer, own, shared)
     return trainer
+
+
+def _clean(workdir: str) -> None:
+  """Checks a folder that this process holds, and removes leftovers there."""
+  files.check_no_links(workdir)
+  files.remove_leftovers(workdir)
+
+
+def _check_stop(trainer: trainer_lib.Trainer, own: signals.Stop,
+                shared: signals.SharedStop | None) -> None:
+  """Raises `TrainingInterruptedError` if any process was asked to stop."""
+  if shared:
+    shared.merge_requests(strategies.gather(trainer.strategy, shared.request))
+  (shared or own).check(trainer.step)
 
 
 def _callbacks(
@@ -126,10 +132,18 @@ def _callbacks(
   return [callback for callback in by_name.values() if callback.every]
 
 
-def _run(run: callbacks_lib.Run, callbacks: Sequence[callbacks_lib.Callback],
-         shared: signals.SharedStop | None) -> None:
+def _run(
+    trainer: trainer_lib.Trainer,
+    writer: metrics.MetricsWriter | metrics.NoMetricsWriter,
+    own: signals.Stop, shared: signals.SharedStop | None,
+    callbacks: Sequence[callbacks_lib.Callback]) -> None:
   """Runs the remaining steps; see `train`."""
-  trainer = run.trainer
+  optimizer = trainer.config.optimizer
+  run = callbacks_lib.Run(trainer, writer, progress_lib.Progress(
+      trainer.step, optimizer.num_steps,
+      optimizer.batch_size * optimizer.accumulation_steps, trainer.columns,
+      callbacks[1:],  # The log takes no time.
+      trainer.model.unit_note, _advice(trainer.config)), shared or own)
   if not trainer.callbacks_done:  # A signal or a kill came before.
     _after_step(run, callbacks)
   run.stop.check(trainer.step)
@@ -167,17 +181,6 @@ def _after_step(run: callbacks_lib.Run,
     run.save()
   run.stop.check(step)
   return is_finished
-
-
-def _progress(
-    trainer: trainer_lib.Trainer, callbacks: Sequence[callbacks_lib.Callback]
-) -> progress_lib.Progress:
-  """Returns the progress of a run, with all callbacks but the log."""
-  optimizer = trainer.config.optimizer
-  return progress_lib.Progress(
-      trainer.step, optimizer.num_steps,
-      optimizer.batch_size * optimizer.accumulation_steps, trainer.columns,
-      callbacks[1:], trainer.model.unit_note, _advice(trainer.config))
 
 
 def _advice(config: configuration.Config) -> str:

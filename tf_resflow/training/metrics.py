@@ -81,8 +81,12 @@ class MetricsWriter(contextlib.AbstractContextManager):
     with files.writing(tensorboard_dir):
       self._summary_writer = tf.summary.create_file_writer(tensorboard_dir)
       with self._summary_writer.as_default():
-        private_tf_apis.write_event(_start_event(
-            start_step if repeats_step else start_step + 1))
+        # TensorBoard drops all from this step on. Its fast loader ignores the
+        # event, and drops all of a series from the step of a later point on.
+        private_tf_apis.write_event(tf.compat.v1.Event(
+            step=start_step if repeats_step else start_step + 1,
+            wall_time=time.time(), session_log=tf.compat.v1.SessionLog(
+                status=tf.compat.v1.SessionLog.START)))
     if repeats_step and int(self._row.get(_STEP, -1)) == start_step:
       self._write_scalars(start_step, {
           name: np.float32(cell) for name, cell in self._row.items()
@@ -120,7 +124,8 @@ class MetricsWriter(contextlib.AbstractContextManager):
     columns = list(dict.fromkeys([*self._columns, *cells]))
     if columns == self._columns:
       # The file is not read again: it may be long.
-      self._file.seek(-len(_csv_lines(columns, [old] * bool(old))), os.SEEK_END)
+      replaced = _csv_lines(columns, [old] if old else [])
+      self._file.seek(-len(replaced), os.SEEK_END)
       self._file.write(_csv_lines(columns, [row]).encode())
       self._file.truncate()
     else:
@@ -223,19 +228,6 @@ def _csv_lines(columns, rows):
   """Returns rows as CSV text, with empty cells for missing values."""
   return ''.join(','.join(row.get(name, '') for name in columns) + '\n'
                  for row in rows)
-
-
-def _start_event(step):
-  """Returns the event at which TensorBoard drops all from a step on.
-
-  Its fast loader ignores it, and drops all from the step of any later point on
-  in the series of that point.
-  """
-  return tf.compat.v1.Event(
-      wall_time=time.time(),
-      step=step,
-      session_log=tf.compat.v1.SessionLog(
-          status=tf.compat.v1.SessionLog.START))
 
 
 def _read_csv(path):

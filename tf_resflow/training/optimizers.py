@@ -43,9 +43,9 @@ class _FusedUpdate(keras.optimizers.Optimizer):
     """Updates the variables."""
     # Tensors that the updates of all variables share, by the learning rate of
     # each device. Tensors of a graph must not outlive it.
-    self._shared: Any = types.SimpleNamespace(numbers={})
+    self._shared = types.SimpleNamespace(numbers={})
     super().apply(grads, trainable_variables)
-    self._shared = None
+    self._shared.numbers.clear()
 
   def _numbers(self, learning_rate: tf.Tensor, dtype: tf.DType) -> dict:
     numbers = self._shared.numbers

@@ -1,7 +1,6 @@
 """State of a training run: model, optimizer, averages, checkpoints."""
 
 from collections.abc import Callable, Iterator, Mapping
-import contextlib
 import dataclasses
 import hashlib
 import logging
@@ -96,8 +95,9 @@ class Learner:
     These may be biased by its estimator (`biased_NAME`), or those of perturbed
     data (`noisy_NAME`).
     """
-    prefix = 'biased_' * self.model.is_biased + 'noisy_' * (
-        float(self.config.optimizer.input_noise) > 0)
+    prefix = 'biased_' if self.model.is_biased else ''
+    if float(self.config.optimizer.input_noise) > 0:
+      prefix += 'noisy_'
     return {name: f'{prefix}{name}' for name in self.objective.density_metrics}
 
   @property
@@ -340,7 +340,8 @@ class Trainer(Learner):
       note = f'Step {step}: training examples {self._examples_of(step)}.\n'
       if os.path.exists(path):
         with open(path, encoding='utf-8', errors='replace') as file:
-          reason += ', as before: it is the same batch' * (file.read() == note)
+          if file.read() == note:
+            reason += ', as before: it is the same batch'
       files.write_text(path, note)
       number = 1 + self.config.optimizer.skip_nonfinite
       what = ('meets this batch again (see not_finite.txt), which '
@@ -388,8 +389,18 @@ class Trainer(Learner):
       arguments = [tf.constant(np.array(step))]
       if stop is not None:
         arguments.append(tf.constant(np.float32(stop.request)))
-      with self._naming_divergence(step):
+      try:
         metrics = dict(self.run_step(batch, *arguments))
+      except tf.errors.InvalidArgumentError as error:
+        # On CPUs the power iteration of a kernel raises an error if the kernel
+        # is not finite or its square overflows.
+        if 'Self-adjoint eigen decomposition was not' in str(error):
+          reason = f'a norm of the weights is not finite after step {step + 1}'
+        elif invertible_matrix.NUMERICALLY_SINGULAR in str(error):
+          reason = f'a matrix is numerically singular after step {step}'
+        else:
+          raise
+        raise self.diverged_error(reason) from error
       self._step.assign(np.array(step + 1))
       self.callbacks_done = False
       if stop is not None:
@@ -397,22 +408,6 @@ class Trainer(Learner):
         if len(requests) > 1:  # The step before, for which nothing waits.
           stop.merge_requests([requests.pop(0).numpy()])
       yield step + 1, metrics
-
-  @contextlib.contextmanager
-  def _naming_divergence(self, step):
-    """Converts errors of operations on weights that are not finite."""
-    try:
-      yield
-    except tf.errors.InvalidArgumentError as error:
-      # On CPUs the power iteration of a kernel raises an error if the kernel
-      # is not finite or its square overflows.
-      if 'Self-adjoint eigen decomposition was not' in str(error):
-        reason = f'a norm of the weights is not finite after step {step + 1}'
-      elif invertible_matrix.NUMERICALLY_SINGULAR in str(error):
-        reason = f'a matrix is numerically singular after step {step}'
-      else:
-        raise
-      raise self.diverged_error(reason) from error
 
   def sample_images(
       self, model: models.Flow, num_samples: int = 64) -> np.ndarray:
