@@ -79,6 +79,29 @@ def test_the_next_commands_run(run_tool, table_workdir, table, tmp_path,
   assert (tmp_path / 'samples.csv').exists()
 
 
+def test_a_finished_run_says_what_it_has_found(
+    run_tool, table, tmp_path, monkeypatch):
+  """Without its data, and at any time; of a run that continues it is another.
+  """
+  path, workdir = tmp_path / 'own.csv', tmp_path / 'run'
+  path.write_text(table.read_text())
+  command = ['train', f'--dataset=table:{path}', f'--workdir={workdir}',
+             '--hidden_units=4', '--schedule=constant', '--input_noise=0',
+             '--nocertify', *_TRAIN]
+  first = run_tool(*command)
+  written = (workdir / 'report.json').read_bytes()
+  path.unlink()
+  again = run_tool(*command)
+  assert results.report(again) == results.report(first)
+  assert again.stderr[again.stderr.index('\nstep'):] == (
+      first.stderr[first.stderr.index('\nstep'):])
+  assert (workdir / 'report.json').read_bytes() == written
+  path.write_text(table.read_text())
+  more = results.report(run_tool(*command, '--num_steps=5'))
+  assert more != results.report(first)
+  assert (workdir / 'report.json').read_bytes() != written
+
+
 def test_a_file_is_opened_once(run_tool, table, tmp_path, monkeypatch):
   """By training with its evaluation and comparison, and by what goes on."""
   opened, open_file = [], builtins.open

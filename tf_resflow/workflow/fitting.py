@@ -25,6 +25,7 @@ from tf_resflow.columns import column_fits
 from tf_resflow.columns import table_files
 from tf_resflow.configuration import flagfiles
 from tf_resflow.specs import registries
+from tf_resflow.training import files
 from tf_resflow.training import strategies
 from tf_resflow.workflow import evaluating
 from tf_resflow.workflow import runs
@@ -45,6 +46,8 @@ def fit(
     certify: bool | None = None, verbose: int = 0, **settings: Any,
 ) -> models.Flow:
   """Trains a flow on data, or continues the run in a folder.
+
+  A finished run is loaded.
 
   The run ends with the best weights if it validates, as those on tables do, and
   otherwise with the averaged ones. They are evaluated on the test part, which
@@ -94,11 +97,13 @@ def fit(
       if workdir is None:
         undo.callback(shutil.rmtree, folder, ignore_errors=True)
       strategy = devices or training.make_strategy(config.run.strategy)
-      flow = _trained(config, folder, strategy, lock_timeout=lock_timeout,
-                      takeover=takeover)
-      if evaluate_at_end:
-        _report(flow, warnings, start, certify=certify, verbose=verbose,
-                strategy=strategy)
+      flow = _finished(config, folder, strategy, certify)
+      if flow is None:
+        flow = _trained(config, folder, strategy, lock_timeout=lock_timeout,
+                        takeover=takeover)
+        if evaluate_at_end:
+          _report(flow, warnings, start, certify=certify, verbose=verbose,
+                  strategy=strategy)
       undo.pop_all()
   if workdir is None:
     weakref.finalize(flow, shutil.rmtree, folder, ignore_errors=True)
@@ -148,6 +153,23 @@ def _dataset_name(path):
   prefix = 'table' if table_files.is_table(path) else (
       'images' if os.path.isdir(path) else 'array')
   return f'{prefix}:{path}' if os.path.exists(path) else path
+
+
+def _finished(config, workdir, strategy, certify):
+  """Returns the flow of a finished run with a report, or None.
+
+  Its data are not opened.
+  """
+  files.check_run(workdir, config)
+  said = training.workdir.finished(workdir, config)
+  if not said:
+    return None
+  flow = runs.load(workdir, config=config, strategy=strategy)
+  if not flow.run.report or (
+      certify and flow.run.report['lipschitz_bound_max'] is None):
+    return None
+  _logger.warning('%s', said)
+  return flow
 
 
 def _trained(config, workdir, strategy, **options):
