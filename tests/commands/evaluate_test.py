@@ -8,7 +8,6 @@ from tf_resflow import datasets
 from tf_resflow import evaluation
 from tf_resflow import numerics
 from tf_resflow import training
-from tf_resflow.evaluation import bayes
 from tf_resflow.evaluation import inversion
 
 
@@ -109,32 +108,3 @@ def test_tools_that_answer_flags_of_this_one(
                     '--ood_dataset', '2d/moons')
   assert result.status == 2
   assert 'ood: error: --ood_dataset=2d/moons: expected a data' in result.stderr
-
-
-@pytest.mark.slow
-def test_accuracy_by_bayes_rule(run_tool, labelled_workdir, data_dir, tmp_path):
-  """By default where it takes one draw."""
-  output = tmp_path / 'y.npz'
-  report = results.report(run_tool(
-      'evaluate', f'--workdir={labelled_workdir}', '--num_examples=12',
-      '--batch_size=5', '--seed=3', '--nocertify', f'--output={output}'))
-  found = results.arrays(output)
-  assert found.keys() == {
-      'bits_per_dim', 'log_prob', 'log_prob_stderr', 'label',
-      'class_log_prob', 'class_log_density', 'class_log_density_stderr'}
-
-  model, _ = training.workdir.restore_model(str(labelled_workdir))
-  test = training.load_config(str(labelled_workdir)).open_split('test')
-  digits = datasets.open_split('digits', 'train', data_dir=data_dir)
-  counts = np.bincount(digits.arrays['label'], minlength=10)
-  scores = bayes.classify(
-      model, test, np.log(counts / counts.sum()), seed=3, num_examples=12)
-  np.testing.assert_allclose(
-      found['class_log_prob'], scores.class_log_prob, atol=1e-3)
-  for name, value in scores.report().items():
-    if isinstance(value, float):
-      value = pytest.approx(value, rel=1e-3, abs=1e-6)
-    assert report[name] == value, name
-  assert report['class_score_estimator'] == 'exact'
-  bits = evaluation.nll(model, test, seed=3, num_examples=12, batch_size=5)
-  np.testing.assert_allclose(found['bits_per_dim'], bits, rtol=1e-5)

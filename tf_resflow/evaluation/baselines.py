@@ -161,10 +161,8 @@ def fit_mixtures(
   results = {}
   for name, counts in (
       ('gaussian', (1,)), ('gaussian_mixture', num_components)):
-    best = max((fitted for fitted in tried if fitted.n_components in counts),
-               key=tried.__getitem__, default=None)
-    if best is None:
-      raise _cannot_be_fitted(min(counts), rows)
+    best = _best({fitted: value for fitted, value in tried.items()
+                  if fitted.n_components in counts}, min(counts), rows)
     details: dict[str, Any] = {'validation_nats': -tried[best]}
     if validation is None:
       best = _fitted(base.clone(best), rows) or best
@@ -260,10 +258,12 @@ def _as_rows(name, rows, shape):
   return rows
 
 
-def _cannot_be_fitted(num_components, train):
-  return errors.InvalidValueError(
-      'num_components', num_components,
-      problem=f'cannot be fitted to {len(train)} training examples')
+def _best(tried, num_components, train):
+  """Returns the fitted mixture with the largest value, or raises."""
+  errors.check_suits(
+      tried, 'num_components', num_components,
+      f'cannot be fitted to {len(train)} training examples')
+  return max(tried, key=tried.__getitem__)
 
 
 def fit_baselines(
@@ -303,29 +303,27 @@ def fit_baselines(
   test_rows = _dequantize(test, num_levels, (seed, 3), _NUM_TEST_DRAWS)
   scale = rows.shape[1] * np.log(2.0)
   offset = scale * np.log2(num_levels)
-  grids = [{'reg_covar': _RAW_FACTORS / (12.0 * num_levels**2)}, _LOGIT_GRID]
-  results, parts = {}, model_selection.GroupShuffleSplit(
-      1, test_size=0.2, random_state=seed)
+  settings = [*((None, factor) for factor in _RAW_FACTORS / (
+      12.0 * num_levels**2)), *itertools.product(*_LOGIT_GRID.values())]
+  # All draws of an image are in one part.
+  part, held_out = next(model_selection.GroupShuffleSplit(
+      1, test_size=0.2, random_state=seed).split(
+          rows, groups=np.arange(len(rows)) % len(train)))
+  results = {}
   for name, count in (
       ('gaussian', 1), ('gaussian_mixture', num_components or 10)):
-    searches = [model_selection.GridSearchCV(
-        _Mixture(count, random_state=seed), grid, verbose=3 * verbose, cv=parts)
-                for grid in grids]
-    # EM that stops early is still a density; settings that fail are not chosen.
-    with warnings.catch_warnings(action='ignore'):
-      try:
-        for search in searches:  # All draws of an image are in one part.
-          search.fit(rows, groups=np.arange(len(rows)) % len(train))
-      except ValueError as error:
-        raise _cannot_be_fitted(count, train) from error
-    best = {name: max(searches, key=lambda search: search.best_score_),
-            f'{name}_raw': searches[0]}
-    for key, search in best.items():
-      fitted = search.best_estimator_
+    tried, _ = _try_mixtures(
+        [_Mixture(count, *setting, random_state=seed) for setting in settings],
+        rows[part], rows[held_out], 0.0, (count,), math.inf, verbose)
+    for key, found in {name: tried, f'{name}_raw': {
+        fitted: value for fitted, value in tried.items()
+        if fitted.alpha is None}}.items():
+      best = _best(found, count, train)
+      fitted = _fitted(base.clone(best), rows) or best
       log_prob = np.reshape(
           fitted.score_samples(test_rows), [-1, len(test)]).mean(axis=0)
       results[key] = Baseline(fitted, (offset - log_prob) / scale, {
-          'validation_bits_per_dim': (offset - search.best_score_) / scale,
+          'validation_bits_per_dim': (offset - found[best]) / scale,
           'settings': {
               'space': 'raw' if fitted.alpha is None else 'logit',
               'alpha': fitted.alpha, 'num_noise_draws': num_noise_draws,
