@@ -225,7 +225,9 @@ def test_other_problems():
       ((frame[:9], {}), '...It has 9 rows; at least 10 are required.'),
       ((frame.assign(c=1), {'test_rows': 'group:c'}), '...All rows have one'),
       ((frame, {'columns': ['A', 'c', 'd']}), '...It has no A, d.'),
-      ((frame, {'condition_on': ['bb']}), '...Did you mean b b?')])
+      ((frame, {'condition_on': ['bb']}), '...Did you mean b b?'),
+      ((frame, {'mising': 'drop'}), 'option=mising: expected one of columns,'),
+      ((frame, {'missing': 'mend'}), 'missing=mend: expected one of error,')])
 
 
 def test_a_data_frame(tmp_path):

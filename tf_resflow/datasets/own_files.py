@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 import functools
 import hashlib
+import inspect
 import os
 from typing import Any
 
@@ -17,31 +18,37 @@ MIN_EXAMPLES = 10
 # Fraction of the examples that are held out if there is no test part.
 TEST_SHARE = 0.2
 
-def opener(prefix: str, expected: str) -> Callable[[Callable], Callable]:
+
+def opener(
+  prefix: str, expected: str, options: Sequence[str] = (),
+) -> Callable[[Callable], Callable]:
   """Returns a decorator of a function that opens `--dataset=PREFIX:FILE`.
 
   A `FormatError`, also of `reading` or `check_finite`, and errors of reading
-  become an `InvalidValueError` of that flag. Keywords of the function are
-  options, fields of `DataConfig`.
+  become an `InvalidValueError` of that flag.
 
   Args:
     prefix: Type of the data, such as 'table'.
     expected: Description of a valid file.
+    options: Fields of `DataConfig` that the function takes, by default those
+      that are named as its parameters.
   """
   def decorate(function):
 
     @functools.wraps(function)
-    def opened(path, **options):
+    def opened(path, **given):
       with errors.refusing('dataset', f'{prefix}:{path}', expected):
         try:
-          return function(path, **options)
+          return function(path, **given)
         except errors.InvalidValueError:
           raise
         except (OSError, ValueError) as error:
           with reading():
             raise error
 
-    return opened
+    result: Any = opened
+    result.options = options or tuple(inspect.signature(function).parameters)
+    return result
   return decorate
 
 

@@ -1,6 +1,6 @@
 """User-provided data sets of tables, whose rows are vectors."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 import dataclasses
 import logging
 from typing import Any
@@ -14,6 +14,7 @@ from tf_resflow.columns import column_fits
 from tf_resflow.columns import problems as problems_lib
 from tf_resflow.columns import schema as schema_lib
 from tf_resflow.columns import table_files
+from tf_resflow.datasets import data_config
 from tf_resflow.datasets import dataset_info
 from tf_resflow.datasets import own_files
 
@@ -23,16 +24,13 @@ _TABLE = (
 # Largest number of levels of a category that is proposed as a condition.
 _MAX_PROPOSED = 10
 _BY_COLUMN = 'group:'
+# Options of a data frame; a file has others, too.
+_OPTIONS = ('columns', 'drop', 'missing', 'column_types', 'test_rows',
+            'condition_on')
 
 
-@own_files.opener('table', _TABLE)
-def open_table(
-  path: str, *, columns: Sequence[str] = (), drop: Sequence[str] = (),
-  missing: str = 'error', test_rows: str = 'random',
-  test_file: str | None = None, sheet: str | None = None,
-  condition_on: Sequence[str] = (),
-  column_types: Sequence[str] = (),
-) -> dataset_info.VectorInfo:
+@own_files.opener('table', _TABLE, (*_OPTIONS, 'test_file', 'sheet'))
+def open_table(path: str, **options: Any) -> dataset_info.VectorInfo:
   """Opens a file of a table; see `table_files.read_frame` for the formats.
 
   Columns of numbers, or of true and false, can be used; in the condition also
@@ -40,7 +38,8 @@ def open_table(
   as means and types, follows by `with_validation`.
 
   Args:
-    path: path of the file. The options are those of `data_config.DataConfig`.
+    path: path of the file.
+    **options: fields of `DataConfig` about tables, and `condition_on`.
 
   Raises:
     InvalidValueError: if the table is invalid, with all of its problems.
@@ -52,33 +51,31 @@ def open_table(
     >>> open_table('heights.csv').schema.names
     ('height', 'weight')
   """
-  problems = problems_lib.Problems(drop)
-  frame, tested = table_files.read_frame(path, sheet, problems), None
-  if test_file is not None:
+  config = _config(options)
+  problems = problems_lib.Problems(config.drop)
+  frame, tested = table_files.read_frame(path, config.sheet, problems), None
+  if config.test_file is not None:
     problems.where = 'in the test file '
-    with errors.refusing('test_file', test_file, _TABLE):
+    with errors.refusing('test_file', config.test_file, _TABLE):
       # A sheet of that name, if it has sheets.
+      has_sheets = config.test_file.lower().endswith('.xlsx')
       tested = table_files.read_frame(
-        test_file, sheet if test_file.lower().endswith('.xlsx') else None,
-        problems)
+        config.test_file, config.sheet if has_sheets else None, problems)
     problems.where = ''
-  return _Table(
-    f'table:{path}', frame, tested, problems, missing=missing,
-    test_rows=test_rows, columns=columns, drop=drop, condition_on=condition_on
-  ).info(column_types)
+  return _Table(f'table:{path}', frame, tested, problems, config).info()
 
 
 def table(
-  frame: Any, name: str = 'table', *, test: Any = None,
-  column_types: Sequence[str] = (), **options: Any) -> dataset_info.VectorInfo:
+  frame: Any, name: str = 'table', *, test: Any = None, **options: Any,
+) -> dataset_info.VectorInfo:
   """Returns the data set of a data frame, for `make_config(dataset=...)`.
 
   Args:
     frame: a `pandas.DataFrame`. Its index is only used in messages.
     name: name of the data set.
     test: a data frame of the test part, instead of a split.
-    column_types: as other options, see `data_config.DataConfig`.
-    **options: `columns`, `drop`, `missing`, `test_rows` and `condition_on`.
+    **options: `columns`, `drop`, `missing`, `test_rows`, `condition_on` and
+      `column_types`, see `data_config.DataConfig`.
 
   Raises:
     InvalidValueError: if the table is invalid, with all of its problems.
@@ -90,35 +87,42 @@ def table(
     ...     drop=['day']).event_shape
     (1,)
   """
+  for option in options:
+    errors.check(
+      option in _OPTIONS, 'option', option, f'one of {", ".join(_OPTIONS)}')
+  config = _config(options)
   with errors.refusing('frame', name, 'a table of numbers'):
     return _Table(
       name, table_files.plain(frame),
       None if test is None else table_files.plain(test),
-      problems_lib.Problems(options.get('drop', ()), 'arguments'), **options
-    ).info(column_types)
+      problems_lib.Problems(config.drop, 'arguments'), config).info()
+
+
+def _config(options: Mapping[str, Any]) -> data_config.DataConfig:
+  """Returns the settings of a table; a string is one name."""
+  values: dict[str, Any] = {
+    name: cells_lib.as_names(value) if name in (
+      'columns', 'drop', 'column_types', 'condition_on') else value
+    for name, value in options.items()}
+  return data_config.DataConfig(**values)
 
 
 @dataclasses.dataclass
 class _Table:
-  """A table, and the options of `table`, as it becomes a data set."""
+  """A table, and its settings, as it becomes a data set."""
 
   name: str
   frame: Any
   tested: Any
   problems: problems_lib.Problems
-  columns: Sequence[str] = ()
-  drop: Sequence[str] = ()
-  missing: str = 'error'
-  test_rows: str = 'random'
-  condition_on: Sequence[str] = ()
+  config: data_config.DataConfig
 
   def __post_init__(self):
-    for name in ('columns', 'drop', 'condition_on'):
-      setattr(self, name, cells_lib.as_names(getattr(self, name)))
-    self.group = [self.test_rows.removeprefix(_BY_COLUMN)] if (
-      self.test_rows.startswith(_BY_COLUMN)) else []
+    self.condition = self.config.condition_on
+    self.group = [self.config.test_rows.removeprefix(_BY_COLUMN)] if (
+      self.config.test_rows.startswith(_BY_COLUMN)) else []
 
-  def info(self, column_types: Sequence[str]) -> dataset_info.VectorInfo:
+  def info(self) -> dataset_info.VectorInfo:
     """Returns the metadata, or raises with all problems."""
     # All columns are modelled, until the condition is taken from them.
     schema = self._schema()
@@ -134,7 +138,7 @@ class _Table:
     errors.check_format(schema.modelled, 'No column is left.')
     if len(rows) < own_files.MIN_EXAMPLES or len(test) < 2:
       self.problems.check()  # May be the reason.
-    order = _split_rows(rows, self.test_rows)
+    order = _split_rows(rows, self.config.test_rows)
     if self.tested is not None:
       order = {'train': own_files.split_order(len(rows)),
                'test': np.arange(len(test))}
@@ -146,18 +150,18 @@ class _Table:
     self._check(schema, parts['train'].x, parts['test'].x)
     _warn_of_copies(self.name, **parts)
     # Runs of earlier versions know a table by its names and rows.
-    others = () if self.test_rows == 'random' and self.tested is None else (
-      self.test_rows.replace(_BY_COLUMN, 'column:', 1), *order.values(),
-      parts['test'].x)
+    rule = self.config.test_rows
+    others = () if rule == 'random' and self.tested is None else (
+      rule.replace(_BY_COLUMN, 'column:', 1), *order.values(), parts['test'].x)
     labels = [label for column in schema.modelled for label in column.labels]
     info = dataset_info.VectorInfo(
       name=self.name, event_size=len(labels), schema=schema, rows=parts,
       asked_types=column_fits.asked_types(
-        self.name, schema.names, column_types),
+        self.name, schema.names, self.config.column_types),
       fingerprint=own_files.fingerprint(','.join(labels), rows.x, *others),
       num_train=len(parts['train']), num_test=len(parts['test']),
       load_fn=lambda part: (parts[part].x, None))
-    return info.with_condition(self.condition_on) if self.condition_on else info
+    return info.with_condition(self.condition) if self.condition else info
 
   def _schema(self):
     """Returns the schema: names, roles and levels."""
@@ -165,7 +169,7 @@ class _Table:
     columns = []
     for position, name in enumerate(used):
       levels = () if known.count(name) > 1 else self._levels(name)
-      if name not in self.condition_on:
+      if name not in self.condition:
         if 0 < len(levels) <= min(_MAX_PROPOSED, len(self.frame) // 3):
           self.problems.categories.append(name)
         levels = ()
@@ -188,19 +192,19 @@ class _Table:
   def _used(self):
     """Returns the names of the columns to use, but for the group."""
     known = list(self.frame.columns)
-    for option, asked in {'columns': self.columns, 'drop': self.drop,
-                          'test_rows': self.group,
-                          'condition_on': self.condition_on}.items():
+    for option, asked in (
+      ('columns', self.config.columns), ('drop', self.config.drop),
+      ('test_rows', self.group), ('condition_on', self.condition)):
       absent = [column for column in asked if column not in known]
       errors.check(
         not absent, option,
         f'{_BY_COLUMN if option == "test_rows" else ""}{",".join(asked)}',
         f'columns of {self.name}', ' '.join([f'It has no {", ".join(absent)}.',
         *(errors.did_you_mean(column, known) for column in absent)]))
-    left_out = {*self.drop, *self.group}
-    if not self.columns:
+    left_out = {*self.config.drop, *self.group}
+    if not self.config.columns:
       left_out |= self._unnamed()
-    return [column for column in dict.fromkeys(self.columns or known)
+    return [column for column in dict.fromkeys(self.config.columns or known)
             if column not in left_out]
 
   def _unnamed(self):
@@ -222,8 +226,8 @@ class _Table:
 
   def _complete(self, schema, frame, roles):
     """Returns the rows without an empty cell, and adds problems."""
-    rows = schema.rows(frame, self.problems, self.missing, roles)
-    if self.missing == 'drop' and not rows.is_complete.all():
+    rows = schema.rows(frame, self.problems, self.config.missing, roles)
+    if self.config.missing == 'drop' and not rows.is_complete.all():
       _logger.info(
         '%s: %s%d of %d rows have an empty cell and are left out.', self.name,
         self.problems.where, np.sum(~rows.is_complete), len(rows))

@@ -76,10 +76,15 @@ class DatasetRegistry(spec.Registry):
             ] + super()._similar(name)
 
   def options_of(self, text: str) -> Collection[str]:
-    """Returns the names of the options of `get` for a file; none for a name."""
+    """Returns the names of the options of `get` for a file; none for a name.
+
+    They are the attribute `options` of its opener, or its parameters.
+    """
     name, _ = self.split(text)
-    return inspect.signature(
-        self._imported(name)).parameters if ':' in name else ()
+    if ':' not in name:
+      return ()
+    opener = self._imported(name)
+    return getattr(opener, 'options', inspect.signature(opener).parameters)
 
   def get(self, text: str, field: str | None = None, **options: Any) -> Any:
     """Returns the value of a name, or what the opener of a file returns.
