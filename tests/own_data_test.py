@@ -15,7 +15,7 @@ import tf_resflow
 from tf_resflow import configuration
 from tf_resflow import serving
 from tf_resflow import training
-from tf_resflow.datasets import own_files
+from tf_resflow.datasets import user_files
 
 _SHORT = ['--num_steps=3', '--warmup_steps=0', '--learning_rate=0.01',
           '--batch_size=32', '--sample_every=3', '--log_every=3']
@@ -82,7 +82,7 @@ def test_a_table_of_percentages(run_tool, tmp_path, caplog):
   frame = pd.DataFrame({
       'p': 1 / (1 + np.exp(-3 * z[:, 0])), 'q': 100 / (1 + np.exp(-z[:, 1])),
       'r': np.exp(z[:, 0] + z[:, 2])})
-  train, test = own_files.held_out(300).values()
+  train, test = user_files.held_out(300).values()
   frame.loc[train[:4], 'p'] = 1 - np.array([1.2e-7, 1e-6, 1e-5, 1e-4])
   frame.loc[test[:3], 'p'] = [1 - 1e-9, 1e-12, 1 - 3e-7]
   frame.loc[test[3:6], 'q'] = [100 - 1e-10, 1e-10, 100 - 1e-5]

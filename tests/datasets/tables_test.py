@@ -11,8 +11,8 @@ from tests import testing
 from tf_resflow import configuration
 from tf_resflow import datasets
 from tf_resflow import errors
-from tf_resflow.datasets import own_files
 from tf_resflow.datasets import tables
+from tf_resflow.datasets import user_files
 
 
 def _frame(num_rows=30, seed=0):
@@ -40,7 +40,7 @@ def test_parts_and_standardisation(tmp_path):
     part: datasets.open_split(name, part, num_validation=4).arrays['x'].numpy()
     for part in ('train', 'validation', 'test')}
   assert [len(part) for part in parts.values()] == [20, 4, 6]
-  order = own_files.split_order(30)
+  order = user_files.split_order(30)
   np.testing.assert_array_equal(parts['test'], rows[order[:6]].astype('f4'))
   np.testing.assert_array_equal(
     np.concatenate([parts['train'], parts['validation']]),
@@ -52,7 +52,7 @@ def test_parts_and_standardisation(tmp_path):
   np.testing.assert_allclose(
     std, rows[order[6:-4]].std(axis=0), rtol=1e-5)
   # Runs of earlier versions know tables by it.
-  assert info.fingerprint == own_files.fingerprint('a,b b,c', rows)
+  assert info.fingerprint == user_files.fingerprint('a,b b,c', rows)
 
 
 def test_an_index_and_columns_without_anything_are_left_out(tmp_path, caplog):
@@ -90,7 +90,7 @@ def test_a_string_is_one_name(tmp_path):
 def test_rows_near_a_bound_are_named_before_training(tmp_path, caplog):
   """Test rows in a warning, others where the type was asked for."""
   p = 1.0 / (1.0 + np.exp(-np.random.default_rng(0).normal(size=300)))
-  order = own_files.held_out(300)
+  order = user_files.held_out(300)
   for part, place in (('test', 3), ('train', 0), ('train', -1)):
     frame = pd.DataFrame({'p': p})
     frame.loc[row := order[part][place], 'p'] = 1 - 1e-12
@@ -114,7 +114,7 @@ def test_columns_are_chosen(tmp_path):
   assert info.schema.names == ('c', 'a')
   np.testing.assert_array_equal(
     info.load_fn('test')[0],
-    _frame()[['c', 'a']].to_numpy()[own_files.split_order(30)[:6]])
+    _frame()[['c', 'a']].to_numpy()[user_files.split_order(30)[:6]])
   testing.check_refusals(lambda options: tables.open_table(path, **options), [
     ({'drop': ['citi']}, 'drop=citi: ...It has no citi. Did you mean city?'),
     ({'columns': ['d']}, f'columns=d: expected columns of table:{path}. It'),
@@ -162,7 +162,7 @@ def test_parts_by_groups(values):
     assert len(parts['train']) + len(parts['test']) == 60
     # Sorted values in the fixed order: a validation part has whole groups, too.
     unique = np.unique(values)
-    order = list(unique[own_files.split_order(len(unique))])
+    order = list(unique[user_files.split_order(len(unique))])
     assert list(dict.fromkeys(parts['test'])) == order[:1]
     assert list(dict.fromkeys(parts['train'])) == order[1:]
 
@@ -261,7 +261,7 @@ def test_warnings_are_about_what_is_modelled(tmp_path, caplog):
 
 def test_rows_in_both_parts_are_counted(tmp_path, caplog):
   frame = _frame()
-  order = own_files.split_order(30)
+  order = user_files.split_order(30)
   for test, train in ((order[0], order[10]), (order[2], order[20])):
     frame.loc[test] = frame.loc[train]
   tables.table(frame)
@@ -279,7 +279,7 @@ def test_text_is_a_category_of_a_condition(tmp_path):
   assert [label for column in info.schema.conditions
           for label in column.labels] == [*names]
   x, _, condition = info.load_fn('test')
-  order = own_files.split_order(60)[:12]
+  order = user_files.split_order(60)[:12]
   np.testing.assert_array_equal(condition[:, 0], order % 3 == 0)
   np.testing.assert_array_equal(condition[:, 1], order % 3 != 0)
   np.testing.assert_array_equal(condition[:, 2], frame['a'].to_numpy()[order])

@@ -9,11 +9,11 @@ from .dataset_info import VectorInfo as VectorInfo
 from .dequantization import dequantize as dequantize
 from .dequantization import quantize as quantize
 from .loading import open_split as open_split
-from .own_files import check_finite as check_finite
-from .own_files import fingerprint as fingerprint
-from .own_files import held_out as held_out
-from .own_files import opener as opener
-from .own_files import reading as reading
+from .user_files import check_finite as check_finite
+from .user_files import fingerprint as fingerprint
+from .user_files import held_out as held_out
+from .user_files import opener as opener
+from .user_files import reading as reading
 from .pipeline import evaluation_batches as evaluation_batches
 from .pipeline import training_batches as training_batches
 from .split import Split as Split

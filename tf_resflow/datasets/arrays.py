@@ -10,7 +10,7 @@ from tf_resflow.columns import column_checks
 from tf_resflow.columns import column_fits
 from tf_resflow.columns import schema as schema_lib
 from tf_resflow.datasets import dataset_info
-from tf_resflow.datasets import own_files
+from tf_resflow.datasets import user_files
 from tf_resflow.specs import reading
 
 _ARRAY = (
@@ -20,7 +20,7 @@ _ARRAY = (
 _MAX_LABELS = 100_000
 
 
-@own_files.opener('array', _ARRAY)
+@user_files.opener('array', _ARRAY)
 def open_array(
   path: str, *, column_types: Sequence[str] = ()) -> dataset_info.DatasetInfo:
   """Opens an array of images or vectors, from an .npz or .npy file.
@@ -107,7 +107,7 @@ def _info(name, arrays, column_types):
     'num_train': len(x['train']), 'num_test': len(x['test']),
     'load_fn': lambda part: (x[part], labels[part]),
     'entry_fn': conditions if 'condition' in arrays else None,
-    'fingerprint': own_files.fingerprint(
+    'fingerprint': user_files.fingerprint(
       *(part for name in sorted(arrays) for part in (name, arrays[name])))}
   shape = arrays['x'].shape[1:]
   if arrays['x'].dtype == np.uint8:
@@ -142,7 +142,7 @@ def _parts(arrays, name):
     errors.check_format(
       _is_good(name, array, num_examples), f'Its {key} of {num_examples} '
       f'examples is {array.dtype} {list(array.shape)}.')
-    own_files.check_finite(array, what=f'Its {key}')
+    user_files.check_finite(array, what=f'Its {key}')
   array, test = arrays[name], arrays[names[-1]]
   errors.check_format(
     array.shape[1:] == test.shape[1:]
@@ -150,10 +150,10 @@ def _parts(arrays, name):
       test.dtype, np.integer), f'Its {name} is {array.dtype} '
     f'{list(array.shape)} and {name}_test {test.dtype} {list(test.shape)}.')
   if len(names) == 1:
-    return {part: array[rows] for part, rows in own_files.held_out(
+    return {part: array[rows] for part, rows in user_files.held_out(
       len(array)).items()}
   # Shuffled, so that a validation part, which is the end, has all classes.
-  return {'train': array[own_files.split_order(len(array))], 'test': test}
+  return {'train': array[user_files.split_order(len(array))], 'test': test}
 
 
 def _check_columns(name, parts):

@@ -13,7 +13,7 @@ from tf_resflow import datasets
 from tf_resflow import errors
 from tf_resflow.columns import cells
 from tf_resflow.columns import schema as schema_lib
-from tf_resflow.datasets import own_files
+from tf_resflow.datasets import user_files
 from tf_resflow.specs import spec
 
 # Names of conditions, besides columns of tables.
@@ -312,7 +312,7 @@ class VectorInfo(DatasetInfo):
     """Raises `InvalidValueError` that names the first NaN or infinity."""
     with errors.refusing(
       'dataset', self.name, 'finite numbers from its load_fn'):
-      own_files.check_finite(
+      user_files.check_finite(
         rows, self.schema.names if self.schema else (), f'Its {part} part')
 
   @property

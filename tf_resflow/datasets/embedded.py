@@ -9,7 +9,7 @@ import tensorflow_datasets as tfds
 
 from tf_resflow import errors
 from tf_resflow.datasets import catalog
-from tf_resflow.datasets import own_files
+from tf_resflow.datasets import user_files
 
 # Both photographs are 427 x 640. Each is cut into bands of 128 columns, whose
 # last 32 are the test part, so that both parts have similar content.
@@ -60,7 +60,7 @@ class EmbeddedImages(  # type: ignore[call-arg]  # It is tfds that takes it.
       len(images) == expected, 'num_images', len(images),
       f'{expected} in the installed package with {self.name}',
       'Install another version of the package.')
-    parts = np.split(own_files.split_order(expected), [info.num_train])
+    parts = np.split(user_files.split_order(expected), [info.num_train])
     return {
       name: self._generate_examples(images[part], labels[part])
       for name, part in zip(('train', 'test'), parts, strict=True)}
@@ -75,7 +75,7 @@ class EmbeddedImages(  # type: ignore[call-arg]  # It is tfds that takes it.
 class Digits(EmbeddedImages):
   """Handwritten digits, 1,797 images of 8 x 8 pixels with 17 levels, 0..16.
 
-  The first 1,437 of `own_files.split_order(1797)` are the training part, the
+  The first 1,437 of `user_files.split_order(1797)` are the training part, the
   other 360 the test part.
 
   Example:
@@ -100,7 +100,7 @@ class Digits(EmbeddedImages):
 class Mnist5k(EmbeddedImages):
   """Part of MNIST, 5,000 images of 28 x 28 pixels with 256 levels.
 
-  It has 500 images per digit. The first 4,000 of `own_files.split_order(5000)`
+  It has 500 images per digit. The first 4,000 of `user_files.split_order(5000)`
   are the training part, the other 1,000 the test part. Bits per dimension are
   not comparable with those of MNIST: it is for runs without network access.
 

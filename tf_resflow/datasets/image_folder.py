@@ -12,7 +12,7 @@ import numpy as np
 from tf_resflow import errors
 from tf_resflow.datasets import dataset_info
 from tf_resflow.datasets import image_files
-from tf_resflow.datasets import own_files
+from tf_resflow.datasets import user_files
 from tf_resflow.specs import machine
 
 _logger = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ class _Folder:
     return images
 
 
-@own_files.opener('images', _EXPECTED)
+@user_files.opener('images', _EXPECTED)
 def open_folder(path: str, *, skip_bad: bool = False,
                 resize: int | None = None) -> dataset_info.ImageInfo:
   """Opens the images in a folder and its subfolders.
@@ -126,7 +126,7 @@ def open_folder(path: str, *, skip_bad: bool = False,
       name=f'images:{root}', image_shape=shape, load_fn=load,
       num_classes=len({*labels.values()}),
       num_train=len(parts['train']), num_test=len(parts['test']),
-      fingerprint=own_files.fingerprint(
+      fingerprint=user_files.fingerprint(
           *((name, sizes_in_bytes[name]) for name in looks)))
 
 
@@ -138,7 +138,7 @@ def _files_below(root):
   sizes: dict[str, int] = {}
   ignored: collections.Counter[str] = collections.Counter()
   try:
-    for file in own_files.files_below(root):
+    for file in user_files.files_below(root):
       name = os.path.basename(file)
       suffix = os.path.splitext(name)[1].lower()
       if name.startswith('.'):
@@ -191,7 +191,7 @@ def _parts_of(names):
       'test.')
     return {
       part: tuple(names[i] for i in places)
-      for part, places in own_files.held_out(len(names), 'of them').items()}
+      for part, places in user_files.held_out(len(names), 'of them').items()}
   train, test = (
     [name for name in names if name.startswith(part + os.sep)]
     for part in ('train', 'test'))
@@ -201,5 +201,5 @@ def _parts_of(names):
     ' test (of two images at least), and no images outside of them '
     f'({", ".join(others[:1]) or "too few in one"}).')
   # Shuffled, so that a validation part, which is the end, has all classes.
-  order = own_files.split_order(len(train))
+  order = user_files.split_order(len(train))
   return {'train': tuple(train[i] for i in order), 'test': tuple(test)}

@@ -18,7 +18,7 @@ import tensorflow_datasets as tfds
 
 from tf_resflow import errors
 from tf_resflow.datasets import dataset_info
-from tf_resflow.datasets import own_files
+from tf_resflow.datasets import user_files
 
 _logger = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ def open_part(
 def _num_images(path, info):
   """Returns the number of images in a file; reads only its header."""
   with (errors.refusing('file', path, f'images of {info.name}'),
-        own_files.reading()):
+        user_files.reading()):
     if path.suffix == '.npy':
       array = np.load(path, mmap_mode='r')
       shape, dtype = array.shape, array.dtype

@@ -16,7 +16,7 @@ from tf_resflow.columns import schema as schema_lib
 from tf_resflow.columns import table_files
 from tf_resflow.datasets import data_config
 from tf_resflow.datasets import dataset_info
-from tf_resflow.datasets import own_files
+from tf_resflow.datasets import user_files
 
 _logger = logging.getLogger(__name__)
 _TABLE = (
@@ -29,7 +29,7 @@ _OPTIONS = ('columns', 'drop', 'missing', 'column_types', 'test_rows',
             'condition_on')
 
 
-@own_files.opener('table', _TABLE, (*_OPTIONS, 'test_file', 'sheet'))
+@user_files.opener('table', _TABLE, (*_OPTIONS, 'test_file', 'sheet'))
 def open_table(path: str, **options: Any) -> dataset_info.VectorInfo:
   """Opens a file of a table; see `table_files.read_frame` for the formats.
 
@@ -136,11 +136,11 @@ class _Table:
       test = self._complete(schema, self.tested, [schema_lib.MODELLED])
       self.problems.where = ''
     errors.check_format(schema.modelled, 'No column is left.')
-    if len(rows) < own_files.MIN_EXAMPLES or len(test) < 2:
+    if len(rows) < user_files.MIN_EXAMPLES or len(test) < 2:
       self.problems.check()  # May be the reason.
     order = _split_rows(rows, self.config.test_rows)
     if self.tested is not None:
-      order = {'train': own_files.split_order(len(rows)),
+      order = {'train': user_files.split_order(len(rows)),
                'test': np.arange(len(test))}
     parts = {'train': rows.take(order['train']),
              'test': test.take(order['test'])}
@@ -158,7 +158,7 @@ class _Table:
       name=self.name, event_size=len(labels), schema=schema, rows=parts,
       asked_types=column_fits.asked_types(
         self.name, schema.names, self.config.column_types),
-      fingerprint=own_files.fingerprint(','.join(labels), rows.x, *others),
+      fingerprint=user_files.fingerprint(','.join(labels), rows.x, *others),
       num_train=len(parts['train']), num_test=len(parts['test']),
       load_fn=lambda part: (parts[part].x, None))
     return info.with_condition(self.condition) if self.condition else info
@@ -253,7 +253,7 @@ class _Table:
 def _split_rows(
   rows: schema_lib.Rows, test_rows: str) -> Mapping[str, np.ndarray]:
   """Returns the indices of the 'train' and 'test' rows, as `held_out`."""
-  order = own_files.held_out(len(rows), 'rows')
+  order = user_files.held_out(len(rows), 'rows')
   if test_rows == 'last':
     # In time: then a validation part, which is the end, comes before the test.
     return dict(zip(order, np.split(
@@ -266,9 +266,9 @@ def _split_rows(
   errors.check_format(
     len(values) > 1, f'All rows have one value in {test_rows}; at least two '
     'are required.')
-  rank = np.argsort(own_files.split_order(len(values)))[groups]
+  rank = np.argsort(user_files.split_order(len(values)))[groups]
   by_rank = np.argsort(rank, kind='stable')
-  is_test = rank[by_rank] < max(round(own_files.TEST_SHARE * len(values)), 1)
+  is_test = rank[by_rank] < max(round(user_files.TEST_SHARE * len(values)), 1)
   return {'train': by_rank[~is_test], 'test': by_rank[is_test]}
 
 

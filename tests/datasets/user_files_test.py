@@ -9,24 +9,24 @@ from tests import splits
 from tests import testing
 from tf_resflow import datasets
 from tf_resflow import errors
-from tf_resflow.datasets import own_files
+from tf_resflow.datasets import user_files
 
 
 def test_a_fifth_is_held_out():
   for num_examples, num_test in ((10, 2), (100, 20), (178, 36)):
-    parts = own_files.held_out(num_examples)
+    parts = user_files.held_out(num_examples)
     assert len(parts['test']) == num_test
     np.testing.assert_array_equal(
       np.sort(np.concatenate(list(parts.values()))), np.arange(num_examples))
   # Another choice would train runs on what they were tested on.
-  assert own_files.held_out(20)['test'].tolist() == [18, 1, 19, 8]
+  assert user_files.held_out(20)['test'].tolist() == [18, 1, 19, 8]
 
 
 def test_files_that_are_missing(tmp_path):
 
-  @own_files.opener('text', 'a text')
+  @user_files.opener('text', 'a text')
   def content(path):
-    with own_files.reading(), open(path, encoding='utf-8') as file:
+    with user_files.reading(), open(path, encoding='utf-8') as file:
       return file.read()
 
   (tmp_path / 'second').touch()
