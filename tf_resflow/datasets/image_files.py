@@ -35,7 +35,7 @@ _REDUCING_GAP = 3
 
 
 def look_at_all(
-  root: str, names: Collection[str], *, reads_pixels: bool
+    root: str, names: Collection[str], *, reads_pixels: bool
 ) -> tuple[dict[str, Any], dict[str, str]]:
   """Looks at images, by their paths in the folder `root`.
 
@@ -64,41 +64,41 @@ def _look_at(root, name, reads_pixels):
     # The first picture of an MPO file, from a camera, is the photograph.
     num_frames = getattr(image, 'n_frames', 1) if image.format != 'MPO' else 1
     errors.check_format(
-      num_frames == 1, f'it has {num_frames} pages or frames, not one')
+        num_frames == 1, f'it has {num_frames} pages or frames, not one')
     # Pillow silently reduces 16-bit colour images to 8 bits. Tiles show the
     # depth until the image is read, as EXIF tags may cause.
     is_deep = mode[0] in 'IF' or any(
-      ';16' in str(arguments) for *_, arguments in image.tile)
+        ';16' in str(arguments) for *_, arguments in image.tile)
     errors.check_format(
-      not is_deep, 'it has 16 or more bits per channel: convert it to 8')
+        not is_deep, 'it has 16 or more bits per channel: convert it to 8')
     errors.check_format(
-      mode in _GREY_MODES + _COLOUR_MODES,
-      f'its colours are {mode}: convert it to RGB')
+        mode in _GREY_MODES + _COLOUR_MODES,
+        f'its colours are {mode}: convert it to RGB')
     # Pillow states the size of a TIFF file as it is after turning.
     is_turned = image.format != 'TIFF' and (
-      _exif_of(image).get(_ORIENTATION, 1) >= 5)
+        _exif_of(image).get(_ORIENTATION, 1) >= 5)
     if reads_pixels:
       image.draft(None, (1, 1))  # JPEG files are read at an eighth.
       _opaque(image)
   return (
-    (width, height) if is_turned else (height, width), mode in _COLOUR_MODES)
+      (width, height) if is_turned else (height, width), mode in _COLOUR_MODES)
 
 
 def read(
-  root: str, name: str, num_channels: int, resize: int | None) -> np.ndarray:
+    root: str, name: str, num_channels: int, resize: int | None) -> np.ndarray:
   """Returns the pixels of an image, uint8 `[H, W, num_channels]`.
 
   Those of the square in the middle, resized to height and width `resize`, if
   that is not None.
 
   Raises:
-    FormatError: If it is bad, with the reason.
+    FormatError: if it is bad, with the reason.
   """
   mode = 'RGB' if num_channels == 3 else 'L'
   with _opened(root, name) as file:
     width, height = file.size
     reduced = resize and file.draft(
-      None, (_REDUCING_GAP * resize, _REDUCING_GAP * resize))
+        None, (_REDUCING_GAP * resize, _REDUCING_GAP * resize))
     scale = reduced[1][2] / width if reduced else 1
     image = _opaque(file)
     if image.mode != mode:  # Otherwise it would be copied.
@@ -107,8 +107,8 @@ def read(
       side = min(width, height)
       left, top = (width - side) // 2, (height - side) // 2
       image = image.resize(
-        (resize, resize), Image.Resampling.BILINEAR, box=[
-          scale * x for x in (left, top, left + side, top + side)])
+          (resize, resize), Image.Resampling.BILINEAR, box=[
+              scale * x for x in (left, top, left + side, top + side)])
     ImageOps.exif_transpose(image, in_place=True)
     return np.asarray(image).reshape([image.height, image.width, -1])
 
@@ -121,8 +121,8 @@ def _opaque(image: Image.Image) -> Image.Image:
   if image.mode != 'RGBA':
     image = image.convert('RGBA')
   errors.check_format(
-    image.getchannel('A').getextrema() == (255, 255),
-    'it has transparent pixels: flatten it onto a background')
+      image.getchannel('A').getextrema() == (255, 255),
+      'it has transparent pixels: flatten it onto a background')
   return image
 
 
@@ -146,12 +146,12 @@ def _opened(root: str, name: str) -> Iterator[Image.Image]:
     raise errors.FormatError('it has more than 178 million pixels') from None
   except UnidentifiedImageError:
     raise errors.FormatError(
-      f'it is no {KINDS} file, or its header is damaged') from None
+        f'it is no {KINDS} file, or its header is damaged') from None
   except _ERRORS as error:
     reason = getattr(error, 'strerror', None)  # Not of errors of Pillow.
     raise errors.FormatError(
-      f'it cannot be opened: {reason}' if reason else
-      'it is damaged or truncated') from None
+        f'it cannot be opened: {reason}' if reason else
+        'it is damaged or truncated') from None
 
 
 def _exif_of(image: Any) -> Image.Exif:

@@ -187,19 +187,19 @@ def _parts_of(names):
   if not tops & {'train', 'test'}:
     odd = sorted(top for top in tops if top.lower() in _PARTS)
     errors.check_format(
-      not odd, f'Its folder {odd[:1]} is not a class; name its parts train and '
-      'test.')
+        not odd, f'Its folder {odd[:1]} is not a class; name its parts train '
+        'and test.')
     return {
-      part: tuple(names[i] for i in places)
-      for part, places in user_files.held_out(len(names), 'of them').items()}
+        part: tuple(names[i] for i in places)
+        for part, places in user_files.held_out(len(names), 'of them').items()}
   train, test = (
-    [name for name in names if name.startswith(part + os.sep)]
-    for part in ('train', 'test'))
+      [name for name in names if name.startswith(part + os.sep)]
+      for part in ('train', 'test'))
   others = sorted({*names} - {*train, *test})
   errors.check_format(
-    train and len(test) > 1 and not others, 'It requires both folders train and'
-    ' test (of two images at least), and no images outside of them '
-    f'({", ".join(others[:1]) or "too few in one"}).')
+      train and len(test) > 1 and not others, 'It requires both folders train '
+      'and test (of two images at least), and no images outside of them '
+      f'({", ".join(others[:1]) or "too few in one"}).')
   # Shuffled, so that a validation part, which is the end, has all classes.
   order = user_files.split_order(len(train))
   return {'train': tuple(train[i] for i in order), 'test': tuple(test)}

@@ -20,8 +20,8 @@ _SEEDS = {'train': 2_147_483_001, 'validation': 2_147_483_002,
 
 
 def open_split(
-  name: str, split: str, *, data_dir: str | os.PathLike | None = None,
-  **options: Any) -> split_lib.Split:
+    name: str, split: str, *, data_dir: str | os.PathLike | None = None,
+    **options: Any) -> split_lib.Split:
   """Opens one part of a data set; see `DatasetInfo.open`.
 
   Data sets in installed packages (`digits`, `mnist5k`) are prepared on first
@@ -30,18 +30,18 @@ def open_split(
   missing data.
 
   Args:
-    name: One of `datasets.names()`, or a file such as `table:FILE.csv`.
+    name: one of `datasets.names()`, or a file such as `table:FILE.csv`.
     split: 'train', 'validation' or 'test'.
-    data_dir: Folder of prepared data, as written by `tfds build`.
-    **options: Fields of `DataConfig`, such as `num_validation`, by default 0;
+    data_dir: folder of prepared data, as written by `tfds build`.
+    **options: fields of `DataConfig`, such as `num_validation`, by default 0;
       `num_bits` below 8, by which images with 256 levels `X` become
       `floor(X / 2^(8 - num_bits))`; or `resize`, height and width to resize
       images to, bilinear with antialiasing, rounded to integer levels, before
       bits are reduced.
 
   Raises:
-    DatasetNotFoundError: If the data are not prepared and cannot be.
-    InvalidValueError: If an argument does not suit the data set.
+    DatasetNotFoundError: if the data are not prepared and cannot be.
+    InvalidValueError: if an argument does not suit the data set.
 
   Example:
     >>> train = open_split('digits', 'train', data_dir='data')
@@ -49,28 +49,28 @@ def open_split(
     (1437, (8, 8, 1), 17)
   """
   config = data_config.DataConfig(
-    dataset=name, **{'num_validation': 0, **options})
+      dataset=name, **{'num_validation': 0, **options})
   return config.open().open(split, data_dir, int(config.num_validation))
 
 
 def open_stored(
-  info: Any, split: str,
-  data_dir: str | os.PathLike | None, num_validation: int) -> split_lib.Split:
+    info: Any, split: str,
+    data_dir: str | os.PathLike | None, num_validation: int) -> split_lib.Split:
   """Opens a part of images or vectors; see `open_split`."""
   part = 'test' if split == 'test' else 'train'
   stored_info = (info.stored if info.is_image else None) or info
   stored, image_fn, num_examples = (
-    _open_arrays(info, stored_info, part) if info.load_fn is not None else
-    stored_images.open_part(stored_info, part, data_dir))
+      _open_arrays(info, stored_info, part) if info.load_fn is not None else
+      stored_images.open_part(stored_info, part, data_dir))
   # `num_examples` is that of the training part with validation, or of the test.
   num_train = num_examples - num_validation
   errors.check(
-    split == 'test' or num_validation == 0 or num_train > 0, 'num_validation',
-    num_validation,
-    f'fewer than the {num_examples} training examples of {info.name}')
+      split == 'test' or num_validation == 0 or num_train > 0, 'num_validation',
+      num_validation,
+      f'fewer than the {num_examples} training examples of {info.name}')
   start, size = {
-    'train': (0, num_train), 'validation': (num_train, num_validation),
-    'test': (0, num_examples)}[split]
+      'train': (0, num_train), 'validation': (num_train, num_validation),
+      'test': (0, num_examples)}[split]
   examples = stored.skip(start).take(size)
 
   def finish(example):
@@ -84,19 +84,19 @@ def open_stored(
         stored_info.num_levels // info.num_levels).bit_length() - 1:
       image = tf.bitwise.right_shift(image, tf.cast(num_halvings, tf.uint8))
     return {
-      'x': image, 'label': tf.cast(label, tf.int32),
-      **{key: example[key] for key in ('condition',) if key in example}}
+        'x': image, 'label': tf.cast(label, tf.int32),
+        **{key: example[key] for key in ('condition',) if key in example}}
 
   if info.is_image:
     examples = examples.map(
-      tf.autograph.experimental.do_not_convert(finish),
-      num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        tf.autograph.experimental.do_not_convert(finish),
+        num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
   return split_lib.Split(examples, size, info.event_shape, info.num_levels)
 
 
 def open_drawn(
-  info: dataset_info.DrawnInfo, split: str, unused_data_dir: Any,
-  num_validation: int) -> split_lib.Split:
+    info: dataset_info.DrawnInfo, split: str, unused_data_dir: Any,
+    num_validation: int) -> split_lib.Split:
   """Opens a part of a data set of random draws; see `open_split`.
 
   The training part has `num_train` fixed points for inspection, and `draw_fn`
@@ -108,21 +108,21 @@ def open_drawn(
   draw_fn: Any = info.draw_fn
   first = draw_fn(tf.stack([seed, 0]))
   errors.check(
-    (first.dtype, first.shape) == (tf.float32, info.event_shape), 'x',
-    f'{first.dtype.name} {first.shape}',
-    f'float32 {list(info.event_shape)} from draw_fn of {info.name}')
+      (first.dtype, first.shape) == (tf.float32, info.event_shape), 'x',
+      f'{first.dtype.name} {first.shape}',
+      f'float32 {list(info.event_shape)} from draw_fn of {info.name}')
 
   def example(index):
     x = draw_fn(tf.stack([seed, index]))
     return {
-      'x': tf.ensure_shape(x, info.event_shape),
-      'label': tf.constant(-1, tf.int32)}
+        'x': tf.ensure_shape(x, info.event_shape),
+        'label': tf.constant(-1, tf.int32)}
 
   return split_lib.Split(
-    tf.data.Dataset.range(size).map(
-      tf.autograph.experimental.do_not_convert(example),
-      num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
-    ), size, info.event_shape, draw_fn=info.draw_fn)
+      tf.data.Dataset.range(size).map(
+          tf.autograph.experimental.do_not_convert(example),
+          num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+      ), size, info.event_shape, draw_fn=info.draw_fn)
 
 
 def _open_arrays(info, stored_info, part):
@@ -130,28 +130,28 @@ def _open_arrays(info, stored_info, part):
   x, labels, *conditions = info.load_fn(part)
   if not stored_info.is_image:
     errors.check(
-      np.issubdtype(x.dtype, np.floating) and x.shape[1:] == info.event_shape,
-      'x', f'{x.dtype} {list(x.shape)}',
-      f'finite floats [N, {info.event_size}] from load_fn of {info.name}')
+        np.issubdtype(x.dtype, np.floating) and x.shape[1:] == info.event_shape,
+        'x', f'{x.dtype} {list(x.shape)}',
+        f'finite floats [N, {info.event_size}] from load_fn of {info.name}')
     info.check_rows(part, x)
     x = x.astype(np.float32)
   else:
     expected = (len(x), *stored_info.event_shape)
     errors.check(
-      x.dtype == np.uint8 and x.shape == expected, 'images',
-      f'{x.dtype} {list(x.shape)}',
-      f'uint8 {list(expected)} from load_fn of {info.name}')
+        x.dtype == np.uint8 and x.shape == expected, 'images',
+        f'{x.dtype} {list(x.shape)}',
+        f'uint8 {list(expected)} from load_fn of {info.name}')
     errors.check(
-      x.max(initial=0) < stored_info.num_levels, 'images', x.max(initial=0),
-      f'levels below {stored_info.num_levels} from load_fn of {info.name}')
+        x.max(initial=0) < stored_info.num_levels, 'images', x.max(initial=0),
+        f'levels below {stored_info.num_levels} from load_fn of {info.name}')
   labels = np.full([len(x)], -1) if labels is None else labels
   errors.check(
-    len(labels) == len(x), 'labels', len(labels),
-    f'{len(x)} labels from load_fn of {info.name}')
+      len(labels) == len(x), 'labels', len(labels),
+      f'{len(x)} labels from load_fn of {info.name}')
   arrays = {'x': x, 'label': np.asarray(labels, np.int32)}
   if info.condition is not None and not info.condition.is_label:
     (condition,) = conditions
     arrays['condition'] = condition.astype(
-      np.int32 if info.condition.num_labels else np.float32)
+        np.int32 if info.condition.num_labels else np.float32)
   return (tf.data.Dataset.from_tensor_slices(arrays), operator.itemgetter('x'),
           len(x))

@@ -27,7 +27,7 @@ def reflect(image: tf.Tensor, padding: int) -> tf.Tensor:
 
   Args:
     image: `[H, W, C]`, of any dtype.
-    padding: Number of pixels p on each side, less than H and W.
+    padding: number of pixels p on each side, less than H and W.
 
   Returns:
     `[H + 2 p, W + 2 p, C]`, as by `np.pad(mode='reflect')`.
@@ -46,10 +46,10 @@ def constant(image: tf.Tensor, padding: int) -> tf.Tensor:
 
 
 def training_batches(
-  split: Split, *, batch_size: int, seed: int, start_step: int = 0,
-  flip: bool = False, crop_padding: int = 0, crop_mode: str = 'reflect',
-  max_in_memory: int = MAX_IN_MEMORY,
-  share: tuple[int, int] | None = None) -> tf.data.Dataset:
+    split: Split, *, batch_size: int, seed: int, start_step: int = 0,
+    flip: bool = False, crop_padding: int = 0, crop_mode: str = 'reflect',
+    max_in_memory: int = MAX_IN_MEMORY,
+    share: tuple[int, int] | None = None) -> tf.data.Dataset:
   """Returns an endless dataset of batches, with integers dequantised.
 
   Element `i = step * batch_size + position` belongs to epoch
@@ -68,17 +68,17 @@ def training_batches(
   (seed, i).
 
   Args:
-    split: The part to train on.
-    batch_size: Examples per batch over all replicas, B.
-    seed: Seed of all random draws.
-    start_step: Number of batches to skip.
-    flip: Whether to flip each image horizontally with probability 1/2.
-    crop_padding: Number of pixels p, less than H and W, to pad each side of an
+    split: the part to train on.
+    batch_size: examples per batch over all replicas, B.
+    seed: seed of all random draws.
+    start_step: number of batches to skip.
+    flip: whether to flip each image horizontally with probability 1/2.
+    crop_padding: number of pixels p, less than H and W, to pad each side of an
       image by before a random crop to `[H, W, C]`, with all (2 p + 1)^2
       positions equally likely; then comes the flip.
-    crop_mode: Padding of the integer pixels, one of `registries.CROP_MODES`.
-    max_in_memory: Maximum number of examples to keep in memory.
-    share: Which of equal runs of rows of a batch are wanted, as (index, number
+    crop_mode: padding of the integer pixels, one of `registries.CROP_MODES`.
+    max_in_memory: maximum number of examples to keep in memory.
+    share: which of equal runs of rows of a batch are wanted, as (index, number
       of runs); by default all. Only these are decoded.
 
   Returns:
@@ -86,7 +86,7 @@ def training_batches(
     vectors; `label` int32 `[B]`; `condition` `[B, ...]` for conditional data.
 
   Raises:
-    InvalidValueError: If a number is out of range.
+    InvalidValueError: if a number is out of range.
 
   Example:
     >>> from tf_resflow import datasets
@@ -96,8 +96,8 @@ def training_batches(
     TensorShape([64, 8, 8, 1])
   """
   for name, value, least in (
-    ('batch_size', batch_size, 1), ('max_in_memory', max_in_memory, 1),
-    ('start_step', start_step, 0)):
+      ('batch_size', batch_size, 1), ('max_in_memory', max_in_memory, 1),
+      ('start_step', start_step, 0)):
     errors.check(value >= least, name, value, f'an integer >= {least}')
   if crop_padding:
     data_config.check_crop_padding(crop_padding, split.event_shape)
@@ -106,28 +106,28 @@ def training_batches(
   first = start_step * batch_size
   first_epoch, num_skipped = divmod(first, num_examples)
   order_key, crop_key, flip_key, noise_key, draw_key = (
-    _key(seed, purpose) for purpose in (_ORDER, _CROP, _FLIP, _NOISE, _DRAW))
+      _key(seed, purpose) for purpose in (_ORDER, _CROP, _FLIP, _NOISE, _DRAW))
   index, num_shares = share or (0, 1)
   size = batch_size // num_shares
 
   def own(elements):
     return elements if num_shares == 1 else elements.filter(
-      tf.autograph.experimental.do_not_convert(
-        lambda i, *unused: i % batch_size // size == index))
+        tf.autograph.experimental.do_not_convert(
+            lambda i, *unused: i % batch_size // size == index))
 
   if split.draw_fn is not None:
     return _batches(
-      own(tf.data.Dataset.range(first, tf.int64.max)), lambda index: {
-        'x': tf.ensure_shape(
-          split.draw_fn(tf.stack([draw_key, index])), split.event_shape),
-        'label': tf.constant(-1, tf.int32),
-      }, size, drop_remainder=True)
+        own(tf.data.Dataset.range(first, tf.int64.max)), lambda index: {
+            'x': tf.ensure_shape(
+                split.draw_fn(tf.stack([draw_key, index])), split.event_shape),
+            'label': tf.constant(-1, tf.int32),
+        }, size, drop_remainder=True)
   arrays = split.arrays if num_examples <= max_in_memory else None
 
   def positions(epoch):
     # Full-range integers: ties are rare, and broken by a stable sort.
     return tf.data.Dataset.from_tensor_slices(
-      tf.argsort(_integers([num_examples], order_key, epoch), stable=True))
+        tf.argsort(_integers([num_examples], order_key, epoch), stable=True))
 
   def streamed(epoch):
     if not tf.executing_eagerly():
@@ -135,9 +135,9 @@ def training_batches(
       # one. (0 would make TensorFlow compare the symbolic seed below.)
       tf.random.set_seed(1)
     return split.examples.shuffle(
-      max_in_memory,
-      seed=_key(order_key, epoch),
-      reshuffle_each_iteration=False)
+        max_in_memory,
+        seed=_key(order_key, epoch),
+        reshuffle_each_iteration=False)
 
   def finish(index, example):
     if arrays is not None:
@@ -145,64 +145,64 @@ def training_batches(
     x = example['x']
     if crop_padding:
       corner = _uniform(
-        [2], crop_key, index, minval=0, maxval=2 * crop_padding + 1,
-        dtype=tf.int32)
+          [2], crop_key, index, minval=0, maxval=2 * crop_padding + 1,
+          dtype=tf.int32)
       x = tf.slice(
-        pad_fn(x, crop_padding), tf.concat([corner, [0]], axis=0),
-        split.event_shape)
+          pad_fn(x, crop_padding), tf.concat([corner, [0]], axis=0),
+          split.event_shape)
     if flip:
       heads = _uniform([], flip_key, index) < 0.5
       x = tf.where(heads, tf.reverse(x, axis=[1]), x)
     return {**example, 'x': _continuous(x, split, noise_key, index)}
 
   examples = tf.data.Dataset.range(first_epoch, tf.int64.max).flat_map(
-    tf.autograph.experimental.do_not_convert(
-      streamed if arrays is None else positions))
+      tf.autograph.experimental.do_not_convert(
+          streamed if arrays is None else positions))
   elements = tf.data.Dataset.zip((
-    tf.data.Dataset.range(first, tf.int64.max), examples.skip(num_skipped)))
+      tf.data.Dataset.range(first, tf.int64.max), examples.skip(num_skipped)))
   return _batches(own(elements), finish, size, drop_remainder=True)
 
 
 def evaluation_batches(
-  split: Split, *, batch_size: int, seed: int,
-  num_examples: int | None = None) -> tf.data.Dataset:
+    split: Split, *, batch_size: int, seed: int,
+    num_examples: int | None = None) -> tf.data.Dataset:
   """Returns a dataset of batches in order, with integers dequantised.
 
   The noise of an example is drawn from (seed, its index), so results do not
   depend on the batch size.
 
   Args:
-    split: The part to evaluate.
-    batch_size: Examples per batch B; the last batch may be smaller.
-    seed: Seed of the noise.
-    num_examples: Number of examples, from the first; by default all.
+    split: the part to evaluate.
+    batch_size: examples per batch B; the last batch may be smaller.
+    seed: seed of the noise.
+    num_examples: number of examples, from the first; by default all.
 
   Returns:
     `tf.data.Dataset` of dicts as those of `training_batches`, and with `index`
     int64 `[B]`, the position in the split.
 
   Raises:
-    InvalidValueError: If a number is out of range.
+    InvalidValueError: if a number is out of range.
   """
   errors.check(
-    batch_size >= 1, 'batch_size', batch_size, 'an integer >= 1')
+      batch_size >= 1, 'batch_size', batch_size, 'an integer >= 1')
   num_examples = split.num_examples if num_examples is None else num_examples
   errors.check(
-    1 <= num_examples <= split.num_examples, 'num_examples', num_examples,
-    f'an integer in [1, {split.num_examples}], the size of the split')
+      1 <= num_examples <= split.num_examples, 'num_examples', num_examples,
+      f'an integer in [1, {split.num_examples}], the size of the split')
   noise_key = _key(seed, _EVALUATION_NOISE)
   examples = (
-    tf.data.Dataset.from_tensor_slices(split.arrays)
-    if split.num_examples <= MAX_IN_MEMORY else split.examples)
+      tf.data.Dataset.from_tensor_slices(split.arrays)
+      if split.num_examples <= MAX_IN_MEMORY else split.examples)
 
   def finish(index, example):
     return {
-      **example, 'x': _continuous(example['x'], split, noise_key, index),
-      'index': index}
+        **example, 'x': _continuous(example['x'], split, noise_key, index),
+        'index': index}
 
   return _batches(
-    examples.take(num_examples).enumerate(), finish, batch_size,
-    drop_remainder=False)
+      examples.take(num_examples).enumerate(), finish, batch_size,
+      drop_remainder=False)
 
 
 def _continuous(x, split, noise_key, index):
@@ -210,21 +210,21 @@ def _continuous(x, split, noise_key, index):
   if not split.is_image:
     return x
   return dequantization.dequantize(
-    x, _uniform(split.event_shape, noise_key, index), split.num_levels)
+      x, _uniform(split.event_shape, noise_key, index), split.num_levels)
 
 
 def _batches(elements, finish, batch_size, *, drop_remainder):
   """Maps `finish` over elements in parallel and in order, and batches them."""
   batches = elements.map(
-    # AutoGraph has nothing to convert, and takes time.
-    tf.autograph.experimental.do_not_convert(finish),
-    num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+      # AutoGraph has nothing to convert, and takes time.
+      tf.autograph.experimental.do_not_convert(finish),
+      num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
   ).batch(batch_size, drop_remainder=drop_remainder)
   options = tf.data.Options()
   options.deterministic = True
   # Processes read their own rows already.
   options.experimental_distribute.auto_shard_policy = (
-    tf.data.experimental.AutoShardPolicy.OFF)
+      tf.data.experimental.AutoShardPolicy.OFF)
   return batches.with_options(options).prefetch(tf.data.AUTOTUNE)
 
 
@@ -238,10 +238,10 @@ def _key(seed, purpose):
 def _integers(shape, key, index):
   """Returns uniform int64 of the full range, drawn from (key, index)."""
   return _uniform(
-    shape, key, index, minval=None, maxval=None, dtype=tf.int64)
+      shape, key, index, minval=None, maxval=None, dtype=tf.int64)
 
 
 def _uniform(shape, key, index, **options):
   """Returns uniform draws from (key, index), by default float32 in [0, 1)."""
   return tf.random.stateless_uniform(
-    shape, seed=tf.stack([key, index]), alg='philox', **options)
+      shape, seed=tf.stack([key, index]), alg='philox', **options)

@@ -21,11 +21,11 @@ class Split:
       0..num_levels-1, or float32 `[D]`; `label` int32 `[]`, -1 for data without
       labels; `condition`, int32 `[]` or float32 `[K]`, only for conditional
       models.
-    num_examples: Number of examples.
-    event_shape: Shape of `x`.
-    num_levels: Number of integer levels n of images; None for vectors.
-    num_condition_labels: Number of labels if conditions are labels, else 0.
-    draw_fn: Draws an `x` for training from an int64 `[2]`, a key and the index
+    num_examples: number of examples.
+    event_shape: shape of `x`.
+    num_levels: number of integer levels n of images; None for vectors.
+    num_condition_labels: number of labels if conditions are labels, else 0.
+    draw_fn: draws an `x` for training from an int64 `[2]`, a key and the index
       of the example; None if training uses `examples`.
   """
 
@@ -60,10 +60,10 @@ class Split:
   def with_condition(self, info: dataset_info.ConditionInfo) -> Self:
     """Returns the part with conditions for a conditional model."""
     return dataclasses.replace(
-      self, num_condition_labels=info.num_labels,
-      examples=self.examples.map(
-        lambda example: {**example, 'condition': example['label']}
-      ) if info.is_label else self.examples)
+        self, num_condition_labels=info.num_labels,
+        examples=self.examples.map(
+            lambda example: {**example, 'condition': example['label']}
+        ) if info.is_label else self.examples)
 
   def examples_at(self, positions: Sequence[int]) -> dict[str, np.ndarray]:
     """Returns examples by index; reads the part up to the last of them.
@@ -73,18 +73,18 @@ class Split:
       the given order.
 
     Raises:
-      InvalidValueError: If an index is out of range.
+      InvalidValueError: if an index is out of range.
     """
     for position in positions:
       errors.check(
-        0 <= position < self.num_examples, 'position', position,
-        f'an index in [0, {self.num_examples - 1}]')
+          0 <= position < self.num_examples, 'position', position,
+          f'an index in [0, {self.num_examples - 1}]')
     found = {
-      i: row for i, row in enumerate(self.examples.take(max(positions) + 1))
-      if i in positions}
+        i: row for i, row in enumerate(self.examples.take(max(positions) + 1))
+        if i in positions}
     return {
-      key: np.stack([found[i][key].numpy() for i in positions])
-      for key in self.examples.element_spec}
+        key: np.stack([found[i][key].numpy() for i in positions])
+        for key in self.examples.element_spec}
 
 
 def some_conditions(split: Split, num_examples: int) -> tf.Tensor | None:
@@ -104,6 +104,6 @@ def some_conditions(split: Split, num_examples: int) -> tf.Tensor | None:
 def first_conditions(split: Split, num_examples: int) -> np.ndarray:
   """Returns conditions of the first examples, `[num_examples, ...]`."""
   return np.concatenate([
-    batch.numpy() for batch in split.examples.take(num_examples).map(
-      lambda example: example['condition']
-    ).batch(4096)])
+      batch.numpy() for batch in split.examples.take(num_examples).map(
+          lambda example: example['condition']
+      ).batch(4096)])

@@ -28,7 +28,7 @@ class DatasetNotFoundError(errors.InvalidValueError):
 
 
 def open_part(
-  info: dataset_info.ImageInfo, part: str, data_dir: str | os.PathLike | None
+    info: dataset_info.ImageInfo, part: str, data_dir: str | os.PathLike | None
 ) -> tuple[tf.data.Dataset, Callable, int]:
   """Opens a part of a data set.
 
@@ -42,22 +42,22 @@ def open_part(
     image, and the number of examples.
 
   Raises:
-    DatasetNotFoundError: If the data are not prepared and cannot be.
-    InvalidValueError: If data are missing or a file is invalid.
+    DatasetNotFoundError: if the data are not prepared and cannot be.
+    InvalidValueError: if data are missing or a file is invalid.
   """
   expected = info.num_test if part == 'test' else info.num_train
   paths = [] if data_dir is None or part not in info.files else sorted(
-    pathlib.Path(data_dir).expanduser().glob(info.files[part]),
-    # batch_10 comes after batch_9.
-    key=lambda path: (len(path.name), path.name))
+      pathlib.Path(data_dir).expanduser().glob(info.files[part]),
+      # batch_10 comes after batch_9.
+      key=lambda path: (len(path.name), path.name))
   if not paths:
     return _open_prepared(info, part, data_dir, expected)
   num_examples = sum(_num_images(path, info) for path in paths)
   errors.check(
-    num_examples == expected, 'data_dir', paths[0].parent,
-    f'{expected} examples in the {part} part of {info.name}, not '
-    f'{num_examples}', f'It has {", ".join(path.name for path in paths)}: '
-    'check for missing or truncated files.')
+      num_examples == expected, 'data_dir', paths[0].parent,
+      f'{expected} examples in the {part} part of {info.name}, not '
+      f'{num_examples}', f'It has {", ".join(path.name for path in paths)}: '
+      'check for missing or truncated files.')
 
   def rows() -> Iterator[dict]:
     for path in paths:
@@ -65,8 +65,8 @@ def open_part(
         yield {'x': image, 'label': label}
 
   stored = tf.data.Dataset.from_generator(rows, output_signature={
-    'x': tf.TensorSpec(info.image_shape, tf.uint8),
-    'label': tf.TensorSpec([], tf.int32)})
+      'x': tf.TensorSpec(info.image_shape, tf.uint8),
+      'label': tf.TensorSpec([], tf.int32)})
   return stored, operator.itemgetter('x'), num_examples
 
 
@@ -83,11 +83,11 @@ def _num_images(path, info):
         shape, _, dtype = np.lib.format.read_array_header_1_0(file)
   height, width, channels = info.image_shape
   errors.check(
-    dtype == np.uint8 and shape[1:] in (
-      (height, width, channels), (channels, height, width),
-      (channels * height * width,)), 'file', path,
-    f'uint8 images {height} x {width} of {info.name}',
-    f'Its array is {dtype} {list(shape)}.')
+      dtype == np.uint8 and shape[1:] in (
+          (height, width, channels), (channels, height, width),
+          (channels * height * width,)), 'file', path,
+      f'uint8 images {height} x {width} of {info.name}',
+      f'Its array is {dtype} {list(shape)}.')
   return shape[0]
 
 
@@ -114,22 +114,22 @@ def _open_prepared(info, part, data_dir, expected):
   """Opens a part of a TFDS data set; see `open_part`."""
   builder = _prepared_builder(info, data_dir)
   stored = builder.as_dataset(
-    split=info.test_split if part == 'test' else info.train_split,
-    # Images are decoded after examples of the other part are skipped.
-    decoders={'image': tfds.decode.SkipDecoding()},
-    shuffle_files=False,
-    # One file after the other keeps the stored order.
-    read_config=tfds.ReadConfig(
-      interleave_cycle_length=1, try_autocache=False))
+      split=info.test_split if part == 'test' else info.train_split,
+      # Images are decoded after examples of the other part are skipped.
+      decoders={'image': tfds.decode.SkipDecoding()},
+      shuffle_files=False,
+      # One file after the other keeps the stored order.
+      read_config=tfds.ReadConfig(
+          interleave_cycle_length=1, try_autocache=False))
   # The number in the data detects a partially prepared data set here, not in
   # the middle of a run.
   num_examples = int(stored.cardinality())
   # A builder without recorded splits serves generated data of any size.
   errors.check(
-    not builder.info.splits or expected in (None, num_examples), 'data_dir',
-    builder.data_dir, f'{expected} examples in the {part} part of '
-    f'{info.name}, not {num_examples}',
-    'Delete that folder and prepare the data set again.')
+      not builder.info.splits or expected in (None, num_examples), 'data_dir',
+      builder.data_dir, f'{expected} examples in the {part} part of '
+      f'{info.name}, not {num_examples}',
+      'Delete that folder and prepare the data set again.')
   decode = builder.info.features['image'].decode_example
   return stored, lambda example: decode(example['image']), num_examples
 
@@ -148,13 +148,13 @@ def _prepared_builder(info, data_dir):
         builder.download_and_prepare()
     if data_dir is None and not builder.is_prepared():
       _logger.info(
-        'TFDS prepares %s in %s, and downloads missing data.', info.name,
-        builder.data_dir)
+          'TFDS prepares %s in %s, and downloads missing data.', info.name,
+          builder.data_dir)
       builder.download_and_prepare()
   except ImportError as error:
     raise DatasetNotFoundError(
-      'dataset', info.name, f'the package {error.name} to be installed',
-      f'Run `pip install {error.name}`.') from None
+        'dataset', info.name, f'the package {error.name} to be installed',
+        f'Run `pip install {error.name}`.') from None
   except Exception as error:  # TFDS documents no common error type.
     # Another process may have prepared the same folder in the meantime.
     with _quiet(), contextlib.suppress(Exception):
@@ -162,8 +162,8 @@ def _prepared_builder(info, data_dir):
       if builder.is_prepared():
         return builder
     raise _not_found(
-      info, data_dir,
-      f'{type(error).__name__}: {textwrap.shorten(str(error), 300)}',
+        info, data_dir,
+        f'{type(error).__name__}: {textwrap.shorten(str(error), 300)}',
     ) from None
   if data_dir is not None and not builder.is_prepared():
     raise _not_found(info, data_dir, f'nothing is in {builder.data_dir}')
@@ -175,20 +175,21 @@ def _not_found(info, data_dir, reason):
   folder = data_dir or 'DIR'
   build = f'`tfds build {info.name} --data_dir {folder}`'
   advice = 'Use a writable folder.' if info.is_embedded else (
-    f'Run {build} on a machine with network access, or set the folder that has '
-    'it.')
+      f'Run {build} on a machine with network access, or set the folder that '
+      'has it.')
   if info.manual_file:
     advice = (
-      f'Create {info.manual_file} as described at {info.homepage}, put it into '
-      f'{folder}/downloads/manual, run {build}, and use --data_dir={folder}.')
+        f'Create {info.manual_file} as described at {info.homepage}, put it '
+        f'into {folder}/downloads/manual, run {build}, and use '
+        f'--data_dir={folder}.')
   if info.files:
     advice += (
-      f' Or put its files there: {", ".join(info.files.values())} '
-      f'(see {info.homepage}).')
+        f' Or put its files there: {", ".join(info.files.values())} '
+        f'(see {info.homepage}).')
   return DatasetNotFoundError(
-    'data_dir', data_dir,
-    f'a folder with the prepared data set {info.name}, but {reason}',
-    advice)
+      'data_dir', data_dir,
+      f'a folder with the prepared data set {info.name}, but {reason}',
+      advice)
 
 
 @contextlib.contextmanager
@@ -198,8 +199,8 @@ def _quiet():
   absl_logging.set_verbosity(absl_logging.ERROR)
   try:
     with (
-      contextlib.redirect_stdout(io.StringIO()),
-      contextlib.redirect_stderr(io.StringIO())):
+        contextlib.redirect_stdout(io.StringIO()),
+        contextlib.redirect_stderr(io.StringIO())):
       yield
   finally:
     absl_logging.set_verbosity(verbosity)

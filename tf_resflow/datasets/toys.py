@@ -19,7 +19,7 @@ def _noise(key: tf.Tensor, stddev: float) -> tf.Tensor:
   """Returns Gaussian noise `[2]`, independent of `_uniforms`."""
   # Another stream of the same key.
   return stddev * tf.random.stateless_normal(
-    [2], key + tf.constant([1 << 40, 0], tf.int64), alg='philox')
+      [2], key + tf.constant([1 << 40, 0], tf.int64), alg='philox')
 
 
 def _choice(uniform: tf.Tensor, num: int) -> tf.Tensor:
@@ -82,7 +82,7 @@ def two_spirals(key: tf.Tensor) -> tf.Tensor:
   which, length, across, along = _uniforms(key, 4)
   angle = 3.0 * math.pi * tf.sqrt(length)
   point = tf.stack([
-    -tf.cos(angle) * angle + 0.5 * across, tf.sin(angle) * angle + 0.5 * along
+      -tf.cos(angle) * angle + 0.5 * across, tf.sin(angle) * angle + 0.5 * along
   ]) / 3.0
   return tf.where(which < 0.5, point, -point) + _noise(key, 0.1)
 

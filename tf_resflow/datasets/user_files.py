@@ -20,7 +20,7 @@ TEST_SHARE = 0.2
 
 
 def opener(
-  prefix: str, expected: str, options: Sequence[str] = (),
+    prefix: str, expected: str, options: Sequence[str] = (),
 ) -> Callable[[Callable], Callable]:
   """Returns a decorator of a function that opens `--dataset=PREFIX:FILE`.
 
@@ -28,9 +28,9 @@ def opener(
   become an `InvalidValueError` of that flag.
 
   Args:
-    prefix: Type of the data, such as 'table'.
-    expected: Description of a valid file.
-    options: Fields of `DataConfig` that the function takes, by default those
+    prefix: type of the data, such as 'table'.
+    expected: description of a valid file.
+    options: fields of `DataConfig` that the function takes, by default those
       that are named as its parameters.
   """
   def decorate(function):
@@ -56,7 +56,7 @@ def files_below(root: str) -> Iterator[str]:
   """Yields the paths of files in a folder and its subfolders, but hidden ones.
 
   Raises:
-    OSError: If a folder cannot be read.
+    OSError: if a folder cannot be read.
   """
   def fail(error):
     raise error
@@ -66,28 +66,28 @@ def files_below(root: str) -> Iterator[str]:
     seen.add(os.path.realpath(folder))
     # Avoids cycles of symbolic links.
     folders[:] = sorted(
-      f for f in folders if not f.startswith('.')
-      and os.path.realpath(os.path.join(folder, f)) not in seen)
+        f for f in folders if not f.startswith('.')
+        and os.path.realpath(os.path.join(folder, f)) not in seen)
     yield from (os.path.join(folder, name) for name in sorted(names))
 
 
 def check_finite(
-  values: np.ndarray, columns: Sequence[str] = (), what: str = 'It') -> None:
+    values: np.ndarray, columns: Sequence[str] = (), what: str = 'It') -> None:
   """Raises `FormatError` that names the first NaN or infinity.
 
   Args:
     values: `[N]` or `[N, D]`; rows count from 0.
-    columns: Names of the D columns, or none.
-    what: Subject of the message.
+    columns: names of the D columns, or none.
+    what: subject of the message.
   """
   wrong = np.argwhere(~np.isfinite(values))
   for place in wrong[:1]:
     row, *column = place
     names = columns or range(values.shape[-1])
     raise errors.FormatError(
-      f'{what} has {len(wrong)} values that are not finite, the first in row '
-      f'{row}' + ''.join(f', column {names[i]}' for i in column) +
-      f' ({values[tuple(place)]}).')
+        f'{what} has {len(wrong)} values that are not finite, the first in row '
+        f'{row}' + ''.join(f', column {names[i]}' for i in column) +
+        f' ({values[tuple(place)]}).')
 
 
 def fingerprint(*parts: Any) -> str:
@@ -110,18 +110,18 @@ def split_order(num_examples: int) -> np.ndarray:
 
 
 def held_out(
-  num_examples: int, noun: str = 'examples') -> dict[str, np.ndarray]:
+    num_examples: int, noun: str = 'examples') -> dict[str, np.ndarray]:
   """Returns the indices of 'train' and 'test' examples, in random order.
 
   A fifth is held out. The split depends only on the number of examples, not on
   a seed, so that no run trains on test examples.
 
   Raises:
-    FormatError: If there are too few, which it calls `noun`.
+    FormatError: if there are too few, which it calls `noun`.
   """
   errors.check_format(
-    num_examples >= MIN_EXAMPLES, f'It has {num_examples} {noun}; at least '
-    f'{MIN_EXAMPLES} are required.')
+      num_examples >= MIN_EXAMPLES, f'It has {num_examples} {noun}; at least '
+      f'{MIN_EXAMPLES} are required.')
   num_test = round(TEST_SHARE * num_examples)
   order = split_order(num_examples)
   return {'train': order[num_test:], 'test': order[:num_test]}
