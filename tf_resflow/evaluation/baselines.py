@@ -313,7 +313,8 @@ def fit_baselines(
   for name, count in (
       ('gaussian', 1), ('gaussian_mixture', num_components or 10)):
     tried, _ = _try_mixtures(
-        [_Mixture(count, *setting, random_state=seed) for setting in settings],
+        [_Mixture(count, alpha, factor, random_state=seed)
+         for alpha, factor in settings],
         rows[part], rows[held_out], 0.0, (count,), math.inf, verbose)
     for key, found in {name: tried, f'{name}_raw': {
         fitted: value for fitted, value in tried.items()
