@@ -47,10 +47,12 @@ def changed(variables):
       variable.assign(value)
 
 
-# Where it takes seconds, with parts that have fast cases.
+# Where it takes seconds, with parts that have fast cases, and blocks of other
+# memory modes, which concern gradients alone.
 _SLOW = (
     'conditional_labels', 'flow_coupling', 'flow_hybrid', 'vector_flow_inverse',
-    'vector_flow_conditional_lu')
+    'vector_flow_conditional_lu', 'inverse_residual', 'residual_neumann',
+    'residual_backward_in_forward', 'residual_naive')
 
 
 @subjects.each(
