@@ -224,7 +224,7 @@ def test_the_network_is_evaluated_once_per_pass():
 def test_large_batches_are_taken_in_chunks_with_their_conditions():
   """Eagerly through the graph for all sizes, which the second size makes."""
   in_chunks = _conv_block()
-  in_chunks._largest_event = 2**19  # Chunks of one example.
+  in_chunks._max_activation_size = 2**19  # Chunks of one example.
   x, condition = _inputs((4, 4, 2), size=5)
 
   def evaluate(x, condition, block=in_chunks):

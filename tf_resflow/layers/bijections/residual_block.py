@@ -126,7 +126,7 @@ class ResidualBlock(bijection.Bijection):
         max(_CHUNK_BYTES // numerics.parallel.num_parallel(), _MIN_CHUNK_BYTES))
 
   def _num_examples_in(self, num_bytes):
-    size = self._largest_event * tf.as_dtype(self.compute_dtype).size
+    size = self._max_activation_size * tf.as_dtype(self.compute_dtype).size
     return max(1, num_bytes // size) if size and self.g.is_on_cpu else None
 
   def build(self, input_shape: tuple) -> None:
@@ -136,7 +136,7 @@ class ResidualBlock(bijection.Bijection):
         tuple(shape[1:]) == tuple(input_shape[1:]), 'g', self.g.name,
         f'outputs of shape {tuple(input_shape[1:])} for inputs of this shape, '
         f'not {tuple(shape[1:])}')
-    self._largest_event = self.g.max_activation_size(input_shape)
+    self._max_activation_size = self.g.max_activation_size(input_shape)
 
   def forward_pass(self, x: tf.Tensor, settings: bijection.PassSettings
                    ) -> bijection.PassResult:

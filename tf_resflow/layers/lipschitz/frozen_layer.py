@@ -29,7 +29,7 @@ class FrozenLayer(lipschitz_layer.LipschitzLayer):
         learned_norms.present_order, (layer.domain, layer.codomain))
     self.conditional = base_layer.track(self, [
         base_layer.frozen_copy(c) for c in layer.conditional_layers()])
-    self._largest_event = layer.max_activation_size(input_shape)
+    self._max_activation_size = layer.max_activation_size(input_shape)
     self._function = function.of_weights
     weights = function.weights(*layer.tensors())
     self._structure = tf.nest.map_structure(lambda w: None, weights)
@@ -56,7 +56,7 @@ class FrozenLayer(lipschitz_layer.LipschitzLayer):
     return self.conditional
 
   def max_activation_size(self, input_shape: tuple) -> int:
-    return self._largest_event
+    return self._max_activation_size
 
   def certificate(self, target: float = 1.0) -> numerics.Certificate:
     # Use that of the original layer.
