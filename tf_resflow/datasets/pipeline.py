@@ -102,27 +102,67 @@ def training_batches(
   if crop_padding:
     data_config.check_crop_padding(crop_padding, split.event_shape)
   pad_fn = registries.CROP_MODES.get(crop_mode)
-  num_examples = split.num_examples
   first = start_step * batch_size
-  first_epoch, num_skipped = divmod(first, num_examples)
-  order_key, crop_key, flip_key, noise_key, draw_key = (
-      _key(seed, purpose) for purpose in (_ORDER, _CROP, _FLIP, _NOISE, _DRAW))
-  index, num_shares = share or (0, 1)
-  size = batch_size // num_shares
+  crop_key, flip_key, noise_key, draw_key = (
+      _key(seed, purpose) for purpose in (_CROP, _FLIP, _NOISE, _DRAW))
+  share = share or (0, 1)
+  size = batch_size // share[1]
 
-  def own(elements):
-    return elements if num_shares == 1 else elements.filter(
-        tf.autograph.experimental.do_not_convert(
-            lambda i, *unused: i % batch_size // size == index))
-
+  indices = tf.data.Dataset.range(first, tf.int64.max)
   if split.draw_fn is not None:
     return _batches(
-        own(tf.data.Dataset.range(first, tf.int64.max)), lambda index: {
-            'x': tf.ensure_shape(
-                split.draw_fn(tf.stack([draw_key, index])), split.event_shape),
-            'label': tf.constant(-1, tf.int32),
-        }, size, drop_remainder=True)
-  arrays = split.arrays if num_examples <= max_in_memory else None
+        _share_of(indices, batch_size, share),
+        lambda index: _drawn(split, tf.stack([draw_key, index])), size,
+        drop_remainder=True)
+  arrays = split.arrays if split.num_examples <= max_in_memory else None
+
+  def finish(index, example):
+    if arrays is not None:
+      example = {key: value[example] for key, value in arrays.items()}
+    x = example['x']
+    if crop_padding:
+      x = _cropped(x, pad_fn, crop_padding, crop_key, index)
+    if flip:
+      heads = _uniform([], flip_key, index) < 0.5
+      x = tf.where(heads, tf.reverse(x, axis=[1]), x)
+    return {**example, 'x': _continuous(x, split, noise_key, index)}
+
+  elements = tf.data.Dataset.zip((
+      indices, _epochs(split, _key(seed, _ORDER), first, max_in_memory)))
+  return _batches(
+      _share_of(elements, batch_size, share), finish, size, drop_remainder=True)
+
+
+def _drawn(split, key):
+  """Returns the example of a key."""
+  return {'x': tf.ensure_shape(split.draw_fn(key), split.event_shape),
+          'label': tf.constant(-1, tf.int32)}
+
+
+def _cropped(image, pad_fn, padding, key, index):
+  """Returns an image of equal size from a random place of the padded image."""
+  corner = _uniform(
+      [2], key, index, minval=0, maxval=2 * padding + 1, dtype=tf.int32)
+  return tf.slice(
+      pad_fn(image, padding), tf.concat([corner, [0]], axis=0), image.shape)
+
+
+def _share_of(elements, batch_size, share):
+  """Returns the elements of one of equal runs of rows of each batch."""
+  index, num_shares = share
+  size = batch_size // num_shares
+  return elements if num_shares == 1 else elements.filter(
+      tf.autograph.experimental.do_not_convert(
+          lambda i, *unused: i % batch_size // size == index))
+
+
+def _epochs(split, order_key, first, max_in_memory):
+  """Returns examples of endless epochs from element `first` on.
+
+  They are positions where the examples are kept in memory.
+  """
+  num_examples = split.num_examples
+  first_epoch, num_skipped = divmod(first, num_examples)
 
   def positions(epoch):
     # Full-range integers: ties are rare, and broken by a stable sort.
@@ -135,32 +175,13 @@ def training_batches(
       # one. (0 would make TensorFlow compare the symbolic seed below.)
       tf.random.set_seed(1)
     return split.examples.shuffle(
-        max_in_memory,
-        seed=_key(order_key, epoch),
+        max_in_memory, seed=_key(order_key, epoch),
         reshuffle_each_iteration=False)
 
-  def finish(index, example):
-    if arrays is not None:
-      example = {key: value[example] for key, value in arrays.items()}
-    x = example['x']
-    if crop_padding:
-      corner = _uniform(
-          [2], crop_key, index, minval=0, maxval=2 * crop_padding + 1,
-          dtype=tf.int32)
-      x = tf.slice(
-          pad_fn(x, crop_padding), tf.concat([corner, [0]], axis=0),
-          split.event_shape)
-    if flip:
-      heads = _uniform([], flip_key, index) < 0.5
-      x = tf.where(heads, tf.reverse(x, axis=[1]), x)
-    return {**example, 'x': _continuous(x, split, noise_key, index)}
-
-  examples = tf.data.Dataset.range(first_epoch, tf.int64.max).flat_map(
+  return tf.data.Dataset.range(first_epoch, tf.int64.max).flat_map(
       tf.autograph.experimental.do_not_convert(
-          streamed if arrays is None else positions))
-  elements = tf.data.Dataset.zip((
-      tf.data.Dataset.range(first, tf.int64.max), examples.skip(num_skipped)))
-  return _batches(own(elements), finish, size, drop_remainder=True)
+          positions if num_examples <= max_in_memory else streamed)
+  ).skip(num_skipped)
 
 
 def evaluation_batches(
