@@ -13,13 +13,13 @@ from tf_resflow import workflow
 
 def test_certificates_are_for_embedded_sets():
   """And for user vectors."""
-  for certify, dataset, num_levels, expected in (
-      (None, 'digits', 17, True), (None, 'cifar10', 256, False),
-      (False, 'digits', 17, False), (True, 'cifar10', 256, True),
-      (None, 'images:a', 256, False), (None, 'table:a.csv', None, True)):
+  for certify, dataset, is_image, expected in (
+      (None, 'digits', True, True), (None, 'cifar10', True, False),
+      (False, 'digits', True, False), (True, 'cifar10', True, True),
+      (None, 'images:a', True, False), (None, 'table:a.csv', False, True)):
     config = types.SimpleNamespace(
         data=types.SimpleNamespace(dataset=dataset),
-        model=types.SimpleNamespace(num_levels=num_levels))
+        model=types.SimpleNamespace(is_image=is_image))
     run = workflow.Run(config=config, workdir='', step=0)
     assert run.should_certify(certify) is expected, dataset
 

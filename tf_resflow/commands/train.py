@@ -112,7 +112,7 @@ def main(options: Options, config: configuration.Config) -> None:
 
 def _next_commands(workdir, config):
   """Returns what can be run now."""
-  is_vector = getattr(config.model, 'num_levels', None) is None
+  is_vector = not config.model.is_image
   path = registries.DATASETS.split(config.data.dataset)[1]
   condition = conditions.example(config.model)
   if condition and table_files.is_table(path):

@@ -75,10 +75,8 @@ def find(value: str) -> str:
   return str(paths[0])
 
 
-def settings(value: str, model: str | None = None) -> dict[str, Any]:
+def settings(value: str) -> dict[str, Any]:
   """Returns what a flagfile sets, arguments of `make_config`; see `find`.
-
-  The model type, if the flagfile has none, is by default that of its data.
 
   Example:
     >>> settings('table')['hidden_units']
@@ -87,7 +85,7 @@ def settings(value: str, model: str | None = None) -> dict[str, Any]:
   values = flags.FlagValues()
   flags_lib.define(values)
   values(['', *flags_lib.stored_arguments(find(value))])
-  return flags_lib.run_values(values, model)
+  return flags_lib.run_values(values)
 
 
 def resolve(

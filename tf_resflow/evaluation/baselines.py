@@ -154,8 +154,9 @@ def fit_mixtures(
       rows, test, held_out))
   offset = np.sum(np.log(std))
   tried, not_tried = _try_mixtures(
-      [_Mixture(*setting, random_state=seed) for setting in itertools.product(
-          sorted({1, *num_components}), [None], _VECTOR_FACTORS)],
+      [_Mixture(count, None, reg_covar, seed)
+       for count, reg_covar in itertools.product(
+           sorted({1, *num_components}), _VECTOR_FACTORS)],
       rows[order[:_MAX_ROWS]], held_out, held_out_log_det - offset,
       num_components, max_seconds, verbose)
   results = {}

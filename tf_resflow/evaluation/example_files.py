@@ -140,8 +140,7 @@ def read_rows(
   """
   spec, rows = model.condition_spec, source
   is_path = isinstance(source, str | os.PathLike)
-  is_vector = len(model.event_shape) == 1
-  if is_vector and (cells.is_frame(source) or table_files.is_table(
+  if not model.is_image and (cells.is_frame(source) or table_files.is_table(
       source if is_path else None)):
     rows = model.schema.read(source, name, missing)
   elif not hasattr(source, 'is_complete'):

@@ -48,7 +48,7 @@ def detect(
   """
   run = runs.of(flow, 'images are compared with others')
   errors.check_suits(
-      flow.num_levels is not None, 'ood_dataset', None,
+      flow.is_image, 'ood_dataset', None,
       'cannot be used with vectors',
       'Score rows with tf_resflow score instead.')
   errors.check_suits(
@@ -91,8 +91,7 @@ def _open(flow, other_data, data_dir):
   data = flow.run.config.data
   info = datasets.info(other_data, 'ood_dataset')
   errors.check(
-      info.num_levels is not None, 'ood_dataset', other_data,
-      'a data set of images')
+      info.is_image, 'ood_dataset', other_data, 'a data set of images')
   # What has no more levels than these cannot be reduced.
   num_bits = data.num_bits if info.num_levels == 256 else 8
   info = info.changed(num_bits=num_bits)

@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import logging
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -130,19 +131,18 @@ def _config_of(data, settings):
     return data.replace(**settings) if settings else data
   if isinstance(data, str | os.PathLike):
     data = _dataset_name(os.fspath(data))
-    info = datasets.info(data)
   elif hasattr(data, 'shape'):
     make, names = (datasets.table, _OF_FRAMES) if cells.is_frame(data) else (
         datasets.array, _OF_ARRAYS)
     options = {name: settings.pop(name) for name in names if name in settings}
     if cells.is_frame(data) and 'condition_on' in settings:
       options['condition_on'] = settings['condition_on']
-    info = data = make(data, **options)
-  else:
-    info = data
-  own, known = info.name.partition('/')[0], flagfiles.names()
-  defaults = flagfiles.settings(own if own in known else (
-      'table' if info.num_levels is None else 'images'), info.model)
+    data = make(data, **options)
+  flagfile = re.split('[:/]', data if isinstance(data, str) else data.name)[0]
+  if flagfile not in flagfiles.names():
+    info = datasets.info(data) if isinstance(data, str) else data
+    flagfile = 'images' if info.is_image else 'table'
+  defaults = flagfiles.settings(flagfile)
   return configuration.make_config(**{**defaults, **settings, 'dataset': data})
 
 

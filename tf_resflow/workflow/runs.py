@@ -68,7 +68,7 @@ class Run:
     # User images may be gone, and their size says nothing.
     name = self.config.data.dataset
     return datasets.info(name).is_embedded if name in datasets.names() else (
-        getattr(self.config.model, 'num_levels', None) is None)
+        not self.config.model.is_image)
 
   def open(self, part: str, data_dir: str | os.PathLike | None = None,
            **counts: int | None) -> datasets.Split:

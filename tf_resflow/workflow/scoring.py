@@ -66,19 +66,18 @@ def score(
     >>> list(score(flow, frame).frame())
     ['x1', 'x0', 'log_prob']
   """
-  is_vector = len(flow.event_shape) == 1
   rows = evaluation.example_files.read_rows(
       rows, flow, missing='nan' if flow.run is None else
       flow.run.config.data.missing_in_rows, condition=condition)
   x, condition = (complete := rows.complete()).x, complete.condition
-  diagnoses = diagnose and is_vector and flow.run is not None
+  diagnoses = diagnose and not flow.is_image and flow.run is not None
   # Before what takes long, because it may be damaged.
   known = training.train_rows.read(flow.run.workdir) if diagnoses else None
   used = evaluation.EvaluationSettings.of(flow, **settings)
   # As the flow was trained and is served; float64 is for what is computed.
   arrays = evaluation.evaluate_inputs(
-      flow, column_types.rounded(x) if is_vector else x, condition=condition,
-      settings=used)
+      flow, x if flow.is_image else column_types.rounded(x),
+      condition=condition, settings=used)
   results = evaluation.report.report_inputs(
       flow, x, arrays, settings=used, condition=condition, index=complete.index,
       certify=bool(certify) if flow.run is None else
@@ -88,7 +87,7 @@ def score(
     results = results.extended({'latent_order': 'channels_first'}, {
         'z': conversion.to_channels_first(flow, arrays['z']).numpy()})
   results = results.extended(arrays={
-      **({'x': x} if is_vector else {}),
+      **({} if flow.is_image else {'x': x}),
       **({} if condition is None else {'condition': condition})})
   if diagnoses:
     results = _diagnosed(results, flow, known, used)
@@ -97,7 +96,7 @@ def score(
 
 def _spread(results, flow, rows):
   """Returns results with NaN for the rows with an empty cell."""
-  if len(flow.event_shape) == 1:
+  if not flow.is_image:
     results = dataclasses.replace(
         results, cells_fn=lambda: rows.frame if rows.frame is not None else
         flow.schema.to_frame(rows.x, rows.condition))
