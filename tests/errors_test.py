@@ -27,18 +27,26 @@ def test_errors_that_are_made_anew_from_their_message():
   assert str(pickle.loads(pickle.dumps(error))) == str(error)
 
 
-def test_check_format():
-  errors.check_format(True, 'It is no file of images.')
+def test_checks():
+  errors.check(True, 'x', 1, 'two')
+  with pytest.raises(errors.InvalidValueError, match='^x=1: expected two.$'):
+    errors.check(False, 'x', 1, 'two')
+  with pytest.raises(errors.InvalidValueError, match='^x is odd. Add 1.$'):
+    errors.check(False, 'x', problem='is odd', advice='Add 1.')
+
+
+def test_errors_of_formats():
+  errors.check(True, problem='It is no file of images.')
   with pytest.raises(errors.FormatError) as info:
-    errors.check_format(False, 'It is no file of images.')
+    errors.check(False, problem='It is no file of images.')
   assert str(info.value) == 'It is no file of images.'
   # Who reads the file adds its name: it is no refused argument yet.
   assert not isinstance(info.value, errors.InvalidValueError)
   with pytest.raises(errors.InvalidValueError) as info:
-    with errors.refusing('dataset', 'images:x', 'a folder'):
-      errors.check_format(False, 'It is a file.')
+    with errors.format_errors('dataset', 'images:x', 'a folder'):
+      errors.check(False, problem='It is a file.')
   assert str(info.value) == 'dataset=images:x: expected a folder. It is a file.'
-  with pytest.raises(ZeroDivisionError), errors.refusing('x', 1, 'two'):
+  with pytest.raises(ZeroDivisionError), errors.format_errors('x', 1, 'two'):
     _ = 1 / 0
 
 

@@ -56,33 +56,32 @@ def did_you_mean(name: str, names: Iterable[str]) -> str:
                   difflib.get_close_matches(name, list(names), n=1))
 
 
-def check(condition: object, name: str, value: object, expected: str,
-          advice: str = '') -> None:
-  """Raises `InvalidValueError` unless `condition` holds."""
-  if not condition:
-    raise InvalidValueError(name, value, expected, advice)
+def check(ok: object, name: str = '', value: object = None, expected: str = '',
+          advice: str = '', *, problem: str = '') -> None:
+  """Raises `InvalidValueError` unless `ok`; without a name `FormatError`.
 
+  Args:
+    ok: whether the value is accepted.
+    name, value, expected, advice, problem: see `InvalidValueError`.
 
-def check_suits(
-    condition: object, name: str, value: object, problem: str,
-    advice: str = '') -> None:
-  """Raises `InvalidValueError` with a `problem` unless `condition` holds."""
-  if not condition:
-    raise InvalidValueError(name, value, advice=advice, problem=problem)
+  Example:
+    >>> check(3 >= 1, 'num_steps', 3, 'a number >= 1')
+    >>> check(False, 'top', 3, problem='requires --inputs')
+    Traceback (most recent call last):
+    tf_resflow.errors.InvalidValueError: top=3 requires --inputs.
+  """
+  if not ok and name:
+    raise InvalidValueError(name, value, expected, advice, problem=problem)
+  if not ok:
+    raise FormatError(problem)
 
 
 class FormatError(ValueError):
   """Why the bytes of a file are refused; who reads the file adds its name."""
 
 
-def check_format(condition: object, reason: str) -> None:
-  """Raises `FormatError` unless `condition` holds."""
-  if not condition:
-    raise FormatError(reason)
-
-
 @contextlib.contextmanager
-def refusing(name: str, value: object, expected: str) -> Iterator[None]:
+def format_errors(name: str, value: object, expected: str) -> Iterator[None]:
   """Inside, a `FormatError` becomes an `InvalidValueError` with that advice."""
   try:
     yield

@@ -234,8 +234,9 @@ class _Weighted(objectives.Nats):
   """What a reader writes, of data with labels."""
 
   def check_data(self, data):
-    errors.check_suits(data.num_classes, 'objective', self.spec(),
-                       f'requires labels, which {data.name} does not have')
+    errors.check(
+        data.num_classes, 'objective', self.spec(),
+        problem=f'requires labels, which {data.name} does not have')
 
 
 def test_an_objective_may_refuse_data(monkeypatch):

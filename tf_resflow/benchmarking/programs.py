@@ -95,9 +95,9 @@ def make_program(settings: tasks.Settings) -> Program:
   values = [variables.get(id(tensor), tensor).numpy()
             for tensor in (*arguments, *concrete.captured_inputs)]
   shapes = [value.shape for value in values]
-  errors.check_format(
-      shapes_of(text) == shapes, f'XLA takes arguments {shapes_of(text)} where '
-      f'TensorFlow has {shapes}')
+  errors.check(
+      shapes_of(text) == shapes, problem='XLA takes arguments '
+      f'{shapes_of(text)} where TensorFlow has {shapes}')
   return Program(
       text, values, lambda: gradients(*arguments), metric_name,
       learner.model.num_parameters)

@@ -52,10 +52,10 @@ def adapt(
       bound.apply_defaults()
       values = bound.arguments
       layer = values['layer']
-      errors.check_suits(
+      errors.check(
           layer is None or not given, 'layer', layer and layer.name,
-          f'cannot be used with {", ".join(given)}',
-          'Pass all settings to the layer itself.')
+          problem=f'cannot be used with {", ".join(given)}',
+          advice='Pass all settings to the layer itself.')
       # Arguments of a copy: the layers that own the weights.
       parameters = dict(values)
       if layer is None:

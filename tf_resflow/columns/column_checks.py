@@ -119,6 +119,6 @@ def rows_with_density(
       '%d of %d %s have no density with these types of columns in float32, and '
       'are left out of the mean: %s. Use --column_types=NAME:real, or '
       '--drop=NAME, in a new run.', np.sum(~has_density), len(x), noun, places)
-  errors.check_suits(
-    has_density.any(), 'inputs', None, 'have no density in any row')
+  errors.check(
+    has_density.any(), 'inputs', problem='have no density in any row')
   return has_density

@@ -169,11 +169,11 @@ def _check_digits(names, specs, y, mean, std):
     left = (column - np.float32(mean[i])) / np.float32(std[i])
     num_values, num_left = (len(np.unique(v)) for v in (column, left))
     far = y[np.argmax(np.abs(y[:, i] - np.median(y[:, i]))), i]
-    errors.check_suits(
+    errors.check(
       num_left >= _MIN_SHARE_OF_VALUES * num_values, 'column_types',
-      f'{name}:{specs[i]}', f'leaves {num_left:,} of {num_values:,} '
+      f'{name}:{specs[i]}', problem=f'leaves {num_left:,} of {num_values:,} '
       f'distinct values in float32, because of outliers such as {far:g}',
-      f'Use --column_types={name}:heavy, or remove them.')
+      advice=f'Use --column_types={name}:heavy, or remove them.')
 
 
 def smoothing(z: np.ndarray) -> float:
@@ -268,16 +268,16 @@ def fit(
     size > 1, 'num_validation', num_validation,
     f'at most {len(rows) - 2}, as {dataset} has {len(rows)} training examples')
   for name in asked.keys() - {*names, fields.NONE}:
-    errors.check_suits(
-      False, 'column_types', f'{name}:{asked[name]}',
-      'cannot be used with a column of --condition_on', 'Conditions are only '
-      'standardised.')
+    errors.check(
+        False, 'column_types', f'{name}:{asked[name]}',
+        problem='cannot be used with a column of --condition_on',
+        advice='Conditions are only standardised.')
   for name, column in zip(names, rows[:size].T, strict=True):
-    errors.check_suits(
-      np.ptp(column) > 0, 'dataset', dataset, f'has a column {name} with '
-      f'the value {column[0]:g} in all training rows but those for '
-      'validation', 'It has no density: add --drop='
-      f'{name}, or take another --num_validation.')
+    errors.check(
+        np.ptp(column) > 0, 'dataset', dataset, problem=f'has a column {name} '
+        f'with the value {column[0]:g} in all training rows but those for '
+        'validation', advice=f'It has no density: add --drop={name}, or take '
+        'another --num_validation.')
   found = fitted(names, rows[:size], asked, rows[size:], index)
   column_checks.warn_of_density(names, rows[:size], found['types'])
   columns = [

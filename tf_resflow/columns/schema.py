@@ -315,7 +315,7 @@ class Schema:
              if role in roles for label in labels]
     shown = ', '.join(names[:_MAX_NAMED]) + (
         f', ... ({len(names)})' if len(names) > _MAX_NAMED else '')
-    with errors.refusing(
+    with errors.format_errors(
         name, source if is_file else 'a data frame',
         f'a table with the columns {shown}'):
       problems = problems_lib.Problems(options='none' if is_file else '')
@@ -328,15 +328,15 @@ class Schema:
           frame = frame.set_axis(names, axis=1)
       known = list(frame.columns)
       absent = [name for name in names if name not in known]
-      errors.check_format(not absent, ' '.join([
+      errors.check(not absent, problem=' '.join([
           f'It has no {", ".join(absent)}.', *filter(None, (
               errors.did_you_mean(column, known) for column in absent))]))
       rows = self.rows(frame, problems, missing, roles)
       problems.check()
       if is_file:
-        errors.check_format(len(rows), 'It has no rows.')
-        errors.check_format(
-            rows.is_complete.any(), 'All rows have an empty cell.')
+        errors.check(len(rows), problem='It has no rows.')
+        errors.check(
+            rows.is_complete.any(), problem='All rows have an empty cell.')
     return rows
 
   def rows(

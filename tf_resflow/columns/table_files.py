@@ -74,9 +74,10 @@ def read_frame(
   reading.check_regular(path)
   name = path.lower()
   for suffixes, reason in _REFUSED.items():
-    errors.check_format(not name.endswith(suffixes), reason)
-  errors.check_format(
-    sheet is None or name.endswith('.xlsx'), 'Only .xlsx files have sheets.')
+    errors.check(not name.endswith(suffixes), problem=reason)
+  errors.check(
+      sheet is None or name.endswith('.xlsx'),
+      problem='Only .xlsx files have sheets.')
   with reading.reading():
     import pandas as pd  # Takes a second.
 
@@ -110,9 +111,9 @@ def _content(path):
   with gzip.open(path) if is_gzip else open(path, 'rb') as file:
     while chunk := file.read(_CHUNK):
       content.write(chunk)
-      errors.check_format(
-        not is_gzip or content.tell() <= MAX_TEXT_BYTES, 'It holds more than '
-        f'{MAX_TEXT_BYTES // 2**30} GiB: decompress it first.')
+      errors.check(
+          not is_gzip or content.tell() <= MAX_TEXT_BYTES, problem='It holds '
+          f'more than {MAX_TEXT_BYTES // 2**30} GiB: decompress it first.')
   return content.getvalue()
 
 
@@ -139,8 +140,8 @@ def _names(first):
   """Returns the names in a first line, or None if it has numbers."""
   is_number = {cells_lib.is_number(cell.replace(',', '.'))
                for cell in first if cell}
-  errors.check_format(
-    len(is_number) == 1, f'Its first line, {", ".join(first[:10])}'
+  errors.check(
+    len(is_number) == 1, problem=f'Its first line, {", ".join(first[:10])}'
     f'{", ..." * (len(first) > 10)}, mixes names and numbers. Name all columns '
     '(not by numbers) or none.')
   # pandas names unnamed columns 0, 1, 2.
@@ -156,7 +157,7 @@ def _framed(
   import pandas as pd
 
   head: Any = next(records := iter(records), None)
-  errors.check_format(head, 'It is empty.')
+  errors.check(head, problem='It is empty.')
   _, first = head
   names = _names([cell.strip() for cell in first])
   if names is None:
@@ -199,8 +200,8 @@ def _with_decimal_points(frame):
   if not (commas & ~matches(cells_lib.THOUSANDS)).any(axis=None):
     return frame
   has_point = points.any(axis=1).to_numpy(bool)
-  errors.check_format(
-    not has_point.any(), 'It has decimal commas, but also points '
+  errors.check(
+    not has_point.any(), problem='It has decimal commas, but also points '
     f'{cells_lib.describe_rows(frame.index, has_point)}: use one of them, and '
     'remove thousands separators.')
   return frame.mask(
@@ -222,9 +223,9 @@ def _cells_of_sheet(path, sheet):
   reading.check_archive(path, MAX_WORKBOOK_BYTES)
   try:
     with open(path, 'rb') as file, pd.ExcelFile(file, 'openpyxl') as book:
-      errors.check_format(
-        sheet is None or sheet in book.sheet_names, f'It has no sheet {sheet}; '
-        f'its sheets are {", ".join(map(str, book.sheet_names))}.')
+      errors.check(
+          sheet is None or sheet in book.sheet_names, problem='It has no sheet '
+          f'{sheet}; its sheets are {", ".join(map(str, book.sheet_names))}.')
       rows = pd.read_excel(
         book, sheet or 0, header=None, dtype=str, na_filter=False
       ).values.tolist()

@@ -107,11 +107,13 @@ class Options(fields.Section):
       where: what they do not go with, `with --inputs` or `without --inputs`.
       advice: what they do go with, a sentence.
     """
-    problem = f'cannot be used {where}'.replace(
-        'cannot be used without', 'requires')
+    problem = f'cannot be used {where}'
+    if where.startswith('without '):
+      problem = f'requires {where.removeprefix("without ")}'
     for name in names:
-      errors.check_suits(
-          not condition or name not in self.given, name, None, problem, advice)
+      errors.check(
+          not condition or name not in self.given, name, problem=problem,
+          advice=advice)
 
 
 class OpenedRun(NamedTuple):

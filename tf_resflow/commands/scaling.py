@@ -41,9 +41,10 @@ def main(options: Options, config: configuration.Config) -> None:
   """Studies, and reports."""
   # Loads matplotlib.
   from tf_resflow.experiments import scaling
-  errors.check_suits(
-      not config.objective.hybrid, 'hybrid', 'true', 'cannot be used here',
-      'The operations of a classifier are not counted.')
+  errors.check(
+      not config.objective.hybrid, 'hybrid', 'true',
+      problem='cannot be used here',
+      advice='The operations of a classifier are not counted.')
   config.data.require(
       config.model.is_image, 'dataset',
       'a data set of images',

@@ -152,11 +152,11 @@ def by_name() -> dict[str, dict[str, fields.Field]]:
   for owner, section in {**_SECTIONS, **models}.items():
     for field in section.flag_fields():
       others = owners.setdefault(field.flag, {})
-      errors.check_suits(
+      errors.check(
           all(name in models and (field.element is bool) ==
               (other.element is bool) for name, other in others.items()),
-          'model', owner, f'has a field {field.name} that clashes with a flag '
-          'of that name', 'Rename the field.')
+          'model', owner, problem=f'has a field {field.name} that clashes with '
+          'a flag of that name', advice='Rename the field.')
       others[owner] = field
   return owners
 
@@ -285,12 +285,13 @@ def from_flagfile(
     with open(path, encoding='utf-8') as f:
       text = f.read()  # Errors of files are clearer here than from absl.
     stated = re.match(r'# (\d+) flags\n', text)  # Not by former versions.
-    errors.check_suits(
+    errors.check(
         '--' in text and text.count('\n--') >= int(stated[1] if stated else 0),
-        'run.flags', None, 'has lost lines', 'Restore them.')
+        'run.flags', problem='has lost lines', advice='Restore them.')
     nested = re.search(r'^\s*--?flagfile\b', text, re.MULTILINE)
-    errors.check_suits(not nested, 'flagfile', None, 'cannot be used in a run',
-                       'Write its lines there.')
+    errors.check(
+        not nested, 'flagfile', problem='cannot be used in a run',
+        advice='Write its lines there.')
     arguments = stored_arguments(path)
     missing = [m for m in _modules(arguments) if m not in sys.modules]
     if not missing:

@@ -12,7 +12,6 @@ from typing import Any, Literal
 from tf_resflow import datasets
 from tf_resflow import errors
 from tf_resflow.datasets import data_config
-from tf_resflow.datasets import dataset_info
 from tf_resflow.specs import fields
 from tf_resflow.specs import registries
 from tf_resflow.specs import renamed
@@ -66,10 +65,10 @@ class ObjectiveConfig(fields.Section):
       self.require_defaults(
           ('nll_weight',), f'with objective={self.objective}',
           'Write objective=hybrid:WEIGHT.')
-    self.check_suits(
+    self.require(
         not (self.annealing_steps and self.hybrid and self.nll_weight == 0),
-        'annealing_steps', 'has no effect with nll_weight=0',
-        'Classification alone uses no log-determinant.')
+        'annealing_steps', problem='has no effect with nll_weight=0',
+        advice='Classification alone uses no log-determinant.')
 
   def nll_weight_of(self, event_size: int) -> float:
     """Returns `nll_weight` as a number; 1/D is one over `event_size`."""
@@ -183,13 +182,15 @@ class RunConfig(fields.Section):
       'your own vectors.', minimum=0, resumable=True, is_basic=True)
 
   def check(self) -> None:
-    self.check_suits(
+    self.require(
         self.evaluate_every != 0 or not self.keep_best, 'keep_best',
-        'requires evaluate_every and num_validation, such as 500 and 200',
-        'The best checkpoint is the one with the lowest validation loss.')
-    self.check_suits(
+        problem='requires evaluate_every and num_validation, such as 500 and '
+        '200', advice='The best checkpoint is the one with the lowest '
+        'validation loss.')
+    self.require(
         self.patience in (0, fields.AUTO) or self.keep_best is not False,
-        'patience', 'requires keep_best', 'It stops at the best checkpoint.')
+        'patience', problem='requires keep_best',
+        advice='It stops at the best checkpoint.')
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -216,32 +217,33 @@ class Config:
   objective: ObjectiveConfig
   optimizer: OptimizerConfig
   run: RunConfig
-  info: dataset_info.DatasetInfo | None = dataclasses.field(
+  info: 'datasets.DatasetInfo | None' = dataclasses.field(
       default=None, repr=False, compare=False)
 
   def __post_init__(self):
     where = f'cannot be used with model={self.model.name()}'
-    self.run.check_suits(
+    self.run.require(
         self.run.evaluate_every == 0 or int(self.data.num_validation) > 1,
-        'evaluate_every', 'requires num_validation, such as 200',
-        'It is the number of training examples held out for validation.')
-    self.objective.check_suits(
+        'evaluate_every', problem='requires num_validation, such as 200',
+        advice='It is the number of training examples held out for validation.')
+    self.objective.require(
         not self.objective.hybrid or hasattr(self.model, 'num_classes'),
-        'hybrid', where, 'It has no classifier.')
-    self.data.check_suits(
+        'hybrid', problem=where, advice='It has no classifier.')
+    self.data.require(
         not self.data.condition_on or
-        getattr(self.model, 'is_conditional', False), 'condition_on', where,
-        'It takes no condition.')
-    self.optimizer.check_suits(
+        getattr(self.model, 'is_conditional', False), 'condition_on',
+        problem=where, advice='It takes no condition.')
+    self.optimizer.require(
         self.optimizer.input_noise in (0, fields.AUTO) or
         self.model.takes_input_noise,
-        'input_noise', where, 'It applies to vectors.')
-    self.objective.check_suits(
+        'input_noise', problem=where, advice='It applies to vectors.')
+    self.objective.require(
         self.objective.order_gradient == 'likelihood' or
         getattr(self.model, 'norms', ()) == ('learned',), 'order_gradient',
-        'requires norms=learned', 'Other norms have no orders to train.')
+        problem='requires norms=learned',
+        advice='Other norms have no orders to train.')
 
-  def open_data(self) -> dataset_info.DatasetInfo:
+  def open_data(self) -> 'datasets.DatasetInfo':
     """Returns the metadata of the data set, which is opened once.
 
     Raises:
@@ -250,10 +252,10 @@ class Config:
     """
     info = self.info or self.data.open()
     inferred = _inferred_fields(self.data, self.objective, self.run, info)
-    self.data.check_suits(
+    self.data.require(
         self.model.data_fingerprint == inferred['data_fingerprint'], 'dataset',
-        'has changed since the run began', 'Restore the data, or start a new '
-        'run in another workdir.')
+        problem='has changed since the run began', advice='Restore the data, '
+        'or start a new run in another workdir.')
     for name, right in self.model.fields_from_data(inferred).items():
       # What was fitted when the run began is not fitted again.
       self.model.require(
@@ -388,7 +390,7 @@ def make_config(
 
 def _resolved(
     data: data_config.DataConfig, optimizer: OptimizerConfig, run: RunConfig,
-    info: dataset_info.DatasetInfo | None) -> dict[str, fields.Section]:
+    info: 'datasets.DatasetInfo | None') -> dict[str, fields.Section]:
   """Returns the sections with numbers in place of `auto`.
 
   Those of stored runs have numbers, but for those of former versions, which did
@@ -426,12 +428,12 @@ def _taken(section: type[fields.Section], values: dict[str, Any]
 
 def _inferred_fields(
     data: data_config.DataConfig, objective: ObjectiveConfig, run: RunConfig,
-    info: dataset_info.DatasetInfo) -> Mapping[str, Any]:
+    info: 'datasets.DatasetInfo') -> Mapping[str, Any]:
   """Returns the values of the fields of the model that are not flags."""
   inferred = {
       'dataset': data.dataset, **info.inferred_fields(), 'seed': run.seed,
       'data_fingerprint': info.fingerprint}
-  objective.check_suits(
+  objective.require(
       not objective.hybrid or inferred['num_classes'] > 0, 'hybrid',
-      f'requires labels, which {data.dataset} does not have')
+      problem=f'requires labels, which {data.dataset} does not have')
   return inferred if objective.hybrid else inferred | {'num_classes': 0}

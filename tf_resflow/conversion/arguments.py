@@ -162,8 +162,9 @@ def _norms(args, num_blocks, uncertified):
       (args['fc'] or max(kernels) <= size, 'kernels',
        f'cannot be used with norms other than 2 for images of {size} x {size}, '
        'the smallest', '')):
-    errors.check_suits(is_supported, f'checkpoint.args.{name}',
-                       reprlib.repr(args[name]), problem, advice)
+    errors.check(
+        is_supported, f'checkpoint.args.{name}', reprlib.repr(args[name]),
+        problem=problem, advice=advice)
   return {'norms': norms[:1] if is_repeated else norms,
           'norm_bound': 'released', 'uncertified': uncertified}
 

@@ -56,9 +56,10 @@ class Checkpoint:
     errors.check(which in WEIGHTS, 'weights', which, ' or '.join(WEIGHTS))
     if which == 'raw':
       return dict(self.state)
-    errors.check_suits(
-        self.averages, 'weights', which, 'requires averaged parameters',
-        f'{self.path} has none: it was saved before the first update. Use raw.')
+    errors.check(
+        self.averages, 'weights', which, problem='requires averaged parameters',
+        advice=f'{self.path} has none: it was saved before the first update. '
+        'Use raw.')
     unknown = set(self.averages) - set(self.state)
     missing = {
         name for name in set(self.state) - set(self.averages)

@@ -80,9 +80,10 @@ def load_weights(
       _check_moments(
           name, _take(remaining, name), getattr(model.config, key)[:3])
   left = [n for n in remaining if n.rpartition('.')[2] not in _NOT_WEIGHTS]
-  errors.check_suits(
-      not left, f'checkpoint.{min(left, default="")[:100]}', None,
-      f'has no variable in the model (1 of {len(left)} tensors)', _MISMATCH)
+  errors.check(
+      not left, f'checkpoint.{min(left, default="")[:100]}',
+      problem=f'has no variable in the model (1 of {len(left)} tensors)',
+      advice=_MISMATCH)
   model.bijection.check_weights()
   _converge_estimates(model)
   model.save_norms()
@@ -90,8 +91,9 @@ def load_weights(
 
 def _take(weights, name):
   """Removes and returns a tensor of finite numbers, or raises."""
-  errors.check_suits(name in weights, f'checkpoint.{name[:100]}', None,
-                     'is missing', _MISMATCH)
+  errors.check(
+      name in weights, f'checkpoint.{name[:100]}', problem='is missing',
+      advice=_MISMATCH)
   value = weights.pop(name)
   _check(value.dtype.kind in 'fiu', name, 'numbers of another type',
          'float16, 32 or 64', 'Convert it before it is saved.')

@@ -68,15 +68,15 @@ def array(
     ((3,), 40, 10)
   """
   arrays = {}
-  with errors.refusing('x', name, 'images or vectors'):
+  with errors.format_errors('x', name, 'images or vectors'):
     for key, given in (('x', x if test is None else (x, test)),
                        ('label', labels), ('condition', condition)):
       if given is None:
         continue
       parts = [given] if test is None else given
-      errors.check_format(
-          test is None or len(parts) == 2,
-          f'With test, {key} is two arrays, the second of the test part.')
+      errors.check(
+          test is None or len(parts) == 2, problem=f'With test, {key} is two '
+          'arrays, the second of the test part.')
       for suffix, part in zip(('', '_test'), parts, strict=False):
         arrays[key + suffix] = np.asarray(part)
     info = _info(name, arrays, column_types)
@@ -91,15 +91,15 @@ def _info(name, arrays, column_types):
   if 'label' in arrays or (has_test and 'label_test' in arrays):
     labels = _parts(arrays, 'label')
     num_classes = int(arrays['label'].max()) + 1
-    errors.check_format(
+    errors.check(
         labels['test'].max() < num_classes,
-        'Its label_test has a class that label does not have.')
-  errors.check_format(
+        problem='Its label_test has a class that label does not have.')
+  errors.check(
       len(x['test']) >= 2,
-      'Its x_test has one example; standard errors need two.')
+      problem='Its x_test has one example; standard errors need two.')
 
   def conditions():
-    with errors.refusing('dataset', name, _ARRAY):
+    with errors.format_errors('dataset', name, _ARRAY):
       return _conditions(arrays)
 
   fields: dict[str, Any] = {
@@ -136,19 +136,19 @@ def _parts(arrays, name):
   """Returns the 'train' and 'test' parts of an array, or raises."""
   names = [name] + [f'{name}_test'] * ('x_test' in arrays)
   for key in names:
-    errors.check_format(
+    errors.check(
         key in arrays,
-        f'It has no {key}, but {", ".join(arrays) or "nothing"}.')
+        problem=f'It has no {key}, but {", ".join(arrays) or "nothing"}.')
     array, num_examples = arrays[key], len(arrays[key.replace(name, 'x')])
-    errors.check_format(
-        _is_good(name, array, num_examples), f'Its {key} of {num_examples} '
-        f'examples is {array.dtype} {list(array.shape)}.')
+    errors.check(
+        _is_good(name, array, num_examples), problem=f'Its {key} of '
+        f'{num_examples} examples is {array.dtype} {list(array.shape)}.')
     user_files.check_finite(array, what=f'Its {key}')
   array, test = arrays[name], arrays[names[-1]]
-  errors.check_format(
+  errors.check(
       array.shape[1:] == test.shape[1:]
       and np.issubdtype(array.dtype, np.integer) == np.issubdtype(
-          test.dtype, np.integer), f'Its {name} is {array.dtype} '
+          test.dtype, np.integer), problem=f'Its {name} is {array.dtype} '
       f'{list(array.shape)} and {name}_test {test.dtype} {list(test.shape)}.')
   if len(names) == 1:
     return {part: array[rows] for part, rows in user_files.held_out(
@@ -162,7 +162,7 @@ def _check_columns(name, parts):
   for i, columns in enumerate(zip(*(
       np.float64(part).T for part in parts.values()), strict=True)):
     problem = column_checks.column_problem(*columns)
-    errors.check_format(not problem, f'Column {i} of {name} {problem}.')
+    errors.check(not problem, problem=f'Column {i} of {name} {problem}.')
 
 
 def _conditions(arrays):
@@ -170,12 +170,12 @@ def _conditions(arrays):
   parts = _parts(arrays, 'condition')
   if np.issubdtype(parts['train'].dtype, np.integer):
     largest, other = (int(part.max()) for part in parts.values())
-    errors.check_format(
-        largest < _MAX_LABELS, f'Its condition has a label {largest}; labels '
-        f'are below {_MAX_LABELS:,}. Use floats for numeric conditions.')
-    errors.check_format(
-        other <= largest, f'Its test part has a condition {other} that the '
-        'training part does not have.')
+    errors.check(
+        largest < _MAX_LABELS, problem=f'Its condition has a label {largest}; '
+        f'labels are below {_MAX_LABELS:,}. Use floats for numeric conditions.')
+    errors.check(
+        other <= largest, problem=f'Its test part has a condition {other} that '
+        'the training part does not have.')
     return dataset_info.ConditionInfo(num_labels=largest + 1), (), parts
   # Scalars become vectors of size 1.
   parts = {name: part.reshape([len(part), -1]) for name, part in parts.items()}

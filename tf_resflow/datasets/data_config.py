@@ -6,8 +6,8 @@ import os
 import re
 from typing import Literal
 
+from tf_resflow import datasets
 from tf_resflow import errors
-from tf_resflow.datasets import dataset_info
 from tf_resflow.specs import fields
 from tf_resflow.specs import registries
 
@@ -79,9 +79,10 @@ class DataSource(fields.Section):
     self.require(
         re.fullmatch('(?s)random|last|group:.+', self.test_rows), 'test_rows',
         'random, last or group:NAME')
-    self.check_suits(
+    self.require(
         self.test_file is None or self.test_rows == 'random', 'test_rows',
-        'cannot be used with test_file', 'The file has the rows to test on.')
+        problem='cannot be used with test_file',
+        advice='The file has the rows to test on.')
 
   @property
   def missing_in_rows(self) -> str:
@@ -91,8 +92,8 @@ class DataSource(fields.Section):
     return 'error' if is_strict else 'nan'
 
   def open(
-      self, info: dataset_info.DatasetInfo | None = None,
-  ) -> dataset_info.DatasetInfo:
+      self, info: 'datasets.DatasetInfo | None' = None,
+  ) -> 'datasets.DatasetInfo':
     """Opens the data set, and returns its metadata with these settings.
 
     What is fitted to training rows follows by `with_validation`.
@@ -114,9 +115,10 @@ class DataSource(fields.Section):
       options = known.options_of(name)
     given = self.non_default_values()
     for field, what in _OF_FILES.items():
-      self.check_suits(
+      self.require(
           field not in given or field in options, field,
-          f'cannot be used with dataset={name}', f'It applies to {what} only.')
+          problem=f'cannot be used with dataset={name}',
+          advice=f'It applies to {what} only.')
     if info is None:
       info = known.get(name, 'dataset', **{
           field: value for field, value in given.items() if field in options})
@@ -155,8 +157,8 @@ class DataConfig(DataSource):
     return 'error' if is_strict else 'nan'
 
   def open(
-      self, info: dataset_info.DatasetInfo | None = None,
-  ) -> dataset_info.DatasetInfo:
+      self, info: 'datasets.DatasetInfo | None' = None,
+  ) -> 'datasets.DatasetInfo':
     info = super().open(info)
     for field in _IMAGE_FIELDS:
       if field in self.non_default_values():

@@ -145,10 +145,10 @@ class DatasetInfo(abc.ABC):
     """
     errors.check(
         split in PARTS, 'split', split, f'one of {", ".join(PARTS)}')
-    errors.check_suits(
+    errors.check(
         split != 'validation' or num_validation > 0, 'split', split,
-        'requires num_validation',
-        'It is the number of training examples held out for validation.')
+        problem='requires num_validation',
+        advice='It is the number of training examples held out for validation.')
     # Imported on demand: metadata do not need TensorFlow.
     opened = pkgutil.resolve_name(self.opener)(
         self, split, data_dir, num_validation)
@@ -169,10 +169,10 @@ class DatasetInfo(abc.ABC):
     names = cells.as_names(names)
     known = [_LABEL] * (self.num_classes > 0) + [_ENTRY] * (
         self.entry_fn is not None)
-    errors.check_suits(
+    errors.check(
         bool(known), 'condition_on', ','.join(names),
-        f'cannot be used with dataset={self.name}',
-        'It has no labels, conditions or named columns.')
+        problem=f'cannot be used with dataset={self.name}',
+        advice='It has no labels, conditions or named columns.')
     errors.check(
         len(names) == 1 and names[0] in known, 'condition_on', ','.join(names),
         ' or '.join(known), f'{self.name} has no other conditions.')
@@ -212,10 +212,10 @@ class DatasetInfo(abc.ABC):
 
   def require_images(self, name: str, value: Any) -> None:
     """Raises `InvalidValueError` for a field of images if the data are none."""
-    errors.check_suits(
+    errors.check(
         self.is_image, name, spec.text_of(value),
-        f'cannot be used with dataset={self.name}',
-        'It applies to images only.')
+        problem=f'cannot be used with dataset={self.name}',
+        advice='It applies to images only.')
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -260,10 +260,10 @@ class ImageInfo(DatasetInfo):
 
   def changed(self, num_bits: int = 8, resize: int | None = None) -> Self:
     super().changed(num_bits, resize)
-    errors.check_suits(
+    errors.check(
         num_bits == 8 or self.num_levels == 256, 'num_bits', num_bits,
-        f'cannot be used with dataset={self.name}',
-        f'It requires 8-bit images, and these have {self.num_levels} levels.')
+        problem=f'cannot be used with dataset={self.name}', advice='It '
+        f'requires 8-bit images, and these have {self.num_levels} levels.')
     height, width, channels = self.image_shape
     if resize == height == width:
       resize = None
@@ -311,7 +311,7 @@ class VectorInfo(DatasetInfo):
 
   def check_rows(self, part: str, rows: np.ndarray) -> None:
     """Raises `InvalidValueError` that names the first NaN or infinity."""
-    with errors.refusing(
+    with errors.format_errors(
         'dataset', self.name, 'finite numbers from its load_fn'):
       user_files.check_finite(
           rows, self.schema.names if self.schema else (), f'Its {part} part')

@@ -63,17 +63,19 @@ def _look_at(root, name, reads_pixels):
     mode, (width, height) = image.mode, image.size
     # The first picture of an MPO file, from a camera, is the photograph.
     num_frames = getattr(image, 'n_frames', 1) if image.format != 'MPO' else 1
-    errors.check_format(
-        num_frames == 1, f'it has {num_frames} pages or frames, not one')
+    errors.check(
+        num_frames == 1,
+        problem=f'it has {num_frames} pages or frames, not one')
     # Pillow silently reduces 16-bit colour images to 8 bits. Tiles show the
     # depth until the image is read, as EXIF tags may cause.
     is_deep = mode[0] in 'IF' or any(
         ';16' in str(arguments) for *_, arguments in image.tile)
-    errors.check_format(
-        not is_deep, 'it has 16 or more bits per channel: convert it to 8')
-    errors.check_format(
+    errors.check(
+        not is_deep,
+        problem='it has 16 or more bits per channel: convert it to 8')
+    errors.check(
         mode in _GREY_MODES + _COLOUR_MODES,
-        f'its colours are {mode}: convert it to RGB')
+        problem=f'its colours are {mode}: convert it to RGB')
     # Pillow states the size of a TIFF file as it is after turning.
     is_turned = image.format != 'TIFF' and (
         _exif_of(image).get(_ORIENTATION, 1) >= 5)
@@ -120,9 +122,9 @@ def _opaque(image: Image.Image) -> Image.Image:
     return image
   if image.mode != 'RGBA':
     image = image.convert('RGBA')
-  errors.check_format(
+  errors.check(
       image.getchannel('A').getextrema() == (255, 255),
-      'it has transparent pixels: flatten it onto a background')
+      problem='it has transparent pixels: flatten it onto a background')
   return image
 
 
@@ -133,8 +135,8 @@ def _opened(root: str, name: str) -> Iterator[Image.Image]:
   try:
     status = os.stat(path)
     # Opening a FIFO would wait for a writer, a device may do anything.
-    errors.check_format(stat.S_ISREG(status.st_mode), 'it is no regular file')
-    errors.check_format(status.st_size, 'it is empty')
+    errors.check(stat.S_ISREG(status.st_mode), problem='it is no regular file')
+    errors.check(status.st_size, problem='it is empty')
     with warnings.catch_warnings(), open(path, 'rb') as file:
       # Of images that are not refused.
       warnings.simplefilter('ignore', Image.DecompressionBombWarning)

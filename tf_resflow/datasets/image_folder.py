@@ -53,11 +53,11 @@ class _Folder:
            resize: int | None) -> np.ndarray:
     """Returns images, uint8 `[N, H, W, C]`."""
     images = np.empty([len(names), *shape], np.uint8)
-    with errors.refusing('dataset', f'images:{self.root}', _EXPECTED):
+    with errors.format_errors('dataset', f'images:{self.root}', _EXPECTED):
       for i, name in enumerate(names):
         try:
           image = image_files.read(self.root, name, shape[-1], resize)
-          errors.check_format(image.shape == shape, 'it has changed')
+          errors.check(image.shape == shape, problem='it has changed')
         except errors.FormatError as error:
           raise self.error({**self.faults, name: str(error)}) from None
         images[i] = image
@@ -93,7 +93,7 @@ def open_folder(path: str, *, skip_bad: bool = False,
   Raises:
     InvalidValueError: if there are bad images, or too few good ones.
   """
-  errors.check_format(os.path.isdir(path), 'There is no such folder.')
+  errors.check(os.path.isdir(path), problem='There is no such folder.')
   root = os.path.abspath(path)
   sizes_in_bytes, ignored = _files_below(root)
   looks, faults = image_files.look_at_all(
@@ -150,8 +150,9 @@ def _files_below(root):
             os.path.exists(file)) else 0
   except OSError as error:
     raise errors.FormatError(f'{error.filename}: {error.strerror}.') from None
-  errors.check_format(
-      sizes, f'No file below it ends in {", ".join(image_files.SUFFIXES)}.')
+  errors.check(
+      sizes,
+      problem=f'No file below it ends in {", ".join(image_files.SUFFIXES)}.')
   return sizes, ignored.most_common()
 
 
@@ -163,8 +164,8 @@ def _shape_of(looks, resize):
   sizes: dict[tuple[int, int], str] = {}
   for name, (size, _) in looks.items():
     sizes.setdefault(size, f'{name} is {size[0]} x {size[1]}')
-  errors.check_format(
-      len(sizes) == 1, f'{" and ".join(list(sizes.values())[:2])}; use '
+  errors.check(
+      len(sizes) == 1, problem=f'{" and ".join(list(sizes.values())[:2])}; use '
       '--resize=SIZE to crop to squares and resize.')
   ((height, width),) = sizes
   return height, width, channels
@@ -186,9 +187,9 @@ def _parts_of(names):
   tops = {name.partition(os.sep)[0] for name in names if os.sep in name}
   if not tops & {'train', 'test'}:
     odd = sorted(top for top in tops if top.lower() in _PARTS)
-    errors.check_format(
-        not odd, f'Its folder {odd[:1]} is not a class; name its parts train '
-        'and test.')
+    errors.check(
+        not odd, problem=f'Its folder {odd[:1]} is not a class; name its parts '
+        'train and test.')
     return {
         part: tuple(names[i] for i in places)
         for part, places in user_files.held_out(len(names), 'of them').items()}
@@ -196,10 +197,10 @@ def _parts_of(names):
       [name for name in names if name.startswith(part + os.sep)]
       for part in ('train', 'test'))
   others = sorted({*names} - {*train, *test})
-  errors.check_format(
-      train and len(test) > 1 and not others, 'It requires both folders train '
-      'and test (of two images at least), and no images outside of them '
-      f'({", ".join(others[:1]) or "too few in one"}).')
+  errors.check(
+      train and len(test) > 1 and not others, problem='It requires both '
+      'folders train and test (of two images at least), and no images outside '
+      f'of them ({", ".join(others[:1]) or "too few in one"}).')
   # Shuffled, so that a validation part, which is the end, has all classes.
   order = user_files.split_order(len(train))
   return {'train': tuple(train[i] for i in order), 'test': tuple(test)}

@@ -72,7 +72,7 @@ def open_part(
 
 def _num_images(path, info):
   """Returns the number of images in a file; reads only its header."""
-  with (errors.refusing('file', path, f'images of {info.name}'),
+  with (errors.format_errors('file', path, f'images of {info.name}'),
         user_files.reading()):
     if path.suffix == '.npy':
       array = np.load(path, mmap_mode='r')

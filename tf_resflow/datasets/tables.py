@@ -56,7 +56,7 @@ def open_table(path: str, **options: Any) -> dataset_info.VectorInfo:
   frame, tested = table_files.read_frame(path, config.sheet, problems), None
   if config.test_file is not None:
     problems.where = 'in the test file '
-    with errors.refusing('test_file', config.test_file, _TABLE):
+    with errors.format_errors('test_file', config.test_file, _TABLE):
       # A sheet of that name, if it has sheets.
       has_sheets = config.test_file.lower().endswith('.xlsx')
       tested = table_files.read_frame(
@@ -91,7 +91,7 @@ def table(
     errors.check(
       option in _OPTIONS, 'option', option, f'one of {", ".join(_OPTIONS)}')
   config = _config(options)
-  with errors.refusing('frame', name, 'a table of numbers'):
+  with errors.format_errors('frame', name, 'a table of numbers'):
     return _Table(
       name, table_files.plain(frame),
       None if test is None else table_files.plain(test),
@@ -130,12 +130,12 @@ class _Table:
     if self.tested is not None:
       lacking = [name for name in schema.names if name not in (
         *self.problems.dropped, *self.tested.columns)]
-      errors.check_format(
-        not lacking, f'The test file has no {", ".join(lacking)}.')
+      errors.check(
+        not lacking, problem=f'The test file has no {", ".join(lacking)}.')
       self.problems.where = 'in the test file '
       test = self._complete(schema, self.tested, [schema_lib.MODELLED])
       self.problems.where = ''
-    errors.check_format(schema.modelled, 'No column is left.')
+    errors.check(schema.modelled, problem='No column is left.')
     if len(rows) < user_files.MIN_EXAMPLES or len(test) < 2:
       self.problems.check()  # May be the reason.
     order = _split_rows(rows, self.config.test_rows)
@@ -144,9 +144,9 @@ class _Table:
                'test': np.arange(len(test))}
     parts = {'train': rows.take(order['train']),
              'test': test.take(order['test'])}
-    errors.check_format(
-      len(parts['test']) > 1,
-      f'The test part has {len(parts["test"])} rows; standard errors need two.')
+    errors.check(
+        len(parts['test']) > 1, problem='The test part has '
+        f'{len(parts["test"])} rows; standard errors need two.')
     self._check(schema, parts['train'].x, parts['test'].x)
     _warn_of_copies(self.name, **parts)
     # Runs of earlier versions know a table by its names and rows.
@@ -263,9 +263,9 @@ def _split_rows(
   # Rows of a group stay side by side: a validation part has whole groups, too,
   # but for one.
   values, groups = np.unique(rows.group, return_inverse=True)
-  errors.check_format(
-    len(values) > 1, f'All rows have one value in {test_rows}; at least two '
-    'are required.')
+  errors.check(
+      len(values) > 1, problem=f'All rows have one value in {test_rows}; at '
+      'least two are required.')
   rank = np.argsort(user_files.split_order(len(values)))[groups]
   by_rank = np.argsort(rank, kind='stable')
   is_test = rank[by_rank] < max(round(user_files.TEST_SHARE * len(values)), 1)

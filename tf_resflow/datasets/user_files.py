@@ -37,7 +37,7 @@ def opener(
 
     @functools.wraps(function)
     def opened(path, **given):
-      with errors.refusing('dataset', f'{prefix}:{path}', expected):
+      with errors.format_errors('dataset', f'{prefix}:{path}', expected):
         try:
           return function(path, **given)
         except errors.InvalidValueError:
@@ -119,9 +119,9 @@ def held_out(
   Raises:
     FormatError: if there are too few, which it calls `noun`.
   """
-  errors.check_format(
-      num_examples >= MIN_EXAMPLES, f'It has {num_examples} {noun}; at least '
-      f'{MIN_EXAMPLES} are required.')
+  errors.check(
+      num_examples >= MIN_EXAMPLES, problem=f'It has {num_examples} {noun}; at '
+      f'least {MIN_EXAMPLES} are required.')
   num_test = round(TEST_SHARE * num_examples)
   order = split_order(num_examples)
   return {'train': order[num_test:], 'test': order[:num_test]}

@@ -261,9 +261,9 @@ def _as_rows(name, rows, shape):
 
 def _best(tried, num_components, train):
   """Returns the fitted mixture with the largest value, or raises."""
-  errors.check_suits(
+  errors.check(
       tried, 'num_components', num_components,
-      f'cannot be fitted to {len(train)} training examples')
+      problem=f'cannot be fitted to {len(train)} training examples')
   return max(tried, key=tried.__getitem__)
 
 

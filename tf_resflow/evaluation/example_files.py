@@ -35,7 +35,7 @@ def read_arrays(
     keys: which to read, all by default; the others are None.
   """
   expected = 'an .npz file, as numpy.savez writes it'
-  with errors.refusing(name, path, expected):
+  with errors.format_errors(name, path, expected):
     reading.check_regular(path)
     errors.check(zipfile.is_zipfile(path), name, path, expected)
     return reading.read_arrays(path, keys)

@@ -43,10 +43,10 @@ class FeatureExtractor:
       feature_name: str | None = None):
     self._function = function
     height, width, self.num_channels = input_shape
-    errors.check_suits(
+    errors.check(
         input_size is None or (height or input_size, width or input_size) == (
-            input_size, input_size), 'input_size', input_size,
-        f'does not match the network, which takes {height} x {width} images')
+            input_size, input_size), 'input_size', input_size, problem='does '
+        f'not match the network, which takes {height} x {width} images')
     default = input_size or _INCEPTION_SIZE
     self.input_size = (height or default, width or default)
     self.input_range = tuple(input_range)

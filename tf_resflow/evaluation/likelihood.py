@@ -75,8 +75,9 @@ def scoring_rule(
         if estimator.is_random else
         f'exact: at most {flow.MAX_EXACT_SIZE} dimensions')
   if not model.is_random_with(estimator):
-    errors.check_suits(num_repeats is None, 'num_repeats', num_repeats,
-                       'has no effect: nothing is drawn')
+    errors.check(
+        num_repeats is None, 'num_repeats', num_repeats,
+        problem='has no effect: nothing is drawn')
     if not model.bijection.is_random:
       reason = 'no log-determinant of this flow is estimated'
     return ScoringRule(estimator, 1, reason)
@@ -369,10 +370,10 @@ def _checked(settings, is_random):
       'The standard error of the estimator is taken from the repeats.')
   errors.check(settings.num_probes >= 1, 'num_probes', settings.num_probes,
                'a number >= 1')
-  errors.check_suits(
+  errors.check(
       settings.num_probes == 1 or settings.estimator == 'training'
       or settings.estimator.is_random, 'num_probes', settings.num_probes,
-      'has no effect with a deterministic estimator')
+      problem='has no effect with a deterministic estimator')
   return settings if is_random else dataclasses.replace(settings, num_repeats=1)
 
 

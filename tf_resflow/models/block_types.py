@@ -54,9 +54,10 @@ class BlockType(spec.Specified):
     where = f'with block={config.block}'
     foreign = [point for point in self.unused_injection_points
                if config.enters_at(point)]
-    config.check_suits(
-        not foreign, 'condition_at', f'cannot be used {where}',
-        f'Leave out {", ".join(foreign)}, which such blocks do not have.')
+    config.require(
+        not foreign, 'condition_at', problem=f'cannot be used {where}',
+        advice=f'Leave out {", ".join(foreign)}, which such blocks do not '
+        'have.')
     config.require_defaults(
         [name for name in self.unused_fields
          if (name, getattr(config, name, None)) not in self.accepted_values],

@@ -106,14 +106,15 @@ def make_network(request: BlockRequest) -> layers.LipschitzSequential:
     constraint = constraint()
   layer_class = (constraint.dense if request.kernel_sizes is None
                  else constraint.conv2d)
-  errors.check_suits(
+  errors.check(
       layer_class is not None, 'constraint', config.constraint,
-      'has no convolutional layers', 'Use --fully_connected.')
+      problem='has no convolutional layers', advice='Use --fully_connected.')
   orders = iter(norm_orders.of_layers(config.norms, len(request.hidden) + 1))
   in_l2 = norm_orders.is_spectral(config.norms)
-  errors.check_suits(
+  errors.check(
       in_l2 or constraint.takes_orders, 'norms', spec.text_of(config.norms),
-      f'cannot be used with constraint={config.constraint}', 'Use --norms=2.')
+      problem=f'cannot be used with constraint={config.constraint}',
+      advice='Use --norms=2.')
 
   def make_linear(*sizes, num_inputs, **settings):
     if not in_l2:
@@ -184,10 +185,10 @@ def _make_sequence(request, input_shape, output_shape, make_linear,
   for i, sizes in enumerate(arguments):
     if i > 0 or request.activate_input:
       parts.append(make_activation(request, i))
-      errors.check_suits(
+      errors.check(
           in_l2 or parts[-1].domain is None, 'activation', config.activation,
-          f'cannot be used with norms={spec.text_of(config.norms)}',
-          'Its Lipschitz constant is known only in l_2.')
+          problem=f'cannot be used with norms={spec.text_of(config.norms)}',
+          advice='Its Lipschitz constant is known only in l_2.')
       _, size = parts[-1].compute_output_shape((None, size))
     parts.append(make_linear(
         *sizes, num_inputs=size, name=f'{request.name}_{name}_{i}', dtype=dtype,
@@ -272,9 +273,10 @@ def make_standardize(config: Any, dtype: str) -> layers.Bijection:
 
   Noise channels use the mean and standard deviation of their distribution.
   """
-  errors.check_suits(
+  errors.check(
       bool(config.mean), 'preprocessing', config.preprocessing,
-      'requires mean and std', 'Give one number per channel for each.')
+      problem='requires mean and std',
+      advice='Give one number per channel for each.')
   distribution = numerics.NoiseDistribution.get(config.noise_distribution)
   # A squeeze makes several channels of each.
   num_noisy = config.noise_channels * (

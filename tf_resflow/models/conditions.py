@@ -58,9 +58,9 @@ class ConditionalConfig(model_config.ModelConfig):
 
   def check(self) -> None:
     super().check()
-    self.check_suits(
+    self.require(
         not (self.condition_labels and self.condition_size), 'condition_size',
-        'cannot be used with condition_labels')
+        problem='cannot be used with condition_labels')
     self.require(
         len(set(self.condition_at)) == len(self.condition_at), 'condition_at',
         'each place at most once')

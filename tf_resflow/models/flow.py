@@ -233,9 +233,9 @@ class Flow(latent_model.LatentModel):
 
   def check_condition(self, condition: Any) -> None:
     """Raises `InvalidValueError` for a condition of an unconditional flow."""
-    errors.check_suits(
-        condition is None or self.bijection.takes_condition, 'condition', None,
-        f'cannot be used with {self.name}, which is unconditional')
+    errors.check(
+        condition is None or self.bijection.takes_condition, 'condition',
+        problem=f'cannot be used with {self.name}, which is unconditional')
 
   def _checked(self, name, x, event_shape, condition):
     """Returns `x` as a tensor `[B, *event_shape]`; checks arguments."""
@@ -382,9 +382,9 @@ class Flow(latent_model.LatentModel):
     ).checked().features))
 
   def _check_has_classifier(self):
-    errors.check_suits(
-        self.has_classifier, self.name, None, 'has no classifier',
-        'Train a hybrid model (--hybrid).')
+    errors.check(
+        self.has_classifier, self.name, problem='has no classifier',
+        advice='Train a hybrid model (--hybrid).')
 
   def bits_per_dim(
       self, x: Any, condition: Any = None, *,
@@ -401,9 +401,9 @@ class Flow(latent_model.LatentModel):
 
   def bits_per_dim_of(self, log_prob: Any) -> Any:
     """Converts log-densities, an array or a tensor, to `bits_per_dim`."""
-    errors.check_suits(
-        self.is_image, 'bits_per_dim', None,
-        'requires images of integers', 'Use log_prob.')
+    errors.check(
+        self.is_image, 'bits_per_dim',
+        problem='requires images of integers', advice='Use log_prob.')
     return (
         math.log(self.num_levels) - log_prob / self.event_size) / math.log(2.0)
 
@@ -513,10 +513,11 @@ class Flow(latent_model.LatentModel):
 
   def distribution(self) -> 'tfd.Distribution':
     """Returns the distribution of the data, unless only a bound is known."""
-    errors.check_suits(
+    errors.check(
         not self.augmentation.is_random, 'augmentation', self.augmentation.name,
-        'cannot be used with distribution()', 'Only a bound of the density of '
-        'the data is known; use joint_distribution() for that with noise.')
+        problem='cannot be used with distribution()', advice='Only a bound of '
+        'the density of the data is known; use joint_distribution() for that '
+        'with noise.')
     return self.joint_distribution()
 
   def joint_distribution(self) -> 'tfd.Distribution':

@@ -34,11 +34,11 @@ class LatentModel(keras.Model):
     return super().test_step(data)
 
   def _check_has_own_loss(self, method):
-    errors.check_suits(
-        type(self).compute_loss is not keras.Model.compute_loss, method, None,
-        f'cannot be used with {self.name}: its outputs are latents, and a loss '
-        'of Keras would compare these with targets',
-        'Use tf_resflow train or tf_resflow evaluate, or fit(x, x) of a '
+    errors.check(
+        type(self).compute_loss is not keras.Model.compute_loss, method,
+        problem=f'cannot be used with {self.name}: its outputs are latents, '
+        'and a loss of Keras would compare these with targets', advice='Use '
+        'tf_resflow train or tf_resflow evaluate, or fit(x, x) of a '
         'keras.Model whose call(x) returns flow.log_prob(x), compiled with '
         'loss=lambda _, log_prob: -log_prob.')
 

@@ -68,11 +68,11 @@ class ModelConfig(fields.Section):
     inferred = {'data_fingerprint': '', **inferred}
     names = [f.name for f in cls.fields() if not f.is_flag]
     missing = [name for name in names if name not in inferred]
-    errors.check_suits(
+    errors.check(
         not missing, 'model', cls.name(),
-        f'cannot be used with {inferred.get("dataset", "these data")}',
-        f'These data have no {", ".join(missing)}. Give a data set for this '
-        'model, such as --dataset=table:FILE.csv for vectors.')
+        problem=f'cannot be used with {inferred.get("dataset", "these data")}',
+        advice=f'These data have no {", ".join(missing)}. Give a data set for '
+        'this model, such as --dataset=table:FILE.csv for vectors.')
     return {name: inferred[name] for name in names}
 
   @classmethod
@@ -129,7 +129,7 @@ def model_from_json(text: str, file: str = 'model.json') -> ModelConfig:
   """
   try:
     values = json.loads(text)
-    errors.check_format(isinstance(values, dict), 'It is not a JSON object.')
+    errors.check(isinstance(values, dict), problem='It is not a JSON object.')
     values = renamed.present_fields(values)
     config_class = registries.MODELS.get(values.pop('model', None))
     names = [f.name for f in config_class.fields()]

@@ -119,11 +119,11 @@ class ResidualFlowConfig(block_flow_config.BlockFlowConfig):
         getattr(augmentation, 'unused_fields', ()),
         f'with augmentation={self.augmentation}', 'Leave it out.')
     self.require(self.num_classes != 1, 'num_classes', '0, or at least 2')
-    self.check_suits(
+    self.require(
         self.num_classes == 0 or not self.factor_out or
         len(self.num_blocks) > 1, 'factor_out',
-        'cannot be used with a hybrid model of one scale',
-        'The classifier reads factored-out channels; use more scales.')
+        problem='cannot be used with a hybrid model of one scale',
+        advice='The classifier reads factored-out channels; use more scales.')
     if not self.fully_connected:
       norm_orders.check_length(
           self.norms, len(self.kernel_sizes), 'convolutional blocks')

@@ -23,8 +23,9 @@ def check_is_installed() -> None:
     is_installed = importlib.util.find_spec('tensorflow_serving.apis')
   except ImportError:
     is_installed = None
-  errors.check_suits(
+  errors.check(
       is_installed is not None, 'warmup', 'true',
-      'requires tensorflow-serving-api, which is not installed',
-      "Install it with pip install 'tf_resflow[serving]', or omit the requests "
+      problem='requires tensorflow-serving-api, which is not installed',
+      advice="Install it with pip install 'tf_resflow[serving]', or omit the "
+      "requests "
       'with --nowarmup.')

@@ -99,11 +99,11 @@ def _try_out(functions: Mapping[str, tf.types.experimental.ConcreteFunction],
           'signature', name, problem='fails',
           advice=error.message[start:].splitlines()[0]) from error
     for key, output in outputs.items():
-      errors.check_suits(
+      errors.check(
           not output.dtype.is_floating or bool(
               tf.reduce_all(tf.math.is_finite(output))), 'signature', name,
-          f'returns NaN or infinity as {key}',
-          'Check the checkpoint with tf_resflow evaluate.')
+          problem=f'returns NaN or infinity as {key}',
+          advice='Check the checkpoint with tf_resflow evaluate.')
 
 
 def export(

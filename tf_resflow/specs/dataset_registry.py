@@ -63,9 +63,9 @@ class DatasetRegistry(spec.Registry):
     """Registers a data set by its name, or an opener by its pattern."""
     word = str(name).partition(':')[0]
     same = {word, self._patterns().get(word, word)} & {*self._entries}
-    errors.check_suits(
-        same <= {str(name)}, self.noun, name, 'is already registered',
-        'Use another name.')
+    errors.check(
+        same <= {str(name)}, self.noun, name, problem='is already registered',
+        advice='Use another name.')
     return super().register(name, value)
 
   def _similar(self, name: str) -> list[str]:

@@ -216,9 +216,9 @@ class Section:
   def __new__(cls, **values):
     for name in values:
       names = [f.name for f in cls.fields()]
-      errors.check_suits(
-          name in names, name, None, f'is not a field of {cls.__name__}',
-          errors.did_you_mean(name, names))
+      errors.check(
+          name in names, name, problem=f'is not a field of {cls.__name__}',
+          advice=errors.did_you_mean(name, names))
     return super().__new__(cls)
 
   def __repr__(self) -> str:
@@ -235,25 +235,21 @@ class Section:
   def check(self) -> None:
     """Raises `InvalidValueError` if fields are incompatible."""
 
-  def require(self, condition: object, name: str, expected: str,
-              advice: str = '') -> None:
-    """Raises `InvalidValueError` for a field unless `condition` holds."""
-    errors.check(condition, name, spec.text_of(getattr(self, name)), expected,
-                 advice)
-
-  def check_suits(self, condition: object, name: str, problem: str,
-                  advice: str = '') -> None:
-    """Raises `InvalidValueError` if a field does not suit other values."""
-    errors.check_suits(condition, name, spec.text_of(getattr(self, name)),
-                       problem, advice)
+  def require(self, ok: object, name: str, expected: str = '',
+              advice: str = '', *, problem: str = '') -> None:
+    """Raises `InvalidValueError` for a field unless `ok`; see `errors.check`.
+    """
+    errors.check(ok, name, spec.text_of(getattr(self, name)), expected, advice,
+                 problem=problem)
 
   def require_defaults(
       self, names: Collection[str], where: str, advice: str) -> None:
     """Raises `InvalidValueError` if fields are set that have no effect `where`.
     """
     for name in self.non_default_values():
-      self.check_suits(
-          name not in names, name, f'has no effect {where}', advice)
+      self.require(
+          name not in names, name, problem=f'has no effect {where}',
+          advice=advice)
 
   def require_lengths(
       self, names: Sequence[str], sizes: Collection[int], expected: str

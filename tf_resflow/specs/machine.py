@@ -49,8 +49,8 @@ def memory_bytes() -> int | None:
 def check_memory(num_bytes: float, name: str, value: object) -> None:
   """Raises `InvalidValueError` if a value needs more bytes than there are."""
   limit = memory_bytes()
-  errors.check_suits(
+  errors.check(
       limit is None or num_bytes <= limit, name, value,
-      f'needs {num_bytes / 2**30:.3g} GiB of memory or more',
-      f'This machine has {(limit or 0) / 2**30:.3g} GiB; take a smaller number.'
-  )
+      problem=f'needs {num_bytes / 2**30:.3g} GiB of memory or more',
+      advice=f'This machine has {(limit or 0) / 2**30:.3g} GiB; take a smaller '
+      'number.')

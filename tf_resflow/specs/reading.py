@@ -27,15 +27,15 @@ _MAX_EXPANSION, _MIN_BOMB_BYTES = 200, 2**30
 
 def check_regular(path: str | os.PathLike) -> None:
   """Raises `FormatError` unless a path is that of a local file, no pipe."""
-  errors.check_format(
+  errors.check(
     not re.match('[A-Za-z][A-Za-z0-9+.-]*://', os.fspath(path)),
-    'It is a URL; download the file first.')
+    problem='It is a URL; download the file first.')
   with reading():
     mode = os.stat(path).st_mode
-  errors.check_format(
-    not stat.S_ISDIR(mode), 'It is a folder; use images:FOLDER.')
-  errors.check_format(
-    stat.S_ISREG(mode), 'It is a pipe or a device, not a file.')
+  errors.check(
+    not stat.S_ISDIR(mode), problem='It is a folder; use images:FOLDER.')
+  errors.check(
+    stat.S_ISREG(mode), problem='It is a pipe or a device, not a file.')
 
 
 def check_archive(path: str | os.PathLike, max_bytes: int) -> None:
@@ -73,8 +73,8 @@ def check_columns(path: str | os.PathLike) -> None:
 def _check_size(path, size, max_bytes):
   limit = max(
     os.path.getsize(path), min(max_bytes, machine.memory_bytes() or max_bytes))
-  errors.check_format(
-    size <= limit, f'It expands to {size / 2**30:.3g} GiB; at most '
+  errors.check(
+    size <= limit, problem=f'It expands to {size / 2**30:.3g} GiB; at most '
     f'{limit / 2**30:.3g} GiB are read of a file of this size.')
 
 
@@ -100,9 +100,9 @@ def read_arrays(
         key: loaded[key] if keys is None or key in keys else None
         for key in loaded.files}
   for key, array in arrays.items():
-    errors.check_format(
+    errors.check(
       array is None or isinstance(array, np.ndarray),
-      f'Its {key} is not an array.')
+      problem=f'Its {key} is not an array.')
   return arrays
 
 

@@ -164,9 +164,9 @@ class Registry:
     errors.check(
         isinstance(name, str) and bool(re.fullmatch(self._name_pattern, name)),
         self.noun, repr(name), self._name_rule)
-    errors.check_suits(
+    errors.check(
         self._entries.get(name, value) is value, self.noun, name,
-        'is already registered', 'Use another name.')
+        problem='is already registered', advice='Use another name.')
     self._entries[name] = value
     return value
 
@@ -335,15 +335,16 @@ def _arguments(
   errors.check(len(arguments) <= len(parameters), field, text,
                f'at most {len(parameters)} arguments of {name}')
   for key in spec.options:
-    errors.check_suits(
-        key in options, field, text, f'has an unknown option {key}',
-        f'Options of {name}: {", ".join(options) or "none"}.')
+    errors.check(
+        key in options, field, text, problem=f'has an unknown option {key}',
+        advice=f'Options of {name}: {", ".join(options) or "none"}.')
   given = list(zip(parameters, arguments, strict=False))
   given += [(options[key], value) for key, value in spec.options.items()]
   values = {}
   for parameter, value in given:
-    errors.check_suits(parameter.name not in values, field, text,
-                       f'sets {parameter.name} of {name} twice')
+    errors.check(
+        parameter.name not in values, field, text,
+        problem=f'sets {parameter.name} of {name} twice')
     try:
       values[parameter.name] = _parse(parameter.default, value)
     except errors.InvalidValueError:

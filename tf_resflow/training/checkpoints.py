@@ -106,11 +106,12 @@ def check_tracked(checkpoint: tf.train.Checkpoint) -> None:
   lost = [getattr(v, 'path', v.name) for owner, attribute in owners
           for v in getattr(getattr(checkpoint, owner, None), attribute, ())
           if id(v) not in tracked]
-  errors.check_suits(
+  errors.check(
       not lost, 'variable', lost[0] if lost else '',
-      f'and {len(lost) - 1} others would be in no checkpoint', 'Keep the layer '
-      'that has it in an attribute of the one that uses it or, with others, in '
-      'its `parts`: tf.train.Checkpoint does not track lists of layers.')
+      problem=f'and {len(lost) - 1} others would be in no checkpoint',
+      advice='Keep the layer that has it in an attribute of the one that uses '
+      'it or, with others, in its `parts`: tf.train.Checkpoint does not track '
+      'lists of layers.')
 
 
 def save(checkpoint: tf.train.Checkpoint, folder: str, step: int,

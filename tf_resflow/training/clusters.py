@@ -50,8 +50,9 @@ class ClusterOptions(NamedTuple):
     """Raises `InvalidValueError` if other processes are named."""
     for name, value in (('worker_hosts', ','.join(self.hosts) or None),
                         ('worker_index', self.rank)):
-      errors.check_suits(value is None, name, value,
-                         'requires --strategy=multi_worker')
+      errors.check(
+          value is None, name, value,
+          problem='requires --strategy=multi_worker')
 
 
 def find(environment: Mapping[str, str], options: ClusterOptions) -> Cluster:
@@ -121,9 +122,10 @@ def _of_hosts(options, environment):
   text, index = ','.join(options.hosts), options.rank
   if index is None:
     completion = environment.get('JOB_COMPLETION_INDEX', '')
-    errors.check_suits(completion.isdigit(), 'worker_hosts', text,
-                       'requires --worker_index',
-                       'It is the position of this process among them.')
+    errors.check(
+        completion.isdigit(), 'worker_hosts', text,
+        problem='requires --worker_index',
+        advice='It is the position of this process among them.')
     index = int(completion)
   return _checked('worker_hosts', text, list(options.hosts), index)
 

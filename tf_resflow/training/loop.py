@@ -59,9 +59,9 @@ def train(
     LeaseLostError: if another process has taken over the run.
     OSError: if a file cannot be written.
   """
-  errors.check_suits(
+  errors.check(
       evaluate_fn is not None or not config.run.keep_best, 'keep_best', 'true',
-      'requires evaluate_fn', 'It computes the validation loss: '
+      problem='requires evaluate_fn', advice='It computes the validation loss: '
       'tf_resflow.fit(config) has one; or take make_config(num_validation=0).')
   strategy = strategy or strategies.make_strategy(config.run.strategy)
   with contextlib.ExitStack() as stack:

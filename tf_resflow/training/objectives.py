@@ -114,9 +114,10 @@ class BitsPerDim(_Density):
   density_metrics: ClassVar = metric_names
 
   def check(self, model: models.Flow) -> None:
-    errors.check_suits(
+    errors.check(
         model.is_image, 'objective', self.spec(),
-        f'cannot be used with {model.name}', 'It requires images; use nats.')
+        problem=f'cannot be used with {model.name}',
+        advice='It requires images; use nats.')
 
   def to_loss(self, model: models.Flow, log_prob: tf.Tensor) -> tf.Tensor:
     return model.bits_per_dim_of(log_prob)
@@ -137,15 +138,15 @@ class _Classification(Objective):
   """Base class of objectives that train a classifier."""
 
   def check(self, model: models.Flow) -> None:
-    errors.check_suits(
+    errors.check(
         model.has_classifier, 'objective', self.spec(),
-        f'cannot be used with {model.name}, which has no classifier',
-        'Use --hybrid.')
+        problem=f'cannot be used with {model.name}, which has no classifier',
+        advice='Use --hybrid.')
     condition = model.condition_spec
-    errors.check_suits(
+    errors.check(
         condition is None or not condition.num_labels, 'hybrid', 'true',
-        'cannot be used with condition=label',
-        'The classifier would see the label that it predicts.')
+        problem='cannot be used with condition=label',
+        advice='The classifier would see the label that it predicts.')
 
 
 @dataclasses.dataclass(frozen=True)

@@ -34,8 +34,9 @@ class _FusedUpdate(keras.optimizers.Optimizer):
 
   def __init__(self, *args: Any, **kwargs: Any):
     super().__init__(*args, **kwargs)
-    errors.check_suits(not self.amsgrad, 'amsgrad', True, 'is not supported',
-                       'Use the class of Keras.')
+    errors.check(
+        not self.amsgrad, 'amsgrad', True, problem='is not supported',
+        advice='Use the class of Keras.')
 
   def apply(
       self, grads: Sequence[tf.Tensor],
@@ -84,9 +85,10 @@ def _refuse(config: config_lib.OptimizerConfig, *names: str) -> None:
   """Checks that no field is set that has no effect on the optimizer."""
   defaults = config_lib.OptimizerConfig()
   for name in names:
-    config.check_suits(
+    config.require(
         getattr(config, name) == getattr(defaults, name), name,
-        f'has no effect with optimizer={config.optimizer}', 'Leave it out.')
+        problem=f'has no effect with optimizer={config.optimizer}',
+        advice='Leave it out.')
 
 
 def make_adam(

@@ -75,11 +75,12 @@ def read(workdir: str) -> np.ndarray | None:
   path = os.path.join(workdir, files.TRAIN_ROWS)
   if not os.path.exists(path):
     return None
-  with errors.refusing('workdir', workdir, f'a {files.TRAIN_ROWS} of training'):
+  with errors.format_errors(
+      'workdir', workdir, f'a {files.TRAIN_ROWS} of training'):
     found = reading.read_arrays(path).get('x', np.zeros(()))
-    errors.check_format(
+    errors.check(
         found.dtype == np.uint64 and found.ndim == 1,
-        'It is another file; remove it to go on without.')
+        problem='It is another file; remove it to go on without.')
   return found
 
 

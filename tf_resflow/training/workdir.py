@@ -219,9 +219,10 @@ def _complete(workdir):
 def _path_of(workdir, checkpoint):
   """Returns the path of the checkpoint that `restore_model` was asked for."""
   path = '' if checkpoint == 'latest' else best_checkpoint.best(workdir) or ''
-  errors.check_suits(bool(path) or checkpoint != 'best', 'checkpoint',
-                     checkpoint, f'does not exist in {workdir}',
-                     'Take latest, or train with --keep_best.')
+  errors.check(
+      bool(path) or checkpoint != 'best', 'checkpoint', checkpoint,
+      problem=f'does not exist in {workdir}',
+      advice='Take latest, or train with --keep_best.')
   path = path or checkpoints.latest_readable(workdir) or ''
   errors.check(path, 'workdir', workdir,
                'a run with a checkpoint', 'Continue training it.')

@@ -47,13 +47,14 @@ def detect(
     InvalidValueError: if the data do not suit.
   """
   run = runs.of(flow, 'images are compared with others')
-  errors.check_suits(
-      flow.is_image, 'ood_dataset', None,
-      'cannot be used with vectors',
-      'Score rows with tf_resflow score instead.')
-  errors.check_suits(
-      flow.condition_spec is None, 'ood_dataset', None,
-      'cannot be used with a flow p(x|c)', 'Other data have no such condition.')
+  errors.check(
+      flow.is_image, 'ood_dataset',
+      problem='cannot be used with vectors',
+      advice='Score rows with tf_resflow score instead.')
+  errors.check(
+      flow.condition_spec is None, 'ood_dataset',
+      problem='cannot be used with a flow p(x|c)',
+      advice='Other data have no such condition.')
   rule = evaluation.scoring_rule(flow, estimator, num_repeats)
   # First, because they may not suit.
   others = _open(flow, other_data, data_dir)

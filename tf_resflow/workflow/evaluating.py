@@ -46,10 +46,10 @@ def evaluate(
   run = runs.of(flow, 'a part is evaluated')
   spec = flow.condition_spec
   num_labels = spec.num_labels if spec else 0
-  errors.check_suits(
+  errors.check(
       num_labels or not classify, 'classify', 'true',
-      'requires a flow whose condition is the label',
-      'Train with --condition_on=label.')
+      problem='requires a flow whose condition is the label',
+      advice='Train with --condition_on=label.')
   used = evaluation.EvaluationSettings.of(flow, **settings, dequantizes=True)
   split = run.open(part, data_dir, num_examples=num_examples,
                    num_reconstructions=num_reconstructions)

@@ -131,9 +131,10 @@ def header(
 
 def of(flow: models.Flow, what: str) -> Run:
   """Returns the run of a flow, or raises `InvalidValueError`."""
-  errors.check_suits(
-      flow.run is not None, 'flow', flow.name, f'has no run, of which {what}',
-      'Take a flow of tf_resflow.fit or tf_resflow.load.')
+  errors.check(
+      flow.run is not None, 'flow', flow.name,
+      problem=f'has no run, of which {what}',
+      advice='Take a flow of tf_resflow.fit or tf_resflow.load.')
   return flow.run
 
 

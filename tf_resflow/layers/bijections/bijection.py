@@ -282,10 +282,10 @@ class Bijection(base_layer.BaseLayer):
         condition, seed, estimator, solver)).checked()[:2]
 
   def _build_for_inverse(self, y):
-    errors.check_suits(
+    errors.check(
         self.built or self.keeps_shape, 'y', f'a tensor {y.shape}',
-        f'cannot be inverted before a forward pass of {self.name}',
-        'Or call build(input_shape), which sets the shape of events.')
+        problem=f'cannot be inverted before a forward pass of {self.name}',
+        advice='Or call build(input_shape), which sets the shape of events.')
     base_layer.build_once(self, y.shape)
 
   def call(self, inputs: tf.Tensor, condition: Any = None) -> tf.Tensor:

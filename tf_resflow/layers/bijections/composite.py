@@ -168,9 +168,10 @@ class Inverse(CompositeBijection):
     kwargs.setdefault('dtype', bijection.compute_dtype)
     super().__init__(**kwargs)
     names = [b.name for b in bijection.leaves() if b.is_data_dependent]
-    errors.check_suits(
-        not names, 'bijection', ', '.join(names), 'cannot be used in an '
-        'Inverse: batches set its weights', 'Put it next to the Inverse.')
+    errors.check(
+        not names, 'bijection', ', '.join(names), problem='cannot be used in '
+        'an Inverse: batches set its weights',
+        advice='Put it next to the Inverse.')
     self.bijection = bijection
 
   @property

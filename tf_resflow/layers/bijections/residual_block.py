@@ -89,11 +89,11 @@ class ResidualBlock(bijection.Bijection):
     super().__init__(**kwargs)
     registries.MEMORY_MODES.check(memory)
     self.lipschitz_bound = g.lipschitz_bound
-    errors.check_suits(
-        self.lipschitz_bound is not None, 'lipschitz_bound', None,
-        f'of g ({g.name!r}) is unknown',
-        'Build g from layers of tf_resflow.layers in a keras.Sequential, or '
-        'assert a bound with lipschitz_bound=.')
+    errors.check(
+        self.lipschitz_bound is not None, 'lipschitz_bound',
+        problem=f'of g ({g.name!r}) is unknown', advice='Build g from layers '
+        'of tf_resflow.layers in a keras.Sequential, or assert a bound with '
+        'lipschitz_bound=.')
     errors.check(0.0 <= self.lipschitz_bound < 1.0, 'lipschitz_bound',
                  self.lipschitz_bound, 'a number in [0, 1)',
                  f'The block of g ({g.name!r}) is not invertible otherwise.')

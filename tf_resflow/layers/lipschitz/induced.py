@@ -71,10 +71,10 @@ class InducedNormLayer(linear.LinearLayer):
     super().add_weights(kernel_shape)
     if self.learns_orders:
       for name, order in (('domain', self.domain), ('codomain', self.codomain)):
-        errors.check_suits(
+        errors.check(
             not isinstance(order, str), name, order,
-            'requires layers.LearnedNorms',
-            f'Put {self.name} and its neighbours into one.')
+            problem='requires layers.LearnedNorms',
+            advice=f'Put {self.name} and its neighbours into one.')
         base_layer.build_once(order, ())
 
   def orders(self, variables: base_layer.Tensors,

@@ -73,10 +73,11 @@ class KerasLayer(lipschitz_layer.LipschitzLayer):
         'log-determinant. Remove that layer. In place of batch normalisation, '
         'use ActNorm or MovingMean outside of the block.')
     for part in private_keras_apis.sublayers(layer):
-      errors.check_suits(
+      errors.check(
           not getattr(part, 'takes_condition', False), 'g', part.name,
-          'takes a condition inside of a Keras layer that does not pass it on',
-          'Use a keras.Sequential or layers.LipschitzSequential, which do.')
+          problem='takes a condition inside of a Keras layer that does not '
+          'pass it on', advice='Use a keras.Sequential or '
+          'layers.LipschitzSequential, which do.')
     kwargs.setdefault('dtype', _dtype(layer))
     super().__init__(**kwargs)
     self.layer = layer

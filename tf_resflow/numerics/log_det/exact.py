@@ -79,8 +79,9 @@ class Exact(estimator.Estimator):
 
   def max_batch_size(self, event_size: int, dtype: tf.DType) -> int:
     size = event_size**2 * dtype.size
-    errors.check_suits(
+    errors.check(
         size <= _MAX_JACOBIAN_BYTES, 'estimator', 'exact',
-        f'cannot be used with {event_size} dimensions', 'The Jacobian takes '
-        f'{size / 1e9:.0f} GB per example; use one such as roulette.')
+        problem=f'cannot be used with {event_size} dimensions', advice='The '
+        f'Jacobian takes {size / 1e9:.0f} GB per example; use one such as '
+        'roulette.')
     return max(1, int(_MAX_BATCH_BYTES / size))
