@@ -157,6 +157,11 @@ def test_a_run_stops_early_and_stays_finished(tmp_path, data_dir, caplog):
   assert not runs.different(*(
       runs.tensors(folder / 'checkpoints' / 'ckpt-3')
       for folder in (whole, copy)))
+  assert training.workdir.finished(str(whole), runs.config(
+      data_dir, num_validation=10, evaluate_every=1, keep_best=True, **settings
+  )) == ('Stopped at step 3: validation did not improve for 2 steps. '
+         'Validation: best 3.0000 at step 1. The run has finished; to continue '
+         'it, raise --patience.')
   # Neither steps nor validates again.
   assert _train(whole, data_dir, [], **settings).step == 3
   assert training.workdir.restore_model(str(whole))[1] == 1

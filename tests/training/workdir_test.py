@@ -161,6 +161,22 @@ def test_restore_model(finished_run):
   np.testing.assert_allclose(z, expected, rtol=1e-3, atol=1e-4)
 
 
+def test_finished(copied_run, data_dir, monkeypatch):
+  """Neither data nor a model are needed; damaged checkpoints do not count."""
+  monkeypatch.setattr(datasets, 'load_split', None)
+  workdir, config = str(copied_run), runs.config(data_dir)
+  monkeypatch.setattr(type(config.model), 'build', None)
+  assert workdir_lib.finished(workdir, config) == (
+      'The run has already finished 4 of 4 steps. To continue it, raise '
+      '--num_steps.')
+  assert workdir_lib.finished(workdir, config.replace(schedule='cosine')) == (
+      'The run has already finished 4 of 4 steps.')
+  assert not workdir_lib.finished(workdir, config.replace(num_steps=5))
+  assert not workdir_lib.finished(f'{workdir}/new', config)
+  (copied_run / 'checkpoints' / 'ckpt-4.index').write_bytes(b'')
+  assert not workdir_lib.finished(workdir, config)
+
+
 def test_a_checkpoint_that_is_removed_meanwhile(copied_run, monkeypatch):
   """The next one is loaded."""
   restore = checkpoints.restore

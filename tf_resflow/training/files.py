@@ -21,10 +21,10 @@ LOCK = 'run.lock'
 
 # Files left by a process that was killed while creating the folder of a run.
 _LEFTOVERS = {MODEL_JSON, TRAIN_ROWS, LOCK}
-# Of weights that were trained, and not only initialised or converted.
+# Checkpoints of weights that were trained, not only initialised or converted.
 _TRAINED = re.compile(r'ckpt-[1-9]\d*\.index')
 
-# Of this package, and of TensorFlow's list of checkpoints.
+# Temporary files of this package, and of TensorFlow's lists in former versions.
 _TEMPORARY = re.compile(
     r'.+\.[0-9a-f]{8}\.tmp|checkpoint\.tmp[0-9a-f]{32}')
 _UNFINISHED = re.compile(r'ckpt-\d+_temp')

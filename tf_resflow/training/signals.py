@@ -240,7 +240,7 @@ class SharedStop:
     return contextlib.nullcontext()
 
 
-# That of the tool whose process this is.
+# The `Stop` of the tool whose process this is.
 active: Stop | None = None
 
 
