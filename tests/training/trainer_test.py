@@ -202,26 +202,6 @@ def test_processes_that_differ_in_a_bit_save_nothing(tmp_path, monkeypatch):
   assert runs.contents(tmp_path) == saved
 
 
-def test_two_replicas_agree_with_one(tmp_path):
-  """With an epsilon by which Adam takes larger steps for larger gradients."""
-  config = _config(num_steps=3, accumulation_steps=2, epsilon=0.01)
-  results = []
-  for name, strategy in (('one', training.make_strategy('single')),
-                         ('two', replicas.two_replicas())):
-    trainer = trainer_lib.Trainer(config, str(tmp_path / name), strategy)
-    trainer.restore_or_initialize()
-    assert trainer.model.is_initialized
-    initial = [v.numpy() for v in trainer.model.variables]
-    results.append((initial, [
-        [float(m[name]) for name in ('nats', 'gradient_norm')]
-        for _, m in trainer.steps()]))
-  (one_initial, one), (two_initial, two) = results
-  for a, b in zip(one_initial, two_initial, strict=True):
-    np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
-  assert len(one) == 3
-  np.testing.assert_allclose(one, two, rtol=1e-5)
-
-
 @pytest.mark.reliability(promise='too-large')
 def test_batches_that_are_refused():
   """Replicas cannot share them, or they exceed the memory."""
