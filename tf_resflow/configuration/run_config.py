@@ -382,7 +382,10 @@ def make_config(
     info = info.with_validation(made['data'].num_validation)
     inferred = _inferred_fields(
         made['data'], made['objective'], made['run'], info)
-  made |= _resolved(made['data'], made['optimizer'], made['run'], info)
+  smoothing = getattr(info, 'smoothing', 0.0)
+  made |= _resolved(
+      made['data'], made['optimizer'], made['run'], info,
+      smoothing if model_class.takes_input_noise else 0.0)
   return Config(
       model=model_class(
           **given, **model_class.fields_from_data(inferred)), info=info, **made)
@@ -390,7 +393,8 @@ def make_config(
 
 def _resolved(
     data: data_config.DataConfig, optimizer: OptimizerConfig, run: RunConfig,
-    info: 'datasets.DatasetInfo | None') -> dict[str, fields.Section]:
+    info: 'datasets.DatasetInfo | None', smoothing: float,
+) -> dict[str, fields.Section]:
   """Returns the sections with numbers in place of `auto`.
 
   Those of stored runs have numbers, but for those of former versions, which did
@@ -401,8 +405,7 @@ def _resolved(
   is_small = (num_train or 0) < _FEW_EXAMPLES
   if optimizer.input_noise == fields.AUTO:
     optimizer = dataclasses.replace(
-        optimizer,
-        input_noise=_NOISE_OF_SMOOTHING * getattr(info, 'smoothing', 0.0))
+        optimizer, input_noise=_NOISE_OF_SMOOTHING * smoothing)
   if optimizer.num_steps == fields.AUTO:
     optimizer = dataclasses.replace(
         optimizer,
