@@ -177,7 +177,7 @@ class NegativeLogLikelihood:
         model, **settings, dequantizes=True)
     # Integers are dequantised with noise.
     self._is_random = (
-        model.num_levels is not None or model.is_random_with(used.estimator))
+        model.is_image or model.is_random_with(used.estimator))
     self._losses = LogProbs(
         model, used, lambda model, *inputs, **options: model.to_loss(
             model.log_prob(*inputs, **options)))

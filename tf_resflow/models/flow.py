@@ -422,12 +422,12 @@ class Flow(latent_model.LatentModel):
 
   def to_loss(self, log_prob: Any) -> Any:
     """Converts log-densities in nats to losses in `unit`."""
-    return -log_prob if self.num_levels is None else self.bits_per_dim_of(
+    return -log_prob if not self.is_image else self.bits_per_dim_of(
         log_prob)
 
   def loss_to_log_prob(self, loss: Any) -> Any:
     """Converts losses in `unit` to log-densities in nats."""
-    return -loss if self.num_levels is None else self.event_size * (
+    return -loss if not self.is_image else self.event_size * (
         math.log(self.num_levels) - math.log(2.0) * loss)
 
   @_takes_frames

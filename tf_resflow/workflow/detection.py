@@ -103,6 +103,4 @@ def _open(flow, other_data, data_dir):
       'the run', f'These are {info.event_shape} of {info.num_levels} levels, '
       'and nothing is resized, coloured or scaled here: give an .npz file of '
       'images that suit.')
-  return datasets.open_split(
-      other_data, 'test', data_dir=data_dir or data.data_dir,
-      num_bits=num_bits)
+  return info.open('test', data_dir or data.data_dir)
