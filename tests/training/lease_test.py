@@ -8,6 +8,7 @@ import errno
 import fcntl
 import json
 import os
+import re
 import threading
 import time
 
@@ -22,9 +23,8 @@ from tf_resflow.training import lease as lease_lib
 def _hold(workdir, **changes):
   """Writes what a killed process left, of this machine unless changed."""
   holder = {'id': 'theirs', 'host': 'theirs', 'process': 7,
-            'kernel': lease_lib._kernel(), 'is_locked': True,
-            'num_heartbeats': 360, **changes}
-  (workdir / 'run.lock').write_text(json.dumps(holder).ljust(511) + '\n')
+            'kernel': lease_lib._kernel(), 'is_locked': True, **changes}
+  (workdir / 'run.lock').write_text(json.dumps(holder))
 
 
 def _process(workdir):
@@ -78,9 +78,9 @@ def test_what_is_no_regular_file_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize('text', [
-    None, '', '{"id": 1}', '[' * 600, 'x' * 600, json.dumps({
+    None, '', '{"id": 1}', '[' * 600, 'x' * 2000, json.dumps({
         'id': 'a', 'host': 'b\n', 'process': 1, 'kernel': 'c',
-        'is_locked': False, 'num_heartbeats': 1})])
+        'is_locked': False})])
 @pytest.mark.reliability(promise='lock-of-the-killed')
 def test_a_dead_process_of_this_machine_is_known_at_once(
     tmp_path, monkeypatch, text):
@@ -108,16 +108,15 @@ def test_another_machine_is_dead_without_a_heartbeat(
 @pytest.mark.reliability(promise='heartbeat')
 def test_a_heartbeat_of_another_machine(tmp_path, ends):
   """A run that it gives back is free at once."""
-  _hold(tmp_path, kernel='theirs')
-  action = (tmp_path / 'run.lock').unlink if ends else (
-      lambda: _hold(tmp_path, kernel='theirs', num_heartbeats=361))
-  threading.Timer(0.5, action).start()
+  _hold(tmp_path, kernel='theirs', num_heartbeats=9)  # Of a former version.
+  path = tmp_path / 'run.lock'
+  threading.Timer(0.5, path.unlink if ends else path.touch).start()
   lease = lease_lib.Lease(str(tmp_path), timeout=60)
   if ends:
     with lease:
       lease.check()
   else:
-    assert 'process 7 on theirs, since 1:00:10 hours.' in splits.refusal(
+    assert 'by process 7 on theirs, since an unknown time.' in splits.refusal(
         lease.__enter__)
     assert _process(tmp_path) == 7
 
@@ -126,18 +125,22 @@ def test_a_heartbeat_of_another_machine(tmp_path, ends):
 def test_heartbeats(tmp_path, monkeypatch):
   """They go to a file of their own after a takeover."""
   monkeypatch.setattr(lease_lib, '_INTERVAL', 0.01)
+  path = tmp_path / 'run.lock'
 
-  def wait(count):
-    path = tmp_path / 'run.lock'
-    while json.loads(path.read_text())['num_heartbeats'] < count:
-      time.sleep(0.01)
+  def wait():
+    for _ in range(3):
+      before = path.stat().st_mtime_ns
+      while path.stat().st_mtime_ns == before:
+        time.sleep(0.01)
 
   with lease_lib.Lease(str(tmp_path)) as former:
-    wait(3)
+    wait()
     with lease_lib.Lease(str(tmp_path), takeover=True) as lease:
-      wait(3)
+      wait()
       lease.check()
       assert former._thread.is_alive()
+      refusal = splits.refusal(lease_lib.Lease(str(tmp_path)).__enter__)
+      assert re.search(r', since \d{4}-\d\d-\d\d \d\d:\d\d\. W', refusal)
 
 
 @pytest.mark.reliability(promise='no-flock')
@@ -149,6 +152,10 @@ def test_file_systems_without_locks(tmp_path, monkeypatch):
   with lease_lib.Lease(str(tmp_path)):
     with lease_lib.Lease(str(tmp_path), timeout=0.3) as other:  # No heartbeat.
       other.check()
+  monkeypatch.setattr(lease_lib, '_INTERVAL', 0.05)
+  with lease_lib.Lease(str(tmp_path)):
+    assert 'no other process trains' in splits.refusal(
+        lease_lib.Lease(str(tmp_path)).__enter__)
 
 
 @pytest.mark.reliability(promise='leftovers')

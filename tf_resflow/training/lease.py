@@ -1,10 +1,10 @@
 """The right to write to the folder of a run: one process has it at a time.
 
-`WORKDIR/run.lock` names the holder, and counts its heartbeats, one every ten
-seconds. The kernel releases the `flock` on it with the process, so on one
-machine a dead holder is known at once. Another machine, and a file system
-without `flock`, see only the heartbeats; they count on their own clock, so
-those of machines may differ.
+`WORKDIR/run.lock` names the holder, and its time is that of the last heartbeat,
+one every ten seconds. The kernel releases the `flock` on it with the process,
+so on one machine a dead holder is known at once. Another machine, and a file
+system without `flock`, see only the heartbeats: changes of that time, which
+they wait for on their own clock.
 
 Every change of the holder replaces the file, so the heartbeats of a former
 holder go to a file that nobody reads, and it learns from the name in the new
@@ -34,8 +34,8 @@ from tf_resflow.training import files
 _INTERVAL = 10.0
 # Seconds between two looks at the file of another process.
 _PAUSE = 0.2
-# Bytes of the file: a new number needs no room on a full disk.
-_LENGTH = 512
+# Bytes that are read of a file, which may be that of a stranger.
+_MAX_LENGTH = 1024
 
 _logger = logging.getLogger(__name__)
 
@@ -53,7 +53,8 @@ class LeaseRecord(NamedTuple):
     id: of the lease, drawn at random.
     kernel: identifies the machine since it was started.
     is_locked: whether `flock` held the file when the lease began.
-    num_heartbeats: their number since then.
+    since: when it began, on the clock of the holder.
+    heartbeat: time of the last heartbeat, which is that of the file.
   """
 
   id: str
@@ -61,15 +62,12 @@ class LeaseRecord(NamedTuple):
   process: int
   kernel: str
   is_locked: bool
-  num_heartbeats: int
+  since: str = 'an unknown time'  # Former versions counted heartbeats.
+  num_heartbeats: int = 0
+  heartbeat: int = 0
 
   def __str__(self):
     return f'process {self.process} on {self.host}'
-
-  @property
-  def age(self) -> datetime.timedelta:
-    """How long it has held the run, to ten seconds."""
-    return datetime.timedelta(seconds=self.num_heartbeats * _INTERVAL)
 
 
 def _kernel() -> str:
@@ -80,22 +78,17 @@ def _kernel() -> str:
 
 def _read(path: str) -> LeaseRecord | None:
   """Returns the holder; None without a file, or if it is not one of ours."""
-  for _ in range(5):
+  try:
+    descriptor = _open(path, os.O_RDONLY)
+  except FileNotFoundError:
+    return None
+  with open(descriptor, 'rb') as file:
     try:
-      file = _open(path, os.O_RDONLY)
-    except FileNotFoundError:
+      holder = LeaseRecord(**json.loads(file.read(_MAX_LENGTH)) | {
+          'heartbeat': os.fstat(descriptor).st_mtime_ns})
+    except (TypeError, ValueError, RecursionError):
       return None
-    try:
-      holder = LeaseRecord(**json.loads(os.read(file, 2 * _LENGTH)))
-      if (holder.host.isprintable() and isinstance(holder.process, int) and
-          0 <= holder.num_heartbeats < 10**9):
-        return holder
-    except (AttributeError, TypeError, ValueError, RecursionError):
-      pass  # It may be half written.
-    finally:
-      os.close(file)
-    time.sleep(0.02)
-  return None
+  return holder if f'{holder} {holder.since}'.isprintable() else None
 
 
 def _open(path: str, flags: int) -> int:
@@ -173,7 +166,7 @@ class Lease(contextlib.AbstractContextManager):
     Call it before anything is written to the folder.
     """
     holder = _read(self._path)
-    if holder is None or holder.id != self._holder.id:
+    if holder is None or holder.id != self._id:
       how = (f'was taken over by {holder}' if holder else
              f'has no {files.LOCK} any more: another process took it over and '
              'has ended, or it was moved')
@@ -217,7 +210,7 @@ class Lease(contextlib.AbstractContextManager):
 
   def _refusal(self):
     holder = _read(self._path)
-    by = f'{holder}, since {holder.age} hours' if holder else 'one'
+    by = f'{holder}, since {holder.since}' if holder else 'one'
     return errors.InvalidValueError(
         'workdir', self._workdir, 'a run that no other process trains',
         f'It is trained by {by}. Wait until it ends, stop it, or take the run '
@@ -227,25 +220,19 @@ class Lease(contextlib.AbstractContextManager):
     """Writes a file with this process as the holder in place of the other."""
     temporary = files.temporary_name(self._path)
     self._file = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
-    is_locked = bool(_lock(self._file))
-    self._holder = LeaseRecord(
-        secrets.token_hex(8), socket.gethostname(), os.getpid(), _kernel(),
-        is_locked, 0)
-    self._write()
-    os.replace(temporary, self._path)
-
-  def _write(self):
-    text = json.dumps(self._holder._asdict())
-    os.pwrite(self._file, f'{text:{_LENGTH - 1}}\n'.encode(), 0)
+    self._id = secrets.token_hex(8)
+    os.write(self._file, json.dumps({
+        'id': self._id, 'host': socket.gethostname(), 'process': os.getpid(),
+        'kernel': _kernel(), 'is_locked': bool(_lock(self._file)),
+        'since': f'{datetime.datetime.now():%Y-%m-%d %H:%M}'}).encode())
     os.fsync(self._file)
+    os.replace(temporary, self._path)
 
   def _beat(self):
     while not self._ended.wait(_INTERVAL):
-      self._holder = self._holder._replace(
-          num_heartbeats=self._holder.num_heartbeats + 1)
       # Without heartbeats another process may take over, which `check` sees.
       with contextlib.suppress(OSError):
-        self._write()
+        os.utime(self._file)
 
 
 def _is_at(path: str, file: int) -> bool:
