@@ -123,7 +123,8 @@ def test_what_an_interruption_has_become_is_one():
 def test_processes_stop_together():
   """At the step at which all know of the request of one."""
   with signals.deferring() as own:
-    one, other = signals.SharedStop(own), signals.SharedStop(signals.Stop())
+    one, other = (
+        signals.RunStop(stop, is_shared=True) for stop in (own, signals.Stop()))
     _send()
     with one.interruptible():
       one.check(3)

@@ -35,7 +35,7 @@ class Run:
   trainer: trainer_lib.Trainer
   writer: metrics.MetricsWriter | metrics.NoMetricsWriter
   progress: progress_lib.Progress
-  stop: signals.Stop | signals.SharedStop
+  stop: signals.RunStop
 
   def __post_init__(self) -> None:
     self._saved = self._state

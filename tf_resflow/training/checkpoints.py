@@ -94,18 +94,9 @@ def _rename(path: str, new: str) -> None:
 
 
 def check_tracked(checkpoint: tf.train.Checkpoint) -> None:
-  """Checks that a checkpoint would have all variables that a run changes.
-
-  Raises:
-    InvalidValueError: if a variable of the model, the averages or the optimizer
-      would not be saved.
-  """
+  """Raises `InvalidValueError` if it would lack a variable of its model."""
   tracked = set(map(id, tf.train.TrackableView(checkpoint).descendants()))
-  owners = ('model', 'variables'), ('optimizer', 'variables'), (
-      'ema', 'averages')
-  lost = [getattr(v, 'path', v.name) for owner, attribute in owners
-          for v in getattr(getattr(checkpoint, owner, None), attribute, ())
-          if id(v) not in tracked]
+  lost = [v.path for v in checkpoint.model.variables if id(v) not in tracked]
   errors.check(
       not lost, 'variable', lost[0] if lost else '',
       problem=f'and {len(lost) - 1} others would be in no checkpoint',

@@ -73,44 +73,35 @@ def train(
           lease_lib.Lease(workdir, lock_timeout, takeover)).check
       # Another process may have written.
       config = workdir_lib.check(workdir, config)
-      _clean(workdir)
+      files.check_no_links(workdir)
+      files.remove_leftovers(workdir)
     # Checks data and batch size before anything is written. A signal exits at
     # once: there is nothing to save yet, and downloads take long.
     trainer = trainer_lib.Trainer(config, workdir, strategy, check_fn)
-    own, shared = stack.enter_context(signals.deferring()), None
-    if strategies.num_workers(strategy) > 1:
-      shared = signals.SharedStop(own)
+    stop = signals.RunStop(
+        stack.enter_context(signals.deferring()),
+        strategies.num_workers(strategy) > 1)
     if trainer.is_chief:
       check_fn()
       workdir_lib.prepare(workdir, config, trainer.split)
     trainer.restore_or_initialize()
-    _check_stop(trainer, own, shared)
+    _check_stop(trainer, stop)
     if trainer.is_finished and trainer.callbacks_done:
       _logger.warning('%s', workdir_lib.describe_end(
           config, trainer.step, trainer.best))
       return trainer
-    found = _callbacks(trainer, evaluate_fn, callbacks)
     with metrics.MetricsWriter(
         workdir, trainer.step, not trainer.callbacks_done, save_images_fn,
         check_fn) if trainer.is_chief else metrics.NoMetricsWriter() as writer:
-      _run(trainer, writer, own, shared, found)
-    # Waits until the chief has written.
-    _check_stop(trainer, own, shared)
+      _run(trainer, writer, stop, _callbacks(trainer, evaluate_fn, callbacks))
+    _check_stop(trainer, stop)  # Waits until the chief has written.
     return trainer
 
 
-def _clean(workdir: str) -> None:
-  """Checks a folder that this process holds, and removes leftovers there."""
-  files.check_no_links(workdir)
-  files.remove_leftovers(workdir)
-
-
-def _check_stop(trainer: trainer_lib.Trainer, own: signals.Stop,
-                shared: signals.SharedStop | None) -> None:
+def _check_stop(trainer: trainer_lib.Trainer, stop: signals.RunStop) -> None:
   """Raises `TrainingInterruptedError` if any process was asked to stop."""
-  if shared:
-    shared.merge_requests(strategies.gather(trainer.strategy, shared.request))
-  (shared or own).check(trainer.step)
+  stop.merge_requests(strategies.gather(trainer.strategy, stop.request))
+  stop.check(trainer.step)
 
 
 def _callbacks(
@@ -132,22 +123,21 @@ def _callbacks(
   return [callback for callback in by_name.values() if callback.every]
 
 
-def _run(
-    trainer: trainer_lib.Trainer,
-    writer: metrics.MetricsWriter | metrics.NoMetricsWriter,
-    own: signals.Stop, shared: signals.SharedStop | None,
-    callbacks: Sequence[callbacks_lib.Callback]) -> None:
+def _run(trainer: trainer_lib.Trainer,
+         writer: metrics.MetricsWriter | metrics.NoMetricsWriter,
+         stop: signals.RunStop,
+         callbacks: Sequence[callbacks_lib.Callback]) -> None:
   """Runs the remaining steps; see `train`."""
   optimizer = trainer.config.optimizer
   run = callbacks_lib.Run(trainer, writer, progress_lib.Progress(
       trainer.step, optimizer.num_steps,
       optimizer.batch_size * optimizer.accumulation_steps, trainer.columns,
       callbacks[1:],  # The log takes no time.
-      trainer.model.unit_note, _advice(trainer.config)), shared or own)
+      trainer.model.unit_note, _advice(trainer.config)), stop)
   if not trainer.callbacks_done:  # A signal or a kill came before.
     _after_step(run, callbacks)
-  run.stop.check(trainer.step)
-  for _, values in () if trainer.is_finished else trainer.steps(shared):
+  stop.check(trainer.step)
+  for _, values in () if trainer.is_finished else trainer.steps(stop):
     run.progress.add(values)
     if _after_step(run, callbacks):
       break

@@ -24,19 +24,15 @@ LearningRate: TypeAlias = (
 _NORM_WEIGHT = 0.01
 
 
-class _FusedUpdate(keras.optimizers.Optimizer):
-  """Mixin that runs the update of Keras' Adam as one operation per variable.
+@keras.saving.register_keras_serializable('tf_resflow')
+class Adam(keras.optimizers.Adam):
+  """`keras.optimizers.Adam` with one operation per variable for its update.
 
-  It uses TensorFlow's fused kernel with the same arithmetic. Keras adds some
+  That is TensorFlow's fused kernel with the same arithmetic. Keras adds some
   forty operations per variable, which for hundreds of variables are most of the
-  graph, and delay the start of training a deep flow.
+  graph, and delay the start of training a deep flow. With a weight decay it is
+  `keras.optimizers.AdamW`.
   """
-
-  def __init__(self, *args: Any, **kwargs: Any):
-    super().__init__(*args, **kwargs)
-    errors.check(
-        not self.amsgrad, 'amsgrad', True, problem='is not supported',
-        advice='Use the class of Keras.')
 
   def apply(
       self, grads: Sequence[tf.Tensor],
@@ -65,36 +61,31 @@ class _FusedUpdate(keras.optimizers.Optimizer):
       self, gradient: tf.Tensor, variable: tf.Variable,
       learning_rate: tf.Tensor) -> None:
     """Updates one variable."""
+    if self.amsgrad:  # There is no such kernel.
+      super().update_step(gradient, variable, learning_rate)
+      return
     m, v = private_keras_apis.adam_moments(self, variable)
     tf.raw_ops.ResourceApplyAdam(
         var=variable.handle, m=m.handle, v=v.handle, grad=gradient,
         **self._numbers(learning_rate, variable.dtype))
 
 
-@keras.saving.register_keras_serializable('tf_resflow')
-class Adam(_FusedUpdate, keras.optimizers.Adam):
-  """`keras.optimizers.Adam` in fewer operations."""
-
-
-@keras.saving.register_keras_serializable('tf_resflow')
-class AdamW(_FusedUpdate, keras.optimizers.AdamW):
-  """`keras.optimizers.AdamW` in fewer operations."""
-
-
-def _refuse(config: config_lib.OptimizerConfig, *names: str) -> None:
-  """Checks that no field is set that has no effect on the optimizer."""
+def _made(optimizer_class: Any, config: config_lib.OptimizerConfig,
+          unused: Sequence[str], **arguments: Any) -> keras.optimizers.Optimizer:
+  """Returns an optimizer, if no field is set that has no effect on it."""
   defaults = config_lib.OptimizerConfig()
-  for name in names:
+  for name in unused:
     config.require(
         getattr(config, name) == getattr(defaults, name), name,
         problem=f'has no effect with optimizer={config.optimizer}',
         advice='Leave it out.')
+  return optimizer_class(weight_decay=config.weight_decay or None, **arguments)
 
 
 def make_adam(
     config: config_lib.OptimizerConfig, learning_rate: LearningRate
 ) -> keras.optimizers.Optimizer:
-  """Returns `Adam`, or `AdamW` if the weight decay is positive.
+  """Returns `Adam`.
 
   `w <- w - rate sqrt(1 - beta_2^t) / (1 - 0.9^t) m / (sqrt(v) + epsilon)`.
   PyTorch divides `v` by `1 - beta_2^t` before it adds `epsilon`, which only
@@ -103,12 +94,9 @@ def make_adam(
   References:
     Kingma and Ba, 2015; Loshchilov and Hutter, 2019.
   """
-  _refuse(config, 'momentum')
-  arguments = dict(
-      learning_rate=learning_rate, beta_2=config.beta_2,
-      epsilon=config.epsilon)
-  return AdamW(weight_decay=config.weight_decay, **arguments
-               ) if config.weight_decay else Adam(**arguments)
+  return _made(
+      Adam, config, ['momentum'], learning_rate=learning_rate,
+      beta_2=config.beta_2, epsilon=config.epsilon)
 
 
 def make_sgd(
@@ -119,10 +107,9 @@ def make_sgd(
   In PyTorch `m` does not include the rate: there a change of the rate affects
   all of `m`, here only new gradients.
   """
-  _refuse(config, 'beta_2', 'epsilon')
-  return keras.optimizers.SGD(
-      learning_rate, momentum=config.momentum,
-      weight_decay=config.weight_decay or None)
+  return _made(
+      keras.optimizers.SGD, config, ['beta_2', 'epsilon'],
+      learning_rate=learning_rate, momentum=config.momentum)
 
 
 def make_rmsprop(
@@ -137,10 +124,9 @@ def make_rmsprop(
   References:
     Tieleman and Hinton, 2012, Lecture 6.5.
   """
-  _refuse(config, 'momentum')
-  return keras.optimizers.RMSprop(
-      learning_rate, rho=config.beta_2, epsilon=config.epsilon**2,
-      weight_decay=config.weight_decay or None)
+  return _made(
+      keras.optimizers.RMSprop, config, ['momentum'],
+      learning_rate=learning_rate, rho=config.beta_2, epsilon=config.epsilon**2)
 
 
 def make_adamax(
@@ -154,10 +140,9 @@ def make_adamax(
   References:
     Kingma and Ba, 2015, Section 7.1.
   """
-  _refuse(config, 'momentum')
-  return keras.optimizers.Adamax(
-      learning_rate, beta_2=config.beta_2, epsilon=config.epsilon,
-      weight_decay=config.weight_decay or None)
+  return _made(
+      keras.optimizers.Adamax, config, ['momentum'],
+      learning_rate=learning_rate, beta_2=config.beta_2, epsilon=config.epsilon)
 
 
 def make_constant_rate(
@@ -176,8 +161,7 @@ def make_constant_rate(
 
 def make_cosine_rate(
     learning_rate: float, warmup_steps: int, num_steps: int) -> LearningRate:
-  """Returns the warm-up of `make_constant_rate`, then a cosine decay to zero.
-  """
+  """Returns the warm-up of `make_constant_rate`, then a cosine to zero."""
   return keras.optimizers.schedules.CosineDecay(
       learning_rate / (warmup_steps + 1),
       decay_steps=max(num_steps - warmup_steps, 1), warmup_steps=warmup_steps,
@@ -201,8 +185,7 @@ def make_optimizer(
   """
   learning_rate = registries.SCHEDULES.get(config.schedule)(
       config.learning_rate, config.warmup_steps, config.num_steps)
-  optimizer = registries.OPTIMIZERS.get(config.optimizer)(
-      config, learning_rate)
+  optimizer = registries.OPTIMIZERS.get(config.optimizer)(config, learning_rate)
   if config.weight_decay:
     # Only kernels decay: no scales, offsets and slopes.
     optimizer.exclude_from_weight_decay(
@@ -226,8 +209,7 @@ def replace_order_gradients(
     tape.watch(list(raw.values()))
     mean = tf.add_n([layer.norm() for layer in linear]) / len(linear)
     loss = _NORM_WEIGHT * mean
-  found = dict(zip(raw, tape.gradient(
-      loss, list(raw.values()),
-      unconnected_gradients=tf.UnconnectedGradients.ZERO), strict=True))
+  found = tape.gradient(
+      loss, raw, unconnected_gradients=tf.UnconnectedGradients.ZERO)
   return [found.get(id(variable), gradient) for variable, gradient in zip(
       variables, gradients, strict=True)]

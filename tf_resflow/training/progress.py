@@ -183,16 +183,15 @@ class Progress:
     """Mean time of recent steps; None before the second one."""
     return statistics.fmean(self._recent) if self._recent else None
 
-  def time_left(self, step: int) -> tuple[float | None, list[str]]:
+  def time_left(self, step: int) -> tuple[float, list[str]]:
     """Returns the estimated time to the end, with the tasks after `step`.
 
     Returns:
-      Seconds, None before the second step; and the names of the tasks that are
+      Seconds, NaN before the second step; and the names of the tasks that are
       not included, because they have not run yet.
     """
-    if self.step_seconds is None:
-      return None, []
-    seconds, missing = (self.num_steps - step) * self.step_seconds, []
+    seconds = (self.num_steps - step) * (self.step_seconds or math.nan)
+    missing = []
     for task in self.tasks:
       count = task.count(step - 1, self.num_steps)
       if task.name in self._seconds_between:
@@ -205,18 +204,17 @@ class Progress:
     """Returns a line with the first metric of a row, the note, the times."""
     headline = next(iter(row))
     parts = [f'{headline}: {row[headline]:.4f} {self.unit_note}'.rstrip(),
-             *filter(None, [self.note])]
+             self.note]
     if self.step_seconds is not None:
       parts.append(f'step: {format_duration(self.step_seconds)}')
-      seconds, missing = self.time_left(step)
-      if seconds is not None and step < self.num_steps:
-        left = f'left: {format_duration(seconds)}'
+      if step < self.num_steps:
+        seconds, missing = self.time_left(step)
+        parts.append(f'left: {format_duration(seconds)}')
         if missing:
-          left += f' without {", ".join(missing)}'
+          parts[-1] += f' without {", ".join(missing)}'
         if self.advice and seconds > _LONG:
-          left += f' ({self.advice})'
-        parts.append(left)
-    return ' - '.join(parts)
+          parts[-1] += f' ({self.advice})'
+    return ' - '.join(filter(None, parts))
 
   def show(self, step: int, row: Mapping[str, float],
            is_last: bool = False) -> None:
@@ -224,34 +222,27 @@ class Progress:
 
     `is_last` tells that the run ends here, also before `num_steps`.
     """
-    if sys.stdout is None:  # Closed before the start.
-      sys.stdout = open(os.devnull, 'w')
-    is_terminal = sys.stdout.isatty()
+    # It is None if it was closed before the start.
+    is_terminal = bool(sys.stdout) and sys.stdout.isatty()
     is_last = is_last or step >= self.num_steps
     now, interval = self.clock(), 0.5 if is_terminal else 30.0
     if now - self._last_shown < interval and not is_last:
       return
     self._last_shown = now
     count, text = f'{step}/{self.num_steps}', self.describe(step, row)
-    if not is_terminal:
-      _print(f'{count} - {text}', '\n')
-      return
-    # A wrapped line could not be overwritten, so the bar fills the width that
-    # the text leaves.
-    num_columns = shutil.get_terminal_size().columns - 1
-    width = min(_WIDTH, max(0, num_columns - len(f'{count} [] {text}')))
-    done = '=' * (width * step // self.num_steps)
-    line = (f'{count} [{done:.<{width}}] {text}' if width else
-            f'{count} {text}')[:num_columns]
-    _print(f'\r{line:{self._last_length}}', '\n' if is_last else '')
-    self._last_length = len(line)
-
-
-def _print(text, end):
-  """Prints a text; if nobody reads it any more, a run goes on without."""
-  try:
-    print(text, end=end, flush=True)
-  except OSError as error:
-    _logger.warning('The progress is no longer shown; stdout: %s.', error)
-    # What is buffered is flushed at exit, too.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    line = f'{count} - {text}'
+    if is_terminal:
+      # A wrapped line could not be overwritten, so the bar fills the width that
+      # the text leaves.
+      num_columns = shutil.get_terminal_size().columns - 1
+      width = min(_WIDTH, max(0, num_columns - len(f'{count} [] {text}')))
+      bar = '=' * (width * step // self.num_steps)
+      line = (f'{count} [{bar:.<{width}}] {text}' if width else
+              f'{count} {text}')[:num_columns]
+      line, self._last_length = f'\r{line:{self._last_length}}', len(line)
+    try:
+      print(line, end='' if is_terminal and not is_last else '\n', flush=True)
+    except OSError as error:  # Nobody reads it any more; the run goes on.
+      _logger.warning('The progress is no longer shown; stdout: %s.', error)
+      # What is buffered is flushed at exit, too.
+      os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -205,39 +205,44 @@ class Stop(contextlib.ExitStack):
       self._waits, self._is_raised = True, False
 
 
-class SharedStop:
-  """The `Stop` of one of several processes: what one is asked to do, all do.
+class RunStop:
+  """The `Stop` of a run: what one of its processes is asked to do, all do.
 
-  Their requests are exchanged with every step, and read after the next one.
+  Requests of several are exchanged with every step, and read after the next.
 
-  Attributes:
-    received: number of a signal that all know of, 0 before it.
+  Args:
+    stop: that of this process.
+    is_shared: whether there are others.
   """
 
-  received = 0
-
-  def __init__(self, stop: Stop):
-    self._stop = stop
+  def __init__(self, stop: Stop, is_shared: bool = False):
+    self._stop, self.is_shared = stop, is_shared
+    self._agreed = 0
 
   @property
   def request(self) -> int:
     """Above 0 if this process was asked to stop."""
     return self._stop.received
 
+  @property
+  def received(self) -> int:
+    """Number of a signal that all processes know of, 0 before it."""
+    return self._agreed if self.is_shared else self.request
+
   def merge_requests(self, requests: Iterable[float]) -> None:
     """Stops this process if the request of any process is above 0."""
     if any(request > 0 for request in requests):
-      self.received = self._stop.received = (
-          self._stop.received or signal.SIGTERM)
+      self._agreed = self._stop.received = self.request or signal.SIGTERM
 
   def check(self, step: int) -> None:
     """Raises `TrainingInterruptedError` if all know of a signal."""
-    if self.received:
+    if self.received or not self.is_shared:
       self._stop.check(step)
 
   def interruptible(self) -> contextlib.AbstractContextManager:
-    """Lets nothing raise: others would wait for this process."""
-    return contextlib.nullcontext()
+    """Lets signals raise if no other process would wait for this one."""
+    return (contextlib.nullcontext() if self.is_shared else
+            self._stop.interruptible())
 
 
 # The `Stop` of the tool whose process this is.

@@ -302,17 +302,15 @@ class Trainer(Learner):
     Raises:
       InvalidValueError: if that is missing, too.
     """
+    found = {name.removeprefix('validation_'): value
+             for name, value in values.items()}
     try:
-      return float(self.objective.loss_of(
-          {name.removeprefix('validation_'): value
-           for name, value in values.items()}, self.model.event_size))
+      return float(self.objective.loss_of(found, self.model.event_size))
     except KeyError as error:
-      likelihood = values.get(f'validation_{self.model.unit}')
-      if likelihood is not None:
-        return float(likelihood)
-      raise errors.InvalidValueError(
-          'validation', ', '.join(values), f'also validation_{error.args[0]}',
-          'keep_best requires it.') from error
+      errors.check(
+          self.model.unit in found, 'validation', ', '.join(values),
+          f'also validation_{error.args[0]}', 'keep_best requires it.')
+    return float(found[self.model.unit])
 
   def check_finite(self) -> None:
     """Raises `TrainingDivergedError` if weights or state are not finite."""
@@ -367,7 +365,7 @@ class Trainer(Learner):
     return ', '.join(map(str, np.sort(batch['label'])))
 
   def steps(
-      self, stop: signals.SharedStop | None = None,
+      self, stop: signals.RunStop | None = None,
   ) -> Iterator[tuple[int, objectives.Metrics]]:
     """Yields the step and its metrics after each remaining update.
 
@@ -379,6 +377,7 @@ class Trainer(Learner):
         is singular.
     """
     requests: list[tf.Tensor] = []
+    shared = stop if stop and stop.is_shared else None
     # The batches are endless.
     for step, batch in zip(
         range(self.step, self.config.optimizer.num_steps),
@@ -387,8 +386,8 @@ class Trainer(Learner):
         strict=False):
       # TensorFlow keeps a tensor of every Python number, not of arrays.
       arguments = [tf.constant(np.array(step))]
-      if stop is not None:
-        arguments.append(tf.constant(np.float32(stop.request)))
+      if shared:
+        arguments.append(tf.constant(np.float32(shared.request)))
       try:
         metrics = dict(self.run_step(batch, *arguments))
       except tf.errors.InvalidArgumentError as error:
@@ -403,10 +402,10 @@ class Trainer(Learner):
         raise self.diverged_error(reason) from error
       self._step.assign(np.array(step + 1))
       self.callbacks_done = False
-      if stop is not None:
+      if shared:
         requests.append(metrics.pop('stop'))
         if len(requests) > 1:  # The step before, for which nothing waits.
-          stop.merge_requests([requests.pop(0).numpy()])
+          shared.merge_requests([requests.pop(0).numpy()])
       yield step + 1, metrics
 
   def sample_images(
