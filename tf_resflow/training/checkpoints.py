@@ -10,6 +10,7 @@ before a variable is assigned.
 import collections
 from collections.abc import Callable, Iterator, Mapping, Sequence
 import contextlib
+import functools
 import logging
 import os
 import re
@@ -49,10 +50,9 @@ def complete(folder: str) -> list[str]:
   names = files.names(folder)
   found = collections.Counter(
       match.groups() for match in map(_DATA.fullmatch, names) if match)
-  steps = sorted(
+  return [os.path.join(folder, f'ckpt-{step}') for step in sorted(
       int(step) for (step, num_files), count in found.items()
-      if count == int(num_files) and f'ckpt-{step}.index' in names)
-  return [os.path.join(folder, f'ckpt-{step}') for step in steps]
+      if count == int(num_files) and f'ckpt-{step}.index' in names)]
 
 
 def latest(workdir: str) -> str | None:
@@ -64,19 +64,17 @@ def latest(workdir: str) -> str | None:
     InvalidValueError: if checkpoints were written but none is left.
   """
   folder = os.path.join(workdir, 'checkpoints')
-  paths = complete(folder)
-  if paths:
+  if paths := complete(folder):
     return paths[-1]
   last_step = metrics.last_step(workdir)
-  is_lost = last_step is not None or any(
-      name == _LATEST or name.endswith('.index')
-      for name in files.names(folder))
+  rows = '' if last_step is None else (
+      f', but metrics.csv ends at step {last_step}')
+  is_lost = rows or any(name == _LATEST or name.endswith('.index')
+                        for name in files.names(folder))
   errors.check(
       not is_lost, 'workdir', workdir, 'a run with a complete checkpoint',
-      f'None is left in {folder}' + (
-          f', but metrics.csv ends at step {last_step}'
-          if last_step is not None else '') +
-      '. Restore one, or use another workdir to start again.')
+      f'None is left in {folder}{rows}. Restore one, or use another workdir to '
+      'start again.')
   return None
 
 
@@ -153,26 +151,26 @@ def _names(model: keras.Model) -> dict[int, tuple[str, ...]]:
   return names
 
 
-def _positions(model: keras.Model, path: str) -> list[int] | None:
+def _positions(
+    model: keras.Model, children: Sequence[Mapping[str, int]]
+) -> list[int] | None:
   """Returns the position of each weight in the lists of a checkpoint.
 
   Averages and moments are lists in the order of `trainable_variables` when they
-  were written; the weights themselves are stored by name. None if the file has
-  no optimizer; raises `KeyError` if it has other weights.
+  were written; the weights themselves are stored by name. None if the file,
+  whose objects have these `children`, has no optimizer; raises `KeyError` if it
+  has other weights.
   """
-  children = private_tf_apis.saved_children(path)
 
-  def follow(names, node=0):
-    for name in names:
-      node = children[node][name]
-    return node
+  def follow(*names):
+    return functools.reduce(lambda node, name: children[node][name], names, 0)
 
   if 'optimizer' not in children[0]:
     return None
   positions = {node: int(position) for position, node in children[
-      follow(['optimizer', '_trainable_variables'])].items()}
+      follow('optimizer', '_trainable_variables')].items()}
   names = _names(model)
-  found = [positions.pop(follow(['model', *names[id(v)]]))
+  found = [positions.pop(follow('model', *names[id(v)]))
            for v in model.trainable_variables]
   if positions:
     raise KeyError(f'{len(positions)} more weights than the model')
@@ -208,15 +206,13 @@ def _as_saved(
 
   def as_saved(variables):
     """Sorts variables, of which each weight has the same number."""
-    number = len(variables) // len(positions)
-    return [variables[i * number + j] for i in np.argsort(positions)
-            for j in range(number)]
+    by_weight = np.reshape(np.arange(len(variables)), [len(positions), -1])
+    return [variables[i] for i in by_weight[np.argsort(positions)].flat]
 
-  parts = dict(tf.train.TrackableView(checkpoint).children(checkpoint))
-  # Files of former versions lack the last three.
-  for name in (_CONFIG, 'save_counter', *{
-      'best', 'skipped', 'callbacks_done'} - saved_names.keys()):
-    parts.pop(name, None)
+  # Files of former versions lack some.
+  parts = {name: part for name, part in tf.train.TrackableView(
+      checkpoint).children(checkpoint).items()
+           if name in {'step', *saved_names} - {_CONFIG}}
   parts['ema'] = tf.train.Checkpoint(averages=as_saved(checkpoint.ema.averages))
   if 'optimizer' in parts:
     optimizer = parts['optimizer']
@@ -247,13 +243,13 @@ def restore(checkpoint: tf.train.Checkpoint, path: str) -> bool:
     InvalidValueError: if a file is damaged or does not fit.
   """
   with reading(path):
-    saved_names = private_tf_apis.saved_children(path)[0]
-    if _CONFIG in saved_names:
+    children = private_tf_apis.saved_children(path)
+    if _CONFIG in children[0]:
       _check_model(checkpoint.model, path)
-    positions = _positions(checkpoint.model, path)
+    positions = _positions(checkpoint.model, children)
     saved = tf.train.Checkpoint(
         model=checkpoint.model, step=checkpoint.step
-    ) if positions is None else _as_saved(checkpoint, saved_names, positions)
+    ) if positions is None else _as_saved(checkpoint, children[0], positions)
     saved.read(path).assert_existing_objects_matched().expect_partial()
     if positions is None:
       checkpoint.ema.reset()

@@ -127,7 +127,7 @@ def _of_hosts(options, environment):
         problem='requires --worker_index',
         advice='It is the position of this process among them.')
     index = int(completion)
-  return _checked('worker_hosts', text, list(options.hosts), index)
+  return _checked('worker_hosts', text, options.hosts, index)
 
 
 def _of_tf_config(environment):
@@ -192,9 +192,6 @@ def _of_slurm(environment):
 def expand(nodes: str) -> list[str]:
   """Returns the names in a list of nodes of Slurm, in its order.
 
-  Raises:
-    ValueError: if it is none.
-
   Example:
     >>> expand('n[9-10,12]-a,login')
     ['n9-a', 'n10-a', 'n12-a', 'login']
@@ -202,13 +199,12 @@ def expand(nodes: str) -> list[str]:
   names = []
   for prefix, ranges, suffix in re.findall(
       r'([^\[\],]*)(?:\[([^\]]*)\])?([^\[\],]*)(?:,|$)', nodes):
-    if not ranges:
-      names += [prefix + suffix] if prefix + suffix else []
-      continue
-    for part in ranges.split(','):
+    for part in filter(None, ranges.split(',')):
       first, _, last = part.partition('-')
       names += [f'{prefix}{i:0{len(first)}}{suffix}' for i in range(
           int(first), int(last or first) + 1)]
+    if not ranges and prefix:
+      names.append(prefix)
   return names
 
 
@@ -276,15 +272,10 @@ def _announce(worker, message):
 def _accept(server, others):
   """Returns the number that a process sends, by its rank; none of strangers."""
   connection, _ = server.accept()
-  with connection:
-    connection.settimeout(2.0)
-    text = b''
-    while part := connection.recv(64):
-      text += part
-      if len(text) > 64:
-        return {}
-  try:
-    rank, count = json.loads(text)
-    return {rank: count} if rank in others and isinstance(count, int) else {}
-  except (TypeError, ValueError):
-    return {}
+  connection.settimeout(2.0)
+  with connection, connection.makefile('rb') as file:
+    try:
+      rank, count = json.loads(file.read(64))
+      return {rank: int(count)} if rank in others else {}
+    except (TypeError, ValueError):
+      return {}

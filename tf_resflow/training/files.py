@@ -66,8 +66,7 @@ def load_config(
     InvalidValueError: if the folder is not a run, or `imports` lacks a module.
   """
   return flags_lib.from_flagfile(
-      path_of(workdir, RUN_FLAGS),
-      path_of(workdir, MODEL_JSON), imports)
+      path_of(workdir, RUN_FLAGS), path_of(workdir, MODEL_JSON), imports)
 
 
 def stored_config(
@@ -78,13 +77,14 @@ def stored_config(
     InvalidValueError: see `load_config`, and if the folder has other files.
   """
   check_path(workdir)
-  if not os.path.exists(os.path.join(workdir, RUN_FLAGS)):
-    errors.check(without_temporary(names(workdir)) <= _LEFTOVERS,
-                 'workdir', workdir,
-                 'a new or empty folder, or the folder of a run',
-                 f'It has files, but no {RUN_FLAGS}.')
-    return None
-  return load_config(workdir, imports)
+  if os.path.exists(os.path.join(workdir, RUN_FLAGS)):
+    return load_config(workdir, imports)
+  errors.check(
+      all(name in _LEFTOVERS or _TEMPORARY.fullmatch(name)
+          for name in names(workdir)), 'workdir', workdir,
+      'a new or empty folder, or the folder of a run',
+      f'It has files, but no {RUN_FLAGS}.')
+  return None
 
 
 def check_run(
@@ -141,6 +141,14 @@ def names(folder: str | os.PathLike) -> set[str]:
   return set(os.listdir(folder)) if os.path.isdir(folder) else set()
 
 
+def read_text(path: str) -> str:
+  """Returns the text of a file, '' without one; other bytes are replaced."""
+  if not os.path.exists(path):
+    return ''
+  with open(path, encoding='utf-8', errors='replace') as file:
+    return file.read()
+
+
 def write_text(path: str, text: str,
                check_fn: Callable[[], object] = bool) -> None:
   """Writes a file in UTF-8; see `write_bytes`."""
@@ -172,9 +180,9 @@ def temporary_name(path: str) -> str:
   return f'{path}.{secrets.token_hex(4)}.tmp'
 
 
-def without_temporary(names_: Iterable[str]) -> set[str]:
-  """Returns the names that are not those of temporary files."""
-  return {name for name in names_ if not _TEMPORARY.fullmatch(name)}
+def _paths_in(workdir: str, *folders: str) -> list[str]:
+  return [os.path.join(workdir, folder, name) for folder in folders
+          for name in names(os.path.join(workdir, folder))]
 
 
 def remove_leftovers(workdir: str) -> None:
@@ -182,14 +190,12 @@ def remove_leftovers(workdir: str) -> None:
 
   No other process may write to the folder.
   """
-  for folder in ('.', 'checkpoints', 'best', 'tensorboard'):
-    for name in names(os.path.join(workdir, folder)):
-      path = os.path.join(workdir, folder, name)
-      if _TEMPORARY.fullmatch(name) and os.path.isfile(path):
-        os.unlink(path)
-      if _UNFINISHED.fullmatch(name) and os.path.isdir(path) and (
-          not os.path.islink(path)):
-        shutil.rmtree(path)
+  for path in _paths_in(workdir, '.', 'checkpoints', 'best', 'tensorboard'):
+    name = os.path.basename(path)
+    if _TEMPORARY.fullmatch(name) and os.path.isfile(path):
+      os.unlink(path)
+    if _UNFINISHED.fullmatch(name) and not os.path.islink(path):
+      shutil.rmtree(path)
 
 
 def check_no_links(workdir: str) -> None:
@@ -197,12 +203,11 @@ def check_no_links(workdir: str) -> None:
 
   A folder of the run may be a link.
   """
-  for folder in ('checkpoints', 'best', 'tensorboard', 'samples'):
-    for name in names(os.path.join(workdir, folder)):
-      path = os.path.join(workdir, folder, name)
-      errors.check(not os.path.islink(path), 'workdir', workdir,
-                   'a run without links among its files',
-                   f'{path} is one; put a copy in its place.')
+  for path in _paths_in(
+      workdir, 'checkpoints', 'best', 'tensorboard', 'samples'):
+    errors.check(not os.path.islink(path), 'workdir', workdir,
+                 'a run without links among its files',
+                 f'{path} is one; put a copy in its place.')
 
 
 def quarantine_name(path: str) -> str:

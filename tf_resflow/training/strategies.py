@@ -50,8 +50,8 @@ def auto(options: Options = None) -> tf.distribute.Strategy:
     options.check_alone()
     if cluster := clusters.find_named(os.environ):
       return _joined(cluster, options.timeout)
-  return mirrored() if len(
-      tf.config.list_logical_devices('GPU')) > 1 else single()
+  several = len(tf.config.list_logical_devices('GPU')) > 1
+  return mirrored() if several else single()
 
 
 def multi_worker(options: Options = None) -> tf.distribute.Strategy:
@@ -166,9 +166,7 @@ def distributed_batches(config: configuration.Config, split: datasets.Split,
   def by_replica(examples):
     """Returns `[replica, rows, ...]` of tensors `[part, row, ...]`."""
     return {name: tf.reshape(
-        tf.transpose(
-            tf.reshape(value, [num_parts, num_local, size, *value.shape[2:]]),
-            [1, 0, *range(2, value.shape.rank + 1)]),
+        tf.stack(tf.split(value, num_local, axis=1)),
         [num_local, num_parts * size, *value.shape[2:]])
             for name, value in examples.items()}
 

@@ -56,36 +56,36 @@ class Learner:
 
   def __init__(self, config: configuration.Config,
                strategy: tf.distribute.Strategy | None = None):
-    self.config = config
+    self.config, settings = config, config.optimizer
     self.strategy = strategy or strategies.make_strategy(config.run.strategy)
     num_replicas = self.strategy.num_replicas_in_sync
-    errors.check(config.optimizer.batch_size % num_replicas == 0, 'batch_size',
-                 config.optimizer.batch_size,
-                 f'a multiple of {num_replicas}, the number of replicas')
+    errors.check(
+        settings.batch_size % num_replicas == 0, 'batch_size',
+        settings.batch_size,
+        f'a multiple of {num_replicas}, the number of replicas')
     with self.strategy.scope():
       self.model = config.model.build()
-      self.optimizer = optimizers.make_optimizer(config.optimizer)
+      self.optimizer = optimizers.make_optimizer(settings)
       with base_layer.variables_named('state'):
         self.optimizer.build(self.model.trainable_variables)
       self.ema = ema_lib.ExponentialMovingAverage(
-          self.model, config.optimizer.ema_decay)
+          self.model, settings.ema_decay)
       self._num_skipped = tf.Variable(0, dtype=tf.int64, trainable=False)
     # At least the batch, two that are waiting, noise, latents and gradients.
     num_bytes = 6 * 4 * self.model.latent_size
     for name in ('batch_size', 'accumulation_steps'):
-      num_bytes *= (value := getattr(config.optimizer, name))
+      num_bytes *= (value := getattr(settings, name))
       machine.check_memory(num_bytes, name, value)
     self.objective = objectives.objective_of(
         self.model, config.objective.nll_weight_of(self.model.event_size),
         config.objective.objective, config.open_data())
     self.train_step = step_lib.TrainStep(
         self.model, self.optimizer, self.objective, self.ema,
-        clip_norm=config.optimizer.clip_norm,
-        accumulation_steps=config.optimizer.accumulation_steps,
+        clip_norm=settings.clip_norm,
+        accumulation_steps=settings.accumulation_steps,
         annealing_steps=config.objective.annealing_steps,
         order_gradient=config.objective.order_gradient,
-        input_noise=float(config.optimizer.input_noise),
-        num_steps=config.optimizer.num_steps,
+        input_noise=float(settings.input_noise), num_steps=settings.num_steps,
         seed=config.run.seed, jit_compile=config.run.jit_compile)
 
   @property
@@ -116,9 +116,9 @@ class Learner:
           batch.x, batch.condition, seed=self.config.run.seed)
 
     # With one replica, eager execution is faster than tracing.
-    self.strategy.run(
-        run if self.strategy.num_replicas_in_sync == 1 else
-        tf.function(run, autograph=False), args=(batch,))
+    if self.strategy.num_replicas_in_sync > 1:
+      run = tf.function(run, autograph=False)
+    self.strategy.run(run, args=(batch,))
     self.ema.reset()
 
   @tf.function(autograph=False)
@@ -198,8 +198,7 @@ class Trainer(Learner):
     _logger.info('%s: %s training examples; flow with %s parameters.',
                  config.data.dataset, f'{self.split.num_examples:,}',
                  f'{self.model.num_parameters:,}')
-    self.workdir = workdir
-    self._check_fn = check_fn
+    self.workdir, self._check_fn = workdir, check_fn
     with self.strategy.scope():
       self._step = tf.Variable(0, dtype=tf.int64, trainable=False)
       # Files of former versions lack it; they were written after all tasks.
@@ -208,13 +207,13 @@ class Trainer(Learner):
              **checkpoints.config_of(self.model)}
     if not self.is_chief:  # After the chief has looked at it.
       strategies.gather(strategy, 0)
-    self.best = best_checkpoint.BestCheckpoint(
-        workdir, int(config.run.patience), self.is_chief, check_fn, **state
-    ) if config.run.keep_best else None
-    state['callbacks_done'] = self._callbacks_done
-    if self.best:
+    self.best = None
+    if config.run.keep_best:
+      self.best = best_checkpoint.BestCheckpoint(
+          workdir, int(config.run.patience), self.is_chief, check_fn, **state)
       state['best'] = self.best
-    self._checkpoint = tf.train.Checkpoint(**state)
+    self._checkpoint = tf.train.Checkpoint(
+        callbacks_done=self._callbacks_done, **state)
     checkpoints.check_tracked(self._checkpoint)
     if self.is_chief:
       strategies.gather(strategy, 0)
@@ -336,10 +335,8 @@ class Trainer(Learner):
       self._check_fn()
       path = os.path.join(self.workdir, 'not_finite.txt')
       note = f'Step {step}: training examples {self._examples_of(step)}.\n'
-      if os.path.exists(path):
-        with open(path, encoding='utf-8', errors='replace') as file:
-          if file.read() == note:
-            reason += ', as before: it is the same batch'
+      if files.read_text(path) == note:
+        reason += ', as before: it is the same batch'
       files.write_text(path, note)
       number = 1 + self.config.optimizer.skip_nonfinite
       what = ('meets this batch again (see not_finite.txt), which '
@@ -391,15 +388,16 @@ class Trainer(Learner):
       try:
         metrics = dict(self.run_step(batch, *arguments))
       except tf.errors.InvalidArgumentError as error:
-        # On CPUs the power iteration of a kernel raises an error if the kernel
-        # is not finite or its square overflows.
-        if 'Self-adjoint eigen decomposition was not' in str(error):
-          reason = f'a norm of the weights is not finite after step {step + 1}'
-        elif invertible_matrix.NUMERICALLY_SINGULAR in str(error):
-          reason = f'a matrix is numerically singular after step {step}'
-        else:
-          raise
-        raise self.diverged_error(reason) from error
+        for text, reason in (
+            # On CPUs the power iteration of a kernel raises an error if the
+            # kernel is not finite or its square overflows.
+            ('Self-adjoint eigen decomposition was not',
+             f'a norm of the weights is not finite after step {step + 1}'),
+            (invertible_matrix.NUMERICALLY_SINGULAR,
+             f'a matrix is numerically singular after step {step}')):
+          if text in str(error):
+            raise self.diverged_error(reason) from error
+        raise
       self._step.assign(np.array(step + 1))
       self.callbacks_done = False
       if shared:
