@@ -175,7 +175,7 @@ def test_a_foreign_csv_is_kept_aside(tmp_path):
   path = tmp_path / 'metrics.csv'
   path.write_text('epoch,loss\n1,2.0\n')
   assert metrics.last_step(tmp_path) == 0
-  assert 'rows of numbers. Lines are corrupt (1, the first is line 1).' in (
+  assert 'rows of numbers. It has corrupt lines (1, the first is line 1).' in (
       splits.refusal(metrics.read_metrics, tmp_path))
   metrics.MetricsWriter(tmp_path, 3).close()
   assert path.read_text() == 'step\n'

@@ -3,7 +3,6 @@
 The clock stands still but where a test moves it.
 """
 
-import itertools
 import math
 import os
 import sys
@@ -12,11 +11,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tf_resflow.training import callbacks
 from tf_resflow.training import progress as progress_lib
 
 
 def _task(name, every, at_end=False):
-  return progress_lib.Periodic(name=name, every=every, at_end=at_end)
+  return callbacks.Callback(
+      name=name, every=every, after=print, at_end=at_end)
 
 
 class _Run:
@@ -199,14 +200,3 @@ def test_a_run_outlives_its_stdout(monkeypatch, caplog):
   monkeypatch.setattr(sys, 'stdout', None)
   run.show(31.0)
   assert run.step == 4 and len(caplog.records) == 1
-
-
-def test_how_often_something_is_due():
-  """From every step on, against a walk through the run."""
-  for every, at_end, num_steps in itertools.product(
-      (1, 3, 5, 40), (False, True), (1, 12, 15, 19)):
-    task = _task('', every, at_end)
-    for step in range(num_steps):
-      assert task.count(step, num_steps) == sum(
-          task.is_due(t, t == num_steps) for t in range(step + 1, num_steps + 1)
-      )

@@ -89,15 +89,19 @@ class Run:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Callback(progress_lib.Periodic):
-  """What a run does after some of its steps; see `Periodic` for which.
+class Callback:
+  """What a run does after some of its steps.
 
   Callbacks are called in their order, after the checkpoint of the step. A run
   that is killed may call them twice for the step that it continues from: what
   they write must be the same then.
 
   Args:
+    name: its name, one of a kind among those of a run.
+    every: it is due after so many steps each; 0 for never.
     after: called as `after(run)`.
+    at_start: whether it is also due before the first step.
+    at_end: whether it is also due after the last step.
 
   Example:
     >>> def write_norm(run):
@@ -114,14 +118,29 @@ class Callback(progress_lib.Periodic):
     (array([2., 4.]), (2,))
   """
 
+  name: str
+  every: int
   after: Callable[[Run], None]
+  at_start: bool = False
+  at_end: bool = False
+
+  def is_due(self, step: int, is_last: bool) -> bool:
+    """Returns whether it is due after a step."""
+    if not step:
+      return self.at_start
+    return step % self.every == 0 or self.at_end and is_last
+
+  def count(self, step: int, num_steps: int) -> int:
+    """Returns how often it is due after `step`, one of the run's."""
+    count = num_steps // self.every - step // self.every
+    return count + 1 if self.at_end and num_steps % self.every else count
 
 
 def validate(every: int, evaluate_fn: EvaluateFn, keeps_best: bool) -> Callback:
   """Validates with averaged weights, and keeps the best checkpoint.
 
   Args:
-    every: see `Periodic`.
+    every: see `Callback`.
     evaluate_fn: see `loop.train`.
     keeps_best: whether the run keeps it. Then the initial flow is validated,
       too: no flow that is kept is worse.
@@ -152,7 +171,7 @@ def write_samples(
   """Writes a picture of samples, drawn with averaged weights.
 
   Args:
-    every: see `Periodic`.
+    every: see `Callback`.
     picture_fn: called as `picture_fn(model)`; returns images for
       `MetricsWriter.write_images`. By default these are samples of an image
       flow.

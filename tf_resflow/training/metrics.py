@@ -6,7 +6,7 @@ steps from metrics.csv, which is replaced atomically, and begins its own event
 file with a mark at which TensorBoard drops them.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 import contextlib
 import logging
 import os
@@ -60,10 +60,8 @@ class MetricsWriter(contextlib.AbstractContextManager):
                save_images_fn: Callable[[str, np.ndarray], None] | None = None,
                check_fn: Callable[[], object] = bool):
     check_fn()
-    self._check_fn = check_fn
-    self._workdir = workdir
-    self._save_images_fn = save_images_fn
-    self._last_step = start_step
+    self._workdir, self._last_step = workdir, start_step
+    self._check_fn, self._save_images_fn = check_fn, save_images_fn
     self._csv_path = os.path.join(workdir, _CSV)
     tensorboard_dir = os.path.join(workdir, 'tensorboard')
     os.makedirs(tensorboard_dir, exist_ok=True)
@@ -71,12 +69,11 @@ class MetricsWriter(contextlib.AbstractContextManager):
     self._columns, rows, bad = _read_csv(self._csv_path)
     if bad:
       _logger.warning(
-          '%s: corrupt lines (%d, the first is line %d) are left out; a copy '
-          'is kept as %s.', self._csv_path, len(bad), bad[0],
-          shutil.copy2(self._csv_path, files.quarantine_name(self._csv_path)))
+          '%s: %s are left out; a copy is kept as %s.', self._csv_path,
+          _corrupt_lines(bad), shutil.copy2(
+              self._csv_path, files.quarantine_name(self._csv_path)))
     rows = [row for row in rows if int(row[_STEP]) <= start_step]
     self._row = rows[-1] if rows else {}
-    self._file = open(self._csv_path, 'a+b')
     self._replace_csv(rows)
     with files.writing(tensorboard_dir):
       self._summary_writer = tf.summary.create_file_writer(tensorboard_dir)
@@ -87,7 +84,7 @@ class MetricsWriter(contextlib.AbstractContextManager):
             step=start_step if repeats_step else start_step + 1,
             wall_time=time.time(), session_log=tf.compat.v1.SessionLog(
                 status=tf.compat.v1.SessionLog.START)))
-    if repeats_step and int(self._row.get(_STEP, -1)) == start_step:
+    if repeats_step and self._row.get(_STEP) == str(start_step):
       self._write_scalars(start_step, {
           name: np.float32(cell) for name, cell in self._row.items()
           if cell and name != _STEP})
@@ -121,17 +118,17 @@ class MetricsWriter(contextlib.AbstractContextManager):
     self._write_scalars(step, {
         name: array for name, array in arrays.items()
         if cells[name] != old.get(name)})
-    columns = list(dict.fromkeys([*self._columns, *cells]))
-    if columns == self._columns:
+    if cells.keys() <= {*self._columns}:
       # The file is not read again: it may be long.
-      replaced = _csv_lines(columns, [old] if old else [])
+      replaced = self._csv_lines([old] if old else [])
       self._file.seek(-len(replaced), os.SEEK_END)
-      self._file.write(_csv_lines(columns, [row]).encode())
+      self._file.write(self._csv_lines([row]))
       self._file.truncate()
     else:
       _, rows, _ = _read_csv(self._csv_path)
-      self._columns = columns
-      self._replace_csv([*(r for r in rows if r[_STEP] != row[_STEP]), row])
+      self._columns = list(dict.fromkeys([*self._columns, *cells]))
+      with self._file:
+        self._replace_csv([*(r for r in rows if r[_STEP] != row[_STEP]), row])
     self._last_step, self._row = step, row
 
   def _write_scalars(self, step, values):
@@ -206,12 +203,17 @@ class MetricsWriter(contextlib.AbstractContextManager):
           f'{_STEP!r}, the first column')
     self._check_fn()
 
-  def _replace_csv(self, rows: Iterable[Mapping[str, str]]):
+  def _csv_lines(self, rows):
+    """Returns rows as bytes, with empty cells for missing values."""
+    return ''.join(
+        ','.join(row.get(name, '') for name in self._columns) + '\n'
+        for row in rows).encode()
+
+  def _replace_csv(self, rows):
     """Replaces metrics.csv by a file with these rows, and opens it."""
-    files.write_text(self._csv_path, _csv_lines(self._columns, [
-        dict(zip(self._columns, self._columns, strict=True)), *rows]),
-                     self._check_fn)
-    self._file.close()
+    header = dict(zip(self._columns, self._columns, strict=True))
+    files.write_bytes(
+        self._csv_path, self._csv_lines([header, *rows]), self._check_fn)
     self._file = open(self._csv_path, 'r+b')
 
 
@@ -224,10 +226,8 @@ class NoMetricsWriter(contextlib.AbstractContextManager):
   write_images = flush = __exit__ = write
 
 
-def _csv_lines(columns, rows):
-  """Returns rows as CSV text, with empty cells for missing values."""
-  return ''.join(','.join(row.get(name, '') for name in columns) + '\n'
-                 for row in rows)
+def _corrupt_lines(numbers):
+  return f'corrupt lines ({len(numbers)}, the first is line {numbers[0]})'
 
 
 def _read_csv(path):
@@ -236,13 +236,10 @@ def _read_csv(path):
   Rows are dicts of strings in the order of their steps, of equal steps the
   last. If the first line is corrupt, all are.
   """
-  text = ''
-  if os.path.exists(path):
-    errors.check(os.path.isfile(path), 'file', path, 'a regular file',
-                 'It is a pipe, a device or a folder; move it away.')
-    with open(path, encoding='ascii', errors='replace') as file:
-      text = file.read()
-  header, *lines = (text or f'{_STEP}\n').split('\n')
+  errors.check(
+      os.path.isfile(path) or not os.path.exists(path), 'file', path,
+      'a regular file', 'It is a pipe, a device or a folder; move it away.')
+  header, *lines = (files.read_text(path) or f'{_STEP}\n').split('\n')
   columns = header.split(',')
   if not lines or columns[0] != _STEP or len({*columns}) < len(columns) or (
       not all(map(_NAME_PATTERN.fullmatch, columns))):
@@ -271,10 +268,10 @@ def read_metrics(workdir: str | os.PathLike) -> dict[str, np.ndarray]:
   path = os.path.join(workdir, _CSV)
   columns, rows, bad = _read_csv(path)
   # Half a line at the end is being written.
-  errors.check(
-      not bad or bad[0] > len(rows) + 1, 'file', path, 'rows of numbers',
-      f'Lines are corrupt ({len(bad)}, the first is line {min(bad, default=0)})'
-      '. Continue training, which leaves them out.')
+  if bad and bad[0] <= len(rows) + 1:
+    raise errors.InvalidValueError(
+        'file', path, 'rows of numbers', f'It has {_corrupt_lines(bad)}. '
+        'Continue training, which leaves them out.')
   return {
       name: np.array([float(row[name] or 'nan') for row in rows])
       for name in columns}

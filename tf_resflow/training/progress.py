@@ -12,6 +12,7 @@ import shutil
 import statistics
 import sys
 import time
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -24,41 +25,6 @@ _NUM_RECENT = 100
 _WIDTH = 20
 # Seconds left above which a run is long.
 _LONG = 600.0
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Periodic:
-  """What is done after some of the steps of a run.
-
-  Args:
-    name: its name, one of a kind among those of a run.
-    every: it is due after so many steps each; 0 for never.
-    at_start: whether it is also due before the first step.
-    at_end: whether it is also due after the last step.
-
-  Example:
-    >>> saving = Periodic(name='checkpoints', every=10, at_end=True)
-    >>> [t for t in range(26) if saving.is_due(t, t == 25)]
-    [10, 20, 25]
-    >>> saving.count(10, 25)
-    2
-  """
-
-  name: str
-  every: int
-  at_start: bool = False
-  at_end: bool = False
-
-  def is_due(self, step: int, is_last: bool) -> bool:
-    """Returns whether it is due after a step."""
-    if not step:
-      return self.at_start
-    return step % self.every == 0 or self.at_end and is_last
-
-  def count(self, step: int, num_steps: int) -> int:
-    """Returns how often it is due after `step`, one of the run's."""
-    count = num_steps // self.every - step // self.every
-    return count + 1 if self.at_end and num_steps % self.every else count
 
 
 def format_duration(seconds: float) -> str:
@@ -93,7 +59,7 @@ class Progress:
     num_steps: total number of steps of the run.
     examples_per_step: number of examples of one step.
     columns: names of metrics in rows and on the bar, where they differ.
-    tasks: what comes between steps and counts in the time left.
+    tasks: `Callback`s, which come between steps and count in the time left.
     unit_note: stands beside the metric, see `models.Flow`.
     advice: stands beside a time left of more than ten minutes.
     clock: returns seconds.
@@ -106,7 +72,7 @@ class Progress:
   num_steps: int
   examples_per_step: int
   columns: Mapping[str, str] = dataclasses.field(default_factory=dict)
-  tasks: Sequence[Periodic] = ()
+  tasks: Sequence[Any] = ()
   unit_note: str = ''
   advice: str = ''
   clock: Callable[[], float] = time.perf_counter

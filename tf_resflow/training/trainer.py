@@ -43,11 +43,8 @@ class Learner:
     strategy: by default that of the configuration.
 
   Attributes:
-    model: the model with the latest weights.
-    ema: moving average of the weights.
-    optimizer: a Keras optimizer.
-    objective: the training loss.
-    train_step: the `step.TrainStep` of a replica.
+    model, ema: the latest weights, and their moving average.
+    optimizer, objective, train_step: what a `step.TrainStep` needs, and it.
 
   Raises:
     InvalidValueError: if the batch size is not divisible by the replicas, or
@@ -90,10 +87,9 @@ class Learner:
 
   @property
   def columns(self) -> dict[str, str]:
-    """Names of columns for metrics that include a log-determinant.
+    """Columns of metrics with a log-determinant, by the names of these.
 
-    These may be biased by its estimator (`biased_NAME`), or those of perturbed
-    data (`noisy_NAME`).
+    `biased_NAME` by its estimator, `noisy_NAME` of perturbed data.
     """
     prefix = 'biased_' if self.model.is_biased else ''
     if float(self.config.optimizer.input_noise) > 0:
