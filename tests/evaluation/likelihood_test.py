@@ -1,5 +1,7 @@
 """Likelihoods against a density in closed form, and whole Jacobians."""
 
+import functools
+
 import numpy as np
 import pytest
 from scipy import special
@@ -37,16 +39,9 @@ _ROUGH = numerics.Estimator.get('roulette:geometric:0.5,exact=1')
 
 @pytest.fixture(scope='module')
 def estimates(flow, split):
-  """Returns `estimates(estimator, ...)`, in batches of 4, 4 and 3 examples.
-
-  By the default one, exactly, or roughly; each has one graph for all tests.
-  """
-  made = {
-      name: evaluation.likelihood.NegativeLogLikelihood(
-          flow.frozen(), estimator=estimator)
-      for name, estimator in (
-          (None, None), ('exact', numerics.Exact()), ('rough', _ROUGH))}
-  return lambda name=None, **options: made[name](split, batch_size=4, **options)
+  """Returns `estimates(estimator, ...)`, in batches of 4, 4 and 3 examples."""
+  return functools.cache(lambda estimator=None, **options: evaluation.nll(
+      flow, split, estimator=estimator, batch_size=4, **options))
 
 
 def _images(split, seed):
@@ -85,14 +80,15 @@ def test_closed_form(split):
 def test_repeats_are_independent_and_seeds_repeatable(estimates):
   # A large seed: those of the repeats must not run into each other.
   bits = estimates(seed=2**31 - 1)
-  np.testing.assert_array_equal(bits, estimates(seed=2**31 - 1))
+  np.testing.assert_array_equal(
+      bits, estimates.__wrapped__(seed=2**31 - 1))
   assert len({tuple(row) for row in bits}) == 8
   assert np.all(estimates(seed=1) != bits)
 
 
 def test_estimates_draw_anew_for_every_repeat_and_batch(estimates):
   """Beyond the noise: the same images, so only the estimator differs."""
-  errors = estimates('rough') - estimates('exact')
+  errors = estimates(_ROUGH) - estimates('exact')
   assert np.all(np.abs(errors) > 1e-7)
   correlations = np.corrcoef(errors)[np.triu_indices(8, 1)]
   assert np.max(np.abs(correlations)) < 0.999
@@ -109,8 +105,8 @@ def test_the_estimator_of_evaluations_is_accurate(estimates):
 
 def test_probes_are_averaged(split, flow, estimates):
   """Three probes are the means of three evaluations with the same noise."""
-  exact, one = estimates('exact'), estimates('rough')
-  bits = estimates('rough', num_probes=3)
+  exact, one = estimates('exact'), estimates(_ROUGH)
+  bits = estimates(_ROUGH, num_probes=3)
   for repeat in (2, 7):
     images = _images(split, repeat)
     draws = [random.fold_in(0, 3 * repeat + probe) for probe in range(3)]
@@ -134,7 +130,7 @@ def test_draws_come_one_after_another():
   settings = evaluation.EvaluationSettings(num_repeats=2, num_probes=3, seed=5)
   x = np.arange(4.0)[:, np.newaxis]
   draws = list(likelihood.LogProbs(None, settings, method).draws(
-      lambda repeat: [x[:2] + 10 * repeat, x[2:] + 10 * repeat], 4, settings))
+      lambda repeat: [x[:2] + 10 * repeat, x[2:] + 10 * repeat], 4))
   assert len(draws) == 6
   for i, (values, noise) in enumerate(draws):
     np.testing.assert_array_equal(values, x[:, 0] + 10 * (i // 3))
@@ -317,25 +313,23 @@ def test_against_a_softmax(strategy):
     return special.log_softmax(logits, axis=1)
 
   x = (images + np.float32(0.5)) / np.float32(16)
-  found = classify.log_probs(tf.constant(x[i:i + 3]) for i in (0, 3, 6))
+  found = classify(tf.constant(x[i:i + 3]) for i in (0, 3, 6))
   np.testing.assert_allclose(found, expected(x), atol=1e-5)
   # Other classes would be noticed.
   assert np.abs(found - np.roll(found, 1, axis=1)).max() > 1e-2
 
-  # Of a split, whose noise is that of its evaluation.
-  split = splits.make_split(images, 16)
-  (batch,) = datasets.evaluation_batches(split, batch_size=7, seed=2)
-  log_probs = expected(batch['x'])
+
+def test_accuracy_and_cross_entropy():
+  log_probs = special.log_softmax(
+      np.random.default_rng(1).normal(size=[7, 3]), axis=1)
   labels = log_probs.argmax(axis=1)
   labels[3] = (labels[3] + 1) % 3  # The only one that is taken for another.
-  split = splits.make_split(images, 16, labels)
-  for num_examples, share in ((7, 6 / 7), (3, 1.0)):
-    found = classify(split, batch_size=2, num_examples=num_examples, seed=2,
-                     estimator='exact')
-    accuracy, cross_entropy = found['accuracy'], found['cross_entropy']
-    assert accuracy.mean == share and accuracy.num_examples == num_examples
+  for size, share in ((7, 6 / 7), (3, 1.0)):
+    accuracy, cross_entropy = likelihood.accuracy_and_cross_entropy(
+        log_probs[:size], labels[:size]).values()
+    assert accuracy.mean == share and accuracy.num_examples == size
     np.testing.assert_allclose(
-        accuracy.stderr, np.sqrt(share * (1 - share) / (num_examples - 1)))
-    values = -log_probs[np.arange(7), labels][:num_examples]
+        accuracy.stderr, np.sqrt(share * (1 - share) / (size - 1)))
+    values = -log_probs[np.arange(7), labels][:size]
     np.testing.assert_allclose(
-        cross_entropy[:2], [values.mean(), stats.sem(values)], rtol=1e-5)
+        cross_entropy[:2], [values.mean(), stats.sem(values)], rtol=1e-12)

@@ -105,7 +105,7 @@ def _normal():
 
 def test_density_on_a_grid(normal):
   box = evaluation.Box((0.5, -1.0), (3.0, 3.0))
-  found = evaluation.density_on_grid(normal, box, 6, batch_size=7)
+  found = evaluation.density_on_grid(normal, box, 6)
   x = 0.5 + np.arange(-2.5, 3.0)
   y = -1.0 + np.arange(-2.5, 3.0)
   expected = np.exp(
@@ -187,7 +187,7 @@ def test_densities_at_a_condition(vector64):
   grids = []
   for condition in ([1.0, -3.0], [0.0, 5.0]):
     grids.append(evaluation.density_on_grid(
-        vector64, box, 5, batch_size=7, condition=condition))
+        vector64, box, 5, condition=condition))
     expected = np.exp(vector64.log_prob(
         points, np.tile(condition, [25, 1]), estimator='exact'))
     np.testing.assert_allclose(grids[-1], expected.reshape([5, 5]), rtol=1e-9)

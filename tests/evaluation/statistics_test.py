@@ -5,7 +5,6 @@ import pytest
 from scipy import stats
 
 from tf_resflow import errors
-from tf_resflow import evaluation
 from tf_resflow.evaluation import statistics
 
 
@@ -20,9 +19,6 @@ def test_paired_difference_matches_the_paired_t_test():
 
 
 def test_paired_difference_without_spread():
-  text = str(statistics.paired_difference([1.0, 2.0, 3.0], [2.0, 3.0, 4.5]))
-  assert text == ('a is below b by 1.1667 +- 0.1667 '
-                  '(7.0 standard errors, 3 pairs)')
   same = statistics.paired_difference([1.0, 2.0], [1.0, 2.0])
   assert (same.mean, same.num_stderrs) == (0.0, 0.0)
   lower = statistics.paired_difference([0.0, 1.0], [1.0, 2.0])
@@ -105,19 +101,19 @@ def test_ranks_by_hand():
   draws = [[[0.0, 1.0], [1.0, 2.0], [0.2, 9.0]],
            [[0.0, 1.0], [2.0, 2.0], [0.2, -9.0]]]
   np.testing.assert_array_equal(
-      evaluation.statistics.ranks(values, draws), [[2, 2], [2, 1]])
+      statistics.ranks(values, draws), [[2, 2], [2, 1]])
   for values, draws in (
       ([3], [2, 5]), ([3], [3]), ([3, 2], [3, 5]), ([3, 2], [3, 5, 1])):
     with pytest.raises(errors.InvalidValueError, match=(
         r'draws=\[.*\]: expected \[N, L, ...\] for values \[N, ...\] \[3')):
-      evaluation.statistics.ranks(np.zeros(values), np.zeros(draws))
+      statistics.ranks(np.zeros(values), np.zeros(draws))
 
 
 @pytest.mark.parametrize('level', [0.99, 0.9, 0.5])
 def test_the_band_holds_as_often_as_it_says(level):
   """Within the chance of 1000 trials and of the simulation of the band."""
   band, again = (
-      evaluation.statistics.simultaneous_band(
+      statistics.simultaneous_band(
           _NUM_SIMULATIONS, _NUM_DRAWS, level)
       for _ in range(2))
   np.testing.assert_equal(again, band)
@@ -130,7 +126,7 @@ def test_the_band_holds_as_often_as_it_says(level):
 
 
 def test_a_few_draws():
-  band = evaluation.statistics.simultaneous_band(50, 4)
+  band = statistics.simultaneous_band(50, 4)
   np.testing.assert_allclose(band.points, [0.2, 0.4, 0.6, 0.8])
   assert 0.97 < _coverage(band, 50, 4) <= 1.0
   assert not band.holds(np.zeros(50, int))
@@ -140,14 +136,14 @@ def test_a_few_draws():
 def test_shares_of_all_ranks_once_are_the_points():
   """Up to those of the ranks that there are: rounding makes no difference."""
   for num_draws in (3, 29, 99, 199, 1000):
-    band = evaluation.statistics.simultaneous_band(20, num_draws)
+    band = statistics.simultaneous_band(20, num_draws)
     ranks = np.arange(num_draws + 1)
     shares = band.shares(np.random.default_rng(0).permutation(ranks))
     assert np.all(np.abs(shares - band.points) < 1 / (num_draws + 1))
     if num_draws < 100:  # Every point is one of a rank.
       np.testing.assert_allclose(shares, band.points, rtol=1e-12)
   # By hand.
-  band = evaluation.statistics.simultaneous_band(20, 3)
+  band = statistics.simultaneous_band(20, 3)
   np.testing.assert_allclose(band.points, [0.25, 0.5, 0.75])
   np.testing.assert_allclose(
       band.shares([0, 0, 1, 3, 3]), [2 / 5, 3 / 5, 3 / 5])
@@ -164,11 +160,11 @@ def _simulated_ranks(scale, shift=0.0, num_simulations=500):
   y = theta + rng.normal(size=num_simulations)
   draws = (y / 2 + shift)[:, np.newaxis] + scale * np.sqrt(0.5) * rng.normal(
       size=[num_simulations, _NUM_DRAWS])
-  return evaluation.statistics.ranks(theta, draws)
+  return statistics.ranks(theta, draws)
 
 
 def test_ranks_tell_a_posterior_from_wrong_ones():
-  band = evaluation.statistics.simultaneous_band(500, _NUM_DRAWS)
+  band = statistics.simultaneous_band(500, _NUM_DRAWS)
   assert band.holds(_simulated_ranks(1.0))
   for scale, shift in ((0.75, 0.0), (1.4, 0.0), (1.0, 0.2), (1.0, -0.2)):
     assert not band.holds(_simulated_ranks(scale, shift))
@@ -177,7 +173,7 @@ def test_ranks_tell_a_posterior_from_wrong_ones():
 def test_levels_that_mean_nothing():
   for level in (0.0, 1.0, 1.5, float('nan')):
     with pytest.raises(errors.InvalidValueError, match=f'level={level}: expe'):
-      evaluation.statistics.simultaneous_band(10, 10, level)
+      statistics.simultaneous_band(10, 10, level)
 
 
 def test_p_values_of_exchangeable_scores_are_uniform():

@@ -104,7 +104,7 @@ def classify(
           lambda repeat: (
               {**batch, 'condition': np.full(len(batch['x']), label)}
               for label in range(num_labels) for batch in examples),
-          num_labels * num_examples, used,
+          num_labels * num_examples,
           f"Classifying by Bayes' rule: {rule.reason}.")
   return ClassScores(
       repeats.reshape([-1, num_labels, num_examples]).swapaxes(1, 2),

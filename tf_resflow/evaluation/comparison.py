@@ -32,7 +32,7 @@ class Comparison(NamedTuple):
 
   summary: str
   warnings: tuple[str, ...]
-  differences: dict[str, statistics.PairedDifference]
+  differences: dict[str, statistics.MeanAndStderr]
 
   def report(self) -> dict[str, float]:
     """Returns the differences, a dict for JSON."""
@@ -82,7 +82,7 @@ def compare(
   """
   test = statistics.mean_and_stderr(test_nll)
   few = test.num_examples < _FEW_ROWS
-  differences: dict[str, statistics.PairedDifference] = {}
+  differences: dict[str, statistics.MeanAndStderr] = {}
   others, sides, problems = [], [], []
   for name, baseline in baselines.items():
     count = baseline.details['num_components']

@@ -94,7 +94,7 @@ class LogProbs:
 
   Args:
     model: a flow.
-    settings: of which the estimator and the strategy are used.
+    settings: every repeat has its probes in a row.
     method: what is evaluated: a function of the model, `x`, perhaps a
       condition, `seed` and `estimator`, that returns `[B, ...]`, or a tuple of
       such.
@@ -105,6 +105,7 @@ class LogProbs:
   def __init__(
       self, model: models.Flow, settings: settings_lib.EvaluationSettings,
       method: Callable = models.Flow.log_prob, *, per_example: bool = False):
+    self._settings = settings
     self._per_example = per_example
 
     def evaluate(seed, *inputs):
@@ -117,27 +118,25 @@ class LogProbs:
 
   def draws(
       self, batches_of: Callable[[int], Iterable[Any]], num_examples: int,
-      settings: settings_lib.EvaluationSettings, title: str = '',
-  ) -> Iterator[Any]:
+      title: str = '') -> Iterator[Any]:
     """Yields what the method returns for all examples, draw by draw.
 
     Args:
       batches_of: maps the number of a repeat to its batches, which
         `batch_map.inputs_of` takes.
       num_examples: in these batches, `N`.
-      settings: of which `num_repeats`, `num_probes`, `seed` and `verbose` are
-        used. Every repeat has its probes in a row.
       title: see `batch_map.progress_bar`.
 
     Yields:
       `[N, ...]`, or a tuple of such.
     """
-    num_draws = settings.num_repeats * settings.num_probes
+    num_probes = self._settings.num_probes
+    num_draws = self._settings.num_repeats * num_probes
 
     def arguments():
       for draw in range(num_draws):
-        draw_seed = random.fold_in(settings.seed, draw)
-        for i, batch in enumerate(batches_of(draw // settings.num_probes)):
+        draw_seed = random.fold_in(self._settings.seed, draw)
+        for i, batch in enumerate(batches_of(draw // num_probes)):
           seeds = (draw_seed.values, batch['index']) if self._per_example else (
               random.fold_in(draw_seed, i).values,)
           yield *seeds, *batch_map.inputs_of(batch)
@@ -145,23 +144,16 @@ class LogProbs:
     parts: list[Any] = []
     count = 0
     for part in self._evaluate(arguments(), batch_map.progress_bar(
-        num_draws * num_examples, settings.verbose, title)):
+        num_draws * num_examples, self._settings.verbose, title)):
       parts.append(part)
       count += len(tf.nest.flatten(part)[0])
       if count == num_examples:  # The next draw begins.
         yield tf.nest.map_structure(lambda *a: np.concatenate(a), *parts)
         parts, count = [], 0
 
-  def __call__(
-      self, batches_of: Callable[[int], Iterable[Any]], num_examples: int,
-      settings: settings_lib.EvaluationSettings, title: str = '') -> np.ndarray:
-    """Returns the estimates, float64 `[R, N]`, means over the probes.
-
-    Args:
-      batches_of, num_examples, settings, title: see `draws`.
-    """
-    return _average(
-        list(self.draws(batches_of, num_examples, settings, title)), settings)
+  def __call__(self, *args: Any, **options: Any) -> np.ndarray:
+    """Returns means of the `draws` over the probes, float64 `[R, N]`."""
+    return _average(list(self.draws(*args, **options)), self._settings)
 
 
 class NegativeLogLikelihood:
@@ -173,18 +165,18 @@ class NegativeLogLikelihood:
   """
 
   def __init__(self, model: models.Flow, **settings: Any):
-    self._settings = used = settings_lib.EvaluationSettings.of(
+    used = settings_lib.EvaluationSettings.of(
         model, **settings, dequantizes=True)
     # Integers are dequantised with noise.
-    self._is_random = (
-        model.is_image or model.is_random_with(used.estimator))
+    self._settings = used = _checked(
+        used, model.is_image or model.is_random_with(used.estimator))
     self._losses = LogProbs(
         model, used, lambda model, *inputs, **options: model.to_loss(
             model.log_prob(*inputs, **options)))
 
   def __call__(
-      self, split: datasets.Split, num_examples: int | None = None,
-      **changes: Any) -> np.ndarray:
+      self, split: datasets.Split, num_examples: int | None = None
+  ) -> np.ndarray:
     """Estimates bits/dim or nats of a split, several times.
 
     Each repeat draws dequantisation noise, probes, numbers of terms and the
@@ -193,30 +185,22 @@ class NegativeLogLikelihood:
 
     Args:
       num_examples: evaluate only the first ones.
-      **changes: other settings than those of the evaluator, but not another
-        estimator or strategy.
 
     Returns:
       Float64 `[R, N]`, in `model.unit`; `statistics.summarize_repeats` has its
       mean and both standard errors.
     """
-    used = _checked(
-        dataclasses.replace(self._settings, **changes), self._is_random)
+    used = self._settings
     return self._losses(
         lambda repeat: used.batches(
             split, num_examples, used.seed * 1009 + repeat),
-        num_examples or split.num_examples, used)
+        num_examples or split.num_examples)
 
 
 def nll(
     model: models.Flow, split: datasets.Split, *,
     num_examples: int | None = None, **settings: Any) -> np.ndarray:
-  """Evaluates the `NegativeLogLikelihood` of a flow on a split, `[R, N]`.
-
-  Args:
-    model, split, num_examples: see there.
-    **settings: see `EvaluationSettings`.
-  """
+  """Returns the `NegativeLogLikelihood` of a flow on a split, `[R, N]`."""
   used = settings_lib.EvaluationSettings.of(model, **settings, dequantizes=True)
   return NegativeLogLikelihood(
       batch_map.frozen(model, used.strategy), settings=used
@@ -260,7 +244,7 @@ def evaluate_inputs(
       model, np.asarray(x, model.compute_dtype), condition, used.batch_size)
   frozen = batch_map.frozen(model, used.strategy)
   draws = LogProbs(frozen, used, _parts_of_density).draws(
-      lambda repeat: batches, len(x), used)
+      lambda repeat: batches, len(x))
   # Of the draws only the first one's latents are kept.
   z, *first = next(draws)
   log_dets, log_probs = np.moveaxis(_average(
@@ -275,7 +259,7 @@ def evaluate_inputs(
     results['log_prob_repeats'] = log_probs
   if model.has_classifier:
     results['class_log_prob'] = Classification(
-        frozen, used.strategy).log_probs(batches)
+        frozen, used.strategy)(batches)
   return results
 
 
@@ -296,19 +280,15 @@ class Classification:
   Args:
     model: a flow with a classifier.
     strategy: see `EvaluationSettings`.
-
-  Raises:
-    InvalidValueError: when it is called, if the model has no classifier.
   """
 
   def __init__(
       self, model: models.Flow, strategy: tf.distribute.Strategy | None = None):
-    self._model = model
     self._classify = batch_map.BatchMap(
         lambda batch_seed, *given: model.classify(
             *given, seed=random.per_replica(batch_seed)), strategy, shared=[0])
 
-  def log_probs(self, batches: Iterable[Any], seed: int = 0) -> np.ndarray:
+  def __call__(self, batches: Iterable[Any], seed: int = 0) -> np.ndarray:
     """Returns the log-probability of every class, float64 `[N, K]`, nats.
 
     Args:
@@ -319,22 +299,6 @@ class Classification:
         (random.fold_in(seed, i).values, *batch_map.inputs_of(batch))
         for i, batch in enumerate(batches))))
     return special.log_softmax(np.float64(logits), axis=-1)
-
-  def __call__(
-      self, split: datasets.Split, *, num_examples: int | None = None,
-      **settings: Any) -> dict[str, statistics.MeanAndStderr]:
-    """Returns the `accuracy_and_cross_entropy` on a split.
-
-    Args:
-      num_examples: see `NegativeLogLikelihood`.
-      **settings: see `EvaluationSettings`; the seed is that of the noise of
-        dequantisation and augmentation.
-    """
-    used = settings_lib.EvaluationSettings.of(self._model, **settings)
-    batches = used.batches(split, num_examples)
-    return accuracy_and_cross_entropy(
-        self.log_probs(batches, used.seed),
-        np.concatenate([batch['label'] for batch in batches]))
 
 
 def accuracy_and_cross_entropy(

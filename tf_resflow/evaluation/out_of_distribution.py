@@ -107,7 +107,7 @@ def score_examples(
       batch_map.frozen(model, used.strategy), used,
       models.Flow.log_prob_and_logits if model.has_classifier else
       models.Flow.log_prob, per_example=True
-  ).draws(lambda repeat: examples, num_examples, used))
+  ).draws(lambda repeat: examples, num_examples))
   class_log_prob = None
   if model.has_classifier:
     log_prob, logits = zip(*log_prob, strict=True)

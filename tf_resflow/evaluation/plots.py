@@ -171,19 +171,20 @@ class Box(NamedTuple):
         self.center, self.half_widths, strict=True)]
 
 
-def traced_log_prob(model: models.Flow) -> Callable[[np.ndarray], np.ndarray]:
+def traced_log_prob(
+    model: models.Flow, condition: Any = None
+) -> Callable[[np.ndarray], np.ndarray]:
   """Returns a function of points `[N, D]`, with one graph: exact `log p(x)`."""
   settings = settings_lib.EvaluationSettings.of(
       model, estimator=numerics.Exact(), num_repeats=1)
   log_probs = likelihood.LogProbs(model, settings)
   return lambda x: log_probs(lambda repeat: batch_map.slices(
-      model, np.asarray(x, model.compute_dtype), None, settings.batch_size),
-      len(x), settings)[0]
+      model, np.asarray(x, model.compute_dtype), condition,
+      settings.batch_size), len(x))[0]
 
 
 def density_on_grid(
-    model: models.Flow, box: Box, num_points: int = 200,
-    batch_size: int = 10_000, condition: Any = None,
+    model: models.Flow, box: Box, num_points: int = 200, condition: Any = None,
     log_prob_fn: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> np.ndarray:
   """Returns the exact `p(x)` at the centre of every cell of a grid.
@@ -192,7 +193,6 @@ def density_on_grid(
     model: a 2-D flow.
     box: area of the grid.
     num_points: cells per side.
-    batch_size: points at a time.
     condition: of a flow `p(x|c)`, for all points.
     log_prob_fn: of `traced_log_prob`; by default a new graph is traced, of
       which TensorFlow never frees all of the memory.
@@ -205,11 +205,8 @@ def density_on_grid(
   axes = [np.linspace(low, high, num_points, endpoint=False) +
           0.5 * (high - low) / num_points for low, high in box.ranges]
   points = np.stack(np.meshgrid(*axes), axis=-1).reshape([-1, 2])
-  log_prob = likelihood.evaluate_inputs(
-      model, points, batch_size=batch_size, estimator=numerics.Exact(),
-      condition=condition)['log_prob'] if log_prob_fn is None else (
-          log_prob_fn(points))
-  return np.exp(log_prob).reshape([num_points, num_points])
+  log_prob_fn = log_prob_fn or traced_log_prob(model.frozen(), condition)
+  return np.exp(log_prob_fn(points)).reshape([num_points, num_points])
 
 
 def integral(model: models.Flow, box: Box, num_points: int = 1000) -> float:

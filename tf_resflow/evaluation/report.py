@@ -69,22 +69,21 @@ def evaluate(
           model.unit: nll, 'log_prob': log_prob.mean(axis=0),
           'log_prob_stderr': statistics.stderr_per_example(log_prob)}
   ).extended(first={'estimator': estimator.spec()})
-  return _with_classes(model, split, nll.shape[1], used, results)
-
-
-def _with_classes(model, split, num_examples, settings, results):
-  """Adds the labels that are known, and the classification by a hybrid."""
-  batches = settings.batches(split, num_examples)
-  label = np.concatenate([batch['label'] for batch in batches])
+  batches = used.batches(split, nll.shape[1])
+  label = _labels(batches)
   if model.has_classifier:
     log_probs = likelihood.Classification(
-        batch_map.frozen(model, settings.strategy), settings.strategy
-    ).log_probs(batches, settings.seed)
-    found = likelihood.accuracy_and_cross_entropy(log_probs, label)
-    results = results.extended(arrays={'class_log_prob': log_probs}, numbers={
-        key: number for name, value in found.items()
-        for key, number in value.report(name).items()})
+        batch_map.frozen(model, used.strategy), used.strategy
+    )(batches, used.seed)
+    results = results.extended(arrays={'class_log_prob': log_probs})
+    for name, value in likelihood.accuracy_and_cross_entropy(
+        log_probs, label).items():
+      results = results.extended(value.report(name))
   return results.extended(arrays={'label': label} if np.any(label >= 0) else {})
+
+
+def _labels(batches):
+  return np.concatenate([batch['label'] for batch in batches])
 
 
 class Validation:
@@ -98,6 +97,7 @@ class Validation:
   def __init__(
       self, model: models.Flow, strategy: tf.distribute.Strategy | None = None):
     self._unit = model.unit
+    self._settings = settings_lib.EvaluationSettings.of(model)
     self._nll = likelihood.NegativeLogLikelihood(model, strategy=strategy)
     self._biased_nll = likelihood.NegativeLogLikelihood(
         model, strategy=strategy, estimator='training'
@@ -134,8 +134,10 @@ class Validation:
           'validation_bias': difference.mean,
           'validation_bias_stderr': difference.total_stderr}
     if self._classify is not None:
-      row |= {f'validation_{name}': value.mean
-              for name, value in self._classify(split).items()}
+      batches = self._settings.batches(split)
+      row |= {f'validation_{name}': value.mean for name, value in
+              likelihood.accuracy_and_cross_entropy(
+                  self._classify(batches), _labels(batches)).items()}
     return row
 
 
@@ -170,12 +172,12 @@ def report_inputs(
   nll = nll[has_density]
   repeats = arrays.get(
       'log_prob_repeats', arrays['log_det_repeats'])[:, has_density]
-  summary = statistics.RepeatedMean(
+  summary = statistics.MeanAndStderr(
       float(nll.mean()),
       statistics.mean_and_stderr(nll).stderr if len(nll) > 1 else None,
+      len(nll),
       # The NLL is a linear function of log-densities.
-      statistics.estimator_stderr(model.to_loss(repeats)), len(nll),
-      len(repeats))
+      statistics.estimator_stderr(model.to_loss(repeats)), len(repeats))
   return _results(model, summary, used, inverse, certify, has_density, arrays)
 
 
@@ -197,7 +199,10 @@ def _results(
     _logger.info('Certifying %d blocks.', len(model.certified_bijections))
   bounds = model.lipschitz_bounds(certify=certify)
   numbers = {
-      **summary.report(model.unit), 'num_probes': settings.num_probes,
+      **summary.report(model.unit),
+      'estimator_stderr': summary.estimator_stderr,
+      'num_examples': summary.num_examples, 'num_repeats': summary.num_repeats,
+      'num_probes': settings.num_probes,
       **inverse._asdict(),
       'lipschitz_bound_max': _largest([b.certificate for b in bounds]),
       'lipschitz_power_iteration_max': _largest(

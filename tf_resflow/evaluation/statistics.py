@@ -19,7 +19,7 @@ References:
 """
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy import typing as npt
@@ -34,59 +34,34 @@ _NUM_TRIALS = 4000
 
 
 class MeanAndStderr(NamedTuple):
-  """A mean, its standard error, and the number of values."""
+  """A mean with its errors.
+
+  Attributes:
+    stderr: data error, across examples; None for a single one.
+    estimator_stderr: estimator error, across repeats; 0 for exact values.
+  """
 
   mean: float
-  stderr: float
+  stderr: Any
   num_examples: int
+  estimator_stderr: float = 0.0
+  num_repeats: int = 1
 
   def report(self, name: str) -> dict[str, float]:
     """Returns `name` and `name_stderr`, a dict for JSON."""
     return {name: self.mean, f'{name}_stderr': self.stderr}
 
-
-class PairedDifference(MeanAndStderr):
-  """The same of differences a - b over pairs."""
-
-  @property
-  def num_stderrs(self) -> float:
-    """mean / stderr; negative if a is below b, and 0 if both are 0."""
-    if self.stderr:
-      return self.mean / self.stderr
-    return math.copysign(math.inf, self.mean) if self.mean else 0.0
-
-  def __str__(self) -> str:
-    side = 'below' if self.mean < 0 else 'above'
-    return (f'a is {side} b by {abs(self.mean):.4f} +- {self.stderr:.4f} '
-            f'({abs(self.num_stderrs):.1f} standard errors, '
-            f'{self.num_examples} pairs)')
-
-
-class RepeatedMean(NamedTuple):
-  """A mean over repeats and examples, with both standard errors.
-
-  Attributes:
-    stderr: data error, across examples; None for a single one.
-    estimator_stderr: estimator error of the mean, across repeats.
-  """
-
-  mean: float
-  stderr: float | None
-  estimator_stderr: float
-  num_examples: int
-  num_repeats: int
-
-  def report(self, name: str) -> dict[str, float | None]:
-    """Returns `name` with its errors and both counts, a dict for JSON."""
-    return {name: self.mean, f'{name}_stderr': self.stderr,
-            'estimator_stderr': self.estimator_stderr,
-            'num_examples': self.num_examples, 'num_repeats': self.num_repeats}
-
   @property
   def total_stderr(self) -> float:
     """The standard error from both sources, for the population mean."""
-    return math.nan if self.stderr is None else math.hypot(
-        self.stderr, self.estimator_stderr)
+    return math.hypot(self.stderr, self.estimator_stderr)
+
+  @property
+  def num_stderrs(self) -> float:
+    """mean / total_stderr; 0 if both are 0."""
+    if self.total_stderr:
+      return self.mean / self.total_stderr
+    return math.copysign(math.inf, self.mean) if self.mean else 0.0
 
 
 def mean_and_stderr(values: npt.ArrayLike) -> MeanAndStderr:
@@ -94,32 +69,23 @@ def mean_and_stderr(values: npt.ArrayLike) -> MeanAndStderr:
 
   stderr = sqrt(sum_i (x_i - mean)^2 / (N - 1)) / sqrt(N).
 
-  Args:
-    values: [N], in any unit.
-
   Raises:
     InvalidValueError: if `values` is not [N] with N >= 2, or not finite.
 
   Example:
     >>> mean_and_stderr([1.0, 2.0, 3.0])
-    MeanAndStderr(mean=2.0, stderr=0.577..., num_examples=3)
+    MeanAndStderr(mean=2.0, stderr=0.577..., num_examples=3, ...)
   """
   values = as_finite(values, 'values', least=2)
   return MeanAndStderr(
       float(np.mean(values)), float(stats.sem(values)), len(values))
 
 
-def paired_difference(a: npt.ArrayLike, b: npt.ArrayLike) -> PairedDifference:
-  """Compares two models on the same examples.
+def paired_difference(a: npt.ArrayLike, b: npt.ArrayLike) -> MeanAndStderr:
+  """Returns the mean of a_i - b_i, values `[N]` of the same examples.
 
   Examples that are hard for one model are hard for the other, so pairs give a
-  much smaller error of the mean of a_i - b_i than two separate means do.
-
-  Args:
-    a, b: [N], values of both models for the same examples, in one order.
-
-  Returns:
-    A `PairedDifference`; printed, it reads "a is below b by ...".
+  much smaller error than two separate means do.
 
   Raises:
     InvalidValueError: if the shapes differ or a value is not finite.
@@ -132,7 +98,7 @@ def paired_difference(a: npt.ArrayLike, b: npt.ArrayLike) -> PairedDifference:
   errors.check(
       a.shape == b.shape, 'b', f'{len(b)} values', f'{len(a)}, the number of a',
       'Pairs need the same examples in the same order.')
-  return PairedDifference(*mean_and_stderr(a - b))
+  return mean_and_stderr(a - b)
 
 
 def estimator_stderr(repeats: npt.ArrayLike) -> float:
@@ -187,28 +153,21 @@ def stderr_per_example(repeats: npt.ArrayLike) -> np.ndarray:
   return stats.sem(repeats, axis=0)
 
 
-def summarize_repeats(repeats: npt.ArrayLike) -> RepeatedMean:
-  """Returns the mean of repeated estimates with data and estimator error.
+def summarize_repeats(repeats: npt.ArrayLike) -> MeanAndStderr:
+  """Returns the mean of repeated estimates `[R, N]` with both errors.
 
   The data error is computed across examples, after averaging each over its
   repeats. It still includes 1/R of the estimator variance of every example, so
   it is slightly too large. See also `estimator_stderr`.
   """
-  mean, stderr, num_examples = mean_and_stderr(
-      np.mean(np.asarray(repeats, np.float64), axis=0))
-  return RepeatedMean(
-      mean, stderr, estimator_stderr(repeats), num_examples, len(repeats))
+  return mean_and_stderr(
+      np.mean(np.asarray(repeats, np.float64), axis=0))._replace(
+          estimator_stderr=estimator_stderr(repeats), num_repeats=len(repeats))
 
 
 def as_finite(values: npt.ArrayLike, name: str, rank: int = 1,
               least: int = 1) -> np.ndarray:
-  """Returns values as float64, or raises.
-
-  Args:
-    values: finite numbers, `[N]` or, for rank 2, `[R, N]`.
-    name: of the argument, for the message.
-    rank: 1 or 2.
-    least: smallest number of values.
+  """Returns `[N]` or, of rank 2, `[R, N]` finite values as float64, or raises.
   """
   values = np.asarray(values, np.float64)
   errors.check(

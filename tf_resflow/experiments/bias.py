@@ -86,17 +86,14 @@ def measure_bias(
       evaluation.nll(model, split, num_examples=num_examples, settings=used,
                      **changes)
       for changes in ({'estimator': 'training'}, {})]
-  biased, unbiased, difference = map(
+  biased, unbiased, bias = map(
       statistics.summarize_repeats, (biased, unbiased, biased - unbiased))
-  paired = statistics.PairedDifference(
-      difference.mean, difference.total_stderr, difference.num_examples)
-  unit = model.unit
   return {
-      'unit': unit, unit: unbiased.mean, f'{unit}_stderr': unbiased.stderr,
-      f'training_{unit}': biased.mean, **paired.report('bias'),
-      'bias_num_stderrs': paired.num_stderrs,
-      'num_examples': paired.num_examples,
-      'num_repeats': difference.num_repeats}
+      'unit': model.unit, **unbiased.report(model.unit),
+      f'training_{model.unit}': biased.mean,
+      'bias': bias.mean, 'bias_stderr': bias.total_stderr,
+      'bias_num_stderrs': bias.num_stderrs,
+      'num_examples': bias.num_examples, 'num_repeats': bias.num_repeats}
 
 
 def save_bias(

@@ -81,7 +81,12 @@ def _compared(results, unit, others):
   for name, other in others.items():
     difference = evaluation.statistics.paired_difference(
         results.arrays[unit].mean(axis=0), other)
-    notes.append(f'flow (a) against {name} (b): {difference}')
+    notes.append(
+        f'flow (a) against {name} (b): a is '
+        f'{"below" if difference.mean < 0 else "above"} b by '
+        f'{abs(difference.mean):.4f} +- {difference.stderr:.4f} '
+        f'({abs(difference.num_stderrs):.1f} standard errors, '
+        f'{difference.num_examples} pairs)')
     differences[name] = {
         'mean': difference.mean, 'stderr': difference.stderr}
   return results.extended(
