@@ -95,20 +95,20 @@ def test_bits_are_read_for_the_examples_of_which_they_are(tmp_path):
   bits = {'gaussian': np.array([2.0, 3.0, 4.0]), 'flow': np.ones([3])}
   example_files.write_bits(path, bits, _FACTS)
   np.testing.assert_equal(example_files.read_bits(path, 3, _FACTS), bits)
-  start = f'compare={path}: expected a file with'
+  start = f'compare={path}: expected bits/dim of the same examples, as'
   testing.check_refusals(
       lambda other: example_files.read_bits(path, 3, _FACTS | other), [
-          ({'dataset': 'mnist'}, f'{start} dataset mnist. Its dataset is dig'),
+          ({'dataset': 'mnist'}, f'{start}...Its dataset is digits, not mnist'),
           ({'image_shape': (16, 16, 1)},
-           f'{start} image_shape [16, 16, 1]. Its image_shape is [8, 8, 1')])
+           f'{start}...Its image_shape is [8, 8, 1], not [16, 16, 1')])
 
 
 def test_bad_files_of_bits(tmp_path):
   _check_refused(
       tmp_path / 'b.npz',
       lambda path: example_files.read_bits(path, 3, _FACTS), [
-          ({}, '...with bits/dim. It holds no model'),
-          ({'a': np.ones([4])}, '...floats (3,)...Its a is float64 [4]'),
+          ({}, '...It holds no model'),
+          ({'a': np.ones([4])}, '...Its a is float64 [4], not finite floats'),
           ({'a': np.ones([3], np.int32)}, '...Its a is int32 [3]'),
           ({'a': [1.0, np.nan, np.inf]}, '...Its a is float64 [3]')])
 
@@ -120,7 +120,7 @@ _NUMBERS = layers.ConditionSpec((2,))
 def _flow_of(spec, *conditions):
   """Returns what readers know of a flow p(x|c) of numbers x0."""
   return types.SimpleNamespace(
-      condition_spec=spec, event_shape=(1,), schema=schemas.make_schema(
+      condition_spec=spec, event_shape=(1,), is_image=False, schema=schemas.make_schema(
           'x0', conditions=conditions) if conditions else
       schema_lib.Schema.unnamed(1, 1))
 
@@ -152,12 +152,12 @@ def test_reads_conditions(tmp_path):
 
 def test_what_are_no_conditions(tmp_path):
   path, flow = tmp_path / 'c.npz', _flow_of(_LABELS)
-  start = f'condition={path}: expected an .npz file with an array condition, '
+  start = f'condition={path}: expected an .npz file with '
   _check_refused(path, lambda path: example_files.read_condition(
       path, flow, 'condition'), [
           ({'label': np.zeros(3, int)}, f'{start}...Its arrays are label.'),
           ({'condition': np.zeros(3)}, f'{start}...a tensor float64 (3,).'),
-          ({'condition': np.zeros([0], int)}, '...It is empty.'),
+          ({'condition': np.zeros([0], int)}, '...It holds none.'),
           ({'condition': [0, 3]}, f'{start}...It holds 3.')])
   path = tmp_path / 'c.csv'
   for wrong in ('0.5', '3.0', '-1.0'):
@@ -201,17 +201,18 @@ def test_bad_images(tmp_path, model):
   path = tmp_path / 'a.npz'
   start = f'ood_dataset={path}: expected an .npz file'
   array = (f'{start} with an array x or image [n, 4, 4, 1], integers from 0 to '
-           '15 or dequantised floats in [0, 1). Its')
-  label = f'{start} with one integer label per '
+           '15 or dequantised floats in [0, 1), and perhaps integers label '
+           '[n]. Its')
   _check_refused(
       path,
       lambda path: example_files.read_images(path, model, 'ood_dataset'), [
           ({'images': _integers()}, f'{array} arrays are images.'),
           ({'x': _integers() + 1}, f'{array} x lies in [1, 16].'),
           ({'x': 0.1 * _integers()}, f'{array} x lies in [0.0, 1.5].'),
-          ({'x': _integers(), 'label': np.arange(6)}, f'{label}...int64 [6].'),
+          ({'x': _integers(), 'label': np.arange(6)},
+           f'{array} label is int64 [6].'),
           ({'x': _integers(), 'label': np.ones([7])},
-           f'{label}...float64 [7].')])
+           f'{array} label is float64 [7].')])
 
 
 _ROWS = np.random.default_rng(0).normal(size=[5, 3])

@@ -34,58 +34,58 @@ def read_arrays(
     name: of the argument or flag that names the file, for messages.
     keys: which to read, all by default; the others are None.
   """
-  expected = 'an .npz file, as numpy.savez writes it'
-  with errors.format_errors(name, path, expected):
+  with errors.format_errors(
+      name, path, 'an .npz file, as numpy.savez writes it'):
     reading.check_regular(path)
-    errors.check(zipfile.is_zipfile(path), name, path, expected)
+    errors.check(zipfile.is_zipfile(path))
     return reading.read_arrays(path, keys)
 
 
-def _read_array(path, name, keys, shape, limits, expected):
-  """Returns the first of some arrays in an .npz file, an entry per example.
+def _first(arrays, *keys):
+  """Returns the first of these arrays, and its name."""
+  key = next((key for key in keys if key in arrays), None)
+  errors.check(key, problem=f'Its arrays are {", ".join(arrays) or "none"}.')
+  return arrays[key], key
 
-  Of shape `(1,)` it may be flat; `limits` are by the types that are accepted.
+
+def _numbers(arrays, keys, shape, limits):
+  """Returns the first of these arrays, `[n, *shape]`; `[n]` if that is `[1]`.
+
+  `limits` are by the types that are accepted.
   """
-  arrays = read_arrays(path, name, keys)
-
-  def check(condition, advice):
-    errors.check(condition, name, path, f'an .npz file with {expected}', advice)
-
-  key = next((key for key in keys if key in arrays), '')
-  check(key, f'Its arrays are {", ".join(arrays) or "none"}.')
-  array = arrays[key]
-  low, high = next((pair for dtype, pair in limits.items()
-                    if np.issubdtype(array.dtype, dtype)), (None, None))
+  array, key = _first(arrays, *keys)
   if array.ndim == 1 and tuple(shape) == (1,):
     array = array[:, np.newaxis]
-  check(low is not None and array.size > 0 and array.ndim > 0 and
-        array.shape[1:] == tuple(shape),
-        f'Its {key} is {array.dtype} {list(array.shape)}.')
-  check(np.all(np.isfinite(array)) and low <= array.min() and
-        array.max() <= high, f'Its {key} lies in [{array.min()}, '
-        f'{array.max()}].')
+  low, high = next((pair for dtype, pair in limits.items()
+                    if np.issubdtype(array.dtype, dtype)), (None, None))
+  errors.check(
+      low is not None and array.size and array.shape[1:] == tuple(shape),
+      problem=f'Its {key} is {array.dtype} {list(array.shape)}.')
+  errors.check(
+      np.all(np.isfinite(array)) and low <= array.min() <= array.max() <= high,
+      problem=f'Its {key} lies in [{array.min()}, {array.max()}].')
   return array
 
 
 def read_inputs(
     path: str | os.PathLike, event_shape: Sequence[int]) -> np.ndarray:
-  """Reads dequantised images or vectors from an .npz file.
+  """Reads dequantised images or vectors from an .npz file, as float64.
 
   Args:
     path: of a file with the array `x`, floats `[n, H, W, C]` in [0, 1] or
       `[n, D]`.
     event_shape: `(H, W, C)` or `(D,)` of the model that they are meant for.
-
-  Returns:
-    `x` as float64.
   """
   is_image = len(event_shape) == 3
-  return _read_array(
-      path, 'inputs', ['x'], event_shape,
-      {np.floating: (0.0, 1.0) if is_image else (-np.inf, np.inf)},
-      f'an array x, floats [n, {", ".join(map(str, event_shape))}]' + (
-          ' in [0, 1), dequantised as (X + U) / num_levels' if is_image else ''
-      )).astype(np.float64)
+  arrays = read_arrays(path, 'inputs', ('x',))
+  expected = (
+      'an .npz file with an array x, floats '
+      f'[n, {", ".join(map(str, event_shape))}]') + (
+          ' in [0, 1), dequantised as (X + U) / num_levels' * is_image)
+  with errors.format_errors('inputs', path, expected):
+    return _numbers(arrays, ['x'], event_shape, {
+        np.floating: (0.0, 1.0) if is_image else (-np.inf, np.inf)
+    }).astype(np.float64)
 
 
 def read_images(
@@ -102,26 +102,24 @@ def read_images(
     model: of images of the same shape and levels.
   """
   shape, num_levels = model.event_shape, model.num_levels
-  images = _read_array(
-      path, name, ['x', 'image'], shape,
-      {np.integer: (0, num_levels - 1), np.floating: (0.0, 1.0)},
-      f'an array x or image [n, {", ".join(map(str, shape))}], integers from 0 '
-      f'to {num_levels - 1} or dequantised floats in [0, 1)')
-  label = read_arrays(path, name, keys=('label',)).get('label')
-  if label is None:
-    label = np.full([len(images)], -1)
-  errors.check(
-      label.shape == (len(images),) and np.issubdtype(label.dtype, np.integer),
-      name, path, 'an .npz file with one integer label per image',
-      f'It is {label.dtype} {list(label.shape)}.')
-  if np.issubdtype(images.dtype, np.integer):
-    images = images.astype(np.uint8)
-  else:
-    num_levels = None
+  arrays = read_arrays(path, name, ('x', 'image', 'label'))
+  with errors.format_errors(
+      name, path, 'an .npz file with an array x or image [n, '
+      f'{", ".join(map(str, shape))}], integers from 0 to {num_levels - 1} or '
+      'dequantised floats in [0, 1), and perhaps integers label [n]'):
+    images = _numbers(arrays, ['x', 'image'], shape, {
+        np.integer: (0, num_levels - 1), np.floating: (0.0, 1.0)})
+    label = arrays.get('label', np.full([len(images)], -1))
+    errors.check(
+        label.shape == images.shape[:1] and np.issubdtype(
+            label.dtype, np.integer),
+        problem=f'Its label is {label.dtype} {list(label.shape)}.')
+  is_integer = np.issubdtype(images.dtype, np.integer)
   return datasets.Split(
-      tf.data.Dataset.from_tensor_slices(
-          {'x': images, 'label': label.astype(np.int32)}),
-      len(images), shape, num_levels)
+      tf.data.Dataset.from_tensor_slices({
+          'x': images.astype(np.uint8) if is_integer else images,
+          'label': label.astype(np.int32)}),
+      len(images), shape, num_levels if is_integer else None)
 
 
 def read_rows(
@@ -138,19 +136,19 @@ def read_rows(
     missing: see `Schema.read`.
     condition: of an array.
   """
-  spec, rows = model.condition_spec, source
+  rows = source
   is_path = isinstance(source, str | os.PathLike)
   if not model.is_image and (cells.is_frame(source) or table_files.is_table(
       source if is_path else None)):
     rows = model.schema.read(source, name, missing)
   elif not hasattr(source, 'is_complete'):
-    if is_path and spec is not None:
-      condition = _read_conditions(source, spec, name)
+    if is_path and model.condition_spec is not None:
+      condition = _read_conditions(source, name)
     x = read_inputs(source, model.event_shape) if is_path else (
         np.asarray(source, np.float64))
     rows = schema_lib.Rows(
         x=x, is_complete=np.ones(len(x), bool), condition=condition)
-  if spec is None:
+  if model.condition_spec is None:
     return rows
   what = source if is_path else 'rows'
   condition = _checked(
@@ -175,31 +173,19 @@ def read_condition(
   Returns:
     `[N, ...]`, labels or float64.
   """
-  spec: Any = model.condition_spec
-  if table_files.is_table(path):
-    rows = model.schema.read(
-        path, name, 'nan' if missing == 'drop' else missing,
-        (schema_lib.CONDITION,))
-    given: Any = rows.complete().condition
-  else:
-    given = _read_conditions(path, spec, name)
-  condition = _checked(
-      given, path, model, name, table_files.is_table(path))
-  errors.check(
-      len(condition) > 0, name, path, spec.expected, 'It is empty.')
-  return condition
+  is_table = table_files.is_table(path)
+  given: Any = model.schema.read(
+      path, name, 'nan' if missing == 'drop' else missing,
+      (schema_lib.CONDITION,)).complete().condition if is_table else (
+          _read_conditions(path, name))
+  return _checked(given, path, model, name, is_table)
 
 
-def _read_conditions(path, spec, name):
+def _read_conditions(path, name):
   """Returns the array `condition` of an .npz file."""
   arrays = read_arrays(path, name, ('condition',))
-  errors.check(
-      'condition' in arrays, name, path,
-      f'an .npz file with an array condition, {spec.expected}',
-      f'Its arrays are {", ".join(arrays) or "none"}.')
-  given = arrays['condition']
-  return given[:, np.newaxis] if spec.shape == (1,) and given.ndim == 1 else (
-      given)
+  with errors.format_errors(name, path, 'an .npz file with conditions'):
+    return _first(arrays, 'condition')[0]
 
 
 def _checked(given, path, model, name, is_table):
@@ -211,8 +197,12 @@ def _checked(given, path, model, name, is_table):
     if spec.num_labels:  # All numbers of a table are read as floats.
       given, integers = given[:, 0], given[:, 0].astype(np.int64)
       given = integers if np.array_equal(given, integers) else given
+  elif spec.shape == (1,) and np.ndim(given) == 1:
+    given = np.reshape(given, [-1, 1])
   try:
-    return spec.convert(given, 'float64').numpy()
+    found = spec.convert(given, 'float64').numpy()
+    errors.check(len(found), 'condition', 'none', spec.expected)
+    return found
   except errors.InvalidValueError as error:
     raise errors.InvalidValueError(
         name, path, f'{expected}{spec.expected}', f'It holds {error.value}.'
@@ -246,21 +236,20 @@ def read_bits(
     From names to bits/dim `[num_examples]`.
   """
   arrays = read_arrays(path, 'compare')
-
-  def check(condition, expected, advice):
-    errors.check(condition, 'compare', path, expected, advice)
-
-  for name in [key for key in _METADATA if key in arrays]:
-    stored = arrays.pop(name).tolist()
-    right = np.asarray(metadata[name]).tolist()
-    check(stored == right, f'a file with {name} {right}',
-          f'Its {name} is {stored}; a comparison needs the same examples.')
-  check(arrays, 'a file with bits/dim', 'It holds no model.')
-  for name, values in arrays.items():
-    is_float = np.issubdtype(values.dtype, np.floating)
-    check(values.shape == (num_examples,) and is_float
+  with errors.format_errors(
+      'compare', path, 'bits/dim of the same examples, as tf_resflow baselines '
+      '--output writes them'):
+    for name in [key for key in _METADATA if key in arrays]:
+      stored = arrays.pop(name).tolist()
+      right = np.asarray(metadata[name]).tolist()
+      errors.check(
+          stored == right, problem=f'Its {name} is {stored}, not {right}.')
+    errors.check(arrays, problem='It holds no model.')
+    for name, values in arrays.items():
+      errors.check(
+          values.shape == (num_examples,)
+          and np.issubdtype(values.dtype, np.floating)
           and np.all(np.isfinite(values)),
-          f'finite floats ({num_examples},) for every model, one per evaluated '
-          'example, as tf_resflow baselines --output writes them',
-          f'Its {name} is {values.dtype} {list(values.shape)}.')
+          problem=f'Its {name} is {values.dtype} {list(values.shape)}, not '
+          f'finite floats ({num_examples},).')
   return arrays
