@@ -58,8 +58,9 @@ def test_double_precision_and_failures(run_tool, table_workdir, monkeypatch):
   original = inversion.check_inverse
 
   def fail(*args, **kwargs):
-    return original(*args, **kwargs)._replace(
-        reconstruction_error_max=float('nan'), inverse_num_not_converged=3)
+    return original(*args, **kwargs) | {
+        'reconstruction_error_max': float('nan'),
+        'inverse_num_not_converged': 3}
 
   monkeypatch.setattr(inversion, 'check_inverse', fail)
   result = run_tool('evaluate', f'--workdir={table_workdir}',

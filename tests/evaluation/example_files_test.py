@@ -120,9 +120,9 @@ _NUMBERS = layers.ConditionSpec((2,))
 def _flow_of(spec, *conditions):
   """Returns what readers know of a flow p(x|c) of numbers x0."""
   return types.SimpleNamespace(
-      condition_spec=spec, event_shape=(1,), is_image=False, schema=schemas.make_schema(
-          'x0', conditions=conditions) if conditions else
-      schema_lib.Schema.unnamed(1, 1))
+      condition_spec=spec, event_shape=(1,), is_image=False,
+      schema=schemas.make_schema('x0', conditions=conditions) if conditions
+      else schema_lib.Schema.unnamed(1, 1))
 
 
 def test_reads_conditions(tmp_path):

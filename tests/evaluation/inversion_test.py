@@ -32,10 +32,10 @@ def test_crippled_solver(split, flow, monkeypatch):
     monkeypatch.setattr(block, 'solver', numerics.Banach(max_steps=1))
   report = evaluation.check_inverse(flow, split, batch_size=3)
   # Every example fails, and that is no error here.
-  assert report.inverse_num_not_converged == 7
-  assert report.inverse_num_steps_max == 1
-  assert report.inverse_residual_max > 1e-2
-  assert report.reconstruction_error_max > 1e-3
+  assert report['inverse_num_not_converged'] == 7
+  assert report['inverse_num_steps_max'] == 1
+  assert report['inverse_residual_max'] > 1e-2
+  assert report['reconstruction_error_max'] > 1e-3
 
 
 def test_residuals_do_not_rely_on_the_solver(split, flow, monkeypatch):
@@ -52,10 +52,10 @@ def test_residuals_do_not_rely_on_the_solver(split, flow, monkeypatch):
 
   monkeypatch.setattr(block, 'inverse_pass', wrong)
   report = evaluation.check_inverse(flow, split)
-  assert report.inverse_num_not_converged == 0
+  assert report['inverse_num_not_converged'] == 0
   # (1 - L) 0.01 <= |residual| <= (1 + L) 0.01 in the l2 norm.
-  assert 5e-4 < report.inverse_residual_max < 0.1
-  assert report.reconstruction_error_max > 5e-4
+  assert 5e-4 < report['inverse_residual_max'] < 0.1
+  assert report['reconstruction_error_max'] > 5e-4
 
 
 class _Dequantization(layers.Augmentation):
@@ -73,7 +73,8 @@ def test_new_noise_is_no_error_of_the_inverse(split):
   flow = models.Flow(
       layers.Flatten(), (4, 4, 1), 16, augmentation=_Dequantization())
   # Far from the half of a level, 0.03.
-  assert evaluation.check_inverse(flow, split).reconstruction_error_max < 1e-6
+  report = evaluation.check_inverse(flow, split)
+  assert report['reconstruction_error_max'] < 1e-6
 
 
 @pytest.mark.parametrize('strategy', [None, replicas.two_replicas])
@@ -83,10 +84,10 @@ def test_a_flow_that_solves_nothing(split, strategy):
     model = flows.make_flow_without_blocks()
   report = evaluation.check_inverse(
       model, split, batch_size=3, strategy=strategy)
-  assert report.num_reconstructions == 7
-  assert (report.inverse_residual_max, report.inverse_num_steps_max,
-          report.inverse_num_not_converged) == (0.0, 0, 0)
-  assert 0.0 < report.reconstruction_error_max < 1e-5
+  assert report['num_reconstructions'] == 7
+  assert (report['inverse_residual_max'], report['inverse_num_steps_max'],
+          report['inverse_num_not_converged']) == (0.0, 0, 0)
+  assert 0.0 < report['reconstruction_error_max'] < 1e-5
   z = model.draw_latents(5, seed=1)
   decoded = evaluation.decode(model, z, strategy=strategy, batch_size=2)
   np.testing.assert_allclose(model(decoded.x), z, atol=1e-4)
@@ -170,9 +171,9 @@ def test_errors_of_vectors_are_relative_to_their_columns(monkeypatch):
   def error(*std):
     monkeypatch.setattr(
         model, 'standardize', lambda x: x / tf.constant(std, x.dtype))
-    return evaluation.check_inverse(model, split).reconstruction_error_max
+    return evaluation.check_inverse(model, split)['reconstruction_error_max']
 
-  expected = evaluation.check_inverse(model, split).reconstruction_error_max
+  expected = evaluation.check_inverse(model, split)['reconstruction_error_max']
   first, second = error(1.0, 1e12), error(1e12, 1.0)
   assert 0.0 < first < second
   assert expected == pytest.approx(max(first, second / 1e3), rel=1e-9)

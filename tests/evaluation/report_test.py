@@ -55,7 +55,7 @@ def test_report_agrees_with_its_parts(split):
   inverse = evaluation.check_inverse(
       flow, split, batch_size=4, num_examples=6, seed=3)
   np.testing.assert_allclose(
-      report['reconstruction_error_max'], inverse.reconstruction_error_max,
+      report['reconstruction_error_max'], inverse['reconstruction_error_max'],
       rtol=1e-3)
   assert report['inverse_num_not_converged'] == 0
 

@@ -1,6 +1,6 @@
 """Classification by Bayes' rule, with a flow p(x|y) of labels y."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from scipy import special
@@ -9,64 +9,8 @@ from tf_resflow import datasets
 from tf_resflow import models
 from tf_resflow.evaluation import batch_map
 from tf_resflow.evaluation import likelihood
+from tf_resflow.evaluation import results as results_lib
 from tf_resflow.evaluation import statistics
-
-
-class ClassScores(NamedTuple):
-  """Estimates of `log p(x|y)` of `N` examples, for every label, in nats.
-
-  Attributes:
-    repeats: `[R, N, K]`, independent estimates of `log p(x|y)`; within one
-      repeat of an example all labels share the random draws.
-    log_prior: `[K]`, `log p(y)`.
-    label: `[N]`.
-    rule: how the estimates were made.
-  """
-
-  repeats: np.ndarray
-  log_prior: np.ndarray
-  label: np.ndarray
-  rule: likelihood.ScoringRule
-
-  @property
-  def class_log_prob(self) -> np.ndarray:
-    """`log p(y|x)`, `[N, K]`."""
-    return special.log_softmax(
-        self.repeats.mean(axis=0) + self.log_prior, axis=1)
-
-  @property
-  def stderr(self) -> np.ndarray:
-    """The standard error of the mean of `log p(x|y)`, `[N, K]`."""
-    return statistics.stderr_per_example(self.repeats)
-
-  @property
-  def difference_stderr(self) -> np.ndarray:
-    """The standard error of `log p(x|y)` minus its mean over labels."""
-    return statistics.stderr_per_example(
-        self.repeats - self.repeats.mean(axis=2, keepdims=True))
-
-  def report(self) -> dict[str, Any]:
-    """Returns the accuracy and the cross entropy, a dict for JSON."""
-    found = likelihood.accuracy_and_cross_entropy(
-        self.class_log_prob, self.label)
-    return {
-        **found['accuracy'].report('accuracy'),
-        **found['cross_entropy'].report('cross_entropy'),
-        'accuracy_is': "by Bayes' rule from log p(x|y) and the frequencies of "
-        'the labels in the training part',
-        'accuracy_num_examples': len(self.label),
-        'class_score_estimator': self.rule.estimator.spec(),
-        'class_score_num_repeats': self.rule.num_repeats,
-        **{f'class_score_{name}_rms': float(np.sqrt(np.mean(values**2)))
-           for name, values in (
-               ('stderr', self.stderr),
-               ('difference_stderr', self.difference_stderr))}}
-
-  def arrays(self) -> dict[str, np.ndarray]:
-    """Returns the results for every example, as arrays for a file."""
-    return {'class_log_prob': self.class_log_prob,
-            'class_log_density': self.repeats.mean(axis=0),
-            'class_log_density_stderr': self.stderr}
 
 
 def log_frequencies(split: datasets.Split) -> np.ndarray:
@@ -80,8 +24,8 @@ def log_frequencies(split: datasets.Split) -> np.ndarray:
 def classify(
     model: models.Flow, split: datasets.Split, log_prior: np.ndarray, *,
     rule: likelihood.ScoringRule | None = None,
-    num_examples: int | None = None, **settings: Any) -> ClassScores:
-  """Estimates `log p(x|y)` of every example for every label.
+    num_examples: int | None = None, **settings: Any) -> results_lib.Results:
+  """Classifies examples by estimates of `log p(x|y)` for every label.
 
   Every image is dequantised once. For one example all labels share the noise,
   the probes and the numbers of terms.
@@ -93,6 +37,14 @@ def classify(
     num_examples: see `likelihood.nll`.
     **settings: others of `EvaluationSettings`. The size of batches
       does not change the scores, but for rounding.
+
+  Returns:
+    Numbers: `accuracy` and `cross_entropy` with their `_stderr`; how scores are
+    estimated; and of their standard errors the root mean squares:
+    `class_score_stderr_rms` of `log p(x|y)`,
+    `class_score_difference_stderr_rms` of that minus its mean over labels.
+    Arrays `[N, K]`: `class_log_prob`, `log p(y|x)`; `class_log_density`,
+    `log p(x|y)`, and its `_stderr`; nats.
   """
   num_labels = len(log_prior)
   rule = rule or likelihood.scoring_rule(model)
@@ -105,7 +57,23 @@ def classify(
               {**batch, 'condition': np.full(len(batch['x']), label)}
               for label in range(num_labels) for batch in examples),
           num_labels * num_examples,
-          f"Classifying by Bayes' rule: {rule.reason}.")
-  return ClassScores(
-      repeats.reshape([-1, num_labels, num_examples]).swapaxes(1, 2),
-      log_prior, datasets.split.first_conditions(split, num_examples), rule)
+          f"Classifying by Bayes' rule: {rule.reason}."
+      ).reshape([-1, num_labels, num_examples]).swapaxes(1, 2)  # [R, N, K]
+  log_density = repeats.mean(axis=0)
+  stderr, difference_stderr = map(statistics.stderr_per_example, (
+      repeats, repeats - repeats.mean(axis=2, keepdims=True)))
+  log_prob = special.log_softmax(log_density + log_prior, axis=1)
+  accuracy, cross_entropy = likelihood.accuracy_and_cross_entropy(
+      log_prob, datasets.split.first_conditions(split, num_examples)).values()
+  return results_lib.Results(numbers={
+      **accuracy.report('accuracy'), **cross_entropy.report('cross_entropy'),
+      'accuracy_is': "by Bayes' rule from log p(x|y) and the frequencies of "
+      'the labels in the training part',
+      'accuracy_num_examples': num_examples,
+      'class_score_estimator': rule.estimator.spec(),
+      'class_score_num_repeats': rule.num_repeats,
+      'class_score_stderr_rms': float(np.sqrt(np.mean(stderr**2))),
+      'class_score_difference_stderr_rms': float(
+          np.sqrt(np.mean(difference_stderr**2)))
+  }, arrays={'class_log_prob': log_prob, 'class_log_density': log_density,
+             'class_log_density_stderr': stderr})

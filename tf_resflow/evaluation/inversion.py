@@ -16,28 +16,6 @@ from tf_resflow.evaluation import settings as settings_lib
 from tf_resflow.numerics import random
 
 
-class InversionReport(NamedTuple):
-  """Result of `check_inverse`; fields about solves are 0 if there are none.
-
-  Attributes:
-    reconstruction_error_max: largest `|inverse(forward(x)) - x|`, of images in
-      the units of the pixels, [0, 1], of vectors in standard deviations of each
-      column (`VectorFlow.standardize`), or in their units if the flow has
-      none; of the data `project(augment(x).y)` with an augmentation.
-    inverse_residual_max: largest `|f(x) - y|` over blocks and examples,
-      computed anew from the returned `x`.
-    inverse_num_steps_max: most evaluations of `g` that a block needed.
-    inverse_num_not_converged: number of (block, example) pairs that failed.
-    num_reconstructions: number of examples.
-  """
-
-  reconstruction_error_max: float
-  inverse_residual_max: float
-  inverse_num_steps_max: int
-  inverse_num_not_converged: int
-  num_reconstructions: int
-
-
 def convergence(
     inverted: layers.PassResult) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
   """Returns how the solves of an inverse converged, with computed residuals.
@@ -67,7 +45,7 @@ def _largest(x):
 
 def check_inverse(
     model: models.Flow, split: datasets.Split, *,
-    num_examples: int | None = None, **settings: Any) -> InversionReport:
+    num_examples: int | None = None, **settings: Any) -> dict[str, Any]:
   """Maps data to latents and back, and checks the inverse of every block.
 
   Nothing is raised for examples that do not converge; they are counted.
@@ -76,6 +54,19 @@ def check_inverse(
     num_examples: see `likelihood.nll`.
     **settings: see `EvaluationSettings`; the seed is that of the noise of
       dequantisation and augmentation.
+
+  Returns:
+    A dict for JSON, whose numbers about solves are 0 if there are none:
+
+    - `reconstruction_error_max`, largest `|inverse(forward(x)) - x|`, of images
+      in the units of the pixels, [0, 1], of vectors in standard deviations of
+      each column (`VectorFlow.standardize`), or in their units if the flow has
+      none; of the data `project(augment(x).y)` with an augmentation;
+    - `inverse_residual_max`, largest `|f(x) - y|` over blocks and examples,
+      computed anew from the returned `x`;
+    - `inverse_num_steps_max`, most evaluations of `g` that a block needed;
+    - `inverse_num_not_converged`, number of (block, example) pairs that failed;
+    - `num_reconstructions`, number of examples.
   """
   used = settings_lib.EvaluationSettings.of(model, **settings)
   frozen = batch_map.frozen(model, used.strategy)
@@ -102,10 +93,12 @@ def check_inverse(
           num_examples or split.num_examples, used.verbose, 'Inverting.'))
   reconstruction_errors, residuals, num_steps, failed = map(
       np.concatenate, zip(*results, strict=True))
-  return InversionReport(
-      float(reconstruction_errors.max()), float(residuals.max(initial=0.0)),
-      int(num_steps.max(initial=0)), int(failed.sum()),
-      len(reconstruction_errors))
+  return {
+      'reconstruction_error_max': float(reconstruction_errors.max()),
+      'inverse_residual_max': float(residuals.max(initial=0.0)),
+      'inverse_num_steps_max': int(num_steps.max(initial=0)),
+      'inverse_num_not_converged': int(failed.sum()),
+      'num_reconstructions': len(reconstruction_errors)}
 
 
 class NotConvergedError(errors.ExpectedError):

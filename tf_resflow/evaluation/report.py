@@ -38,7 +38,7 @@ def evaluate(
     Numbers: `estimator`, its spec; `bits_per_dim` of images or `nats` of
     vectors, with their `_stderr` (across examples), `estimator_stderr` (of the
     mean, across repeats), `num_examples`, `num_repeats` and `num_probes`; the
-    fields of `inversion.InversionReport`; `lipschitz_bound_max` (certificate,
+    numbers of `inversion.check_inverse`; `lipschitz_bound_max` (certificate,
     None when a block is uncertified, there is none, or `certify` is off) and
     `lipschitz_power_iteration_max`; where norms are estimates
     `lipschitz_bound_exceeded_by_max` (largest relative excess over a block's
@@ -203,7 +203,7 @@ def _results(
       'estimator_stderr': summary.estimator_stderr,
       'num_examples': summary.num_examples, 'num_repeats': summary.num_repeats,
       'num_probes': settings.num_probes,
-      **inverse._asdict(),
+      **inverse,
       'lipschitz_bound_max': _largest([b.certificate for b in bounds]),
       'lipschitz_power_iteration_max': _largest(
           [b.power_iteration for b in bounds])}
@@ -223,9 +223,9 @@ def _results(
   elif model.augmentation.is_random:
     numbers[f'{model.unit}_is'] = (
         'an upper bound: the mean over noise u of -log p(x, u) + log q(u)')
-  notes = () if not inverse.inverse_num_not_converged else (
-      f'note: {inverse.inverse_num_not_converged} inverses of a block did not '
-      'converge; reconstruction_error_max counts them.',)
+  num_failed = inverse['inverse_num_not_converged']
+  notes = (f'note: {num_failed} inverses of a block did not converge; '
+           'reconstruction_error_max counts them.',) if num_failed else ()
   return results_lib.Results(
       numbers=numbers, arrays=arrays, bounds=bounds, notes=notes,
       unit_notes={model.unit: model.unit_note})

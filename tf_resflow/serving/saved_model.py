@@ -154,21 +154,18 @@ def export(
   if warmup:
     preconditions.check_is_installed()
   frozen = model.frozen()
-  signatures_of = (
-      signatures_lib.IntegerFlow if model.is_image else
-      signatures_lib.VectorSignatures)
-  served = signatures_of(frozen, estimator, max_samples)
-  signatures = served.signatures()
-  functions = {
-      name: tf.function(
-          _prevent_gradients(method), input_signature=specs, autograph=False
-      ).get_concrete_function()
-      for name, (method, specs) in signatures.items()}
+  served = (signatures_lib.IntegerFlow if model.is_image else
+            signatures_lib.VectorSignatures)(frozen, estimator, max_samples)
+  functions, specs = {}, {}
+  for name, (method, inputs) in served.signatures().items():
+    specs[name] = inputs
+    functions[name] = tf.function(
+        _prevent_gradients(method), input_signature=inputs, autograph=False
+    ).get_concrete_function()
   captured = {id(t) for f in functions.values() for t in f.captured_inputs}
   module = tf.Module()
   module.weights = [
       v.value for v in frozen.variables if id(v.value.handle) in captured]
-  specs = {name: specs for name, (_, specs) in signatures.items()}
   _try_out(functions, specs)
   with drafts.atomic_directory(output) as draft:
     tf.saved_model.save(
@@ -182,8 +179,7 @@ def export(
     if model.config is not None:
       (assets / 'model.json').write_text(
           model.config.to_json(), encoding='utf-8')
-    columns = signatures_lib.tensors_of_columns(model)
-    if columns:
+    if columns := signatures_lib.tensors_of_columns(model):
       (assets / 'columns.json').write_text(
           json.dumps(columns, indent=2) + '\n', encoding='utf-8')
-  return list(signatures)
+  return list(functions)

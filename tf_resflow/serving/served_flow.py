@@ -44,6 +44,9 @@ class ServedFlow:
   def __init__(self, model: models.Flow,
                estimator: layers.EstimatorLike = None,
                max_samples: int = 4096):
+    self.model = model
+    self._dtype = tf.as_dtype(model.compute_dtype)
+    data_specs = self.data_specs()  # Or an error about the model.
     estimator = numerics.Estimator.get(estimator) or model.evaluation_estimator(
         dequantizes=True).per_example()
     errors.check(1 <= max_samples < 2**31, 'max_samples', max_samples,
@@ -55,12 +58,10 @@ class ServedFlow:
         model.is_initialized, 'model', model.name, 'an initialised model',
         'The first request would initialise it: train the model, load a '
         'checkpoint or call model.initialize(x).')
-    self.model = model
     self.estimator = estimator
     self.max_samples = max_samples
-    self._dtype = tf.as_dtype(model.compute_dtype)
     self._specs = {spec.name: spec for spec in (
-        *self.data_specs(),
+        *data_specs,
         tf.TensorSpec([None, model.latent_size], self._dtype, 'latents'),
         tf.TensorSpec([2], tf.int32, 'seed'),
         tf.TensorSpec([], tf.int32, 'num_samples'),
@@ -201,20 +202,18 @@ class ServedFlow:
       return self.model.log_prob(
           x, condition, seed=seed, estimator=self.estimator)
     num_points = self.model.augmentation.num_points
-    function: Callable = self.model.joint_log_prob
-    if num_points:
-      y, log_weight, function = x, 0.0, self.model.log_prob
-    else:
+    function: Callable = self.model.log_prob
+    log_weight = 0.0
+    if not num_points:
       # Noise is drawn for the whole batch: chunks would share their noise.
-      y, log_weight = self.model.augment(
+      function = self.model.joint_log_prob
+      x, log_weight = self.model.augment(
           x, condition, seed=seed, estimator=self.estimator)
-    conditions = [] if condition is None else [condition]
     return log_weight + parallel.map_in_chunks(
-        lambda y, *condition: ([function(
-            y, *condition, estimator=self.estimator)], []),
+        lambda *given: ([function(*given, estimator=self.estimator)], []),
         max(1, int(_SHARE_OF_BATCH * largest) // max(1, num_points)),
-        [y, *conditions],
-        outputs_like=[tf.TensorSpec([None], y.dtype)],
+        [x] if condition is None else [x, condition],
+        outputs_like=[tf.TensorSpec([None], x.dtype)],
         unknown_sizes=True)[0][0]
 
   def _checked(self, name, value):

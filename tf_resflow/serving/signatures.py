@@ -1,6 +1,7 @@
 """The signatures of served flows on integer images and on vectors."""
 
 from collections.abc import Sequence
+import functools
 import itertools
 import keyword
 import re
@@ -10,7 +11,6 @@ import tensorflow as tf
 
 from tf_resflow import datasets
 from tf_resflow import errors
-from tf_resflow import layers
 from tf_resflow import models
 from tf_resflow.numerics import random
 from tf_resflow.serving import served_flow
@@ -48,31 +48,21 @@ class IntegerFlow(served_flow.ServedFlow):
     Theis, van den Oord and Bethge, 2016, Section 3.1 (uniform noise).
   """
 
-  def __init__(self, model: models.Flow,
-               estimator: layers.EstimatorLike = None,
-               max_samples: int = 4096):
-    errors.check(
-        model.is_image, 'num_levels', None, 'a number >= 2',
-        'Flows on vectors are served as VectorSignatures.')
-    super().__init__(model, estimator, max_samples)
-
   def data_specs(self) -> list[tf.TensorSpec]:
+    errors.check(
+        self.model.is_image, 'num_levels', None, 'a number >= 2',
+        'Flows on vectors are served as VectorSignatures.')
     return [tf.TensorSpec([None, *self.model.event_shape], tf.uint8, 'images')]
 
   def log_prob(
       self, images: tf.Tensor, condition: tf.Tensor | None = None, *,
       seed: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Estimates the log-likelihood of images.
+    """Estimates the log-likelihood of images, uint8 `[B, H, W, C]`.
 
     One draw of noise, probes and number of terms; unbiased for
     `E_U log p((X + U) / n)`, a lower bound of `log P(X) + D log n`, or for a
     bound of that if the model's augmentation is random. Average over seeds for
-    a lower variance.
-
-    Args:
-      images: uint8 `[B, H, W, C]`.
-      condition: see `sample`; `[B, ...]`.
-      seed: int32 `[2]`.
+    a lower variance. `condition` and `seed` are those of `sample`.
 
     Returns:
       `log_prob`: `[B]`, nats, of the density of `x` on [0, 1)^D;
@@ -92,10 +82,7 @@ class IntegerFlow(served_flow.ServedFlow):
       seed: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
     """Classifies images, at the centres of their bins, with a hybrid model.
 
-    Args:
-      images: see `log_prob`.
-      condition: see `log_prob`.
-      seed: see `encode`.
+    Arguments are those of `log_prob`; the seed is needed as in `encode`.
 
     Returns:
       `logits`, `probabilities`: `[B, num_classes]`.
@@ -154,24 +141,22 @@ def tensor_names(
   return tuple(tensors)
 
 
-def tensors_of_columns(model: models.Flow) -> dict[str, str]:
+def tensors_of_columns(
+    model: models.Flow, conditions: bool = True) -> dict[str, str]:
   """Returns a dict from the columns of a table to the names of their tensors.
 
   It is empty if the data of the flow are not a table. Columns that are
-  conditions belong to one tensor, `condition`.
+  `conditions` belong to one tensor, `condition`.
   """
   schema = model.schema
   if not schema.is_named:
     return {}
-  names = schema.names
-  labels = (label for column in schema.conditions for label in column.labels)
-  return dict(zip(names, tensor_names(names, _taken(model)), strict=True)) | {
-      label: f'condition[:, {i}]' for i, label in enumerate(labels)}
-
-
-def _taken(model):
-  """Returns the reserved names of the signatures of a model."""
-  return _TAKEN if model.condition_spec is None else (*_TAKEN, 'condition')
+  taken = _TAKEN if model.condition_spec is None else (*_TAKEN, 'condition')
+  labels = [label for column in schema.conditions for label in column.labels
+            if conditions]
+  return dict(zip(
+      schema.names, tensor_names(schema.names, taken), strict=True)) | {
+          label: f'condition[:, {i}]' for i, label in enumerate(labels)}
 
 
 class VectorSignatures(served_flow.ServedFlow):
@@ -195,22 +180,23 @@ class VectorSignatures(served_flow.ServedFlow):
     TensorShape([3, 2])
   """
 
-  def __init__(self, model: models.Flow,
-               estimator: layers.EstimatorLike = None,
-               max_samples: int = 4096):
+  def data_specs(self) -> list[tf.TensorSpec]:
+    model = self.model
     errors.check(
         not model.is_image and len(model.event_shape) == 1, 'model',
         model.name, 'a flow on vectors',
         'Flows on images are served as IntegerFlow.')
-    names = model.schema.names if model.schema.is_named else ()
-    # The names of the inputs, and of the outputs.
-    self.names = tensor_names(names, _taken(model)) or ('x',)
-    self._is_table = bool(names)
-    super().__init__(model, estimator, max_samples)
-
-  def data_specs(self) -> list[tf.TensorSpec]:
-    shape = [None] if self._is_table else [None, *self.model.event_shape]
+    shape = [None] if self._is_table else [None, *model.event_shape]
     return [tf.TensorSpec(shape, self._dtype, name) for name in self.names]
+
+  @functools.cached_property
+  def names(self) -> tuple[str, ...]:
+    """The names of the inputs, and of the outputs."""
+    return tuple(tensors_of_columns(self.model, False).values()) or ('x',)
+
+  @property
+  def _is_table(self):
+    return self.model.schema.is_named
 
   def log_prob(
       self, *data: tf.Tensor, condition: tf.Tensor | None = None,

@@ -36,7 +36,7 @@ def evaluate(
     **settings: see `evaluation.EvaluationSettings`.
 
   Returns:
-    The results of `evaluation.evaluate`, with those of `bayes.ClassScores` and
+    The results of `evaluation.evaluate`, with those of `bayes.classify` and
     with `paired_differences`, where these are computed.
 
   Raises:
@@ -67,11 +67,11 @@ def evaluate(
     classify = 0 < num_labels <= _MAX_LABELS and (
         evaluation.scoring_rule(flow).num_repeats == 1)
   if classify:
-    scores = bayes.classify(
+    classes = bayes.classify(
         flow, split, bayes.log_frequencies(run.open('train', data_dir)),
         num_examples=num_examples, seed=used.seed, strategy=used.strategy,
         verbose=used.verbose)
-    results = results.extended(scores.report(), scores.arrays())
+    results = results.extended(classes.numbers, classes.arrays)
   return _compared(results, flow.unit, others)
 
 
