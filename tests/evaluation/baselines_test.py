@@ -250,6 +250,6 @@ def test_bad_images_are_named():
       (_images(), _images(num_levels=40), 'test=.*: expected integers from 0'),
       (_images(), _images(shape=(3, 3, 1)), r'test=.* 16, \[N, 2, 2, 1\]'),
       (_images(), _images()[:0], 'test=.*expected integers'),
-      (_images(2), _images(), 'num_components=1 cannot be fitted to 2')):
+      (_images(2), _images(), 'num_components=1 cannot be fitted to these')):
     with pytest.raises(ValueError, match=message):
       _fit_images(train, test)

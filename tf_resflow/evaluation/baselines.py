@@ -162,14 +162,12 @@ def fit_mixtures(
   results = {}
   for name, counts in (
       ('gaussian', (1,)), ('gaussian_mixture', num_components)):
-    best = _best({fitted: value for fitted, value in tried.items()
-                  if fitted.n_components in counts}, min(counts), rows)
-    details: dict[str, Any] = {'validation_nats': -tried[best]}
-    if validation is None:
-      best = _fitted(base.clone(best), rows) or best
-    details |= {
-        'num_components': best.n_components, 'reg_covar': best.reg_covar,
-        'converged': best.converged_}
+    best, value = _best(
+        tried, lambda m, counts=counts: m.n_components in counts, min(counts),
+        rows, fits_again=validation is None)
+    details: dict[str, Any] = {
+        'validation_nats': -value, 'num_components': best.n_components,
+        'reg_covar': best.reg_covar, 'converged': best.converged_}
     if not_tried and name == 'gaussian_mixture':
       details['not_tried'] = sorted(not_tried)
     results[name] = Baseline(
@@ -181,9 +179,8 @@ def _try_mixtures(
     mixtures, rows, held_out, log_det, num_components, max_seconds, verbose):
   """Fits mixtures, those of fewer components first.
 
-  Returns:
-    From fitted mixtures to their mean log p of held-out rows, and the numbers
-    of components for which there was no time after the first fit.
+  Returns fitted mixtures with their mean log p of held-out rows, and the
+  numbers of components for which there was no time after the first fit.
   """
   end = time.monotonic() + max_seconds
   tried: dict[_Mixture, float] = {}
@@ -232,7 +229,7 @@ def fit_columns(
     maps: specs of the `ColumnType` of the columns; none if all are real.
     *parts: the training rows, the test rows, and the validation rows if there
       are some, `[N, D]` each, values that the types support.
-    conditions: those of the parts, `[N, C]`; none for unconditional densities.
+    conditions: those of the parts, `[N, C]`, if there are some.
     **settings: of `fit_mixtures`.
   """
   rows, log_dets = zip(
@@ -259,12 +256,17 @@ def _as_rows(name, rows, shape):
   return rows
 
 
-def _best(tried, num_components, train):
-  """Returns the fitted mixture with the largest value, or raises."""
+def _best(tried, is_chosen, num_components, rows, fits_again=True):
+  """Returns the best of some fitted mixtures and its value, or raises.
+
+  It may be fitted again, to all rows.
+  """
+  chosen = list(filter(is_chosen, tried))
   errors.check(
-      tried, 'num_components', num_components,
-      problem=f'cannot be fitted to {len(train)} training examples')
-  return max(tried, key=tried.__getitem__)
+      chosen, 'num_components', num_components,
+      problem='cannot be fitted to these training examples')
+  best = max(chosen, key=tried.__getitem__)
+  return fits_again and _fitted(base.clone(best), rows) or best, tried[best]
 
 
 def fit_baselines(
@@ -317,15 +319,13 @@ def fit_baselines(
         [_Mixture(count, alpha, factor, random_state=seed)
          for alpha, factor in settings],
         rows[part], rows[held_out], 0.0, (count,), math.inf, verbose)
-    for key, found in {name: tried, f'{name}_raw': {
-        fitted: value for fitted, value in tried.items()
-        if fitted.alpha is None}}.items():
-      best = _best(found, count, train)
-      fitted = _fitted(base.clone(best), rows) or best
+    for key, is_chosen in (
+        (name, None), (f'{name}_raw', lambda m: m.alpha is None)):
+      fitted, value = _best(tried, is_chosen, count, rows)
       log_prob = np.reshape(
           fitted.score_samples(test_rows), [-1, len(test)]).mean(axis=0)
       results[key] = Baseline(fitted, (offset - log_prob) / scale, {
-          'validation_bits_per_dim': (offset - found[best]) / scale,
+          'validation_bits_per_dim': (offset - value) / scale,
           'settings': {
               'space': 'raw' if fitted.alpha is None else 'logit',
               'alpha': fitted.alpha, 'num_noise_draws': num_noise_draws,
