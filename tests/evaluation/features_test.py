@@ -67,7 +67,12 @@ def files(tmp_path_factory):
 def test_keras_files_and_saved_models(files, name):
   folder, network = files
   extract = evaluation.load_feature_extractor(folder / name)
-  assert extract.input_size == (12, 10) and extract.num_channels == 3
+  assert extract.description((8, 8, 1)) == {
+      'input_range': [-1.0, 1.0], 'input_size': [12, 10],
+      'image_size': [8, 8], 'channels': '1 repeated to 3',
+      'resize': 'bilinear, half-pixel centres, antialiased'}
+  same = extract.description((12, 10, 3))
+  assert (same['resize'], same['channels']) == ('none', '3')
   found = extract(_IMAGES)
   assert found.dtype == np.float32
   np.testing.assert_allclose(
@@ -110,16 +115,6 @@ def test_named_outputs_and_any_size(files):
     with pytest.raises(ValueError, match=(
         f'feature_name={name}: expected one of the outputs logits, pool_3')):
       extract(_IMAGES)
-
-
-def test_description(files):
-  extract = evaluation.load_feature_extractor(files[0] / 'network.keras')
-  assert extract.description((8, 8, 1)) == {
-      'input_range': [-1.0, 1.0], 'input_size': [12, 10],
-      'image_size': [8, 8], 'channels': '1 repeated to 3',
-      'resize': 'bilinear, half-pixel centres, antialiased'}
-  same = extract.description((12, 10, 3))
-  assert (same['resize'], same['channels']) == ('none', '3')
 
 
 def test_files_that_are_no_network(files, tmp_path):

@@ -95,14 +95,6 @@ def test_estimates_draw_anew_for_every_repeat_and_batch(estimates):
   assert np.max(np.abs(np.corrcoef(errors[:, 0], errors[:, 4])[0, 1])) < 0.99
 
 
-def test_the_estimator_of_evaluations_is_accurate(estimates):
-  summary = evaluation.statistics.summarize_repeats(
-      estimates(num_repeats=16) - estimates('exact', num_repeats=16))
-  # Of 16 repeats: Student's t has 1e-6 beyond 8.
-  assert abs(summary.mean) < 8.0 * summary.estimator_stderr + 1e-6
-  assert summary.estimator_stderr < 0.01
-
-
 def test_probes_are_averaged(split, flow, estimates):
   """Three probes are the means of three evaluations with the same noise."""
   exact, one = estimates('exact'), estimates(_ROUGH)

@@ -192,9 +192,6 @@ def test_densities_at_a_condition(vector64):
         points, np.tile(condition, [25, 1]), estimator='exact'))
     np.testing.assert_allclose(grids[-1], expected.reshape([5, 5]), rtol=1e-9)
   assert np.abs(grids[0] - grids[1]).max() > 1e-3
-
-
-def test_pictures_of_a_condition(vector64):
   first, other = (
       evaluation.density_picture(vector64, num_samples=200, condition=condition)
       for condition in ([1.0, -3.0], [0.0, 5.0]))

@@ -127,18 +127,12 @@ def _converge_estimates(model):
 
 def to_channels_first(model: models.ResidualFlow, z: tf.Tensor) -> tf.Tensor:
   """Returns latents of the model, `[B, D]`, in the order of the authors' code.
-
-  Raises:
-    errors.InvalidValueError: if `z` has another shape.
   """
   return _reordered(model, z, np.argsort)
 
 
 def from_channels_first(model: models.ResidualFlow, z: tf.Tensor) -> tf.Tensor:
   """Returns latents of the authors' code, `[B, D]`, in the order of the model.
-
-  Raises:
-    errors.InvalidValueError: if `z` has another shape.
   """
   return _reordered(model, z, np.asarray)
 

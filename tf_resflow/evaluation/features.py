@@ -59,13 +59,7 @@ class FeatureExtractor:
     self._extract = tf.function(self._extract_batch, autograph=False)
 
   def __call__(self, images: npt.ArrayLike) -> np.ndarray:
-    """Returns features of images.
-
-    Args:
-      images: uint8 `[B, H, W, C]` in 0..255.
-
-    Returns:
-      Float32 `[B, F]`.
+    """Returns features, float32 `[B, F]`, of images, uint8 `[B, H, W, C]`.
 
     Raises:
       InvalidValueError: if the network does not take such images, or its output

@@ -18,13 +18,11 @@ from tf_resflow.numerics import random
 
 def convergence(
     inverted: layers.PassResult) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-  """Returns how the solves of an inverse converged, with computed residuals.
+  """Returns how the `K` solves of an inverse converged, `[B, K]` each.
 
-  Returns:
-    Of `K` solves, which may be none, `residual`, `[B, K]`, the largest
-    `|f(x) - y|` of the solution `x` of a bijection `f`; `num_steps`, int32,
-    evaluations of `g`; `failed`, int32, 1 where a solver did not meet its
-    tolerance.
+  These are the largest `|f(x) - y|` of the solution `x` of a bijection `f`,
+  computed here; the number of evaluations of `g`; and 1 where a solver did not
+  meet its tolerance.
   """
   def columns(values, dtype):
     return tf.stack(values, axis=1) if values else tf.zeros(
@@ -127,11 +125,10 @@ def decode_batches(
     solver: layers.SolverLike = None,
     strategy: tf.distribute.Strategy | None = None,
     bar: keras.utils.Progbar | None = None) -> Iterator[Decoded]:
-  """Maps batches of latents to events.
+  """Maps batches of latents, `z` or `(z, condition)`, to events.
 
   Args:
-    latents: batches `[B, D]`, with conditions `(z, condition)`.
-    solver: a solver to use in place of the blocks' own.
+    solver: in place of the blocks' own.
     strategy: see `EvaluationSettings`.
 
   Raises:
@@ -171,12 +168,8 @@ def decode(
   """Maps latents `[N, D]` to events, see `decode_batches`.
 
   Args:
-    model, latents, solver: see there.
     condition: of a flow `p(x|c)`, `[N, ...]`, or a single one for all.
     **settings: see `EvaluationSettings`.
-
-  Raises:
-    NotConvergedError: if an example failed.
   """
   used = settings_lib.EvaluationSettings.of(model, **settings)
   return join(decode_batches(

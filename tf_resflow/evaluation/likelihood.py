@@ -57,11 +57,7 @@ def scoring_rule(
 
   Args:
     estimator: another estimator, or its spec.
-    num_repeats: number of draws, 16 by default.
-
-  Raises:
-    InvalidValueError: if there are too few draws, or nothing is drawn and
-      `num_repeats` is given.
+    num_repeats: number of draws, 16 by default; only where something is drawn.
   """
   estimator = numerics.Estimator.get(estimator)
   if estimator is not None:

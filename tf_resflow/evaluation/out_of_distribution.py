@@ -89,14 +89,12 @@ def score_examples(
     model: models.Flow, split: datasets.Split, rule: likelihood.ScoringRule, *,
     noise_seed: int = 0, num_examples: int | None = None,
     **settings: Any) -> Scores:
-  """Estimates the scores of single images.
+  """Estimates the scores of single images, integers or dequantised ones.
 
   Args:
     model: a flow on images of integers.
-    split: the images, integers or dequantised ones.
     rule: see `likelihood.scoring_rule`.
     noise_seed: of the noise of integers.
-    num_examples: see `likelihood.nll`.
     **settings: others of `EvaluationSettings`. The size of batches
       does not change the scores, but for rounding.
   """
@@ -190,12 +188,6 @@ def measure_auroc(
   Args:
     inside, outside: `[m]` and `[n]`, 2 or more finite numbers each.
 
-  Returns:
-    The AUROC, 1/2 for a score without information; its data error; `m + n`.
-
-  Raises:
-    InvalidValueError: if they are not.
-
   Example:
     >>> measure_auroc([0.5, 0.7, 0.9], [0.1, 0.7]).mean
     0.75
@@ -245,12 +237,7 @@ def save_histograms(
   """Plots the histograms of two samples, one panel per score.
 
   All bins of a panel have one width, and either histogram the area 1. An error
-  bar shows the standard error of the estimates.
-
-  Args:
-    path: of the image, of a type that matplotlib knows.
-    names, scores: of the two samples.
-    report: of `compare_scores`.
+  bar shows the standard error of the estimates. See `compare_scores`.
   """
   panels = [('log p(x), nats', [part.log_prob for part in scores])]
   if 'class_auroc' in report:

@@ -38,8 +38,7 @@ def spherical_path(
     num_points: number of points, both ends included, at least 2.
 
   Returns:
-    Float64 array `[P, num_points, D]`; its first and last points are exactly
-    the given ones.
+    Float64 `[P, num_points, D]`; both ends are exactly the given ones.
 
   Raises:
     InvalidValueError: if a pair has no shortest arc: a zero vector, or two
@@ -72,10 +71,7 @@ def spherical_path(
 
 def linear_path(
     start: npt.ArrayLike, end: npt.ArrayLike, num_points: int) -> np.ndarray:
-  """Returns points `(1-t) start + t end` on straight lines between latents.
-
-  Arguments and result are those of `spherical_path`.
-  """
+  """Returns points `(1-t) start + t end`; see `spherical_path`."""
   return np.linspace(
       np.asarray(start, np.float64), np.asarray(end, np.float64), num_points,
       axis=1)
@@ -115,18 +111,12 @@ def _quantize(x, num_levels):
 def samples(
     model: models.Flow, num_samples: int, *, num_columns: int | None = None,
     **options: Any) -> Picture:
-  """Draws samples; several temperatures share the same latents.
+  """Returns a picture of the samples of `draw`, with its arrays and `image`.
 
   Args:
     model: a flow on images of integers.
     num_samples, **options: of `draw`.
     num_columns: images in a row.
-
-  Returns:
-    A `Picture` with the arrays of `draw`, and `image`.
-
-  Raises:
-    NotConvergedError, InvalidValueError: see `draw`.
   """
   arrays, report = draw(model, num_samples, **options)
   x = arrays['x']
@@ -155,9 +145,8 @@ def draw(
     **options: of `inversion.decode`.
 
   Returns:
-    arrays: `x` `[N, ...]`, `z` `[N, D]`, `temperature` `[N]`, and `condition`
-      `[N, ...]` where there are some;
-    report: a dict for JSON.
+    The arrays `x` `[N, ...]`, `z` `[N, D]`, `temperature` `[N]`, and
+    `condition` `[N, ...]` where there are some; and a dict for JSON.
 
   Raises:
     NotConvergedError: if the inverse of a sample was not found.
@@ -222,7 +211,6 @@ def reconstructions(
 
   Raises:
     NotConvergedError: if the inverse of an image was not found.
-    InvalidValueError: if an index is not in the split.
   """
   levels, x, z, condition = _encode(model, split, indices, options)
   decoded = inversion.decode(model, z, condition=condition, **options)
@@ -265,8 +253,6 @@ def interpolations(
 
   Raises:
     NotConvergedError: if the inverse of a point was not found.
-    InvalidValueError: if the number of indices is odd, or one is not in the
-      split.
   """
   errors.check(len(indices) % 2 == 0, 'indices', f'{len(indices)} indices',
                'an even number, two per path')

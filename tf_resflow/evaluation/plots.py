@@ -44,10 +44,6 @@ def image_grid(
   Returns:
     uint8 [scale * (rows * (H + 1) + 1), scale * (columns * (W + 1) + 1), C].
 
-  Raises:
-    InvalidValueError: for other shapes and dtypes, NaN, or floats outside
-      [0, 1].
-
   Example:
     >>> image_grid(np.zeros([10, 8, 8, 1], np.uint8)).shape
     (224, 296, 1)
@@ -90,15 +86,7 @@ def levels_to_bytes(levels: npt.ArrayLike, num_levels: Any) -> np.ndarray:
 
 
 def save_image(path: str | os.PathLike, image: np.ndarray) -> None:
-  """Writes one image as a PNG file, and creates its folder if necessary.
-
-  Args:
-    path: file name that ends in .png.
-    image: uint8 [H, W, C]; C is 1 (grey) or 3 (RGB).
-
-  Raises:
-    InvalidValueError: for another file type.
-  """
+  """Writes an image, uint8 [H, W, 1 or 3], as a PNG file; makes its folder."""
   errors.check(os.fspath(path).lower().endswith('.png'), 'path', path,
                'a name that ends in .png')
   tf.io.write_file(os.fspath(path), tf.io.encode_png(image))
@@ -234,9 +222,7 @@ def density_picture(
   Args:
     model: a 2-D flow.
     points: `[N, 2]`, the data; None leaves their panel out.
-    samples: `[N, 2]`; by default `num_samples` are drawn.
-    seed: of the samples.
-    num_samples: see `samples`.
+    samples: `[N, 2]`; by default `num_samples` are drawn with the seed.
     box: area to show; around the data, or the samples, by default.
     condition, log_prob_fn: see `density_on_grid`.
 

@@ -106,10 +106,7 @@ class Validation:
         model, strategy) if model.has_classifier else None
 
   def __call__(self, split: datasets.Split) -> dict[str, Any]:
-    """Evaluates the flow on the validation part.
-
-    Args:
-      split: the validation part, two examples or more.
+    """Evaluates the flow on a validation part, of two examples or more.
 
     Returns:
       With the model's unit for UNIT, `validation_UNIT`, unbiased;
@@ -182,10 +179,7 @@ def report_inputs(
 
 
 def _rows_with_density(model, nll, x_fn, index=None):
-  """Returns which examples have a density, `[N]`; names the others.
-
-  Rows that are infinite for another reason than their values stay.
-  """
+  """Returns which examples have values with a density; names the others."""
   schema = model.schema
   if not schema.types or not np.isposinf(nll).any():
     return np.ones(nll.shape[1], bool)

@@ -49,9 +49,6 @@ def frechet_distance(
     mean_1, mean_2: `[F]`.
     covariance_1, covariance_2: `[F, F]`, symmetric and positive semidefinite.
 
-  Returns:
-    The distance, in squared units of the features, at least 0.
-
   Example:
     >>> float(frechet_distance([0.0], [[1.0]], [3.0], [[4.0]]))  # 9 + (2 - 1)^2
     10.0
@@ -105,12 +102,8 @@ def squared_mmd_of_subsets(
   """Returns the squared MMD over 10 disjoint random subsets, with its error.
 
   Subsets that share no example are independent, so the spread of their
-  estimates gives the error of the mean. Their order is random, since sets are
-  often sorted.
-
-  Args:
-    x, y: `[M, F]` and `[N, F]`, features of both sets, 20 or more of each.
-    seed: of the order.
+  estimates gives the error of the mean. Their order is random, by the seed,
+  since sets are often sorted.
   """
   rng = np.random.default_rng(seed)
   parts = [np.array_split(rng.permutation(len(a)), _NUM_SUBSETS)
@@ -126,15 +119,13 @@ def compare_samples(
     solver: layers.SolverLike = None, **settings: Any) -> dict[str, Any]:
   """Compares samples with images by the features of a network.
 
-  The features are kept in float32, and their moments taken in float64.
-
   Args:
     model: a flow on images of integers.
     extractor: of the features.
     num_images: compare with the first ones only; all by default.
     num_samples: as many as images by default.
     temperature: standard deviation of the latents.
-    solver: see `inversion.decode`.
+    solver: in place of the blocks' own.
     **settings: see `EvaluationSettings`; the seed is that of the samples and
       of the subsets.
 

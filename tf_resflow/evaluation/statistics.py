@@ -140,10 +140,7 @@ def stderr_per_example(repeats: npt.ArrayLike) -> np.ndarray:
 
   Returns:
     [...]; 0 for a single repeat, of exact values, and where all repeats are
-    minus infinity, no density.
-
-  Raises:
-    InvalidValueError: if another value is not finite.
+    minus infinity, no density. Other values are finite.
   """
   repeats = np.asarray(repeats, np.float64)
   repeats = np.where(np.all(np.isneginf(repeats), axis=0), 0.0, repeats)
@@ -196,9 +193,6 @@ def conformal_p_values(
   Args:
     scores: `[N]`, such as `log p(x)`, low for outliers.
     held_out: `[n]`, the scores of held-out examples.
-
-  Raises:
-    InvalidValueError: if a score is NaN or infinity.
 
   Example:
     >>> conformal_p_values([-9.0, 1.5], [0.0, 1.0, 2.0]).tolist()
@@ -274,8 +268,7 @@ def simultaneous_band(
   found by simulation such that all of them hold with the given probability.
 
   Args:
-    num_simulations: `N`.
-    num_draws: `L`.
+    num_simulations, num_draws: `N` and `L`.
     level: the probability.
     seed: of that simulation.
 

@@ -17,7 +17,7 @@ from tf_resflow.serving import signatures as signatures_lib
 
 
 def _example(spec):
-  """Returns a valid input of a signature: one image, latent or sample."""
+  """Returns a valid input: one image, latent or sample."""
   if spec.name in ('num_samples', 'temperature'):
     return tf.ones([], spec.dtype)
   return tf.zeros([1 if n is None else n for n in spec.shape], spec.dtype)
@@ -134,8 +134,8 @@ def export(
     The names of the signatures.
 
   Raises:
-    InvalidValueError: if the folder is not empty, the model cannot be served, a
-      signature fails, or tensorflow-serving-api is missing.
+    InvalidValueError: if the folder is not empty, or the model cannot be
+      served, a signature fails for example.
 
   Example:
     >>> model = models.ResidualFlowConfig(
