@@ -83,40 +83,37 @@ def load_checkpoint(path: str | os.PathLike) -> Checkpoint:
       something else.
   """
   path = os.fspath(path)
+  max_bytes = 2 * os.path.getsize(path) if os.path.isfile(path) else 0
+  with errors.format_errors('checkpoint', path, 'a checkpoint of train_img.py'):
+    content = _attributes(torch_file.read(path), 'It')
+    arguments = _attributes(content.get('args'), 'Its args')
+    averages = _attributes(content.get('ema') or {}, 'Its ema')
+    bits = content.get('test_bpd')
+    return Checkpoint(
+        path, arguments,
+        _tensors(content.get('state_dict'), 'Its state_dict', max_bytes),
+        _tensors(averages.get('shadow_params', {}), 'Its ema.shadow_params',
+                 max_bytes),
+        bits if isinstance(bits, float) and math.isfinite(bits) else None)
 
-  def check_dict(value, expected, item_type=object, names=frozenset()):
-    """Returns a dict of items of a type, `names` among its keys."""
-    errors.check(
-        isinstance(value, dict) and names <= value.keys() and all(
-            isinstance(item, item_type) for item in value.values()),
-        'checkpoint', path, expected, 'It holds ' + (
-            f'a dict of {reprlib.repr(list(value))[:200]}.'
-            if isinstance(value, dict) else f'{reprlib.repr(value)[:200]}.'))
-    return value
 
-  def tensors(value, name):
-    """Returns a dict of tensors; names lose the prefix of DataParallel."""
-    value = check_dict(
-        value, f'a dict of names and tensors as {name}', np.ndarray)
-    # A tensor may repeat its numbers.
-    num_bytes = sum(tensor.nbytes for tensor in value.values())
-    errors.check(
-        num_bytes <= 2 * os.path.getsize(path), 'checkpoint', path,
-        f'tensors in {name} that are not larger than the file',
-        f'They have {num_bytes:.3g} bytes.')
-    return {key.removeprefix('module.'): v for key, v in value.items()}
+def _attributes(value, name):
+  """Returns the attributes of an object, a dict, or raises."""
+  errors.check(isinstance(value, dict), problem=f'{name} is no such object.')
+  return value
 
-  content = check_dict(
-      torch_file.read(path), 'a checkpoint of train_img.py',
-      names={'state_dict', 'args'})
-  averages = check_dict(
-      content.get('ema') or {}, 'an object with attributes as ema')
-  bits = content.get('test_bpd')
-  return Checkpoint(
-      path, check_dict(content['args'], 'an object with attributes as args'),
-      tensors(content['state_dict'], 'state_dict'),
-      tensors(averages.get('shadow_params', {}), 'ema.shadow_params'),
-      bits if isinstance(bits, float) and math.isfinite(bits) else None)
+
+def _tensors(value, name, max_bytes):
+  """Returns a dict of tensors; names lose the prefix of DataParallel."""
+  errors.check(
+      isinstance(value, dict) and all(
+          isinstance(tensor, np.ndarray) for tensor in value.values()),
+      problem=f'{name} is not a dict of tensors.')
+  # A tensor may repeat its numbers.
+  num_bytes = sum(tensor.nbytes for tensor in value.values())
+  errors.check(num_bytes <= max_bytes, problem=(
+      f'{name} has {num_bytes:.3g} bytes, more than the file.'))
+  return {key.removeprefix('module.'): v for key, v in value.items()}
 
 
 def load_model(
