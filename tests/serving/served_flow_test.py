@@ -4,7 +4,6 @@ Replies are those of exported models, to requests as JSON.
 """
 
 import json
-import pathlib
 
 import numpy as np
 import pytest
@@ -18,6 +17,7 @@ from tf_resflow import models
 from tf_resflow import numerics
 from tf_resflow import serving
 from tf_resflow.serving import served_flow
+from tf_resflow.serving import signatures
 
 _SAMPLE = {'num_samples': 3, 'seed': [0, 1], 'temperature': 0.8}
 _LABELS = np.array([2, 0, 1, 2])
@@ -160,7 +160,7 @@ def test_latents_and_classes_of_labels(labelled, images, replies):
 
 
 @pytest.mark.slow
-def test_vectors_with_numbers(vector, replies):
+def test_vectors_with_numbers(vector, folders, replies):
   x, condition = np.float32(_ROWS), np.float32(_NUMBERS)
   expected = vector.log_prob(x, condition, estimator='exact')
   np.testing.assert_allclose(
@@ -176,6 +176,8 @@ def test_vectors_with_numbers(vector, replies):
   np.testing.assert_allclose(
       replies['vector encode']['latents'],
       vector.encode(x, condition=condition), rtol=1e-4, atol=1e-5)
+  path = folders / 'vectors' / 'assets.extra' / 'columns.json'
+  assert json.loads(path.read_text()) == signatures.tensors_of_columns(vector)
 
 
 @pytest.mark.slow
@@ -202,15 +204,11 @@ def test_flows_with_and_without_a_condition(labelled, small_model, estimator):
       served.encode(np.zeros([1, *model.event_shape], np.uint8), **given)
 
 
-@pytest.mark.slow
-def test_columns_that_are_conditions(folders):
-  path = pathlib.Path(folders, 'vectors', 'assets.extra', 'columns.json')
-  assert json.loads(path.read_text()) == {
+def test_columns_that_are_conditions(vector):
+  assert signatures.tensors_of_columns(vector) == {
       'size': 'size', 'mass kg': 'mass_kg', 'age': 'condition[:, 0]',
       'condition': 'condition[:, 1]'}
-
-
-def test_a_column_of_that_name_is_another_tensor():
+  # A column of that name is another tensor.
   vector = conditional_flows.make_vector_flow()
   vector.schema = schemas.make_schema('condition', 'Seed', conditions=['a'])
   served = serving.VectorSignatures(vector, numerics.Exact())

@@ -36,10 +36,8 @@ class Comparison(NamedTuple):
 
   def report(self) -> dict[str, float]:
     """Returns the differences, a dict for JSON."""
-    return {f'nats_minus_{name}{suffix}': value
-            for name, difference in self.differences.items()
-            for suffix, value in (
-                ('', difference.mean), ('_stderr', difference.stderr))}
+    return {key: value for name, difference in self.differences.items()
+            for key, value in difference.report(f'nats_minus_{name}').items()}
 
 
 def compare(

@@ -1,6 +1,7 @@
 """Feature extractors: networks from images to vectors, read from files."""
 
 from collections.abc import Callable, Sequence
+import functools
 import os
 from typing import Any
 
@@ -101,12 +102,11 @@ class FeatureExtractor:
     outputs = self._function(x)
     if not isinstance(outputs, dict):
       outputs = {'output': outputs}
-    chosen = [output for name, output in outputs.items()
-              if not self._feature_name or name == self._feature_name]
-    errors.check(
-        len(chosen) == 1, 'feature_name', self._feature_name,
-        f'one of the outputs {", ".join(sorted(outputs))}')
-    (features,) = chosen
+    name = self._feature_name or (
+        next(iter(outputs)) if len(outputs) == 1 else None)
+    errors.check(name in outputs, 'feature_name', name,
+                 f'one of the outputs {", ".join(sorted(outputs))}')
+    features = outputs[name]
     if features.shape.rank == 4 and list(features.shape[1:3]) == [1, 1]:
       features = features[:, 0, 0]
     errors.check(
@@ -168,14 +168,14 @@ def _input_shape(shapes):
 def _callable_input_shape(model):
   """Returns `(h, w, c)` of a SavedModel that is called directly."""
   # One function per shape, structure or flag that it was saved with.
-  traced = getattr(model.__call__, 'concrete_functions', ())
   shapes = [
-      _input_shape([arguments[0].shape])
-      for arguments, _ in (f.structured_input_signature for f in traced)
+      arguments[0].shape for arguments, _ in (
+          f.structured_input_signature
+          for f in getattr(model.__call__, 'concrete_functions', ()))
       if arguments and isinstance(arguments[0], tf.TensorSpec)]
-  return tuple(sizes.pop() if len(sizes) == 1 else None
-               for sizes in map(set, zip(*shapes, strict=True))) or (
-                   None, None, None)
+  return _input_shape([functools.reduce(
+      tf.TensorShape.most_specific_compatible_shape, shapes,
+      shapes[0] if shapes else tf.TensorShape(None))])
 
 
 def _from_keras(path):
