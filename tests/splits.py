@@ -19,11 +19,12 @@ def make_split(images, num_levels, labels=None):
       len(images), images.shape[1:], num_levels)
 
 
-def with_conditions(split, conditions):
+def with_conditions(split, conditions, num_labels=0):
   """Returns a split whose examples have conditions, one each."""
-  return dataclasses.replace(split, examples=tf.data.Dataset.zip((
-      split.examples, tf.data.Dataset.from_tensor_slices(conditions),
-  )).map(lambda example, condition: {**example, 'condition': condition}))
+  return dataclasses.replace(
+      split, num_condition_labels=num_labels, examples=tf.data.Dataset.zip((
+          split.examples, tf.data.Dataset.from_tensor_slices(conditions),
+      )).map(lambda example, condition: {**example, 'condition': condition}))
 
 
 def random_split(num_images, num_levels):

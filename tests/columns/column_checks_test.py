@@ -8,7 +8,8 @@ from tf_resflow.columns import column_checks
 def _warnings(caplog, *columns, types=()):
   caplog.clear()
   column_checks.warn_of_density(
-    [f'c{i}' for i in range(len(columns))], np.stack(columns, axis=1), types)
+    [f'c{i}' for i in range(len(columns))], np.stack(columns, axis=1),
+    types or ['real'] * len(columns))
   return [record.getMessage() for record in caplog.records]
 
 

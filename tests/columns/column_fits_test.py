@@ -4,12 +4,22 @@ import numpy as np
 import pandas as pd
 from sklearn import datasets as sklearn_datasets
 
+from tests import schemas
+from tests import splits
 from tests import testing
 from tf_resflow import datasets
 from tf_resflow.columns import column_fits
-from tf_resflow.columns import column_types
 
 _NORMAL = np.random.default_rng(0).standard_normal(2000)
+
+
+def _fit(x, *asked, others=()):
+  """Returns the schema of columns a and b, or a alone."""
+  names = ['a', 'b'][:x.shape[1]]
+  schema, _ = column_fits.fit(
+      schemas.make_schema(*names), np.concatenate([x, *others]),
+      num_validation=len(others), asked=asked)
+  return schema
 
 
 def test_types_are_detected():
@@ -32,30 +42,27 @@ def test_types_are_detected():
 def test_types_support_validation_rows():
   x = np.exp(_NORMAL)
   assert column_fits.detected(x, np.array([-1.0])).spec() != 'log'
-  fitted = column_fits.fitted(['a'], x[:, None], {}, np.array([[-1.0]]))
-  assert fitted['types'] != ('log',)
+  assert _fit(x[:, None], others=[[[-1.0]]]).types != ('log',)
 
 
 def test_asked_types_are_checked():
   x = np.stack([np.exp(_NORMAL) - 0.5, _NORMAL], axis=1)
-  fitted = column_fits.fitted(['a', 'b'], x, {'a': 'real'})
-  assert fitted['types'] == ('real', 'real')
-  np.testing.assert_allclose(fitted['mean'], x.mean(axis=0))
+  schema = _fit(x, 'a:real')
+  assert schema.types == ()
+  np.testing.assert_allclose(schema.moments('modelled')[0], x.mean(axis=0))
   far = np.append(_NORMAL, 2147483647.0)[:, None]
-  testing.check_refusals(lambda given: column_fits.fitted(*given), [
-    ((['a', 'b'], x, {'a': 'log'}), 'column_types=a:log: expected a type of '
-     'which all training values are above 0 in float32. 505 of 2,000 are not: '
-     'a is not above 0 in row 9 (-0.00526609954994917), ...Use --column_types='
-     'a:heavy:'),
-    ((['a'], 100.0 / (1.0 + np.exp(-x[:, 1:])), {'a': 'logit'}),
-     'column_types=a:logit: ...Use --column_types=a:logit:100.0.'),
-    ((['a', 'b'], x, {'b': 'integer'}), 'column_types=b:integer: expected a '),
-    ((['a'], far, {'a': 'real'}), 'column_types=a:real leaves ...distinct '
-     'values in float32, because of outliers such as 2.14748e+09. Use'),
-    # Also where columns are only standardised.
-    ((['a'], np.append(_NORMAL, 1e15)[:, None], {'none': ''}), 'column_types=a:'
-     'real leaves ...because of outliers such as 1e+15. Use --column_types=a:h')
-  ])
+  testing.check_refusals(lambda given: _fit(*given), [
+      ((x, 'a:log'), 'column_types=a:log: expected a type of which all training'
+       ' values are above 0 in float32. 505 of 2,000 are not: a is not above 0 '
+       'in row 9 (-0.00526609954994917), ...Use --column_types=a:heavy.'),
+      ((100.0 / (1.0 + np.exp(-x[:, 1:])), 'a:logit'),
+       'column_types=a:logit: ...Use --column_types=a:logit:100.0.'),
+      ((x, 'b:integer'), 'column_types=b:integer: expected a '),
+      ((far, 'a:real'), 'column_types=a:real leaves ...distinct values in '
+       'float32, because of outliers such as 2.14748e+09. Use'),
+      # Also where columns are only standardised.
+      ((np.append(_NORMAL, 1e15)[:, None], 'none'), 'column_types=a:real leaves'
+       ' ...because of outliers such as 1e+15. Use --column_types=a:h')])
 
 
 def test_columns_near_their_bounds():
@@ -71,10 +78,11 @@ def test_columns_near_their_bounds():
       found = column_fits.detected(train, others)
       assert found.spec() != spec
       assert found.supports(np.float32(near))
-      testing.check_refusals(lambda given: column_fits.fitted(*given), [
-        ((['p'], train[:, None], {'p': spec}, np.reshape(others, [-1, 1])),
-         f'column_types=p:{spec}: ...1 of 2,001 are not: p is not ...in row '
-         f'2001 ({near:.15g}). Use --column_types=p:{found.spec()[:4]}')])
+      others = np.reshape(others, [-1, 1, 1])
+      assert splits.refusal(
+          _fit, train[:, None], f'a:{spec}', others=others).endswith(
+              f' in row 2001 ({near:.15g}). Use --column_types=a:'
+              f'{column_fits._kind(found.spec())}.')
   # What is far from a bound in float32 is left.
   assert column_fits.detected(logits, [1e-12, 1 - 1e-7]).spec() == 'logit:1.0'
 
@@ -134,12 +142,12 @@ def test_whitening_widens_thin_directions_alone():
 def test_whole_numbers_have_the_moments_of_their_cells():
   """Those of log(x + U), U uniform, by its integrals."""
   x = np.random.default_rng(0).poisson(3.0, [3000, 1])
-  fitted = column_fits.fitted(['n'], x, {})
+  schema = _fit(x)
   ends = np.maximum([x, x + 1.0], 1e-300)
   log = np.log(ends)
   first, second = (np.diff(ends * integral, axis=0).mean() for integral in (
     log - 1.0, log**2 - 2.0 * log + 2.0))
   np.testing.assert_allclose(
-    [fitted['mean'][0], fitted['std'][0]],
-    [first, np.sqrt(second - first**2)], rtol=0.02)
-  assert fitted['types'] == (column_types.Integer().spec(),)
+      np.ravel(schema.moments('modelled')),
+      [first, np.sqrt(second - first**2)], rtol=0.02)
+  assert schema.types == ('integer',)

@@ -117,8 +117,8 @@ def test_conditions_of_one_row():
           {'city': ['New York', 'Oslo'], 'dose': 0.5, 'a=b': 3}),
       [*expected, [1.0, 0.0, 0.5, 3.0]])
   testing.check_refusals(_SCHEMA.condition_array, [
-      ({'city': 'Oslo', 'doze': 0.5, 'a=b': 3}, 'condition=a dict of city, doze'
-       ', a=b: expected city, dose, a=b. Did you mean dose?'),
+      ({'city': 'Oslo', 'doze': 0.5, 'a=b': 3}, 'condition=a data frame: '
+       'expected ...It has no dose. Did you mean doze?'),
       (['Oslo', 0.5], "condition=['Oslo', 0.5]: expected city, dose, a=b."),
       (['oslo', 0.5, 3], '...city: holds oslo, not one of Oslo, New York, in'),
       (['Oslo', 'x', 3], "...dose: holds text such as 'x' in row 0.")])

@@ -67,11 +67,12 @@ def test_arrays_of_a_program(tmp_path):
       other = other.with_condition(['condition'])
     assert info.name in ('array', 'mine')
     assert info.fingerprint == other.fingerprint
-    assert info.condition == other.condition
+    assert info.condition_labels == other.condition_labels
     for part in ('train', 'test'):
       for a, b in zip(info.load_fn(part), other.load_fn(part), strict=True):
         np.testing.assert_array_equal(a, b)
-  testing.check_refusals(lambda given: datasets.array(**given), [
+  testing.check_refusals(lambda given: datasets.array(
+      **given).with_validation(0), [
     (dict(x=_VECTORS, labels=_LABELS[1:]),
      'x=array: expected images or vectors. Its label of 20 examples is int64'),
     (dict(x=_VECTORS, test=_VECTORS, labels=_LABELS), '...With test, label is'),
@@ -146,7 +147,7 @@ def test_conditions(tmp_path, x, condition, has_test):
   assert sorted(places) == list(range(20))
   assert not has_test or places[-5:] == list(range(15, 20))
   info = _open(path)
-  assert info.condition.num_labels == 3 * is_label
+  assert info.condition_labels == 3 * is_label
   if has_test and not is_label:  # Of what trains alone.
     np.testing.assert_allclose(
       info.schema.moments('condition')[0], expected[:15].mean(axis=0),

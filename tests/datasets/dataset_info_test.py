@@ -9,7 +9,6 @@ from tests import splits
 from tests import testing
 from tf_resflow import configuration
 from tf_resflow import datasets
-from tf_resflow.datasets import dataset_info
 from tf_resflow.specs import registries
 
 _ROWS = np.random.default_rng(0).normal(
@@ -60,12 +59,10 @@ def test_fields_of_the_model_follow(monkeypatch):
 
 def test_labels():
   info = datasets.info('mnist').changed(num_bits=5, resize=14)
-  assert info.condition is None
+  assert info.condition_labels is None
   given = info.with_condition(['label'])
-  assert given.condition == dataset_info.ConditionInfo(
-    num_labels=10, is_label=True)
   # Nothing else changes, in either order: labels were no part of x.
-  assert given == dataclasses.replace(info, condition=given.condition)
+  assert given == dataclasses.replace(info, condition_labels=10)
   assert datasets.info('mnist').with_condition(['label']).changed(
     num_bits=5, resize=14).inferred_fields() == given.inferred_fields()
   model = configuration.make_config(condition_on=('label',)).model
@@ -81,7 +78,7 @@ def test_columns_of_a_table(tmp_path):
   schema = info.schema
   assert schema.names == ('b b', 'c') and info.event_shape == (2,)
   assert schema.condition_names == names and schema.condition_size == 2
-  assert info.condition.num_labels == 0
+  assert info.condition_labels == 0
   train = np.float64(datasets.open_split(name, 'train').arrays['x'])
   for role, places in (('modelled', kept), ('condition', chosen)):
     mean, std = schema.moments(role)
@@ -90,7 +87,7 @@ def test_columns_of_a_table(tmp_path):
   assert info.fingerprint == whole.fingerprint
   assert (info.num_train, info.num_test) == (32, 8)
   # The data that they were made of are as before.
-  assert whole.condition is None and whole.event_size == 4
+  assert whole.condition_labels is None and whole.event_size == 4
 
   model = configuration.make_config(
     dataset=name, condition_on=names, num_validation=0).model
@@ -106,7 +103,7 @@ def test_conditions_that_data_do_not_have(tmp_path):
   testing.check_refusals(lambda x: datasets.info(x[0]).with_condition(x[1]), [
     (('digits', ['label', 'label']), 'condition_on=label,label: expected'),
     (('digits', ['condition']), 'condition_on=condition: expected label.'),
-    (('2d/moons', ['label']), 'condition_on=label cannot be used with data'),
+    (('2d/moons', ['label']), 'condition_on=label: expected none. 2d/moons'),
     ((array, ['a']), 'condition_on=a: expected label or condition. array:'),
     ((table, ['a', 'label']),
      f'condition_on=a,label: expected columns of {table}: a, b b, c, d.'),

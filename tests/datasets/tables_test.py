@@ -80,7 +80,7 @@ def test_a_string_is_one_name(tmp_path):
     frame, drop='city', condition_on='a', column_types='c:log')
   assert (
     info.schema.names, info.schema.condition_names, info.asked_types) == (
-    ('b b', 'c'), ('a',), {'c': 'log'})
+    ('b b', 'c'), ('a',), ('c:log',))
   info = datasets.table(frame, drop='city').with_condition('a')
   assert info.schema.condition_names == ('a',)
   testing.check_refusals(lambda drop: datasets.table(frame, drop=drop), [

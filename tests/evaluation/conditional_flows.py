@@ -7,7 +7,6 @@ from tests import flows
 from tests import schemas
 from tests import splits
 from tf_resflow import models
-from tf_resflow.datasets import dataset_info
 
 NUM_LABELS = 3
 
@@ -59,6 +58,6 @@ def make_labelled_split(num_examples=11, num_levels=16, labels=None):
   images = np.random.default_rng(0).integers(
       0, num_levels, [num_examples, 4, 4, 1]).astype(np.uint8)
   labels = np.arange(num_examples) % NUM_LABELS if labels is None else labels
-  return splits.make_split(
-      images, num_levels, np.asarray(labels, np.int32)).with_condition(
-          dataset_info.ConditionInfo(num_labels=NUM_LABELS, is_label=True))
+  labels = np.asarray(labels, np.int32)
+  return splits.with_conditions(
+      splits.make_split(images, num_levels, labels), labels, NUM_LABELS)

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from tf_resflow import errors
+
 _NUMBER = r'[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?'
 # A number with thousands separators.
 THOUSANDS = '[+-]?[1-9][0-9]{0,2}(?:,[0-9]{3})+'
@@ -24,6 +26,15 @@ HOLDS_TEXT = 'holds text such as'
 def as_names(names: str | Iterable[str]) -> tuple[str, ...]:
   """Returns names as a tuple; a string is one name."""
   return (names,) if isinstance(names, str) else tuple(names)
+
+
+def absence(names: Iterable[str], known: Sequence[str]) -> str:
+  """Says which names a table does not have; empty if it has all."""
+  absent = [name for name in names if name not in known]
+  return ' '.join([
+      f'It has no {", ".join(absent)}.',
+      *filter(None, (errors.did_you_mean(name, known) for name in absent))
+  ]) if absent else ''
 
 
 def is_frame(x: Any) -> bool:
@@ -71,12 +82,6 @@ def texts(cells: Any) -> Any:
   return cells.astype('str').str.strip()
 
 
-def one_hot(cells: Any, levels: Sequence[str]) -> np.ndarray:
-  """Returns the numbers of a category, `[N, K]`; unknown levels are zeros."""
-  text = texts(cells).to_numpy(object)
-  return (text[:, np.newaxis] == np.array(levels, object)).astype(np.float64)
-
-
 def numbers(cells: Any) -> tuple[np.ndarray, np.ndarray, str]:
   """Returns the numbers in a column of `table_files.read_frame`, `[N]`.
 
@@ -85,8 +90,7 @@ def numbers(cells: Any) -> tuple[np.ndarray, np.ndarray, str]:
 
   Returns:
     Float64 `[N]`, NaN where there is none; bool `[N]`, the empty cells, as are
-    NA, NaN, null and the like; and a description of what else it holds, empty
-    if that is finite numbers.
+    NA, NaN, null and the like; and what else it holds, in words.
 
   Example:
     >>> import pandas as pd
@@ -98,13 +102,13 @@ def numbers(cells: Any) -> tuple[np.ndarray, np.ndarray, str]:
 
   if problem := dtype_problem(cells):
     return np.full(len(cells), np.nan), cells.isna().to_numpy(bool), problem
+  problems = []
   if pd.api.types.is_any_real_numeric_dtype(cells):
     values = cells.to_numpy(np.float64, na_value=np.nan)
     is_empty: np.ndarray = np.isnan(values)
-    is_integer = np.full(
-        len(cells), pd.api.types.is_integer_dtype(cells))
+    is_integer = np.full(len(cells), pd.api.types.is_integer_dtype(cells))
   else:
-    text = cells.astype('str').fillna('').str.strip()
+    text = texts(cells).fillna('')
     # pandas has no public list of its own.
     is_empty = text.isin(csv.ConvertOptions().null_values).to_numpy(bool)
     lower = text.str.lower()
@@ -117,18 +121,19 @@ def numbers(cells: Any) -> tuple[np.ndarray, np.ndarray, str]:
         np.float64)
     is_integer = text.str.fullmatch('[+-]?[0-9]+').to_numpy(bool)
     if is_text.any():
+      others = text[is_text]
       shown = ', '.join(
-          repr(cell[:30]) for cell in text[is_text].drop_duplicates().iloc[:3])
-      problem = '; '.join([
+          repr(cell[:30]) for cell in others.drop_duplicates().iloc[:3])
+      problems = [
           f'{HOLDS_TEXT} {shown} {describe_rows(cells.index, is_text)}', *(
               hint for pattern, hint in _HINTS.items()
-              if text[is_text].str.fullmatch(pattern).any())])
-  problems = [problem] if problem else []
-  problems += [
-      f'{what} {describe_rows(cells.index, mask)}' for mask, what in (
-          (np.isinf(values), 'is infinite'),
-          (is_integer & (np.abs(values) >= _MAX_INTEGER),
-           'holds integers beyond 2^53, which float64 rounds,')) if mask.any()]
+              if others.str.fullmatch(pattern).any())]
+  for what, mask in (
+      ('is infinite', np.isinf(values)),
+      ('holds integers beyond 2^53, which float64 rounds,',
+       is_integer & (np.abs(values) >= _MAX_INTEGER))):
+    if mask.any():
+      problems.append(f'{what} {describe_rows(cells.index, mask)}')
   if is_empty.all() and len(cells):
     problems = ['is empty']
   return values, is_empty, '; '.join(problems)

@@ -53,72 +53,68 @@ def _far_value(column: np.ndarray) -> tuple[float, ...]:
 
 
 def warn_of_density(
-  names: Sequence[str], train: np.ndarray, types: Sequence[str] = ()) -> None:
+    names: Sequence[str], train: np.ndarray, types: Sequence[str]) -> None:
   """Warns of modelled columns that are better no density.
 
   Of those for which the likelihood is unbounded, and of few whole numbers.
 
   Args:
-    names: Names of the D columns.
+    names: of the D columns.
     train: `[N, D]`.
-    types: Specs of their `ColumnType`, or none if all are real numbers.
+    types: specs of their `ColumnType`.
   """
   columns, few = {}, []
-  for name, column, spec in zip(
-    names, np.float64(train).T, types or ['real'] * len(names), strict=True):
+  for name, column, spec in zip(names, np.float64(train).T, types, strict=True):
     far, num_values = _far_value(column), len(np.unique(column))
     if far:
       _logger.warning(
-        'Column %s has %.12g in %d of %d rows, far from all others (%g to %g): '
-        'if it stands for missing values, empty these cells.', name, *far)
+          'Column %s has %.12g in %d of %d rows, far from all others (%g to %g)'
+          ': if it stands for missing values, empty these cells.', name, *far)
     if not column_types.ColumnType.get(spec).is_integer:
       columns[name] = column
       if num_values <= _MAX_SHARE_OF_VALUES * len(column) and not far:
         _logger.warning(
-          'Column %s has only %d distinct values in %d rows: the likelihood is '
-          'unbounded. Scale it to whole numbers, which have probabilities, or '
-          'leave it out.', name, num_values, len(column))
+            'Column %s has only %d distinct values in %d rows: the likelihood '
+            'is unbounded. Scale it to whole numbers, which have probabilities,'
+            ' or leave it out.', name, num_values, len(column))
     elif num_values <= _FEW_VALUES:
       few.append(f'{name} ({num_values})')
   if few:
     _logger.warning(
-      'Few different whole numbers are in %s; samples have others, too. Make '
-      'such columns a condition, to model the others given these.',
-      ', '.join(few))
+        'Few different whole numbers are in %s; samples have others, too. Make '
+        'such columns a condition, to model the others given these.',
+        ', '.join(few))
   if len(train) > len(columns) > 1:
     values, vectors = np.linalg.eigh(np.corrcoef(list(columns.values())))
     if values[0] < _MIN_RELATIVE_STD**2:
-      among = [name for name, share in zip(
-        columns, vectors[:, 0], strict=True) if abs(share) > _MIN_RELATIVE_STD]
+      among = np.array([*columns])[np.abs(vectors[:, 0]) > _MIN_RELATIVE_STD]
       _logger.warning(
-        'The columns %s are linearly dependent: the likelihood is unbounded. '
-        'Remove one of them.', ', '.join(among))
+          'The columns %s are linearly dependent: the likelihood is unbounded. '
+          'Remove one of them.', ', '.join(among))
 
 
 def rows_with_density(
-  x: np.ndarray, maps: Sequence[str], names: Sequence[str] = (),
-  index: Any = None, noun: str = 'rows') -> np.ndarray:
+    x: np.ndarray, types: Sequence[str], names: Sequence[str] = (),
+    index: Any = None, noun: str = 'rows') -> np.ndarray:
   """Returns which rows have values that their columns can take, bool `[N]`.
 
   Others, such as those with a negative number in a column of positive ones, or
   one that float32 rounds to a bound, are named in a warning.
 
   Args:
-    x: `[N, D]`.
-    maps: Specs of the types of the columns.
-    names: Of the columns, if they have some.
-    index: Of the table of the rows, by default they count from 1.
-    noun: What the warning calls the rows.
+    x, types, names, index: see `column_types.with_density`.
+    noun: what the warning calls the rows.
 
   Raises:
-    InvalidValueError: If there are no such rows.
+    InvalidValueError: if there are no such rows.
   """
-  has_density, places = column_types.with_density(maps, x, names, index)
+  has_density, places = column_types.with_density(types, x, names, index)
   if places:
     _logger.warning(
-      '%d of %d %s have no density with these types of columns in float32, and '
-      'are left out of the mean: %s. Use --column_types=NAME:real, or '
-      '--drop=NAME, in a new run.', np.sum(~has_density), len(x), noun, places)
+        '%d of %d %s have no density with these types of columns in float32, '
+        'and are left out of the mean: %s. Use --column_types=NAME:real, or '
+        '--drop=NAME, in a new run.', np.sum(~has_density), len(x), noun,
+        places)
   errors.check(
-    has_density.any(), 'inputs', problem='have no density in any row')
+      has_density.any(), 'inputs', problem='have no density in any row')
   return has_density

@@ -1,6 +1,6 @@
 """Types, location, scale and correlations of columns, from training rows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 import dataclasses
 import re
 from typing import Any
@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from tf_resflow import errors
-from tf_resflow.columns import cells as cells_lib
 from tf_resflow.columns import column_checks
 from tf_resflow.columns import column_types
 from tf_resflow.columns import schema as schema_lib
@@ -32,16 +31,15 @@ _SMOOTHINGS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5)
 _MAX_ROWS = 5000
 
 
-def _gaussian_log_likelihood(
-  column_type: column_types.ColumnType, x: np.ndarray) -> float:
+def _gaussian_log_likelihood(column_type, x):
   """Returns the largest mean of `log p(x)` if `f(x)` is Gaussian, nats."""
   y = column_type.forward(x, np)
   return float(np.mean(column_type.log_slope(y, np)) - 0.5 * np.log(
-    2.0 * np.pi * np.e * max(y.var(), 1e-300)))
+      2.0 * np.pi * np.e * max(y.var(), 1e-300)))
 
 
 def detected(
-  x: np.ndarray, others: Sequence[float] | np.ndarray = (),
+    x: np.ndarray, others: Sequence[float] | np.ndarray = (),
 ) -> column_types.ColumnType:
   """Returns the type of a column `[N]`, which supports `others`, too.
 
@@ -65,10 +63,10 @@ def detected(
   best: column_types.ColumnType = column_types.Real()
   highest = _gaussian_log_likelihood(best, x)
   margin = max(_MIN_GAIN, _MIN_TOTAL_GAIN / len(x))
-  candidates = [column_types.Log(), column_types.Heavy.fitted(x), *(
-    column_types.Logit(upper) for upper in (1.0, 100.0)
-    if x.max() > upper / 2)]  # Otherwise it is as good as the logarithm.
-  for candidate in candidates:
+  for candidate in (
+      column_types.Log(), column_types.Heavy.fitted(x), *(
+          column_types.Logit(upper) for upper in (1.0, 100.0)
+          if x.max() > upper / 2)):  # Otherwise it is as good as the logarithm.
     if np.all(candidate.supports(column_types.rounded(known))):
       value = _gaussian_log_likelihood(candidate, x)
       if value > highest + margin:
@@ -76,104 +74,129 @@ def detected(
   return best
 
 
-def asked_types(
-  dataset: str, names: Sequence[str], specs: Sequence[str]) -> dict[str, str]:
-  """Returns the types that were asked for, by column, see `fitted`.
+def fit(
+    schema: schema_lib.Schema, rows: np.ndarray,
+    condition: Any = None, num_validation: int = 0,
+    asked: Sequence[str] = (), dataset: str = 'dataset', index: Any = None,
+) -> tuple[schema_lib.Schema, float]:
+  """Fits a schema to the training part.
 
   Args:
-    dataset: Name of the data set.
-    names: Names of its columns.
-    specs: `NAME:TYPE`, or 'none'.
-
-  Raises:
-    InvalidValueError: If there is no such column or type.
-  """
-  specs = cells_lib.as_names(specs)
-  for text in specs:
-    column, _, spec = text.partition(':')
-    if text != fields.NONE:
-      errors.check(
-        column in names and spec in registries.COLUMN_TYPES, 'column_types',
-        text, f'NAME:TYPE with a column of {dataset} and '
-        f'{registries.COLUMN_TYPES.expected}; or none',
-        '' if column in names else errors.did_you_mean(column, names))
-      column_types.ColumnType.get(spec, 'column_types')  # Or an error.
-  return dict(text.partition(':')[::2] for text in specs)
-
-
-def _asked(
-  name: str, spec: str, x: np.ndarray, others: np.ndarray, index: Any,
-) -> column_types.ColumnType:
-  """Returns the type that was asked for, or raises `InvalidValueError`."""
-  column_type = column_types.ColumnType.get(spec, 'column_types')
-  if ':' not in spec:
-    column_type = type(column_type).fitted(x)
-  x = np.concatenate([x, others])
-  has_density, places = column_types.with_density(
-    [column_type.spec()], x[:, np.newaxis], [name], index)
-  errors.check(
-    has_density.all(), 'column_types', f'{name}:{spec}', 'a type of which all '
-    f'training values are {column_type.expected} in float32',
-    f'{np.sum(~has_density):,} of {len(x):,} are not: {places}. Use '
-    f'--column_types={name}:{detected(x).spec()}'
-    f'{f", or --drop={name}" * (index is not None)}.')
-  return column_type
-
-
-def fitted(
-  names: Sequence[str], x: np.ndarray, asked: Mapping[str, str],
-  validation: np.ndarray | None = None, index: Any = None) -> dict[str, Any]:
-  """Returns the fields of a model that follow from training rows.
-
-  Args:
-    names: Names of the columns.
-    x: Training rows without validation, `[N, D]`.
-    asked: Maps columns to specs of types; others are detected. With the key
+    schema: names and roles of columns.
+    rows: training part of `x` with validation, `[N, D]`.
+    condition: coordinates of its conditions `[N, K]`, or labels, or None.
+    num_validation: number of the last rows, which are held out; types have to
+      support them, too.
+    asked: types that were asked for, `NAME:TYPE`; others are detected. With
       'none' columns are only standardised.
-    validation: Rows `[V, D]` that types have to support, too.
-    index: Of the table of all these rows, if there is one, for messages.
+    dataset: name of the data set, for messages.
+    index: of the table of these rows, if there is one, for messages.
 
   Returns:
-    `types`, their specs; `mean` and `std` of mapped columns; `whitening`, see
-    `layers.Standardize`; `smoothing`.
+    The schema with types, moments of mapped columns and whitening, and the
+    `smoothing`.
 
   Raises:
-    InvalidValueError: If a type that was asked for does not suit its column.
+    InvalidValueError: if a type that was asked for does not suit its column,
+      or a column has one value in all training rows.
   """
-  is_plain = fields.NONE in asked
-  if is_plain:
-    asked = dict.fromkeys(names, column_types.Real().spec())
-  x = np.asarray(x, np.float64)
-  others = np.float64(x[:0] if validation is None else validation)
+  specs = _asked(schema, asked, dataset)
+  size, names = len(rows) - num_validation, schema.names
+  errors.check(
+      size > 1, 'num_validation', num_validation, f'at most {len(rows) - 2}, '
+      f'as {dataset} has {len(rows)} training examples')
+  rows = np.asarray(rows, np.float64)
+  x = rows[:size]
+  for name, column in zip(names, x.T, strict=True):
+    errors.check(
+        np.ptp(column) > 0, 'dataset', dataset, problem=f'has a column {name} '
+        f'with the value {column[0]:g} in all training rows but those for '
+        'validation', advice=f'It has no density: add --drop={name}, or take '
+        'another --num_validation.')
   types = [
-    _asked(name, asked[name], column, more, index) if name in asked else
-    detected(column, more)
-    for name, column, more in zip(names, x.T, others.T, strict=True)]
-  specs = tuple(t.spec() for t in types)
-  y = column_types.mapped(specs, x)[0]
+      _of_spec(name, specs[name], column, size, index) if name in specs else
+      detected(column[:size], column[size:])
+      for name, column in zip(names, rows.T, strict=True)]
+  y, _ = column_types.mapped([t.spec() for t in types], x)
   z = column_types.one_per_cell(y)
   y = y.reshape([-1, len(names)])
   mean, std = y.mean(axis=0), y.std(axis=0)
-  _check_digits(names, specs, y, mean, std)
-  return {
-    'types': specs,
-    'mean': tuple(mean.tolist()), 'std': tuple(std.tolist()),
-    'whitening': () if is_plain else whitening((y - mean) / std),
-    'smoothing': 0.0 if is_plain else smoothing((z - mean) / std)}
+  columns = [
+      dataclasses.replace(column, type=t.spec(), mean=(m,), std=(s,))
+      for column, t, m, s in zip(
+          schema.modelled, types, mean.tolist(), std.tolist(), strict=True)]
+  _check_digits(names, columns, y)
+  column_checks.warn_of_density(names, x, [c.type for c in columns])
+  if schema.conditions:
+    columns += with_moments(schema.conditions, condition[:size])
+  is_plain = fields.NONE in asked
+  return schema_lib.Schema(
+      columns=(*columns, *schema.with_role(
+          schema_lib.GROUP, schema_lib.UNUSED)),
+      whitening=() if is_plain else whitening((y - mean) / std)
+  ), 0.0 if is_plain else smoothing((z - mean) / std)
 
 
-def _check_digits(names, specs, y, mean, std):
-  """Raises `InvalidValueError` if outliers cost other values their digits."""
-  for i, name in enumerate(names):
-    column = np.float32(y[:, i])
-    left = (column - np.float32(mean[i])) / np.float32(std[i])
-    num_values, num_left = (len(np.unique(v)) for v in (column, left))
-    far = y[np.argmax(np.abs(y[:, i] - np.median(y[:, i]))), i]
+def _asked(schema, asked, dataset):
+  """Returns the specs of types that were asked for, by column, or raises."""
+  if fields.NONE in asked:
+    return dict.fromkeys(schema.names, column_types.Real().spec())
+  for text in asked:
+    name, _, spec = text.partition(':')
     errors.check(
-      num_left >= _MIN_SHARE_OF_VALUES * num_values, 'column_types',
-      f'{name}:{specs[i]}', problem=f'leaves {num_left:,} of {num_values:,} '
-      f'distinct values in float32, because of outliers such as {far:g}',
-      advice=f'Use --column_types={name}:heavy, or remove them.')
+        name not in schema.condition_names, 'column_types', text,
+        problem='cannot be used with a column of --condition_on',
+        advice='Conditions are only standardised.')
+    errors.check(
+        name in schema.names and spec in registries.COLUMN_TYPES,
+        'column_types', text, f'NAME:TYPE with a column of {dataset} and '
+        f'{registries.COLUMN_TYPES.expected}; or none', '' if (
+            name in schema.names) else errors.did_you_mean(name, schema.names))
+  return dict(text.partition(':')[::2] for text in asked)
+
+
+def _of_spec(name, spec, x, size, index):
+  """Returns a type that was asked for, fitted to the first rows, or raises."""
+  column_type = column_types.ColumnType.get(spec, 'column_types')
+  if ':' not in spec:
+    column_type = type(column_type).fitted(x[:size])
+  has_density, places = column_types.with_density(
+      [column_type.spec()], x[:, np.newaxis], [name], index)
+  errors.check(
+      has_density.all(), 'column_types', f'{name}:{spec}', 'a type of which '
+      f'all training values are {column_type.expected} in float32',
+      f'{np.sum(~has_density):,} of {len(x):,} are not: {places}. Use '
+      f'--column_types={name}:{_kind(detected(x).spec())}'
+      f'{"" if index is None else f", or --drop={name}"}.')
+  return column_type
+
+
+def _check_digits(names, columns, rows):
+  """Raises `InvalidValueError` if outliers cost other values their digits."""
+  for name, column, y in zip(names, columns, rows.T, strict=True):
+    values = np.float32(y)
+    left = (values - np.float32(column.mean)) / np.float32(column.std)
+    num_values, num_left = len(np.unique(values)), len(np.unique(left))
+    far = y[np.argmax(np.abs(y - np.median(y)))]
+    errors.check(
+        num_left >= _MIN_SHARE_OF_VALUES * num_values, 'column_types',
+        f'{name}:{column.type}', problem=f'leaves {num_left:,} of '
+        f'{num_values:,} distinct values in float32, because of outliers such '
+        f'as {far:g}',
+        advice=f'Use --column_types={name}:heavy, or remove them.')
+
+
+def with_moments(
+    columns: Sequence[schema_lib.Column], rows: np.ndarray,
+) -> list[schema_lib.Column]:
+  """Returns columns with the moments of their coordinates `[N, K]`."""
+  rows = np.float64(rows)
+  moments = (schema_lib.by_column(columns, part)
+             for part in (rows.mean(axis=0), rows.std(axis=0)))
+  return [
+      dataclasses.replace(column, mean=tuple(mean.tolist()), std=tuple(
+          value or 1.0 for value in std.tolist()))  # Of a level without rows.
+      for column, mean, std in zip(columns, *moments, strict=True)]
 
 
 def smoothing(z: np.ndarray) -> float:
@@ -194,12 +217,12 @@ def smoothing(z: np.ndarray) -> float:
   loss = np.zeros(len(_SMOOTHINGS))
   for i in range(5):
     train, test = z[fold != i], z[fold == i]
-    values, vectors = np.linalg.eigh(np.cov(train.T, ddof=0).reshape(
-      [z.shape[1]] * 2))
+    values, vectors = np.linalg.eigh(
+        np.cov(train.T, ddof=0).reshape([z.shape[1]] * 2))
     values = np.maximum(values, 1e-9) + variances  # [H, D]
     squares = np.sum(np.square((test - train.mean(axis=0)) @ vectors), axis=0)
     loss += 0.5 * np.sum(
-      squares / values + len(test) * np.log(values), axis=1)
+        squares / values + len(test) * np.log(values), axis=1)
   return _SMOOTHINGS[int(np.argmin(loss))]
 
 
@@ -241,72 +264,9 @@ def whitening(z: np.ndarray) -> tuple[float, ...]:
   return tuple(matrix[np.tril_indices(size)].tolist())
 
 
-def fit(
-  schema: schema_lib.Schema, rows: np.ndarray, condition: np.ndarray | None,
-  num_validation: int, asked: Mapping[str, str], dataset: str = 'dataset',
-  index: Any = None) -> tuple[schema_lib.Schema, float]:
-  """Fits a schema to the training part.
-
-  Args:
-    schema: names and roles of columns.
-    rows: training part of `x` with validation, `[N, D]`.
-    condition: coordinates of its conditions `[N, K]`, or None.
-    num_validation: number of the last rows, which are held out.
-    asked: see `fitted`.
-    dataset: name of the data set, for messages.
-    index: of the table of these rows, if there is one, for messages.
-
-  Returns:
-    The schema with types, moments and whitening, and the `smoothing`.
-
-  Raises:
-    InvalidValueError: if a type that was asked for does not suit its column,
-      or a column has one value in all training rows.
-  """
-  size, names = len(rows) - num_validation, schema.names
-  errors.check(
-    size > 1, 'num_validation', num_validation,
-    f'at most {len(rows) - 2}, as {dataset} has {len(rows)} training examples')
-  for name in asked.keys() - {*names, fields.NONE}:
-    errors.check(
-        False, 'column_types', f'{name}:{asked[name]}',
-        problem='cannot be used with a column of --condition_on',
-        advice='Conditions are only standardised.')
-  for name, column in zip(names, rows[:size].T, strict=True):
-    errors.check(
-        np.ptp(column) > 0, 'dataset', dataset, problem=f'has a column {name} '
-        f'with the value {column[0]:g} in all training rows but those for '
-        'validation', advice=f'It has no density: add --drop={name}, or take '
-        'another --num_validation.')
-  found = fitted(names, rows[:size], asked, rows[size:], index)
-  column_checks.warn_of_density(names, rows[:size], found['types'])
-  columns = [
-    dataclasses.replace(column, type=spec, mean=(mean,), std=(std,))
-    for column, spec, mean, std in zip(
-      schema.modelled, found['types'], found['mean'], found['std'],
-      strict=True)]
-  conditions = schema.conditions
-  if condition is not None and conditions:
-    conditions = tuple(with_moments(conditions, condition[:size]))
-  others = [column for column in schema.columns
-            if column not in (*schema.modelled, *schema.conditions)]
-  return schema_lib.Schema(
-    columns=(*columns, *conditions, *others),
-    whitening=found['whitening']), found['smoothing']
-
-
-def with_moments(
-  columns: Sequence[schema_lib.Column], rows: np.ndarray,
-) -> list[schema_lib.Column]:
-  """Returns columns with the moments of their coordinates `[N, K]`."""
-  rows = np.float64(rows)
-  ends = np.cumsum([column.num_coordinates for column in columns])[:-1]
-  return [
-    dataclasses.replace(column, mean=tuple(mean.tolist()), std=tuple(
-      value or 1.0  # A level may be in validation rows alone.
-      for value in std.tolist()))
-    for column, mean, std in zip(columns, np.split(rows.mean(axis=0), ends),
-                                 np.split(rows.std(axis=0), ends), strict=True)]
+def _kind(spec):
+  """Returns the spec of a type without what is fitted."""
+  return re.sub(':.*:.*', '', spec)
 
 
 def described(schema: schema_lib.Schema) -> str:
@@ -322,9 +282,8 @@ def described(schema: schema_lib.Schema) -> str:
     return ''
   kinds: dict[str, list[str]] = {}
   for name, spec in zip(schema.names, schema.types, strict=True):
-    # Without what is fitted.
-    kinds.setdefault(re.sub(':.*:.*', '', spec), []).append(name)
+    kinds.setdefault(_kind(spec), []).append(name)
   kinds.pop(column_types.Real().spec(), None)
-  return '; '.join([*(
-    f'{kind}: {", ".join(names)}' for kind, names in kinds.items()),
-    'others are real numbers'])
+  return '; '.join([
+      *(f'{kind}: {", ".join(names)}' for kind, names in kinds.items()),
+      'others are real numbers'])

@@ -70,8 +70,7 @@ class ColumnType(spec.Specified):
     return x
 
   def inverse(self, y: Any, math: Any) -> Any:
-    """Returns the value `x` with `f(x) = y`, which may be rounded to a bound.
-    """
+    """Returns the `x` with `f(x) = y`, which may be rounded to a bound."""
     return y
 
   def inside(self, y: Any, math: Any) -> Any:
@@ -238,22 +237,12 @@ def rounded(x: Any) -> np.ndarray:
   return np.where(np.abs(x) < np.finfo(x.dtype).tiny, np.float32(0.0), x)
 
 
-def supported(specs: Sequence[str], x: np.ndarray) -> np.ndarray:
-  """Returns which values their columns can take in float32, bool `[N, D]`.
-
-  See `mapped` for the arguments.
-  """
-  return np.stack([
-      t.supports(column + np.float32(0.5 * t.is_integer)) & (
-          not t.is_integer or column == np.floor(column))
-      for t, column in zip(_types(specs, x), rounded(x).T, strict=True)],
-                  axis=1)
-
-
 def with_density(
     specs: Sequence[str], x: np.ndarray, names: Sequence[str] = (),
     index: Any = None) -> tuple[np.ndarray, str]:
-  """Returns which rows have only values that are `supported`, bool `[N]`.
+  """Returns which rows have values that their columns can take, bool `[N]`.
+
+  What counts is the number that float32 has.
 
   Args:
     specs: of the types of the columns.
@@ -268,17 +257,20 @@ def with_density(
     >>> with_density(['logit'], np.array([[0.5], [1 - 1e-9]]), ['p'])[1]
     'p is not strictly between 0 and 1 in row 2 (0.999999999)'
   """
-  is_supported = supported(specs, x)
+  types = _types(specs, x)
+  is_supported = np.stack([
+      t.supports(column + np.float32(0.5 * t.is_integer)) & (
+          not t.is_integer or column == np.floor(column))
+      for t, column in zip(types, rounded(x).T, strict=True)], axis=1)
   noun, numbers = ('row', range(1, len(x) + 1)) if index is None else (
       index.name, index)
   places = []
   for i in np.flatnonzero(~is_supported.all(axis=0)):
     rows = np.flatnonzero(~is_supported[:, i])
-    places.append(
-        f'{names[i] if names else f"x{i}"} is not '
-        f'{ColumnType.get(specs[i]).expected} in ' + ', '.join(
-            f'{noun} {numbers[row]} ({x[row, i]:.15g})'
-            for row in rows[:_NUM_NAMED]) + ', ...' * (len(rows) > _NUM_NAMED))
+    shown = [f'{noun} {numbers[row]} ({x[row, i]:.15g})'
+             for row in rows[:_NUM_NAMED]] + ['...'] * (len(rows) > _NUM_NAMED)
+    places.append(f'{names[i] if names else f"x{i}"} is not '
+                  f'{types[i].expected} in {", ".join(shown)}')
   return is_supported.all(axis=1), '; '.join(places)
 
 
@@ -292,8 +284,7 @@ def _types(specs, x):
   return [ColumnType.get(spec) for spec in specs or ['real'] * np.shape(x)[-1]]
 
 
-def mapped(
-    specs: Sequence[str], x: Any) -> tuple[np.ndarray, np.ndarray]:
+def mapped(specs: Sequence[str], x: Any) -> tuple[np.ndarray, np.ndarray]:
   """Maps rows to real numbers.
 
   Args:

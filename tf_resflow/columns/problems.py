@@ -69,38 +69,41 @@ class Problems:
 
   def check(self) -> None:
     """Raises `FormatError` if there are problems."""
-    if not self._texts:
-      return
     lines = [f'  {column}: {"; ".join(texts)}' if column else
              f'  {"; ".join(texts)}' for column, texts in self._texts.items()]
+    if not lines:
+      return
     if not self._options and len(lines) == 1:
       raise errors.FormatError(f'Its column {lines[0].strip()}.')
     if len(lines) > _MAX_COLUMNS:
       lines[_MAX_COLUMNS:] = [f'  ... ({len(lines):,} columns in all)']
     raise errors.FormatError(
-        '\n'.join(['It has problems:', *lines, self._advice()]).rstrip())
+        '\n'.join(['It has problems:', *lines, *self._advice()]))
 
   def _advice(self):
+    """Returns what to do, a list of one line, or of none."""
     if not self._options:
-      return ''
+      return []
     given = {name: value for name, value in self._given.items()
              if name in self._remedies}
     advice = []
     if given:
       advice.append(f'Add {self._text_of(given)} to leave these out.')
-    if names := tuple(self.categories):
+    # But for those that have to be renamed.
+    if names := tuple(
+        name for name in self.categories if name in given.get('drop', ())):
       given |= {'condition_on': names, 'drop': tuple(
           name for name in given['drop'] if name not in names)}
       advice.append(f'Or add {self._text_of(given)} to model the others given '
                     f'{spec.text_of(names)}.')
     if 'fix' in self._remedies:
       advice.append('Fix the file.')
-    return ' '.join(advice)
+    return [' '.join(advice)]
 
   def _text_of(self, options):
     """Returns options as flags or arguments, but for empty ones."""
-    options = {name: value for name, value in options.items() if value}
     if self._options == 'flags':
       return ' '.join(shlex.quote(f'--{name}={spec.text_of(value)}')
-                      for name, value in options.items())
-    return ', '.join(f'{name}={value!r}' for name, value in options.items())
+                      for name, value in options.items() if value)
+    return ', '.join(
+        f'{name}={value!r}' for name, value in options.items() if value)

@@ -7,6 +7,7 @@ once, at the first start of a run.
 
 from collections.abc import Iterable, Mapping, Sequence
 import dataclasses
+import operator
 import os
 from typing import Any, Self
 
@@ -23,6 +24,7 @@ from tf_resflow.specs import registries
 # rows that are held out together, and those that are passed over.
 MODELLED, CONDITION, GROUP, UNUSED = ROLES = (
     'modelled', 'condition', 'group', 'unused')
+_OF_FLOWS = (MODELLED, CONDITION)
 # Largest number of levels of a category.
 _MAX_LEVELS = 100
 # Largest number of columns that a message names.
@@ -41,9 +43,8 @@ class Column:
     type: spec of the `column_types.ColumnType` of a modelled column.
     levels: of a category, texts; it enters as one coordinate per level, which
       is 1 for rows of that level and else 0. None for numbers.
-    mean: mean of each coordinate in the training part, in the units of the
-      type, by which models standardise; or none.
-    std: standard deviation, likewise.
+    mean, std: moments of each coordinate in the training part, in the units of
+      the type, by which models standardise; or none.
     position: its place among the columns of the table.
   """
 
@@ -60,13 +61,13 @@ class Column:
     registries.COLUMN_TYPES.check(self.type, 'column_types')
     for name in ('levels', 'mean', 'std'):  # Lists, as read from JSON.
       object.__setattr__(self, name, tuple(getattr(self, name)))
+    size = self.num_coordinates
     errors.check(
-        len(self.mean) == len(self.std) and len(self.mean) in (
-            0, self.num_coordinates) and all(
-                np.isfinite(m) and 0 < s < np.inf
-                for m, s in zip(self.mean, self.std, strict=True)),
+        (len(self.mean), len(self.std)) in ((0, 0), (size, size)) and
+        np.isfinite([*self.mean, *self.std]).all() and min(self.std, default=1)
+        > 0,
         'std', f'{self.std} beside mean={self.mean}',
-        f'{self.num_coordinates} finite numbers each, above 0, or none')
+        f'{size} finite numbers each, above 0, or none')
 
   @property
   def num_coordinates(self) -> int:
@@ -87,17 +88,18 @@ class Column:
       values, problem = pd.factorize(keys, sort=True)[0], ''
     if not self.levels:
       return values[:, np.newaxis], is_empty, problem
-    values = cells_lib.one_hot(cells, self.levels)
-    is_new = ~is_empty & (values.sum(axis=1) == 0)
+    is_level = cells_lib.texts(cells).to_numpy(object)[:, np.newaxis] == (
+        np.array(self.levels, object))
+    is_new = ~is_empty & ~is_level.any(axis=1)
     problem = cells_lib.dtype_problem(cells)
-    if len(self.levels) > _MAX_LEVELS:
-      problem = (f'holds {len(self.levels):,} levels; a condition has at most '
-                 f'{_MAX_LEVELS}')
     if is_new.any():
       problem = (
           f'holds {cells[is_new].iloc[0]}, not one of {", ".join(self.levels)},'
           f' {cells_lib.describe_rows(cells.index, is_new)}')
-    return values, is_empty, problem
+    elif len(self.levels) > _MAX_LEVELS:
+      problem = (f'holds {len(self.levels):,} levels; a condition has at most '
+                 f'{_MAX_LEVELS}')
+    return is_level.astype(np.float64), is_empty, problem
 
   def cells(self, values: np.ndarray) -> Any:
     """Returns the cells of coordinates `[N, K]`: levels, or numbers."""
@@ -108,6 +110,12 @@ class Column:
     if is_integer and np.all(np.isfinite(values) & (np.abs(values) < 2**62)):
       return values.astype(np.int64)
     return values
+
+
+def by_column(columns: Sequence[Column], values: Any) -> list[np.ndarray]:
+  """Splits coordinates `[..., K]` into those of each of some columns."""
+  ends = np.cumsum([column.num_coordinates for column in columns])
+  return np.split(values, ends[:-1], axis=-1)
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
@@ -136,13 +144,10 @@ class Rows:
 
   def take(self, which: np.ndarray) -> Self:
     """Returns chosen rows, by their places or a mask."""
-    frame = self.frame
-    return dataclasses.replace(
-        self, frame=frame if frame is None else (
-            frame[which] if which.dtype == bool else frame.iloc[which]), **{
-                name: values if values is None else values[which]
-                for name in ('x', 'is_complete', 'condition', 'index', 'group')
-                for values in [getattr(self, name)]})
+    return type(self)(**{
+        name: values if values is None else
+        getattr(values, 'iloc', values)[which]  # Of a frame.
+        for name, values in vars(self).items()})
 
   def complete(self) -> Self:
     """Returns the rows without an empty cell."""
@@ -152,10 +157,9 @@ class Rows:
     """Returns values of complete rows as those of all rows, NaN for others."""
     if self.is_complete.all():
       return values
-    shape = list(np.shape(values))
-    shape[axis] = len(self)
-    result = np.moveaxis(np.full(shape, np.nan), axis, 0)
-    result[self.is_complete] = np.moveaxis(values, axis, 0)
+    values = np.moveaxis(values, axis, 0)
+    result = np.full([len(self), *values.shape[1:]], np.nan)
+    result[self.is_complete] = values
     return np.moveaxis(result, 0, axis)
 
 
@@ -200,9 +204,8 @@ class Schema:
   @classmethod
   def unnamed(cls, event_size: int, condition_size: int = 0) -> Self:
     """Returns the schema of an array and its conditions."""
-    roles = [MODELLED] * event_size + [CONDITION] * condition_size
-    return cls(columns=tuple(
-        Column(role=role, position=i) for i, role in enumerate(roles)))
+    return cls().with_columns([
+        *[Column()] * event_size, *[Column(role=CONDITION)] * condition_size])
 
   def to_json_object(self) -> dict[str, Any]:
     """Returns objects of JSON; see `of`."""
@@ -213,9 +216,10 @@ class Schema:
     return {'columns': columns} | (
         {'whitening': self.whitening} if self.whitening else {})
 
-  def with_role(self, role: str) -> tuple[Column, ...]:
-    """Returns the columns of a role."""
-    return tuple(c for c in self.columns if c.role == role)
+  def with_role(self, *roles: str) -> tuple[Column, ...]:
+    """Returns the columns of a role, those of the first one of several first.
+    """
+    return tuple(c for role in roles for c in self.columns if c.role == role)
 
   @property
   def modelled(self) -> tuple[Column, ...]:
@@ -245,12 +249,6 @@ class Schema:
         c.name or (f'condition_{i}' if len(columns) > 1 else 'condition')
         for i, c in enumerate(columns))
 
-  def coordinates(self) -> dict[str, range]:
-    """Returns the coordinates of `x` of each column, by name."""
-    ends = np.cumsum([c.num_coordinates for c in self.modelled]).tolist()
-    return {name: range(end - c.num_coordinates, end) for name, c, end in zip(
-        self.names, self.modelled, ends, strict=True)}
-
   @property
   def condition_size(self) -> int:
     """Number of coordinates of the condition."""
@@ -273,7 +271,7 @@ class Schema:
     return dataclasses.replace(self, columns=tuple(
         dataclasses.replace(c, name='', position=0, levels=tuple(
             str(i) for i in range(len(c.levels))))
-        for c in (*self.modelled, *self.conditions)))
+        for c in self.with_role(*_OF_FLOWS)))
 
   def with_columns(self, columns: Iterable[Column]) -> Self:
     """Returns the schema with further columns behind."""
@@ -281,19 +279,19 @@ class Schema:
         dataclasses.replace(column, position=i)
         for i, column in enumerate(columns, len(self.columns)))))
 
-  def with_names(self, names: Iterable[str], role: str) -> Self:
-    """Returns the schema in which named columns, in this order, have a role.
+  def conditioned_on(self, names: Iterable[str]) -> Self:
+    """Returns the schema in which named columns are the condition.
 
-    They stand behind the others.
+    They stand behind the others, in this order.
     """
     by_name = {c.name: c for c in self.columns}
-    chosen = [dataclasses.replace(by_name.pop(name), role=role)
+    chosen = [dataclasses.replace(by_name.pop(name), role=CONDITION)
               for name in names]
     return dataclasses.replace(self, columns=(*by_name.values(), *chosen))
 
   def read(
       self, source: Any, name: str = 'inputs', missing: str = 'error',
-      roles: Sequence[str] = (MODELLED, CONDITION)) -> Rows:
+      roles: Sequence[str] = _OF_FLOWS) -> Rows:
     """Reads the columns of a flow in a file of a table, or in a data frame.
 
     Columns are found by their names, in any order; others are passed over. A
@@ -310,15 +308,13 @@ class Schema:
       InvalidValueError: if the table is invalid, with all of its problems.
     """
     is_file = isinstance(source, str | os.PathLike)
-    names = [label for role, labels in (
-        (MODELLED, self.names), (CONDITION, self.condition_names))
-             if role in roles for label in labels]
+    names = list(self._named(roles))
     shown = ', '.join(names[:_MAX_NAMED]) + (
         f', ... ({len(names)})' if len(names) > _MAX_NAMED else '')
+    problems = problems_lib.Problems(options='none' if is_file else '')
     with errors.format_errors(
         name, source if is_file else 'a data frame',
         f'a table with the columns {shown}'):
-      problems = problems_lib.Problems(options='none' if is_file else '')
       if is_file:
         frame = table_files.read_frame(source, problems=problems)
       else:
@@ -326,11 +322,8 @@ class Schema:
         if not self.is_named and len(frame.columns) == len(names) and not (
             {*names} <= {*frame.columns}):
           frame = frame.set_axis(names, axis=1)
-      known = list(frame.columns)
-      absent = [name for name in names if name not in known]
-      errors.check(not absent, problem=' '.join([
-          f'It has no {", ".join(absent)}.', *filter(None, (
-              errors.did_you_mean(column, known) for column in absent))]))
+      said = cells_lib.absence(names, list(frame.columns))
+      errors.check(not said, problem=said)
       rows = self.rows(frame, problems, missing, roles)
       problems.check()
       if is_file:
@@ -341,8 +334,7 @@ class Schema:
 
   def rows(
       self, frame: Any, problems: problems_lib.Problems,
-      missing: str = 'error', roles: Sequence[str] = (MODELLED, CONDITION),
-  ) -> Rows:
+      missing: str = 'error', roles: Sequence[str] = _OF_FLOWS) -> Rows:
     """Returns all rows of a frame of `table_files.read_frame`.
 
     What is wrong is added to `problems`; columns that have to be left out are
@@ -350,25 +342,29 @@ class Schema:
     """
     parts: dict[str, list[np.ndarray]] = {role: [] for role in ROLES}
     is_complete = np.ones(len(frame), bool)
-    named = [*zip(self.modelled, self.names, strict=True),
-             *zip(self.conditions, self.condition_names, strict=True),
-             *((c, c.name) for c in self.with_role(GROUP))]
-    for column, name in named:
-      if column.role not in roles:
-        continue
+    for name, column in self._named(roles).items():
       values, is_empty = _read(frame, column, name, problems, missing)
       parts[column.role].append(values)
       if name not in problems.dropped:
         is_complete &= ~is_empty
     x, condition, group = (
-        np.concatenate(parts[role], axis=1) if parts[role] else
-        np.zeros([len(frame), 0]) for role in (MODELLED, CONDITION, GROUP))
+        np.concatenate([np.zeros([len(frame), 0]), *parts[role]], axis=1)
+        for role in (MODELLED, CONDITION, GROUP))
     return Rows(
         frame=frame, index=frame.index, is_complete=is_complete,
         x=np.where(is_complete[:, np.newaxis], x, np.nan),
         condition=np.where(is_complete[:, np.newaxis], condition, 0.0)
         if parts[CONDITION] else None,
         group=group[:, 0] if parts[GROUP] else None)
+
+  def _named(self, roles):
+    """Returns the columns of roles by name, but for those passed over."""
+    return {
+        name: column for role, names in (
+            (MODELLED, self.names), (CONDITION, self.condition_names),
+            (GROUP, [c.name for c in self.with_role(GROUP)]))
+        for name, column in zip(names, self.with_role(role), strict=True)
+        if role in roles}
 
   def arrays(self, x: Any, condition: Any = None) -> tuple[Any, Any]:
     """Returns data and condition of a flow as arrays, where they are frames.
@@ -383,59 +379,50 @@ class Schema:
       InvalidValueError: if a frame lacks a column, has two of its name or an
         unknown level, or other than finite numbers where these are expected.
     """
-    x_frame = self._framed('x', x, MODELLED)
+    frame = self._framed('x', x, self.names)
     condition = self.condition_array(condition)
-    if x_frame is None:
+    if frame is None:
       return x, condition
     roles = (MODELLED,) if condition is not None or not (
-        self.is_named and self.conditions) else (MODELLED, CONDITION)
-    rows = self.read(x_frame, 'x', 'nan', roles)
+        self.is_named and self.conditions) else _OF_FLOWS
+    rows = self.read(frame, 'x', 'nan', roles)
     if condition is None:
       return rows.x, rows.condition
     if np.shape(condition)[:1] == (len(rows),) and np.ndim(condition) > 1:
-      gaps = np.isnan(np.asarray(condition, np.float64)).any(
-          axis=tuple(range(1, np.ndim(condition))))
-      rows.x[gaps] = np.nan
-      condition = np.where(
-          gaps.reshape([-1, *[1] * (np.ndim(condition) - 1)]), 0, condition)
+      condition = np.array(condition, np.float64)
+      gaps = np.isnan(condition).any(axis=tuple(range(1, condition.ndim)))
+      rows.x[gaps], condition[gaps] = np.nan, 0.0
     return rows.x, condition
 
   def condition_array(self, condition: Any) -> Any:
     """Returns a condition as an array, where it is a frame; see `arrays`."""
-    frame = self._framed('condition', condition, CONDITION)
+    frame = self._framed('condition', condition, self.condition_names)
     if frame is None:
       return condition
     rows = self.read(frame, 'condition', 'nan', (CONDITION,))
     return np.where(rows.is_complete[:, np.newaxis], rows.condition, np.nan)
 
-  def _framed(self, name: str, value: Any, role: str) -> Any:
+  def _framed(self, name: str, value: Any, names: Sequence[str]) -> Any:
     """Returns a frame, named cells, or those of one row, as a data frame.
 
     None for everything else.
     """
     if cells_lib.is_frame(value):
       return value
-    if not self.is_named or not (isinstance(value, Mapping) or isinstance(
-        value, list | tuple) and any(isinstance(v, str) for v in value)):
+    if self.is_named and isinstance(value, list | tuple) and any(
+        isinstance(cell, str) for cell in value):
+      errors.check(len(value) == len(names), name, value, ', '.join(names))
+      value = dict(zip(names, value, strict=True))
+    if not self.is_named or not isinstance(value, Mapping):
       return None
     import pandas as pd  # Takes a second.
 
-    known = [c.name for c in self.with_role(role)]
-    is_named = isinstance(value, Mapping)
-    named = dict(value) if is_named else dict(zip(known, value, strict=False))
-    cells = {str(column): np.asarray(cell) for column, cell in named.items()}
-    what = f'a dict of {", ".join(cells)}' if is_named else value
-    absent = [column for column in known if column not in cells]
-    errors.check(
-        not absent and (is_named or len(value) == len(known)), name, what,
-        ', '.join(known), ' '.join(filter(None, (
-            errors.did_you_mean(column, known)
-            for column in cells if absent and column not in known))))
+    cells = {str(column): np.asarray(cell) for column, cell in value.items()}
     shapes = {cell.shape for cell in cells.values() if cell.ndim}
     errors.check(
         len(shapes) <= 1 and all(len(shape) == 1 for shape in shapes), name,
-        what, 'one cell, or a list of cells, for each column, lists of one '
-        'length')
+        f'a dict of {", ".join(cells)}', 'one cell, or a list of cells, for '
+        'each column, lists of one length')
     return pd.DataFrame(
         {column: cell if cell.ndim else cell[()]
          for column, cell in cells.items()}, None if shapes else [0])
@@ -454,40 +441,38 @@ class Schema:
     import pandas as pd  # Takes a second.
 
     found = []
-    for names, columns, values in (
-        (self.names, self.modelled, x),
-        (self.condition_names, self.conditions, condition)):
-      if values is None or not columns:
-        continue
-      values = np.asarray(values)
-      values = np.reshape(values, [len(values), -1])
-      ends = np.cumsum([c.num_coordinates for c in columns])[:-1]
-      found += [
-          (column.position, name, column.cells(part)) for column, name, part in
-          zip(columns, names, np.split(values, ends, axis=1), strict=True)]
-    found.sort(key=lambda item: item[0])
+    for role, values in ((MODELLED, x), (CONDITION, condition)):
+      named = self._named([role])
+      if values is not None and named:
+        values = np.reshape(np.asarray(values), [len(values), -1])
+        parts = by_column(list(named.values()), values)
+        found += [
+            (column.position, name, column.cells(part))
+            for (name, column), part in zip(named.items(), parts, strict=True)]
+    found.sort(key=operator.itemgetter(0))
     return pd.DataFrame({name: cells for _, name, cells in found} | more)
 
 
 def _read(frame, column, name, problems, missing):
   """Returns the coordinates of a column, `[N, K]`, and which are empty."""
-  found = np.flatnonzero(frame.columns == name)
-  cells = frame.iloc[:, found[0]]
+  places = np.flatnonzero(frame.columns == name)
+  cells = frame.iloc[:, places[0]]
   values, is_empty, problem = column.numbers(cells)
-  if not problem and np.isinf(column_types.rounded(values)).any():
+  is_far = np.isinf(column_types.rounded(values)).any(axis=1)
+  empty = is_empty.any() and missing == 'error' and (
+      f'is empty {cells_lib.describe_rows(cells.index, is_empty)}')
+  if len(places) > 1:
+    problem = f'is the name of {len(places)} columns; rename them'
+  elif name == f'Unnamed: {places[0]}':
+    problem = f'column {places[0] + 1} has no name'
+  elif empty and is_empty.mean() > _MAX_SHARE_EMPTY:
+    problem = empty
+  elif not problem and is_far.any():
     problem = 'is beyond the numbers of float32 ' + cells_lib.describe_rows(
-        cells.index, np.isinf(column_types.rounded(values)).any(axis=1))
-  where = f'is empty {cells_lib.describe_rows(cells.index, is_empty)}'
-  if len(found) > 1:
-    problem = f'is the name of {len(found)} columns; rename them'
-  elif name == f'Unnamed: {found[0]}':
-    problem = f'column {found[0] + 1} has no name'
-  elif missing == 'error' and (
-      is_empty.sum() > _MAX_SHARE_EMPTY * len(frame)):
-    problem = where
+        cells.index, is_far)
   if problem:
     problems.add(name, problem)
     return np.full(values.shape, np.nan), is_empty
-  if missing == 'error' and is_empty.any():
-    problems.add(name, where, 'missing')
+  if empty:
+    problems.add(name, empty, 'missing')
   return values, is_empty

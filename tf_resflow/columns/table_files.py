@@ -1,6 +1,6 @@
 """Files of tables, read as frames of cells."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 import csv
 import gzip
 import io
@@ -19,9 +19,9 @@ from tf_resflow.specs import reading
 SUFFIXES = ('.csv', '.tsv', '.txt', '.csv.gz', '.tsv.gz', '.txt.gz', '.parquet',
             '.feather', '.xlsx')
 _REFUSED = {
-  ('.pkl', '.pickle'): 'A pickle can run any code: save it as .parquet.',
-  ('.xls', '.ods', '.xlsb'): 'Save it as .xlsx or .csv.',
-  ('.npz', '.npy'): 'Use array:FILE.'}
+    ('.pkl', '.pickle'): 'A pickle can run any code: save it as .parquet.',
+    ('.xls', '.ods', '.xlsb'): 'Save it as .xlsx or .csv.',
+    ('.npz', '.npy'): 'Use array:FILE.'}
 
 # Bounds of what compressed files may hold, in bytes.
 MAX_TEXT_BYTES = 4 * 2**30
@@ -40,8 +40,8 @@ def is_table(path: str | os.PathLike | None) -> bool:
 
 
 def read_frame(
-  path: str | os.PathLike, sheet: str | None = None,
-  problems: problems_lib.Problems | None = None) -> Any:
+    path: str | os.PathLike, sheet: str | None = None,
+    problems: problems_lib.Problems | None = None) -> Any:
   """Reads a table: .csv, .tsv or .txt (also .gz), .parquet, .feather, .xlsx.
 
   Cells of text files stay text, with decimal points; so do those of .xlsx. Rows
@@ -49,9 +49,9 @@ def read_frame(
   as pandas does, and all of a file without names 'x0', 'x1' and so on.
 
   Args:
-    path: Path of a local file.
-    sheet: Name of a sheet of an .xlsx file, by default the first one.
-    problems: Takes lines of a wrong length, which are left out; by default they
+    path: of a local file.
+    sheet: name of a sheet of an .xlsx file, by default the first one.
+    problems: takes lines of a wrong length, which are left out; by default they
       are an error.
 
   Returns:
@@ -59,7 +59,7 @@ def read_frame(
     named 'line'; otherwise it is named 'row'.
 
   Raises:
-    FormatError: If the file cannot be read, or is no table.
+    FormatError: if the file cannot be read, or is no table.
 
   Example:
     >>> with open('ages.csv', 'w') as file:
@@ -70,9 +70,8 @@ def read_frame(
     3,Alan,41
     <BLANKLINE>
   """
-  path = os.fspath(path)
   reading.check_regular(path)
-  name = path.lower()
+  name = os.fspath(path).lower()
   for suffixes, reason in _REFUSED.items():
     errors.check(not name.endswith(suffixes), problem=reason)
   errors.check(
@@ -89,25 +88,24 @@ def read_frame(
       with open(path, 'rb') as file:
         # So that integers stay integers beside missing ones.
         return plain(read(file, dtype_backend='numpy_nullable'))
-    content = _content(path)
+    content = _content(path, name.endswith('.gz'))
     separator = _separator(content)
     return _framed(_records(content, separator), 'line', problems, separator)
 
 
 def plain(frame: Any) -> Any:
   """Returns a frame with names that are text, and an index called 'row'."""
-  return frame.set_axis(
-    _with_names([str(name) for name in frame.columns]), axis=1
-  ).rename_axis(index='row')
+  return frame.set_axis(_with_names(map(str, frame.columns)), axis=1
+                        ).rename_axis(index='row')
 
 
-def _with_names(names: Sequence[str]) -> list[str]:
+def _with_names(names: Iterable[str]) -> list[str]:
   return [name or f'Unnamed: {i}' for i, name in enumerate(names)]
 
 
-def _content(path):
-  """Returns the bytes of a text file, which may be compressed."""
-  is_gzip, content = path.lower().endswith('.gz'), io.BytesIO()
+def _content(path, is_gzip):
+  """Returns the bytes of a text file."""
+  content = io.BytesIO()
   with gzip.open(path) if is_gzip else open(path, 'rb') as file:
     while chunk := file.read(_CHUNK):
       content.write(chunk)
@@ -120,7 +118,7 @@ def _content(path):
 def _records(content: bytes, separator: str) -> Iterator[tuple[int, list[str]]]:
   """Yields the lines at which records begin, and their cells, unless blank."""
   lines = io.TextIOWrapper(
-    io.BytesIO(content), encoding='utf-8-sig', newline='')
+      io.BytesIO(content), encoding='utf-8-sig', newline='')
   reader, line = csv.reader(lines, delimiter=separator), 1
   for cells in reader:
     if any(map(str.strip, cells)):
@@ -131,7 +129,8 @@ def _records(content: bytes, separator: str) -> Iterator[tuple[int, list[str]]]:
 def _separator(content):
   """Returns the mark that splits the first two lines into the most cells."""
   counts = {separator: min((len(cells) for _, cells in itertools.islice(
-    _records(content, separator), 2)), default=0) for separator in _SEPARATORS}
+      _records(content, separator), 2)), default=0)
+            for separator in _SEPARATORS}
   best = max(_SEPARATORS, key=counts.__getitem__)
   return best if counts[best] > 1 else ','
 
@@ -141,18 +140,18 @@ def _names(first):
   is_number = {cells_lib.is_number(cell.replace(',', '.'))
                for cell in first if cell}
   errors.check(
-    len(is_number) == 1, problem=f'Its first line, {", ".join(first[:10])}'
-    f'{", ..." * (len(first) > 10)}, mixes names and numbers. Name all columns '
-    '(not by numbers) or none.')
+      len(is_number) == 1, problem=f'Its first line, {", ".join(first[:10])}'
+      f'{", ..." * (len(first) > 10)}, mixes names and numbers. Name all '
+      'columns (not by numbers) or none.')
   # pandas names unnamed columns 0, 1, 2.
   is_range = [*filter(None, first)] in (
-    [str(i) for i in range(n)] for n in (len(first), len(first) - 1))
+      [str(i) for i in range(n)] for n in (len(first), len(first) - 1))
   return None if True in is_number and not is_range else _with_names(first)
 
 
 def _framed(
-  records: Iterable[tuple[int, list[str]]], noun: str,
-  problems: problems_lib.Problems | None = None, separator: str = ',') -> Any:
+    records: Iterable[tuple[int, list[str]]], noun: str,
+    problems: problems_lib.Problems | None = None, separator: str = ',') -> Any:
   """Returns the frame of records, whose places are called by a noun."""
   import pandas as pd
 
@@ -170,21 +169,21 @@ def _framed(
                  if len(cells) != len(first))
     rows = {place: cells for place, cells in batch if place not in sizes}
     return pd.DataFrame(
-      list(rows.values()), pd.Index(rows, dtype='int64', name=noun),
-      range(len(first)), 'str')
+        list(rows.values()), pd.Index(rows, dtype='int64', name=noun),
+        range(len(first)), 'str')
 
   batches = iter(lambda: list(itertools.islice(records, _BATCH)), [])
   frame = pd.concat(list(map(part, itertools.chain([[]], batches))))
   if sizes:
     where = cells_lib.describe_rows(
-      pd.Index(sizes, name=noun), np.full(len(sizes), True))
+        pd.Index(sizes, name=noun), np.full(len(sizes), True))
     problem = (f'has {next(iter(sizes.values()))} cells, not {len(first)} like '
                f'the first line, {where}')
     if problems is None:
       raise errors.FormatError(f'It {problem}.')
     problems.add('', problem, 'fix')
   return (frame if separator == ',' else _with_decimal_points(frame)).set_axis(
-    names, axis=1)
+      names, axis=1)
 
 
 def _with_decimal_points(frame):
@@ -196,16 +195,16 @@ def _with_decimal_points(frame):
     return frame.apply(lambda text: text.str.strip().str.fullmatch(pattern))
 
   commas, points = (matches(
-    rf'[+-]?[0-9]*{mark}[0-9]+(?:[eE][+-]?[0-9]+)?') for mark in (',', '[.]'))
+      rf'[+-]?[0-9]*{mark}[0-9]+(?:[eE][+-]?[0-9]+)?') for mark in (',', '[.]'))
   if not (commas & ~matches(cells_lib.THOUSANDS)).any(axis=None):
     return frame
   has_point = points.any(axis=1).to_numpy(bool)
   errors.check(
-    not has_point.any(), problem='It has decimal commas, but also points '
-    f'{cells_lib.describe_rows(frame.index, has_point)}: use one of them, and '
-    'remove thousands separators.')
+      not has_point.any(), problem='It has decimal commas, but also points '
+      f'{cells_lib.describe_rows(frame.index, has_point)}: use one of them, '
+      'and remove thousands separators.')
   return frame.mask(
-    commas, frame.apply(lambda text: text.str.replace(',', '.', regex=False)))
+      commas, frame.apply(lambda text: text.str.replace(',', '.', regex=False)))
 
 
 def _cells_of_sheet(path, sheet):
@@ -218,8 +217,8 @@ def _cells_of_sheet(path, sheet):
     import openpyxl  # noqa: F401
   except ImportError:
     raise errors.FormatError(
-      'Reading .xlsx requires pip install openpyxl defusedxml; or save it as '
-      '.csv.') from None
+        'Reading .xlsx requires pip install openpyxl defusedxml; or save it as '
+        '.csv.') from None
   reading.check_archive(path, MAX_WORKBOOK_BYTES)
   try:
     with open(path, 'rb') as file, pd.ExcelFile(file, 'openpyxl') as book:
@@ -227,7 +226,7 @@ def _cells_of_sheet(path, sheet):
           sheet is None or sheet in book.sheet_names, problem='It has no sheet '
           f'{sheet}; its sheets are {", ".join(map(str, book.sheet_names))}.')
       rows = pd.read_excel(
-        book, sheet or 0, header=None, dtype=str, na_filter=False
+          book, sheet or 0, header=None, dtype=str, na_filter=False
       ).values.tolist()
   except errors.FormatError:
     raise

@@ -6,9 +6,8 @@ from typing import Any
 import numpy as np
 
 from tf_resflow import errors
+from tf_resflow.columns import cells
 from tf_resflow.columns import column_checks
-from tf_resflow.columns import column_fits
-from tf_resflow.columns import schema as schema_lib
 from tf_resflow.datasets import dataset_info
 from tf_resflow.datasets import user_files
 from tf_resflow.specs import reading
@@ -67,7 +66,7 @@ def array(
     >>> info.event_shape, info.num_train, info.num_test
     ((3,), 40, 10)
   """
-  arrays = {}
+  arrays: dict[str, np.ndarray] = {}
   with errors.format_errors('x', name, 'images or vectors'):
     for key, given in (('x', x if test is None else (x, test)),
                        ('label', labels), ('condition', condition)):
@@ -77,18 +76,18 @@ def array(
       errors.check(
           test is None or len(parts) == 2, problem=f'With test, {key} is two '
           'arrays, the second of the test part.')
-      for suffix, part in zip(('', '_test'), parts, strict=False):
-        arrays[key + suffix] = np.asarray(part)
+      arrays |= {key + suffix: np.asarray(part) for suffix, part in zip(
+          ('', '_test'), parts, strict=False)}
     info = _info(name, arrays, column_types)
     return info if condition is None else info.with_condition(['condition'])
 
 
 def _info(name, arrays, column_types):
   """Returns the metadata of arrays, by their names in a file."""
-  has_test = 'x_test' in arrays
   x = _parts(arrays, 'x')
-  labels, num_classes = dict.fromkeys(x), 0
-  if 'label' in arrays or (has_test and 'label_test' in arrays):
+  labels: dict[str, Any] = dict.fromkeys(x)
+  num_classes = 0
+  if 'label' in arrays or {'x_test', 'label_test'} <= arrays.keys():
     labels = _parts(arrays, 'label')
     num_classes = int(arrays['label'].max()) + 1
     errors.check(
@@ -106,7 +105,7 @@ def _info(name, arrays, column_types):
       'name': name, 'num_classes': num_classes,
       'num_train': len(x['train']), 'num_test': len(x['test']),
       'load_fn': lambda part: (x[part], labels[part]),
-      'entry_fn': conditions if 'condition' in arrays else None,
+      'conditions_fn': conditions if 'condition' in arrays else None,
       'fingerprint': user_files.fingerprint(
           *(part for name in sorted(arrays) for part in (name, arrays[name])))}
   shape = arrays['x'].shape[1:]
@@ -114,9 +113,7 @@ def _info(name, arrays, column_types):
     return dataset_info.ImageInfo(image_shape=shape, **fields)
   _check_columns('x', x)
   return dataset_info.VectorInfo(
-      event_size=shape[0], asked_types=column_fits.asked_types(
-          name, [f'x{i}' for i in range(*shape)], column_types),
-      **fields)
+      event_size=shape[0], asked_types=cells.as_names(column_types), **fields)
 
 
 def _is_good(name, array, num_examples):
@@ -146,10 +143,10 @@ def _parts(arrays, name):
     user_files.check_finite(array, what=f'Its {key}')
   array, test = arrays[name], arrays[names[-1]]
   errors.check(
-      array.shape[1:] == test.shape[1:]
-      and np.issubdtype(array.dtype, np.integer) == np.issubdtype(
-          test.dtype, np.integer), problem=f'Its {name} is {array.dtype} '
-      f'{list(array.shape)} and {name}_test {test.dtype} {list(test.shape)}.')
+      array.shape[1:] == test.shape[1:] and (
+          array.dtype.kind == 'f') == (test.dtype.kind == 'f'),
+      problem=f'Its {name} is {array.dtype} {list(array.shape)} and '
+      f'{name}_test {test.dtype} {list(test.shape)}.')
   if len(names) == 1:
     return {part: array[rows] for part, rows in user_files.held_out(
         len(array)).items()}
@@ -166,9 +163,9 @@ def _check_columns(name, parts):
 
 
 def _conditions(arrays):
-  """Returns the metadata of the array `condition`, and both parts."""
+  """Returns the 'train' and 'test' parts of the array `condition`."""
   parts = _parts(arrays, 'condition')
-  if np.issubdtype(parts['train'].dtype, np.integer):
+  if parts['train'].dtype.kind in 'iu':
     largest, other = (int(part.max()) for part in parts.values())
     errors.check(
         largest < _MAX_LABELS, problem=f'Its condition has a label {largest}; '
@@ -176,11 +173,8 @@ def _conditions(arrays):
     errors.check(
         other <= largest, problem=f'Its test part has a condition {other} that '
         'the training part does not have.')
-    return dataset_info.ConditionInfo(num_labels=largest + 1), (), parts
+    return parts
   # Scalars become vectors of size 1.
   parts = {name: part.reshape([len(part), -1]) for name, part in parts.items()}
   _check_columns('condition', parts)
-  columns = [schema_lib.Column(role=schema_lib.CONDITION)
-             for _ in range(parts['train'].shape[1])]
-  return (dataset_info.ConditionInfo(),
-          column_fits.with_moments(columns, parts['train']), parts)
+  return parts

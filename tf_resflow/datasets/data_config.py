@@ -149,13 +149,6 @@ class DataConfig(DataSource):
       '(removed from x), or condition (an array of an .npz file).',
       is_basic=True)
 
-  @property
-  def missing_in_rows(self) -> str:
-    """What becomes of scored rows with an empty cell, see `Schema.read`."""
-    # A data frame has the setting in its data set, which need not be here.
-    is_strict = self.missing == 'error' and self.dataset.startswith('table:')
-    return 'error' if is_strict else 'nan'
-
   def open(
       self, info: 'datasets.DatasetInfo | None' = None,
   ) -> 'datasets.DatasetInfo':
@@ -163,7 +156,7 @@ class DataConfig(DataSource):
     for field in _IMAGE_FIELDS:
       if field in self.non_default_values():
         info.require_images(field, getattr(self, field))
-    if self.condition_on and info.condition is None:
+    if self.condition_on and info.condition_labels is None:
       info = info.with_condition(self.condition_on)
     if self.crop_padding:
       check_crop_padding(self.crop_padding, info.event_shape)

@@ -12,32 +12,16 @@ import numpy as np
 from tf_resflow import datasets
 from tf_resflow import errors
 from tf_resflow.columns import cells
+from tf_resflow.columns import column_checks
+from tf_resflow.columns import column_fits
 from tf_resflow.columns import schema as schema_lib
 from tf_resflow.datasets import user_files
 from tf_resflow.specs import spec
 
 # Names of conditions, besides columns of tables.
-_LABEL, _ENTRY = 'label', 'condition'
+_LABEL, _ARRAY = 'label', 'condition'
 # Parts of data sets.
 PARTS = ('train', 'validation', 'test')
-
-# A function from 'train' or 'test' to examples, labels or None, and optionally
-# conditions.
-LoadFn = Callable[[str], tuple[np.ndarray | None, ...]]
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ConditionInfo:
-  """Metadata of the conditions of `p(x|c)`.
-
-  Attributes:
-    num_labels: number of labels if conditions are labels, otherwise 0; then
-      the schema of the data has the columns of the condition.
-    is_label: whether it is the label of the data set, not a separate array.
-  """
-
-  num_labels: int = 0
-  is_label: bool = False
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -63,12 +47,12 @@ class DatasetInfo(abc.ABC):
     fingerprint: digest of data that may change, by which runs detect changes;
       empty for those of the catalog.
     load_fn: maps 'train' or 'test' to examples, uint8 `[N, H, W, C]` or float32
-      `[N, D]`, labels `[N]` or None, and optionally conditions; None for stored
-      or drawn data.
-    entry_fn: returns the metadata of the array of conditions, its columns (of
-      numbers), and its 'train' and 'test' parts; None if there is none.
-    condition: metadata of the condition of the model, see `with_condition`;
-      None for unconditional models.
+      `[N, D]`, labels `[N]` or None, and conditions if these are not the
+      labels; None for stored or drawn data.
+    conditions_fn: returns the 'train' and 'test' parts of an array of
+      conditions, floats `[N, K]` or labels `[N]`; None if there is none.
+    condition_labels: number of labels that are conditions of the model, 0 if
+      these are numbers; None for unconditional models. See `with_condition`.
     schema: names, roles and levels of columns of vectors and conditions, and
       what is fitted to them; None for others.
   """
@@ -84,11 +68,9 @@ class DatasetInfo(abc.ABC):
   description: str = ''
   homepage: str = ''
   fingerprint: str = ''
-  load_fn: LoadFn | None = None
-  entry_fn: Callable[
-      [], tuple[ConditionInfo, Sequence[schema_lib.Column],
-                Mapping[str, np.ndarray]]] | None = None
-  condition: ConditionInfo | None = None
+  load_fn: Callable[[str], tuple[Any, ...]] | None = None
+  conditions_fn: Callable[[], Mapping[str, np.ndarray]] | None = None
+  condition_labels: int | None = None
   schema: schema_lib.Schema | None = None
 
   @property
@@ -123,7 +105,7 @@ class DatasetInfo(abc.ABC):
     """Returns the fields of the model that follow from the data."""
     return {
         'num_classes': self.num_classes, 'schema': self.schema,
-        'condition_labels': self.condition.num_labels if self.condition else 0,
+        'condition_labels': self.condition_labels or 0,
         'condition_size': self.schema.condition_size if self.schema else 0}
 
   def open(
@@ -150,10 +132,8 @@ class DatasetInfo(abc.ABC):
         problem='requires num_validation',
         advice='It is the number of training examples held out for validation.')
     # Imported on demand: metadata do not need TensorFlow.
-    opened = pkgutil.resolve_name(self.opener)(
+    return pkgutil.resolve_name(self.opener)(
         self, split, data_dir, num_validation)
-    return opened if self.condition is None else opened.with_condition(
-        self.condition)
 
   def with_condition(self, names: Sequence[str]) -> Self:
     """Returns the metadata of the same data, for a model `p(x|c)`.
@@ -167,27 +147,28 @@ class DatasetInfo(abc.ABC):
       InvalidValueError: if the data do not have such a condition.
     """
     names = cells.as_names(names)
-    known = [_LABEL] * (self.num_classes > 0) + [_ENTRY] * (
-        self.entry_fn is not None)
-    errors.check(
-        bool(known), 'condition_on', ','.join(names),
-        problem=f'cannot be used with dataset={self.name}',
-        advice='It has no labels, conditions or named columns.')
+    known = [_LABEL] * (self.num_classes > 0) + [_ARRAY] * (
+        self.conditions_fn is not None)
     errors.check(
         len(names) == 1 and names[0] in known, 'condition_on', ','.join(names),
-        ' or '.join(known), f'{self.name} has no other conditions.')
+        ' or '.join(known) or 'none', f'{self.name} has no '
+        f'{"other " if known else ""}labels, conditions or named columns.')
     if _LABEL in names:
-      return dataclasses.replace(self, condition=ConditionInfo(
-          num_labels=self.num_classes, is_label=True))
-    entry_fn: Any = self.entry_fn
+      return dataclasses.replace(self, condition_labels=self.num_classes)
+    conditions_fn: Any = self.conditions_fn
     load_fn: Any = self.load_fn
-    condition, columns, parts = entry_fn()
+    parts = conditions_fn()
+    given = dataclasses.replace(
+        self, load_fn=lambda part: (*load_fn(part), parts[part]))
+    train = parts['train']
+    if np.issubdtype(train.dtype, np.integer):
+      return dataclasses.replace(given, condition_labels=int(train.max()) + 1)
+    columns = [schema_lib.Column(role=schema_lib.CONDITION)] * train.shape[1]
     schema = self.schema or schema_lib.Schema.unnamed(
-        0 if self.num_levels else self.event_shape[0])
+        0 if self.is_image else self.event_shape[0])
     return dataclasses.replace(
-        self, condition=condition, schema=schema.with_columns(columns)
-        if columns else self.schema,
-        load_fn=lambda part: (*load_fn(part), parts[part]))
+        given, condition_labels=0, schema=schema.with_columns(
+            column_fits.with_moments(columns, train)))
 
   def with_validation(self, num_validation: int) -> Self:
     """Returns the metadata with what is fitted to the training examples."""
@@ -259,7 +240,6 @@ class ImageInfo(DatasetInfo):
     return self.image_shape
 
   def changed(self, num_bits: int = 8, resize: int | None = None) -> Self:
-    super().changed(num_bits, resize)
     errors.check(
         num_bits == 8 or self.num_levels == 256, 'num_bits', num_bits,
         problem=f'cannot be used with dataset={self.name}', advice='It '
@@ -285,17 +265,17 @@ class VectorInfo(DatasetInfo):
 
   Attributes:
     event_size: size of a vector, D.
-    asked_types: maps columns to the types that were asked for, if types and
-      moments are to be fitted to the training part; otherwise None.
+    asked_types: types that were asked for, `COLUMN:TYPE`, if types and moments
+      are to be fitted to the training part; otherwise None.
     smoothing: size of noise that regularises a Gaussian of standardised
       vectors best, see `column_fits.smoothing`.
-    rows: maps parts to their rows, of a table; None for others.
+    index: maps parts to the index of their rows in a table, for messages.
 
   Example:
     >>> def load(part):
     ...   return np.random.default_rng(0).normal(size=[20, 3]), None
     >>> info = VectorInfo(
-    ...     name='noise', event_size=3, load_fn=load, asked_types={})
+    ...     name='noise', event_size=3, load_fn=load, asked_types=())
     >>> info.with_validation(5).schema.types
     ()
   """
@@ -303,11 +283,15 @@ class VectorInfo(DatasetInfo):
   model: ClassVar[str] = 'vector'
 
   event_size: int
-  asked_types: Mapping[str, str] | None = None
+  asked_types: Sequence[str] | None = None
   smoothing: float = 0.0
-  rows: Mapping[str, schema_lib.Rows] | None = dataclasses.field(
-      default=None, repr=False, compare=False)
+  index: Mapping[str, Any] = dataclasses.field(
+      default_factory=dict, repr=False, compare=False)
   is_embedded: bool = True
+
+  @property
+  def event_shape(self) -> tuple[int, ...]:
+    return (self.event_size,)
 
   def check_rows(self, part: str, rows: np.ndarray) -> None:
     """Raises `InvalidValueError` that names the first NaN or infinity."""
@@ -316,59 +300,43 @@ class VectorInfo(DatasetInfo):
       user_files.check_finite(
           rows, self.schema.names if self.schema else (), f'Its {part} part')
 
-  @property
-  def event_shape(self) -> tuple[int, ...]:
-    return (self.event_size,)
-
   def with_validation(self, num_validation: int) -> Self:
     if self.asked_types is None:
       return self
-    # Imported on demand, because it takes NumPy and more.
-    from tf_resflow.columns import column_checks
-    from tf_resflow.columns import column_fits
-
     load_fn: Any = self.load_fn
-    x, _, *given = load_fn('train')
-    condition = given[0] if given else None
+    x, _, *conditions = load_fn('train')
     self.check_rows('train', x)
-    index = {part: rows.index for part, rows in (self.rows or {}).items()}
     schema, smoothing = column_fits.fit(
         self.schema or schema_lib.Schema.unnamed(self.event_size), x,
-        condition, num_validation, self.asked_types, self.name,
-        index.get('train'))
+        conditions[0] if conditions else None, num_validation,
+        self.asked_types, self.name, self.index.get('train'))
     column_checks.rows_with_density(
-        load_fn('test')[0], schema.types, schema.names, index.get('test'),
+        load_fn('test')[0], schema.types, schema.names, self.index.get('test'),
         'test rows')
     return dataclasses.replace(
         self, asked_types=None, schema=schema, smoothing=smoothing)
 
   def with_condition(self, names: Sequence[str]) -> Self:
     names = cells.as_names(names)
-    if self.schema is None or not self.schema.is_named:
+    schema, load_fn = self.schema, self.load_fn
+    if schema is None or not schema.is_named or load_fn is None:
       return super().with_condition(names)
-    known = self.schema.names
     errors.check(
-      {*names} <= {*known} and len({*names}) == len(names), 'condition_on',
-      ','.join(names), f'columns of {self.name}: {", ".join(known)}')
-    errors.check(
-      len(names) < len(known), 'condition_on', ','.join(names),
-      'fewer columns than there are', 'The other columns are x.')
-    places = self.schema.coordinates()
-    chosen = [i for name in names for i in places[name]]
-    kept = [i for i in range(self.event_size) if i not in chosen]
-    load_fn: Any = self.load_fn
+        {*names} < {*schema.names} and len({*names}) == len(names),
+        'condition_on', ','.join(names), f'columns of {self.name}: '
+        f'{", ".join(schema.names)}', 'Those that are left are x.')
+    places = dict(zip(schema.names, schema_lib.by_column(
+        schema.modelled, np.arange(self.event_size)), strict=True))
+    chosen = np.concatenate([places[name] for name in names])
+    kept = np.setdiff1d(np.arange(self.event_size), chosen)
 
     def load(part):
       x, labels = load_fn(part)
       return x[:, kept], labels, x[:, chosen]
 
     return dataclasses.replace(
-        self, event_size=len(kept), load_fn=load, condition=ConditionInfo(),
-        schema=self.schema.with_names(names, schema_lib.CONDITION),
-        rows=self.rows and {
-            part: dataclasses.replace(
-                rows, x=rows.x[:, kept], condition=rows.x[:, chosen])
-            for part, rows in self.rows.items()})
+        self, event_size=len(kept), load_fn=load, condition_labels=0,
+        schema=schema.conditioned_on(names))
 
   def inferred_fields(self) -> dict[str, Any]:
     return {**super().inferred_fields(), 'event_size': self.event_size}

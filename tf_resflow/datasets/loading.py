@@ -75,7 +75,7 @@ def open_stored(
 
   def finish(example):
     image = image_fn(example)
-    label = example['label'] if info.num_classes else -1
+    label = tf.cast(example['label'] if info.num_classes else -1, tf.int32)
     if info.resize is not None:
       image = tf.image.resize(image, info.image_shape[:2], antialias=True)
       image = tf.cast(tf.round(tf.clip_by_value(image, 0.0, 255.0)), tf.uint8)
@@ -83,15 +83,16 @@ def open_stored(
     if num_halvings := (
         stored_info.num_levels // info.num_levels).bit_length() - 1:
       image = tf.bitwise.right_shift(image, tf.cast(num_halvings, tf.uint8))
-    return {
-        'x': image, 'label': tf.cast(label, tf.int32),
-        **{key: example[key] for key in ('condition',) if key in example}}
+    condition = {} if info.condition_labels is None else {
+        'condition': example.get('condition', label)}
+    return {'x': image, 'label': label, **condition}
 
   if info.is_image:
     examples = examples.map(
         tf.autograph.experimental.do_not_convert(finish),
         num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-  return split_lib.Split(examples, size, info.event_shape, info.num_levels)
+  return split_lib.Split(examples, size, info.event_shape, info.num_levels,
+                         num_condition_labels=info.condition_labels or 0)
 
 
 def open_drawn(
@@ -111,47 +112,38 @@ def open_drawn(
       (first.dtype, first.shape) == (tf.float32, info.event_shape), 'x',
       f'{first.dtype.name} {first.shape}',
       f'float32 {list(info.event_shape)} from draw_fn of {info.name}')
-
-  def example(index):
-    x = draw_fn(tf.stack([seed, index]))
-    return {
-        'x': tf.ensure_shape(x, info.event_shape),
-        'label': tf.constant(-1, tf.int32)}
-
-  return split_lib.Split(
-      tf.data.Dataset.range(size).map(
-          tf.autograph.experimental.do_not_convert(example),
-          num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
-      ), size, info.event_shape, draw_fn=info.draw_fn)
+  examples = tf.data.Dataset.range(size).map(
+      tf.autograph.experimental.do_not_convert(
+          lambda index: split_lib.drawn(
+              draw_fn, tf.stack([seed, index]), info.event_shape)),
+      num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+  return split_lib.Split(examples, size, info.event_shape, draw_fn=draw_fn)
 
 
 def _open_arrays(info, stored_info, part):
   """Opens the arrays of `load_fn`, like `stored_images.open_part`."""
+  def check(ok, name, found, expected):
+    errors.check(ok, name, found, f'{expected} from load_fn of {info.name}')
+
   x, labels, *conditions = info.load_fn(part)
-  if not stored_info.is_image:
-    errors.check(
-        np.issubdtype(x.dtype, np.floating) and x.shape[1:] == info.event_shape,
-        'x', f'{x.dtype} {list(x.shape)}',
-        f'finite floats [N, {info.event_size}] from load_fn of {info.name}')
+  found = f'{x.dtype} {list(x.shape)}'
+  if stored_info.is_image:
+    shape, highest = [len(x), *stored_info.event_shape], x.max(initial=0)
+    check(x.dtype == np.uint8 and list(x.shape) == shape, 'images', found,
+          f'uint8 {shape}')
+    check(highest < stored_info.num_levels, 'images', highest,
+          f'levels below {stored_info.num_levels}')
+  else:
+    check(x.dtype.kind == 'f' and x.shape[1:] == info.event_shape, 'x', found,
+          f'finite floats [N, {info.event_size}]')
     info.check_rows(part, x)
     x = x.astype(np.float32)
-  else:
-    expected = (len(x), *stored_info.event_shape)
-    errors.check(
-        x.dtype == np.uint8 and x.shape == expected, 'images',
-        f'{x.dtype} {list(x.shape)}',
-        f'uint8 {list(expected)} from load_fn of {info.name}')
-    errors.check(
-        x.max(initial=0) < stored_info.num_levels, 'images', x.max(initial=0),
-        f'levels below {stored_info.num_levels} from load_fn of {info.name}')
   labels = np.full([len(x)], -1) if labels is None else labels
-  errors.check(
-      len(labels) == len(x), 'labels', len(labels),
-      f'{len(x)} labels from load_fn of {info.name}')
+  check(len(labels) == len(x), 'labels', len(labels), f'{len(x)} labels')
   arrays = {'x': x, 'label': np.asarray(labels, np.int32)}
-  if info.condition is not None and not info.condition.is_label:
-    (condition,) = conditions
-    arrays['condition'] = condition.astype(
-        np.int32 if info.condition.num_labels else np.float32)
+  if info.condition_labels is not None:
+    (condition,) = conditions or [labels]
+    arrays['condition'] = np.asarray(
+        condition, np.int32 if info.condition_labels else np.float32)
   return (tf.data.Dataset.from_tensor_slices(arrays), operator.itemgetter('x'),
           len(x))

@@ -10,7 +10,7 @@ import tensorflow as tf
 from tf_resflow import errors
 from tf_resflow.datasets import data_config
 from tf_resflow.datasets import dequantization
-from tf_resflow.datasets.split import Split
+from tf_resflow.datasets import split as split_lib
 from tf_resflow.specs import registries
 
 # Larger data sets are streamed through a shuffle buffer of this size.
@@ -46,7 +46,7 @@ def constant(image: tf.Tensor, padding: int) -> tf.Tensor:
 
 
 def training_batches(
-    split: Split, *, batch_size: int, seed: int, start_step: int = 0,
+    split: split_lib.Split, *, batch_size: int, seed: int, start_step: int = 0,
     flip: bool = False, crop_padding: int = 0, crop_mode: str = 'reflect',
     max_in_memory: int = MAX_IN_MEMORY,
     share: tuple[int, int] | None = None) -> tf.data.Dataset:
@@ -106,14 +106,12 @@ def training_batches(
   crop_key, flip_key, noise_key, draw_key = (
       _key(seed, purpose) for purpose in (_CROP, _FLIP, _NOISE, _DRAW))
   share = share or (0, 1)
-  size = batch_size // share[1]
-
   indices = tf.data.Dataset.range(first, tf.int64.max)
   if split.draw_fn is not None:
     return _batches(
-        _share_of(indices, batch_size, share),
-        lambda index: _drawn(split, tf.stack([draw_key, index])), size,
-        drop_remainder=True)
+        indices, lambda index: split_lib.drawn(
+            split.draw_fn, tf.stack([draw_key, index]), split.event_shape),
+        batch_size, share)
   arrays = split.arrays if split.num_examples <= max_in_memory else None
 
   def finish(index, example):
@@ -127,16 +125,9 @@ def training_batches(
       x = tf.where(heads, tf.reverse(x, axis=[1]), x)
     return {**example, 'x': _continuous(x, split, noise_key, index)}
 
-  elements = tf.data.Dataset.zip((
-      indices, _epochs(split, _key(seed, _ORDER), first, max_in_memory)))
+  epochs = _epochs(split, _key(seed, _ORDER), first, max_in_memory)
   return _batches(
-      _share_of(elements, batch_size, share), finish, size, drop_remainder=True)
-
-
-def _drawn(split, key):
-  """Returns the example of a key."""
-  return {'x': tf.ensure_shape(split.draw_fn(key), split.event_shape),
-          'label': tf.constant(-1, tf.int32)}
+      tf.data.Dataset.zip((indices, epochs)), finish, batch_size, share)
 
 
 def _cropped(image, pad_fn, padding, key, index):
@@ -145,15 +136,6 @@ def _cropped(image, pad_fn, padding, key, index):
       [2], key, index, minval=0, maxval=2 * padding + 1, dtype=tf.int32)
   return tf.slice(
       pad_fn(image, padding), tf.concat([corner, [0]], axis=0), image.shape)
-
-
-def _share_of(elements, batch_size, share):
-  """Returns the elements of one of equal runs of rows of each batch."""
-  index, num_shares = share
-  size = batch_size // num_shares
-  return elements if num_shares == 1 else elements.filter(
-      tf.autograph.experimental.do_not_convert(
-          lambda i, *unused: i % batch_size // size == index))
 
 
 def _epochs(split, order_key, first, max_in_memory):
@@ -185,7 +167,7 @@ def _epochs(split, order_key, first, max_in_memory):
 
 
 def evaluation_batches(
-    split: Split, *, batch_size: int, seed: int,
+    split: split_lib.Split, *, batch_size: int, seed: int,
     num_examples: int | None = None) -> tf.data.Dataset:
   """Returns a dataset of batches in order, with integers dequantised.
 
@@ -221,26 +203,31 @@ def evaluation_batches(
         **example, 'x': _continuous(example['x'], split, noise_key, index),
         'index': index}
 
-  return _batches(
-      examples.take(num_examples).enumerate(), finish, batch_size,
-      drop_remainder=False)
+  return _batches(examples.take(num_examples).enumerate(), finish, batch_size)
 
 
 def _continuous(x, split, noise_key, index):
   """Returns an example as floats, dequantised if it has integers."""
-  if not split.is_image:
-    return x
   return dequantization.dequantize(
-      x, _uniform(split.event_shape, noise_key, index), split.num_levels)
+      x, _uniform(split.event_shape, noise_key, index), split.num_levels
+  ) if split.is_image else x
 
 
-def _batches(elements, finish, batch_size, *, drop_remainder):
-  """Maps `finish` over elements in parallel and in order, and batches them."""
+def _batches(elements, finish, batch_size, share=None):
+  """Maps `finish` over elements in parallel and in order, and batches them.
+
+  With a share elements are endless, and only its rows of batches are returned.
+  """
+  index, num_shares = share or (0, 1)
+  size = batch_size // num_shares
+  if num_shares > 1:
+    elements = elements.filter(tf.autograph.experimental.do_not_convert(
+        lambda i, *unused: i % batch_size // size == index))
   batches = elements.map(
       # AutoGraph has nothing to convert, and takes time.
       tf.autograph.experimental.do_not_convert(finish),
       num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
-  ).batch(batch_size, drop_remainder=drop_remainder)
+  ).batch(size, drop_remainder=share is not None)
   options = tf.data.Options()
   options.deterministic = True
   # Processes read their own rows already.

@@ -3,13 +3,11 @@
 from collections.abc import Callable, Sequence
 import dataclasses
 import functools
-from typing import Self
 
 import numpy as np
 import tensorflow as tf
 
 from tf_resflow import errors
-from tf_resflow.datasets import dataset_info
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -57,14 +55,6 @@ class Split:
     """Whether examples have conditions."""
     return 'condition' in self.examples.element_spec
 
-  def with_condition(self, info: dataset_info.ConditionInfo) -> Self:
-    """Returns the part with conditions for a conditional model."""
-    return dataclasses.replace(
-        self, num_condition_labels=info.num_labels,
-        examples=self.examples.map(
-            lambda example: {**example, 'condition': example['label']}
-        ) if info.is_label else self.examples)
-
   def examples_at(self, positions: Sequence[int]) -> dict[str, np.ndarray]:
     """Returns examples by index; reads the part up to the last of them.
 
@@ -85,6 +75,13 @@ class Split:
     return {
         key: np.stack([found[i][key].numpy() for i in positions])
         for key in self.examples.element_spec}
+
+
+def drawn(draw_fn: Callable[[tf.Tensor], tf.Tensor], key: tf.Tensor,
+          event_shape: Sequence[int]) -> dict[str, tf.Tensor]:
+  """Returns the example of a key, int64 `[2]`; see `Split.draw_fn`."""
+  return {'x': tf.ensure_shape(draw_fn(key), event_shape),
+          'label': tf.constant(-1, tf.int32)}
 
 
 def some_conditions(split: Split, num_examples: int) -> tf.Tensor | None:

@@ -1,6 +1,5 @@
 """User-provided data sets of tables, whose rows are vectors."""
 
-from collections.abc import Mapping
 import dataclasses
 import logging
 from typing import Any
@@ -10,23 +9,24 @@ import numpy as np
 from tf_resflow import errors
 from tf_resflow.columns import cells as cells_lib
 from tf_resflow.columns import column_checks
-from tf_resflow.columns import column_fits
 from tf_resflow.columns import problems as problems_lib
 from tf_resflow.columns import schema as schema_lib
 from tf_resflow.columns import table_files
 from tf_resflow.datasets import data_config
 from tf_resflow.datasets import dataset_info
 from tf_resflow.datasets import user_files
+from tf_resflow.specs import spec
 
 _logger = logging.getLogger(__name__)
 _TABLE = (
-  'a table of numbers (.csv, .tsv, .txt, .parquet, .feather or .xlsx)')
+    'a table of numbers (.csv, .tsv, .txt, .parquet, .feather or .xlsx)')
 # Largest number of levels of a category that is proposed as a condition.
 _MAX_PROPOSED = 10
 _BY_COLUMN = 'group:'
-# Options of a data frame; a file has others, too.
-_OPTIONS = ('columns', 'drop', 'missing', 'column_types', 'test_rows',
-            'condition_on')
+_IN_TEST_FILE = 'in the test file '
+# Options of a data frame, those that are lists first; a file has others, too.
+_LISTS = ('columns', 'drop', 'column_types', 'condition_on')
+_OPTIONS = (*_LISTS, 'missing', 'test_rows')
 
 
 @user_files.opener('table', _TABLE, (*_OPTIONS, 'test_file', 'sheet'))
@@ -55,18 +55,17 @@ def open_table(path: str, **options: Any) -> dataset_info.VectorInfo:
   problems = problems_lib.Problems(config.drop)
   frame, tested = table_files.read_frame(path, config.sheet, problems), None
   if config.test_file is not None:
-    problems.where = 'in the test file '
+    problems.where = _IN_TEST_FILE
     with errors.format_errors('test_file', config.test_file, _TABLE):
       # A sheet of that name, if it has sheets.
       has_sheets = config.test_file.lower().endswith('.xlsx')
       tested = table_files.read_frame(
-        config.test_file, config.sheet if has_sheets else None, problems)
-    problems.where = ''
+          config.test_file, config.sheet if has_sheets else None, problems)
   return _Table(f'table:{path}', frame, tested, problems, config).info()
 
 
 def table(
-  frame: Any, name: str = 'table', *, test: Any = None, **options: Any,
+    frame: Any, name: str = 'table', *, test: Any = None, **options: Any,
 ) -> dataset_info.VectorInfo:
   """Returns the data set of a data frame, for `make_config(dataset=...)`.
 
@@ -89,22 +88,20 @@ def table(
   """
   for option in options:
     errors.check(
-      option in _OPTIONS, 'option', option, f'one of {", ".join(_OPTIONS)}')
+        option in _OPTIONS, 'option', option, f'one of {", ".join(_OPTIONS)}')
   config = _config(options)
   with errors.format_errors('frame', name, 'a table of numbers'):
     return _Table(
-      name, table_files.plain(frame),
-      None if test is None else table_files.plain(test),
-      problems_lib.Problems(config.drop, 'arguments'), config).info()
+        name, table_files.plain(frame),
+        None if test is None else table_files.plain(test),
+        problems_lib.Problems(config.drop, 'arguments'), config).info()
 
 
-def _config(options: Mapping[str, Any]) -> data_config.DataConfig:
+def _config(options):
   """Returns the settings of a table; a string is one name."""
-  values: dict[str, Any] = {
-    name: cells_lib.as_names(value) if name in (
-      'columns', 'drop', 'column_types', 'condition_on') else value
-    for name, value in options.items()}
-  return data_config.DataConfig(**values)
+  for name in {*_LISTS} & {*options}:
+    options[name] = cells_lib.as_names(options[name])
+  return data_config.DataConfig(**options)
 
 
 @dataclasses.dataclass
@@ -117,95 +114,80 @@ class _Table:
   problems: problems_lib.Problems
   config: data_config.DataConfig
 
-  def __post_init__(self):
-    self.condition = self.config.condition_on
-    self.group = [self.config.test_rows.removeprefix(_BY_COLUMN)] if (
-      self.config.test_rows.startswith(_BY_COLUMN)) else []
-
   def info(self) -> dataset_info.VectorInfo:
     """Returns the metadata, or raises with all problems."""
+    rule, condition = self.config.test_rows, self.config.condition_on
     # All columns are modelled, until the condition is taken from them.
     schema = self._schema()
-    rows = test = self._complete(schema, self.frame, schema_lib.ROLES)
+    rows = test = self._complete(schema, self.frame)
     if self.tested is not None:
-      lacking = [name for name in schema.names if name not in (
-        *self.problems.dropped, *self.tested.columns)]
-      errors.check(
-        not lacking, problem=f'The test file has no {", ".join(lacking)}.')
-      self.problems.where = 'in the test file '
-      test = self._complete(schema, self.tested, [schema_lib.MODELLED])
-      self.problems.where = ''
+      test = self._complete(schema, self.tested, _IN_TEST_FILE)
     errors.check(schema.modelled, problem='No column is left.')
     if len(rows) < user_files.MIN_EXAMPLES or len(test) < 2:
       self.problems.check()  # May be the reason.
-    order = _split_rows(rows, self.config.test_rows)
+    order = _split_rows(rows, rule)
     if self.tested is not None:
       order = {'train': user_files.split_order(len(rows)),
                'test': np.arange(len(test))}
     parts = {'train': rows.take(order['train']),
              'test': test.take(order['test'])}
+    x = {part: rows.x for part, rows in parts.items()}
     errors.check(
-        len(parts['test']) > 1, problem='The test part has '
-        f'{len(parts["test"])} rows; standard errors need two.')
-    self._check(schema, parts['train'].x, parts['test'].x)
+        len(x['test']) > 1, problem=f'The test part has {len(x["test"])} rows; '
+        'standard errors need two.')
+    self._check(schema, **x)
     _warn_of_copies(self.name, **parts)
     # Runs of earlier versions know a table by its names and rows.
-    rule = self.config.test_rows
     others = () if rule == 'random' and self.tested is None else (
-      rule.replace(_BY_COLUMN, 'column:', 1), *order.values(), parts['test'].x)
+        rule.replace(_BY_COLUMN, 'column:', 1), *order.values(), x['test'])
     labels = [label for column in schema.modelled for label in column.labels]
     info = dataset_info.VectorInfo(
-      name=self.name, event_size=len(labels), schema=schema, rows=parts,
-      asked_types=column_fits.asked_types(
-        self.name, schema.names, self.config.column_types),
-      fingerprint=user_files.fingerprint(','.join(labels), rows.x, *others),
-      num_train=len(parts['train']), num_test=len(parts['test']),
-      load_fn=lambda part: (parts[part].x, None))
-    return info.with_condition(self.condition) if self.condition else info
+        name=self.name, event_size=len(labels), schema=schema,
+        asked_types=self.config.column_types,
+        index={part: rows.index for part, rows in parts.items()},
+        fingerprint=user_files.fingerprint(','.join(labels), rows.x, *others),
+        num_train=len(x['train']), num_test=len(x['test']),
+        load_fn=lambda part: (x[part], None))
+    return info.with_condition(condition) if condition else info
 
   def _schema(self):
     """Returns the schema: names, roles and levels."""
-    known, used = list(self.frame.columns), self._used()
+    known, config = list(self.frame.columns), self.config
+    group = [config.test_rows.removeprefix(_BY_COLUMN)] if (
+        config.test_rows.startswith(_BY_COLUMN)) else []
+    for option, asked in (
+        ('columns', config.columns), ('drop', config.drop),
+        ('test_rows', group), ('condition_on', config.condition_on)):
+      said = cells_lib.absence(asked, known)
+      errors.check(
+          not said, option, spec.text_of(getattr(config, option)),
+          f'columns of {self.name}', said)
+    left_out = {*config.drop, *group}
+    if not config.columns:
+      left_out |= self._unnamed()
+    used = [name for name in dict.fromkeys(config.columns or known)
+            if name not in left_out]
     columns = []
     for position, name in enumerate(used):
       levels = () if known.count(name) > 1 else self._levels(name)
-      if name not in self.condition:
+      if name not in config.condition_on:
         if 0 < len(levels) <= min(_MAX_PROPOSED, len(self.frame) // 3):
           self.problems.categories.append(name)
         levels = ()
       columns.append(schema_lib.Column(
-        name=name, levels=levels, position=position))
+          name=name, levels=levels, position=position))
     others = [
-      schema_lib.Column(name=name, role=schema_lib.GROUP if name in self.group
-                        else schema_lib.UNUSED)
-      for name in dict.fromkeys(known) if name not in used]
+        schema_lib.Column(name=name, role=schema_lib.GROUP if name in group
+                          else schema_lib.UNUSED)
+        for name in dict.fromkeys(known) if name not in used]
     return schema_lib.Schema(columns=(*columns, *others))
 
   def _levels(self, name):
     """Returns the levels of a column of text; none of numbers."""
     cells = self.frame[name]
     _, is_empty, problem = cells_lib.numbers(cells)
-    if not problem.startswith(cells_lib.HOLDS_TEXT):
-      return ()
-    return tuple(sorted({*cells_lib.texts(cells[~is_empty])}))
-
-  def _used(self):
-    """Returns the names of the columns to use, but for the group."""
-    known = list(self.frame.columns)
-    for option, asked in (
-      ('columns', self.config.columns), ('drop', self.config.drop),
-      ('test_rows', self.group), ('condition_on', self.condition)):
-      absent = [column for column in asked if column not in known]
-      errors.check(
-        not absent, option,
-        f'{_BY_COLUMN if option == "test_rows" else ""}{",".join(asked)}',
-        f'columns of {self.name}', ' '.join([f'It has no {", ".join(absent)}.',
-        *(errors.did_you_mean(column, known) for column in absent)]))
-    left_out = {*self.config.drop, *self.group}
-    if not self.config.columns:
-      left_out |= self._unnamed()
-    return [column for column in dict.fromkeys(self.config.columns or known)
-            if column not in left_out]
+    return tuple(sorted({*cells_lib.texts(cells[~is_empty])})) if (
+        problem.startswith(cells_lib.HOLDS_TEXT)) else ()
 
   def _unnamed(self):
     """Returns an index without a name, and what has no name nor cells."""
@@ -215,30 +197,38 @@ class _Table:
         continue
       cells, is_empty, _ = cells_lib.numbers(self.frame.iloc[:, place])
       is_index = place == 0 and len(cells) > 1 and np.all(
-        np.diff(cells) > 0) and np.all(cells == np.round(cells))
+          np.diff(cells) > 0) and np.all(cells == np.round(cells))
       if is_index:
         _logger.info(
-          '%s: the first column has no name and increasing integers; this index'
-          ' is left out.', self.name)
+            '%s: the first column has no name and increasing integers; this '
+            'index is left out.', self.name)
       if is_index or is_empty.all():
         found.add(name)
     return found
 
-  def _complete(self, schema, frame, roles):
+  def _complete(self, schema, frame, where=''):
     """Returns the rows without an empty cell, and adds problems."""
-    rows = schema.rows(frame, self.problems, self.config.missing, roles)
+    absent = [name for name in schema.names if name not in (
+        *self.problems.dropped, *frame.columns)]
+    errors.check(
+        not absent, problem=f'The test file has no {", ".join(absent)}.')
+    self.problems.where = where
+    rows = schema.rows(
+        frame, self.problems, self.config.missing,
+        [schema_lib.MODELLED] if where else schema_lib.ROLES)
+    self.problems.where = ''
     if self.config.missing == 'drop' and not rows.is_complete.all():
       _logger.info(
-        '%s: %s%d of %d rows have an empty cell and are left out.', self.name,
-        self.problems.where, np.sum(~rows.is_complete), len(rows))
+          '%s: %s%d of %d rows have an empty cell and are left out.', self.name,
+          where, np.sum(~rows.is_complete), len(rows))
     return rows.complete()
 
   def _check(self, schema, train, test):
     """Raises with all problems, also of columns that cannot be learned."""
     coordinates = [(column.name, level) for column in schema.modelled
                    for level in column.levels or ('',)]
-    for (name, level), *values in zip(coordinates, train.T, test.T,
-                                      strict=True):
+    for (name, level), *values in zip(
+        coordinates, train.T, test.T, strict=True):
       if name in self.problems.dropped:
         continue
       problem = column_checks.column_problem(*values)
@@ -250,14 +240,13 @@ class _Table:
     self.problems.check()
 
 
-def _split_rows(
-  rows: schema_lib.Rows, test_rows: str) -> Mapping[str, np.ndarray]:
+def _split_rows(rows, test_rows):
   """Returns the indices of the 'train' and 'test' rows, as `held_out`."""
   order = user_files.held_out(len(rows), 'rows')
   if test_rows == 'last':
     # In time: then a validation part, which is the end, comes before the test.
     return dict(zip(order, np.split(
-      np.arange(len(rows)), [len(order['train'])]), strict=True))
+        np.arange(len(rows)), [len(order['train'])]), strict=True))
   if rows.group is None:
     return order
   # Rows of a group stay side by side: a validation part has whole groups, too,
@@ -278,10 +267,10 @@ def _warn_of_copies(name, train, test):
 
   # Zeros with a sign are zeros.
   known, new = (pd.util.hash_pandas_object(
-    pd.DataFrame(part.x + 0.0), index=False) for part in (train, test))
+      pd.DataFrame(part.x + 0.0), index=False) for part in (train, test))
   is_copy = new.isin(known).to_numpy()
   if is_copy.any():
     _logger.warning(
-      '%s: %d of %d test rows are also training rows, %s. Results on them do '
-      'not tell what is learned from what is remembered.', name, is_copy.sum(),
-      len(test), cells_lib.describe_rows(test.index, is_copy))
+        '%s: %d of %d test rows are also training rows, %s. Results on them do '
+        'not tell what is learned from what is remembered.', name,
+        is_copy.sum(), len(test), cells_lib.describe_rows(test.index, is_copy))
