@@ -16,7 +16,7 @@ from tf_resflow import numerics
 from tf_resflow.evaluation import batch_map
 from tf_resflow.evaluation import settings as settings_lib
 from tf_resflow.evaluation import statistics
-from tf_resflow.models import flow
+from tf_resflow.models import latent_model
 from tf_resflow.numerics import random
 
 # Minimum number of draws for a score: fewer are too noisy.
@@ -67,9 +67,9 @@ def scoring_rule(
   else:
     estimator = model.evaluation_estimator()
     reason = (
-        f'averaged draws: more than {flow.MAX_EXACT_SIZE} dimensions'
+        f'averaged draws: more than {latent_model.MAX_EXACT_SIZE} dimensions'
         if estimator.is_random else
-        f'exact: at most {flow.MAX_EXACT_SIZE} dimensions')
+        f'exact: at most {latent_model.MAX_EXACT_SIZE} dimensions')
   if not model.is_random_with(estimator):
     errors.check(
         num_repeats is None, 'num_repeats', num_repeats,

@@ -16,7 +16,7 @@ from tf_resflow.evaluation import likelihood
 from tf_resflow.evaluation import results as results_lib
 from tf_resflow.evaluation import settings as settings_lib
 from tf_resflow.evaluation import statistics
-from tf_resflow.models import flow
+from tf_resflow.models import latent_model
 
 _logger = logging.getLogger(__name__)
 
@@ -212,7 +212,7 @@ def _results(
     numbers[f'{model.unit}_is'] = (
         f'-log of the mean of p over {model.augmentation.num_points} points of '
         'the cell of each row of whole numbers, about -log P(x)'
-        if model.latent_size <= flow.MAX_EXACT_SIZE else
+        if model.latent_size <= latent_model.MAX_EXACT_SIZE else
         'an upper bound: the mean of -log p over points of each cell')
   elif model.augmentation.is_random:
     numbers[f'{model.unit}_is'] = (

@@ -1,9 +1,8 @@
-"""Base class of flows: densities, samples and Lipschitz certificates."""
+"""Base class of flows: densities and samples."""
 
-from collections.abc import Callable, Sequence
 import functools
 import math
-from typing import Any, cast, TYPE_CHECKING, TypeVar
+from typing import Any, TYPE_CHECKING
 
 import keras
 import numpy as np
@@ -15,32 +14,13 @@ from tf_resflow import layers
 from tf_resflow import numerics
 from tf_resflow.columns import schema as schema_lib
 from tf_resflow.layers import base_layer
-from tf_resflow.layers.bijections import bijection as bijection_lib
 from tf_resflow.models import latent_model
-from tf_resflow.models import lipschitz_report
 from tf_resflow.numerics import random
 from tf_resflow.specs import machine
 from tf_resflow.specs import renamed
 
 if TYPE_CHECKING:  # The import takes a second.
   from tensorflow_probability import distributions as tfd
-
-# Largest dimension for which evaluations use exact log-determinants.
-MAX_EXACT_SIZE = 64
-
-_Method = TypeVar('_Method', bound=Callable)
-
-
-def _takes_frames(method: _Method) -> _Method:
-  """Lets a method of data and conditions take data frames; see `Flow`."""
-  @functools.wraps(method)
-  def taking(self, x, condition=None, **options):
-    data, condition = self.schema.arrays(x, condition)
-    if data is not x:
-      data = np.asarray(data, self.compute_dtype)
-    return method(self, data, condition, **options)
-
-  return cast(_Method, taking)
 
 
 @keras.saving.register_keras_serializable('tf_resflow')
@@ -89,37 +69,7 @@ class Flow(latent_model.LatentModel):
     TensorShape([5])
   """
 
-  config: Any = None
   run: Any = None
-  __repr__ = base_layer.settings_repr
-
-  def __init__(
-      self, bijection: layers.Bijection, event_shape: Sequence[int],
-      num_levels: int | None = None,
-      classifier: keras.layers.Layer | None = None,
-      augmentation: layers.Augmentation | None = None,
-      estimator: layers.EstimatorLike = None, **kwargs):
-    kwargs.setdefault('dtype', bijection.compute_dtype)
-    super().__init__(**kwargs)
-    self.event_shape = bijection_lib.event_shape_of(event_shape)
-    self.event_size = math.prod(self.event_shape)
-    self.num_levels: Any = num_levels
-    self.estimator = numerics.Estimator.get(estimator)
-    self._augmentation = augmentation
-    shape = self.augmentation.compute_output_shape((None, *self.event_shape))
-    self.latent_size = math.prod(shape[1:])
-    with base_layer.variables_named():
-      base_layer.build_once(self.augmentation, (None, *self.event_shape))
-      base_layer.build_once(bijection, shape)
-    self.bijection = bijection
-    self.classifier: Any = classifier
-    self.built = True
-
-  @functools.cached_property  # Not tracked: checkpoints hold the parts.
-  def augmentation(self) -> layers.Augmentation:
-    """The augmentation that maps data to events; by default the identity."""
-    return self._augmentation or layers.IdentityAugmentation(
-        dtype=self.compute_dtype)
 
   @functools.cached_property
   def schema(self) -> schema_lib.Schema:
@@ -135,95 +85,6 @@ class Flow(latent_model.LatentModel):
   def standardize(self, x: tf.Tensor) -> tf.Tensor:
     """Returns data in the units of errors; see `VectorFlow`."""
     return x
-
-  @property
-  def condition_spec(self) -> layers.ConditionSpec | None:
-    """Type and shape of its conditions; None if unconditional."""
-    return self.bijection.condition_spec
-
-  @property
-  def bijections(self) -> list[layers.Bijection]:
-    """The bijection of events, and those by which the augmentation draws."""
-    return [self.bijection, *self.augmentation.parts]
-
-  @property
-  def is_image(self) -> bool:
-    """Whether data are images of integers, and losses bits/dim."""
-    return self.num_levels is not None
-
-  @property
-  def has_classifier(self) -> bool:
-    """Whether it is a hybrid model, which can classify."""
-    return self.classifier is not None
-
-  @property
-  def is_initialized(self) -> bool:
-    """Whether layers that initialise from a first batch have done so."""
-    return all(part is None or part.is_initialized for part in (
-        self.bijection, self.classifier, self._augmentation))
-
-  @property
-  def is_random(self) -> bool:
-    """Whether log-determinants are estimated; if not, they are exact."""
-    return any(part.is_random for part in self.bijections)
-
-  def estimators(self) -> list[numerics.Estimator]:
-    """Returns the default estimators of its blocks."""
-    return [e for part in self.bijections for e in part.estimators()]
-
-  @property
-  def is_biased(self) -> bool:
-    """Whether an estimator of its blocks is biased, as in i-ResNets."""
-    return any(e.is_biased for e in self.estimators())
-
-  def is_random_with(self, estimator: numerics.Estimator | str) -> bool:
-    """Returns whether log-densities with `estimator` are random."""
-    return self._draws_noise(estimator) or self.is_random and (
-        estimator == 'training' or numerics.Estimator.get(estimator).is_random)
-
-  def _draws_noise(self, estimator):
-    """Returns whether the augmentation draws noise; evaluation may not."""
-    return self.augmentation.is_random and not (
-        self.augmentation.num_points and estimator not in (None, 'training'))
-
-  def evaluation_estimator(
-      self, *, dequantizes: bool = False) -> numerics.Estimator:
-    """Returns the estimator for evaluation: exact up to 64 dimensions.
-
-    For more dimensions, it is unbiased with finite variance (unlike the Poisson
-    roulette of training), and takes a fraction of the time of
-    'roulette:safe,exact=20', that of the paper's Section 5.1.
-
-    Args:
-      dequantizes: whether integer data are dequantised with noise; results are
-        averaged over it anyway, so that a random estimator suffices.
-    """
-    is_estimated = self.latent_size > MAX_EXACT_SIZE or (
-        dequantizes and self.is_image)
-    if not (self.is_random and is_estimated):
-      return numerics.Exact()
-    return numerics.AdaptiveRoulette(0.02)  # Larger: faster, noisier.
-
-  @property
-  def certified_bijections(self) -> list[layers.Bijection]:
-    """Bijections with a `g` whose Lipschitz bound can be certified."""
-    return [b for part in self.bijections for b in part.leaves()
-            if b.has_certificate]
-
-  @property
-  def constrained_layers(self) -> list[layers.LipschitzLayer]:
-    """Linear layers with a constrained operator norm."""
-    return [c for part in self.bijections for c in part.constrained_layers()]
-
-  @property
-  def num_parameters(self) -> int:
-    """Number of trainable parameters."""
-    return sum(math.prod(v.shape) for v in self.trainable_variables)
-
-  def _seeds(self, seed):
-    """Returns the seeds of the augmentation and of the bijection."""
-    return (random.fold_in(seed, 0), random.fold_in(seed, 1)
-            ) if self.augmentation.is_random else (None, seed)
 
   def _settings(self, condition, seed, estimator=None, solver=None):
     """Returns the settings of a pass of the bijection with `seed`."""
@@ -248,33 +109,38 @@ class Flow(latent_model.LatentModel):
     errors.check(
         x.shape.is_compatible_with([None, *event_shape]), name,
         f'a tensor {x.shape}', f'[B, {", ".join(map(str, event_shape))}]')
-    if condition is not None:
-      spec: Any = self.condition_spec
+    spec = self.condition_spec
+    if condition is not None and spec is not None:
       given = spec.of_any_shape(condition, self.compute_dtype)
       if given.shape.rank == 1 + len(spec.shape):
         base_layer.check_batch(given, x)
     return x
 
-  @_takes_frames
+  def _augmented(self, x, condition, seed, estimator=None, solver=None):
+    """Returns augmented data, and the settings of the bijection's pass."""
+    x, condition = self.schema.arrays(x, condition)
+    x = self._checked('x', x, self.event_shape, condition)
+    of_noise, of_log_det = (
+        random.fold_in(seed, 0), random.fold_in(seed, 1)
+    ) if self.augmentation.is_random else (None, seed)
+    settings = self._settings(condition, of_log_det, estimator, solver)
+    return self.augmentation.augment(x, condition, seed=of_noise, **(
+        {'estimator': settings.estimator} if self.augmentation.parts else {}
+    )), settings
+
   def augment(self, x: Any, condition: Any = None, *,
               seed: random.SeedLike = None,
               estimator: layers.EstimatorLike = None) -> layers.Augmented:
     """Returns the augmented data, as in all methods at this seed."""
-    x = self._checked('x', x, self.event_shape, condition)
-    seed, _ = self._seeds(seed)
-    settings = self._settings(condition, seed, estimator)
-    return self.augmentation.augment(x, condition, seed=seed, **(
-        {'estimator': settings.estimator} if self.augmentation.parts else {}))
+    return self._augmented(x, condition, seed, estimator)[0]
 
-  @_takes_frames
   def transform(
       self, x: Any, condition: Any = None, *,
       seed: random.SeedLike = None, estimator: layers.EstimatorLike = None,
       solver: layers.SolverLike = None) -> layers.PassResult:
     """Maps data to latents `[B, D]`, and reports convergence."""
-    y, _ = self.augment(x, condition, seed=seed, estimator=estimator)
-    return self.bijection.forward_pass(y, self._settings(
-        condition, self._seeds(seed)[1], estimator, solver))
+    (y, _), settings = self._augmented(x, condition, seed, estimator, solver)
+    return self.bijection.forward_pass(y, settings)
 
   def forward_and_log_det(
       self, x: Any, condition: Any = None, *,
@@ -285,12 +151,11 @@ class Flow(latent_model.LatentModel):
         x, condition, seed=seed, estimator=estimator, solver=solver
     ).checked()[:2]
 
-  @_takes_frames
   def encode(self, x: Any, condition: Any = None, *,
              seed: random.SeedLike = None) -> tf.Tensor:
     """Returns latents `[B, D]`; the seed is for a random augmentation."""
-    return base_layer.call_with(
-        self.bijection, self.augment(x, condition, seed=seed).y, condition)
+    (y, _), settings = self._augmented(x, condition, seed)
+    return base_layer.call_with(self.bijection, y, settings.condition)
 
   def call(self, inputs: tf.Tensor, condition: Any = None) -> tf.Tensor:
     return self.encode(inputs, condition)
@@ -313,7 +178,7 @@ class Flow(latent_model.LatentModel):
     """Returns the base log-density of latents `[B, D]`, `[B]`."""
     return -0.5 * tf.reduce_sum(z * z + math.log(2.0 * math.pi), axis=1)
 
-  def _density(self, result, log_det_weight):
+  def _density(self, result, log_det_weight=None):
     """Returns `log p(z) + log_det`; the weight scales only gradients."""
     log_det = result.log_det
     if log_det_weight is not None:
@@ -321,17 +186,21 @@ class Flow(latent_model.LatentModel):
       log_det = value + tf.cast(log_det_weight, value.dtype) * (log_det - value)
     return self.base_log_prob(result.value) + log_det
 
-  @_takes_frames
   def joint_log_prob(
       self, y: Any, condition: Any = None, *,
       seed: random.SeedLike = None, estimator: layers.EstimatorLike = None,
-      log_det_weight: Any = None) -> tf.Tensor:
+  ) -> tf.Tensor:
     """Returns an estimate of the log-density of events `y`; see `log_prob`."""
-    result = self.bijection.forward_pass(
-        y, self._settings(condition, seed, estimator))
-    return self._density(result.checked(), log_det_weight)
+    settings = self._settings(
+        self.schema.condition_array(condition), seed, estimator)
+    return self._density(self.bijection.forward_pass(y, settings).checked())
 
-  @_takes_frames
+  def _log_prob(self, x, condition, seed, estimator, log_det_weight):
+    """Returns the log-density by one pass, and the result of that."""
+    (y, log_weight), settings = self._augmented(x, condition, seed, estimator)
+    result = self.bijection.forward_pass(y, settings).checked()
+    return self._density(result, log_det_weight) + log_weight, result
+
   def log_prob(
       self, x: Any, condition: Any = None, *,
       seed: random.SeedLike = None, estimator: layers.EstimatorLike = None,
@@ -347,44 +216,37 @@ class Flow(latent_model.LatentModel):
     logarithm.
     """
     used = self.estimator if estimator is None else estimator
-    if self.augmentation.num_points and used not in (None, 'training'):
-      return self.augmentation.averaged(
-          self._checked('x', x, self.event_shape, condition),
-          None if self.condition_spec is None else self.condition_spec.convert(
-              condition, self.compute_dtype),
-          log_prob_fn=lambda y, condition: self.joint_log_prob(
-              y, condition, seed=seed, estimator=used),
-          is_random=self.is_random_with(used))
-    y, log_weight = self.augment(x, condition, seed=seed, estimator=estimator)
-    result = self.bijection.forward_pass(
-        y, self._settings(condition, self._seeds(seed)[1], estimator))
-    return self._density(result.checked(), log_det_weight) + log_weight
+    if used is None or not self._averages_points(used):
+      return self._log_prob(x, condition, seed, estimator, log_det_weight)[0]
+    x, condition = self.schema.arrays(x, condition)
+    spec = self.condition_spec
+    return self.augmentation.averaged(
+        self._checked('x', x, self.event_shape, condition),
+        spec and spec.convert(condition, self.compute_dtype),
+        log_prob_fn=lambda y, condition: self.joint_log_prob(
+            y, condition, seed=seed, estimator=used),
+        is_random=self.is_random_with(used))
 
-  @_takes_frames
   def log_prob_and_logits(
       self, x: Any, condition: Any = None, *,
       seed: random.SeedLike = None, estimator: layers.EstimatorLike = None,
       log_det_weight: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns `log_prob`, `[B]`, and logits, `[B, num_classes]`."""
-    self._check_has_classifier()
-    y, log_weight = self.augment(x, condition, seed=seed, estimator=estimator)
-    result = self.bijection.forward_pass(y, self._settings(
-        condition, self._seeds(seed)[1], estimator)).checked()
-    log_prob = self._density(result, log_det_weight) + log_weight
-    return log_prob, self.classifier(list(result.features))
+    log_prob, result = self._log_prob(
+        x, condition, seed, estimator, log_det_weight)
+    return log_prob, self._logits(result)
 
   def classify(self, x: Any, condition: Any = None, *,
                seed: random.SeedLike = None) -> tf.Tensor:
     """Returns class logits `[B, num_classes]`, without log-determinants."""
-    self._check_has_classifier()
-    return self.classifier(list(self.transform(
-        x, condition, seed=seed, estimator=numerics.NoLogDet()
-    ).checked().features))
+    return self._logits(self.transform(
+        x, condition, seed=seed, estimator=numerics.NoLogDet()).checked())
 
-  def _check_has_classifier(self):
+  def _logits(self, result):
     errors.check(
         self.has_classifier, self.name, problem='has no classifier',
         advice='Train a hybrid model (--hybrid).')
+    return self.classifier(list(result.features))
 
   def bits_per_dim(
       self, x: Any, condition: Any = None, *,
@@ -399,38 +261,6 @@ class Flow(latent_model.LatentModel):
     return self.bits_per_dim_of(self.log_prob(
         x, condition, seed=seed, estimator=estimator))
 
-  def bits_per_dim_of(self, log_prob: Any) -> Any:
-    """Converts log-densities, an array or a tensor, to `bits_per_dim`."""
-    errors.check(
-        self.is_image, 'bits_per_dim',
-        problem='requires images of integers', advice='Use log_prob.')
-    return (
-        math.log(self.num_levels) - log_prob / self.event_size) / math.log(2.0)
-
-  @property
-  def unit(self) -> str:
-    """Unit of losses: 'bits_per_dim' for integer data, otherwise 'nats'."""
-    return 'bits_per_dim' if self.is_image else 'nats'
-
-  @property
-  def unit_note(self) -> str:
-    """Of how many bits or levels bits/dim are, '' if of 8: '(5 bits)'."""
-    bits = math.log2(self.num_levels or 256)
-    if bits == 8.0:
-      return ''
-    return f'({self.num_levels} levels)' if bits % 1.0 else f'({bits:g} bits)'
-
-  def to_loss(self, log_prob: Any) -> Any:
-    """Converts log-densities in nats to losses in `unit`."""
-    return -log_prob if not self.is_image else self.bits_per_dim_of(
-        log_prob)
-
-  def loss_to_log_prob(self, loss: Any) -> Any:
-    """Converts losses in `unit` to log-densities in nats."""
-    return -loss if not self.is_image else self.event_size * (
-        math.log(self.num_levels) - math.log(2.0) * loss)
-
-  @_takes_frames
   def initialize(self, x: Any, condition: Any = None, *,
                  seed: random.SeedLike = None) -> None:
     """Initialises layers such as `ActNorm` from a batch of data."""
@@ -439,12 +269,11 @@ class Flow(latent_model.LatentModel):
     (self.classify if self.has_classifier else self.encode)(
         x, condition, seed=seed)
 
-  @_takes_frames
   def update_statistics(self, x: Any, condition: Any = None, *,
                         seed: random.SeedLike = None) -> None:
     """Updates moving statistics by a batch; see `layers.MovingMean`."""
-    self.bijection.update_statistics(
-        self.augment(x, condition, seed=seed).y, condition)
+    (y, _), settings = self._augmented(x, condition, seed)
+    self.bijection.update_statistics(y, settings.condition)
 
   def draw_latents(
       self, num_samples: int | tf.Tensor, *, seed: random.SeedLike = None,
@@ -497,8 +326,8 @@ class Flow(latent_model.LatentModel):
       **options: of `sample`.
     """
     x = self.sample(num_samples, condition, **options)
-    if condition is not None:
-      spec: Any = self.condition_spec
+    spec = self.condition_spec
+    if condition is not None and spec is not None:
       condition = np.array(spec.convert(
           self.schema.condition_array(condition), 'float64'))
       condition = np.broadcast_to(
@@ -534,34 +363,6 @@ class Flow(latent_model.LatentModel):
         name=self.name, dtype=self.dtype_policy)
     flow.schema = self.schema
     return flow
-
-  def save_norms(self) -> None:
-    """Stores the norms of the current kernels, which only saves time."""
-    # A graph is built by one thread.
-    for _ in numerics.parallel.map_parallel(
-        lambda layer: layer.save_norms(), self.constrained_layers,
-        max_parallel=None if tf.executing_eagerly() else 1):
-      pass
-
-  def lipschitz_bounds(
-      self, *, certify: bool = True) -> list[lipschitz_report.LipschitzReport]:
-    """Returns bounds of the Lipschitz constants of the residual blocks.
-
-    Certification takes minutes for large images.
-    """
-    bounds = []
-    leaves = self.bijection.leaves()
-    for block in self.certified_bijections:
-      name = (block.name if block in leaves
-              else f'{self.augmentation.name}/{block.name}')
-      bi_lipschitz = block.bi_lipschitz_bounds()
-      certificate = (
-          block.certificate() if certify else numerics.Certificate(None))
-      bounds.append(lipschitz_report.LipschitzReport(
-          name, block.lipschitz_bound, block.norm_estimate(),
-          certificate.bound, certificate.methods, bi_lipschitz.order,
-          bi_lipschitz.bound_source))
-    return bounds
 
   def _config_of(self, **parts):
     return parts | {

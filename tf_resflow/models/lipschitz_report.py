@@ -1,7 +1,8 @@
 """Bounds of the Lipschitz constants of blocks."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple, Self
 
+from tf_resflow import numerics
 from tf_resflow.layers.lipschitz import lipschitz_layer
 
 
@@ -28,6 +29,16 @@ class LipschitzReport(NamedTuple):
   methods: tuple[str, ...]
   order: float | None = 2.0
   bound_source: str = 'construction'
+
+  @classmethod
+  def of(cls, block: Any, name: str, certify: bool) -> Self:
+    """Returns the bounds of a bijection that has a certificate."""
+    certificate = (
+        block.certificate() if certify else numerics.Certificate(None))
+    slopes = block.bi_lipschitz_bounds()
+    return cls(name, block.lipschitz_bound, block.norm_estimate(),
+               certificate.bound, certificate.methods, slopes.order,
+               slopes.bound_source)
 
   @property
   def is_estimated(self) -> bool:
