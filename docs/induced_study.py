@@ -86,7 +86,7 @@ def _measure(number, kernel, spatial_shape, p, q, num_starts):
   from a positive row, and 'signed' that method from rows of any sign. 'known'
   is the largest quotient known: brute force, or an estimate above it.
   """
-  mapping = operator_norms.NormedMap(
+  mapping = operators.LayerOperator(
       tf.constant(kernel), spatial_shape, p, q)
   matrix = kernels.matrix(
       operators.LayerOperator(mapping.kernel, spatial_shape))

@@ -23,7 +23,7 @@ import tensorflow as tf
 from tf_resflow import errors
 from tf_resflow import layers
 from tf_resflow import models
-from tf_resflow.numerics.norms import operator_norms
+from tf_resflow.numerics.norms import operators
 
 # Buffers of the authors' code, the parameters of the roulette, which are not
 # trained, and the second names of learned orders, each of which belongs to two
@@ -117,7 +117,7 @@ def _converge_estimates(model):
       variables, (rows, _) = layer.tensors()
       orders = [tf.cast(order, tf.float64) if tf.is_tensor(order) else order
                 for order in layer.orders(variables)]
-      mapping = operator_norms.NormedMap(
+      mapping = operators.LayerOperator(
           tf.cast(variables[0], tf.float64), layer.spatial_shape, *orders)
       result = layer.operator_norm.converge(
           mapping, tf.cast(rows, tf.float64), tolerance=1e-8, max_steps=2000,

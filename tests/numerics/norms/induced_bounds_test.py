@@ -24,8 +24,8 @@ _CLOSED = [(p, q) for p, q in induced_oracle.PAIRS if p == 1.0 or q == np.inf]
     (*shape, *orders) for i, shape in enumerate(_SHAPES)
     for orders in _CLOSED[i % 2::2]])
 def test_closed_forms(shape, spatial_shape, domain, codomain):
-  operator = kernels.operator(shape, spatial_shape)
-  norms = induced_bounds.closed_norms(operator, domain, codomain)
+  operator = kernels.operator(shape, spatial_shape, domain, codomain)
+  norms = induced_bounds.closed_norms(operator)
   tf.broadcast_static_shape(norms.shape, operator.kernel.shape)
   assert float(tf.reduce_max(norms)) == pytest.approx(
       induced_oracle.brute_force(
@@ -37,23 +37,24 @@ def test_closed_forms(shape, spatial_shape, domain, codomain):
     for orders in induced_oracle.PAIRS[i % 3::3]])
 def test_upper_bounds(shape, spatial_shape, domain, codomain):
   """No bound is below the norm, and the best is not far above it."""
-  operator = kernels.operator(shape, spatial_shape)
+  operator = kernels.operator(shape, spatial_shape, domain, codomain)
   matrix = kernels.matrix(operator)
   expected = induced_oracle.brute_force(matrix, domain, codomain, num_starts=50)
   spectral = np.linalg.norm(matrix, 2)
-  bounds = induced_bounds.upper_bounds(operator, domain, codomain, spectral)
+  bounds = induced_bounds.upper_bounds(operator, spectral)
   assert set(bounds) == {'rows', 'columns', 'riesz_thorin', 'spectral'}
   for name, bound in bounds.items():
     assert float(bound) >= expected * (1.0 - 1e-9), name
-  best = induced_bounds.upper_bound(operator, domain, codomain, spectral)
+  best = induced_bounds.upper_bound(operator, spectral)
   assert float(best) == min(map(float, bounds.values()))
   assert float(best) <= 1.6 * expected
   if induced_bounds.is_closed(domain, codomain) or domain == codomain == 2.0:
     assert float(best) == pytest.approx(expected, rel=1e-3)
   if np.inf not in (domain, codomain):
-    learned = induced_bounds.upper_bounds(
-        operator, *(tf.constant(order, tf.float64) for order in (
-            max(domain, 1.0 + 1e-12), max(codomain, 1.0 + 1e-12))), spectral)
+    learned = induced_bounds.upper_bounds(operator._replace(**{
+        name: tf.constant(max(order, 1.0 + 1e-12), tf.float64)
+        for name, order in (('domain', domain), ('codomain', codomain))
+    }), spectral)
     for name, bound in bounds.items():
       assert float(learned[name]) == pytest.approx(float(bound), rel=1e-6)
 
@@ -61,9 +62,9 @@ def test_upper_bounds(shape, spatial_shape, domain, codomain):
 @loops.each([1.0, 1.3, 2.0, 3.0, np.inf])
 def test_of_the_identity(order):
   """Sharp bounds: every `|I|_p->p` is 1."""
-  operator = operators.LayerOperator(tf.eye(4, dtype=tf.float64))
-  assert float(induced_bounds.upper_bound(
-      operator, order, order, 1.0)) == pytest.approx(1.0)
+  operator = operators.LayerOperator(
+      tf.eye(4, dtype=tf.float64), None, order, order)
+  assert float(induced_bounds.upper_bound(operator, 1.0)) == pytest.approx(1.0)
 
 
 @loops.each([[1.4, 3.0], [2.5, 1.7], [2.2, 2.2]])
@@ -71,10 +72,10 @@ def test_derivatives(orders):
   arguments = [kernels.operator((4, 3)).kernel, *(
       tf.constant(order, tf.float64) for order in orders)]
 
-  def fn(kernel, domain, codomain):
+  def fn(kernel, *orders):
     # Above the other bounds.
     return induced_bounds.upper_bound(
-        operators.LayerOperator(kernel), domain, codomain, 1e3)
+        operators.LayerOperator(kernel, None, *orders), 1e3)
 
   with tf.GradientTape() as tape:
     tape.watch(arguments)

@@ -32,10 +32,10 @@ def random(shape, seed=0):
   return np.random.default_rng(seed).normal(size=shape)
 
 
-def operator(shape, spatial_shape=None, dtype=tf.float64):
+def operator(shape, spatial_shape=None, *orders, dtype=tf.float64):
   """Returns the map of a kernel of normal numbers."""
   return operators.LayerOperator(
-      tf.constant(random(shape), dtype), spatial_shape)
+      tf.constant(random(shape), dtype), spatial_shape, *orders)
 
 
 def matrix(operator):

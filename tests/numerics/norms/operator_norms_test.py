@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from tests import loops
 from tests.numerics.norms import induced_oracle
+from tests.numerics.norms import kernels
 from tf_resflow.numerics.norms import operator_norms
 from tf_resflow.numerics.norms import operators
 
@@ -31,12 +32,9 @@ def test_the_norm_lies_between_the_kinds(
   """The differentiable norm has the converged value."""
   kernel = tf.constant(np.random.default_rng(0).normal(size=kernel_shape))
   # Of the whole operator: 1 x 1 kernels at every pixel, too.
-  operator = operators.LayerOperator(kernel, spatial_shape)
-  matrix = operator.apply(
-      tf.eye(operator.num_inputs, dtype=tf.float64)).numpy().T
+  mapping = operators.LayerOperator(kernel, spatial_shape, domain, codomain)
   expected = induced_oracle.brute_force(
-      matrix, domain, codomain, num_starts=100)
-  mapping = operator_norms.NormedMap(kernel, spatial_shape, domain, codomain)
+      kernels.matrix(mapping), domain, codomain, num_starts=100)
   found = {name: _followed(kind, mapping)
            for name, kind in _KINDS.items()}
   assert 0.8 * expected <= found['estimate'].norm <= expected * (1 + 1e-9)
@@ -60,7 +58,7 @@ def test_kinds_of_orders(domain, codomain, ours, released):
 @loops.each([
     (3, 1.5, 6**(1 / 3)), (1.5, 3, 1.0), (math.inf, 1, 6.0)])
 def test_pixel_factor(domain, codomain, expected):
-  mapping = operator_norms.NormedMap(
+  mapping = operators.LayerOperator(
       tf.zeros([1, 1, 2, 2], tf.float64), (2, 3), domain, codomain)
   assert mapping.pixel_factor() == pytest.approx(expected)
   learned = mapping._replace(**{

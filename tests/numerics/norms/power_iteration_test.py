@@ -29,7 +29,7 @@ def _svd_norm(kernel, spatial_shape=None):
     *((*shape, 1) for shape in kernels.SHAPES[2:5])])
 def test_sigma_is_the_largest_singular_value(
     shape, spatial_shape, num_vectors):
-  operator = kernels.operator(shape, spatial_shape, tf.float32)
+  operator = kernels.operator(shape, spatial_shape, dtype=tf.float32)
   v = _block(operator.size, num_vectors)
   result = power_iteration.power_iteration(operator, v)
   expected = _svd_norm(kernels.random(shape), spatial_shape)
@@ -46,7 +46,7 @@ def test_sigma_is_the_largest_singular_value(
 
 
 def test_never_above_the_norm_however_few_steps():
-  operator = kernels.operator((3, 3, 2, 6), (5, 5), tf.float32)
+  operator = kernels.operator((3, 3, 2, 6), (5, 5), dtype=tf.float32)
   expected = _svd_norm(kernels.random((3, 3, 2, 6)), (5, 5))
   sigmas = []
   for max_steps in (0, 1, 2, 4, 8):

@@ -15,6 +15,7 @@ from tf_resflow.layers.lipschitz import lipschitz_layer
 from tf_resflow.numerics import convolution
 from tf_resflow.numerics import tracing
 from tf_resflow.numerics.norms import operator_norms
+from tf_resflow.numerics.norms import operators
 from tf_resflow.numerics.norms import orders as orders_lib
 
 # After a change of the kernel, at least this number of steps is taken, with a
@@ -187,7 +188,7 @@ class LinearLayer(lipschitz_layer.LipschitzLayer):
     if self.operator_norm.has_rows:
       # Replicas hold equal kernels, hence equal vectors; naming the aggregation
       # keeps them equal to the last bit.
-      size = self.operator_norm.row_size(operator_norms.NormedMap(
+      size = self.operator_norm.row_size(operators.LayerOperator(
           tf.zeros(kernel_shape), self.spatial_shape))
       num_vectors = self.operator_norm.max_rows or self.num_vectors
       self.v = self.add_weight(
@@ -210,7 +211,7 @@ class LinearLayer(lipschitz_layer.LipschitzLayer):
 
   def _mapping(self, variables):
     """Returns the map of the kernel before it is normalised."""
-    return operator_norms.NormedMap(variables[0], self.spatial_shape,
+    return operators.LayerOperator(variables[0], self.spatial_shape,
                                     *self.orders(variables), self.is_on_cpu)
 
   def _converge(self, variables, state):
@@ -278,10 +279,10 @@ class LinearLayer(lipschitz_layer.LipschitzLayer):
     """Returns the kernel that the layer computes with."""
     return self.present_weights()[0]
 
-  def normalized_map(self) -> operator_norms.NormedMap:
+  def normalized_map(self) -> operators.LayerOperator:
     """Returns the map that the layer computes with, in float64."""
     domain, codomain = map(float, self.orders(self.tensors()[0]))
-    return operator_norms.NormedMap(
+    return operators.LayerOperator(
         tf.cast(self.normalized_kernel(), tf.float64), self.spatial_shape,
         domain, codomain)
 

@@ -66,22 +66,21 @@ def is_closed(domain: orders.Order, codomain: orders.Order) -> bool:
       domain == 1.0 or codomain == float('inf'))
 
 
-def closed_norms(operator: operators.LayerOperator, domain: orders.Order,
-                 codomain: orders.Order) -> tf.Tensor:
+def closed_norms(operator: operators.LayerOperator) -> tf.Tensor:
   """Returns the norms whose largest is `|A|_p->q`, if `is_closed`.
 
   Those of the columns `[c_in, 1]` if `p` is 1, else of the rows `[c_out]`; they
   broadcast against the kernel.
   """
-  if domain == 1.0:
+  if operator.domain == 1.0:
     return largest_norms(
-        operator, is_of_rows=False, order=codomain)[:, tf.newaxis]
-  return largest_norms(operator, is_of_rows=True, order=orders.dual(domain))
+        operator, is_of_rows=False, order=operator.codomain)[:, tf.newaxis]
+  return largest_norms(
+      operator, is_of_rows=True, order=orders.dual(operator.domain))
 
 
-def upper_bounds(
-    operator: operators.LayerOperator, domain: orders.Order,
-    codomain: orders.Order, spectral_norm: tf.Tensor) -> dict[str, tf.Tensor]:
+def upper_bounds(operator: operators.LayerOperator, spectral_norm: tf.Tensor
+                 ) -> dict[str, tf.Tensor]:
   """Returns upper bounds of `|A|_p->q`, differentiable in kernel and orders.
 
   With `a = 1/p`, `b = 1/q`, `n` inputs and `m` outputs:
@@ -104,15 +103,14 @@ def upper_bounds(
   The largest row or column of a channel stands for those of all its pixels.
 
   Args:
-    operator: the operator of the layer.
-    domain: `p`.
-    codomain: `q`.
+    operator: `A`, with `p` and `q`.
     spectral_norm: `|A|_2->2` or a bound of it.
 
   References:
     Riesz, 1926; Thorin, 1948; Bergh and Loefstroem, 1976, Theorem 1.1.1.
   """
-  dtype = operator.kernel.dtype
+  dtype, domain, codomain = (
+      operator.kernel.dtype, operator.domain, operator.codomain)
   a, b = [orders.as_tensor(1.0 / order, dtype) for order in (domain, codomain)]
   n, m = [tf.constant(float(size), dtype) for size in (
       operator.num_inputs, operator.num_outputs)]

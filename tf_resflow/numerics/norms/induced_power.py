@@ -7,9 +7,9 @@ from tf_resflow.numerics.norms import orders
 
 
 def power_method(
-    operator: operators.LayerOperator, x: tf.Tensor, domain: orders.Order,
-    codomain: orders.Order, tolerance: float = 1e-3, max_steps: int = 200,
-    min_steps: int | tf.Tensor = 0) -> operators.ConvergedNorm:
+    operator: operators.LayerOperator, x: tf.Tensor, tolerance: float = 1e-3,
+    max_steps: int = 200, min_steps: int | tf.Tensor = 0,
+) -> operators.ConvergedNorm:
   """Finds critical points of `|A x|_q / |x|_p` from several initial vectors.
 
     u <- dual vector of A x in l_q,   x <- dual vector of A^T u in l_p*
@@ -26,10 +26,8 @@ def power_method(
   Not differentiable: use `induced_norm`.
 
   Args:
-    operator: the operator of the layer.
+    operator: `A`, with `p` and `q`.
     x: `[k, n]`, the initial vectors.
-    domain: `p`.
-    codomain: `q`.
     tolerance: bound of the gap of the best row.
     max_steps: largest number of steps.
     min_steps: smallest number of steps, even if the tolerance is met.
@@ -47,7 +45,7 @@ def power_method(
     Optimization (hardness).
   """
   domain, codomain = [tf.stop_gradient(o) if tf.is_tensor(o) else o
-                      for o in (domain, codomain)]
+                      for o in (operator.domain, operator.codomain)]
   dual_domain = orders.dual(domain)
 
   def climb(x):
@@ -83,8 +81,7 @@ def power_method(
       gap_of_best(norms, gaps))
 
 
-def induced_norm(operator: operators.LayerOperator, x: tf.Tensor,
-                 domain: orders.Order, codomain: orders.Order) -> tf.Tensor:
+def induced_norm(operator: operators.LayerOperator, x: tf.Tensor) -> tf.Tensor:
   """Returns `|A x_0|_q / |x_0|_p`, differentiable in the kernel and the orders.
 
   `x` are the rows that `power_method` returned. At a maximiser the derivatives
@@ -92,5 +89,5 @@ def induced_norm(operator: operators.LayerOperator, x: tf.Tensor,
   (envelope theorem).
   """
   first = tf.stop_gradient(x[:1])
-  return (orders.vector_norms(operator.apply(first), codomain) /
-          orders.vector_norms(first, domain))[0]
+  return (orders.vector_norms(operator.apply(first), operator.codomain) /
+          orders.vector_norms(first, operator.domain))[0]

@@ -1,7 +1,6 @@
 """Norms `|A|_p->q`, or bounds of them, that kernels are divided by."""
 
 import math
-from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -15,49 +14,6 @@ from tf_resflow.numerics.norms import power_iteration
 
 # Certificates are computed in float64, where this covers all rounding.
 _MARGIN = 1.0 + 1e-9
-
-
-class NormedMap(NamedTuple):
-  """The linear map of a kernel, and the orders `p` and `q` of its two norms.
-
-  The others are those of an `operators.LayerOperator`.
-  """
-
-  kernel: tf.Tensor
-  spatial_shape: tuple[int, int] | None = None
-  domain: orders.Order = 2.0
-  codomain: orders.Order = 2.0
-  for_cpu: bool | None = None
-
-  @property
-  def acts_on_channels(self) -> bool:
-    """Whether the map is the same at every pixel, that of a 1 x 1 kernel."""
-    return math.prod(self.kernel.shape[:-2]) == 1
-
-  def operator(self) -> operators.LayerOperator:
-    """Returns the linear map; 1 x 1 kernels act on channels."""
-    if self.acts_on_channels:
-      return operators.LayerOperator(
-          tf.reshape(self.kernel, self.kernel.shape[-2:]))
-    return operators.LayerOperator(
-        self.kernel, self.spatial_shape, self.for_cpu)
-
-  def pixel_factor(self) -> float | tf.Tensor:
-    """Returns the ratio of the norm over an image to that at one pixel.
-
-    For a 1 x 1 kernel, whose operator has a block for each of `P` pixels:
-    `|y_i|_q` is at most `|A| |x_i|_p` at every pixel, and over `P` numbers
-    `|t|_q` is at most `P^max(0, 1/q - 1/p) |t|_p`, which equal blocks attain.
-    For other kernels it is 1.
-    """
-    if self.spatial_shape is None or not self.acts_on_channels:
-      return 1.0
-    size = math.prod(self.spatial_shape)
-    excess: Any = 1.0 / self.codomain - 1.0 / self.domain
-    if tf.is_tensor(excess):
-      return tf.pow(
-          tf.constant(float(size), excess.dtype), tf.maximum(excess, 0.0))
-    return size**max(excess, 0.0)
 
 
 class OperatorNorm:
@@ -102,12 +58,12 @@ class OperatorNorm:
   def _knows_closed(self, domain, codomain):
     return induced_bounds.is_closed(domain, codomain)
 
-  def row_size(self, mapping: NormedMap) -> int:
+  def row_size(self, mapping: operators.LayerOperator) -> int:
     """Returns the length of the vectors."""
-    return mapping.operator().size
+    return mapping.at_one_pixel().size
 
   def converge(
-      self, mapping: NormedMap, rows: tf.Tensor, tolerance: float,
+      self, mapping: operators.LayerOperator, rows: tf.Tensor, tolerance: float,
       max_steps: int, min_steps: tf.Tensor,
       is_current: bool | tf.Tensor = False) -> operators.ConvergedNorm:
     """Converges the vectors for the present kernel; not differentiable.
@@ -116,7 +72,8 @@ class OperatorNorm:
     """
     raise NotImplementedError
 
-  def norm(self, mapping: NormedMap, rows: tf.Tensor) -> tf.Tensor:
+  def norm(
+      self, mapping: operators.LayerOperator, rows: tf.Tensor) -> tf.Tensor:
     """Returns the bound for converged vectors.
 
     Differentiable in the kernel and the orders.
@@ -124,7 +81,8 @@ class OperatorNorm:
     raise NotImplementedError
 
   def certify(
-      self, mapping: NormedMap, target: float) -> certificates.Certificate:
+      self, mapping: operators.LayerOperator, target: float,
+  ) -> certificates.Certificate:
     """Returns a guaranteed upper bound of the norm of a kernel in float64."""
     spectral = certificates.certified_norm_bound(
         mapping.kernel.numpy(), mapping.spatial_shape)
@@ -144,8 +102,7 @@ class _Closed(OperatorNorm):
 
   def norm(self, mapping, rows):
     # Those of 1 x 1 kernels are the same at every pixel.
-    return induced_bounds.closed_norms(
-        mapping.operator(), mapping.domain, mapping.codomain)
+    return induced_bounds.closed_norms(mapping.at_one_pixel())
 
   def certify(self, mapping, target):
     return certificates.Certificate(
@@ -158,10 +115,10 @@ class _Spectral(OperatorNorm):
 
   def converge(self, mapping, rows, *args, **kwargs):
     return power_iteration.power_iteration(
-        mapping.operator(), rows, *args, **kwargs)
+        mapping.at_one_pixel(), rows, *args, **kwargs)
 
   def norm(self, mapping, rows):
-    return power_iteration.spectral_norm(mapping.operator(), rows)
+    return power_iteration.spectral_norm(mapping.at_one_pixel(), rows)
 
   def certify(self, mapping, target):
     return certificates.certified_norm_bound(
@@ -174,7 +131,7 @@ class _Upper(_Spectral):
   def bound(self, mapping, spectral_norm):
     """Returns the bound, given the spectral norm."""
     return mapping.pixel_factor() * induced_bounds.upper_bound(
-        mapping.operator(), mapping.domain, mapping.codomain, spectral_norm)
+        mapping.at_one_pixel(), spectral_norm)
 
   def converge(self, mapping, rows, *args, **kwargs):
     result = super().converge(mapping, rows, *args, **kwargs)
@@ -197,7 +154,7 @@ class _Estimate(OperatorNorm):
   is_proven = False
 
   def row_size(self, mapping):
-    return mapping.operator().num_inputs
+    return mapping.at_one_pixel().num_inputs
 
   def converge(self, mapping, rows, tolerance, max_steps, min_steps,
                is_current=False):
@@ -205,13 +162,12 @@ class _Estimate(OperatorNorm):
     gap = tf.maximum(orders.as_tensor(tolerance, dtype)**2,
                      100.0 * np.finfo(dtype.as_numpy_dtype).eps)
     result = induced_power.power_method(
-        mapping.operator(), rows, mapping.domain, mapping.codomain, gap,
-        max_steps, min_steps)
+        mapping.at_one_pixel(), rows, gap, max_steps, min_steps)
     return result._replace(norm=result.norm * self._pixel_factor(mapping))
 
   def norm(self, mapping, rows):
     return self._pixel_factor(mapping) * induced_power.induced_norm(
-        mapping.operator(), rows, mapping.domain, mapping.codomain)
+        mapping.at_one_pixel(), rows)
 
   def _pixel_factor(self, mapping):
     return mapping.pixel_factor()

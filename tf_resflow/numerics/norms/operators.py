@@ -1,13 +1,13 @@
 """The linear map of a dense or convolutional layer, on blocks of vectors."""
 
 from collections.abc import Callable
-import dataclasses
 import math
 from typing import NamedTuple
 
 import tensorflow as tf
 
 from tf_resflow.numerics import convolution
+from tf_resflow.numerics.norms import orders
 
 
 class ConvergedNorm(NamedTuple):
@@ -28,8 +28,7 @@ class ConvergedNorm(NamedTuple):
   residual: tf.Tensor
 
 
-@dataclasses.dataclass(frozen=True)
-class LayerOperator:
+class LayerOperator(NamedTuple):
   """The map `x -> x W` of a dense layer, or that of a convolution.
 
   A convolution (stride 1, zero padding 'SAME') has its real spatial size.
@@ -41,12 +40,43 @@ class LayerOperator:
     kernel: `[c_in, c_out]`, or `[k_h, k_w, c_in, c_out]` with
       `spatial_shape`.
     spatial_shape: `(H, W)` of a convolution, None for a dense layer.
+    domain: order `p` of the norm of its inputs.
+    codomain: order `q` of the norm of its outputs.
     for_cpu: see `convolution.conv2d`.
   """
 
   kernel: tf.Tensor
-  spatial_shape: tuple | None = None
+  spatial_shape: tuple[int, int] | None = None
+  domain: orders.Order = 2.0
+  codomain: orders.Order = 2.0
   for_cpu: bool | None = None
+
+  @property
+  def acts_on_channels(self) -> bool:
+    """Whether the map is the same at every pixel, that of a 1 x 1 kernel."""
+    return math.prod(self.kernel.shape[:-2]) == 1
+
+  def at_one_pixel(self) -> 'LayerOperator':
+    """Returns the map of channels of a 1 x 1 kernel; of others all of it."""
+    return self._replace(
+        kernel=tf.reshape(self.kernel, self.kernel.shape[-2:]),
+        spatial_shape=None) if self.acts_on_channels else self
+
+  def pixel_factor(self) -> float | tf.Tensor:
+    """Returns the ratio of the norm over an image to that at one pixel.
+
+    For a 1 x 1 kernel, whose operator has a block for each of `P` pixels:
+    `|y_i|_q` is at most `|A| |x_i|_p` at every pixel, and over `P` numbers
+    `|t|_q` is at most `P^max(0, 1/q - 1/p) |t|_p`, which equal blocks attain.
+    For other kernels it is 1.
+    """
+    if self.spatial_shape is None or not self.acts_on_channels:
+      return 1.0
+    size = float(math.prod(self.spatial_shape))
+    excess = 1.0 / self.codomain - 1.0 / self.domain
+    if isinstance(excess, float):
+      return size**max(excess, 0.0)
+    return tf.pow(tf.constant(size, excess.dtype), tf.maximum(excess, 0.0))
 
   @property
   def _is_transposed(self):
