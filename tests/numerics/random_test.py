@@ -7,7 +7,6 @@ import tensorflow as tf
 
 from tests import loops
 from tests import replicas
-from tf_resflow import numerics
 from tf_resflow.numerics import random
 
 _DRAWS = {'normal': random.normal, 'rademacher': random.rademacher}
@@ -107,16 +106,6 @@ def test_two_replicas_share_the_draw_of_a_global_batch_and_not_of_others(
   # Of a global batch they draw each its part, not the same again.
   np.testing.assert_array_equal(np.concatenate(shared), draw_fn([6, 4], seed))
   assert np.any(shared[0] != shared[1])
-
-
-def test_two_replicas_agree_on_the_number_of_terms():
-  estimator = numerics.RussianRoulette(numerics.Geometric(0.1))
-  for seed in range(2):
-    stops, probes = _run_on_two_replicas(
-        lambda seed=seed: estimator.draw(tf.zeros([2, 3]), seed))
-    whole = estimator.draw(tf.zeros([4, 3]), seed)
-    np.testing.assert_array_equal(stops, [whole.stop] * 2)
-    np.testing.assert_array_equal(np.concatenate(probes), whole.probe)
 
 
 def test_uniform_scalar_is_uniform():

@@ -115,20 +115,6 @@ def test_a_condition_for_all_passes_its_network_once():
   assert sizes == [1]
 
 
-def test_unknown_batch_sizes(density):
-  log_prob = tf.function(
-      lambda x, c: density.log_prob(x, bijector_kwargs={'condition': c}),
-      autograph=False, input_signature=[
-          tf.TensorSpec([None, 2], tf.float64),
-          tf.TensorSpec([None, 3], tf.float64)])
-  x, condition = _draw(5, 2), _draw(5, 3, seed=1)
-  whole = log_prob(x, condition)
-  np.testing.assert_allclose(log_prob(x[:2], condition[:2]), whole[:2])
-  np.testing.assert_allclose(
-      log_prob(x, condition[:1]),
-      density.log_prob(x, bijector_kwargs={'condition': condition[0]}))
-
-
 @pytest.mark.parametrize('chain_class', [tfb.Chain, bijectors.Chain])
 def test_inside_of_a_chain_by_name(chain_class):
   """Two blocks, each with a condition of its own."""
@@ -146,19 +132,6 @@ def test_inside_of_a_chain_by_name(chain_class):
   np.testing.assert_allclose(
       chain.inverse(tf.identity(y), **kwargs), x, atol=1e-8)
   assert _density(chain).log_prob(x, bijector_kwargs=kwargs).shape == [4]
-
-
-def test_gradients_reach_the_network_and_the_condition(density):
-  x, condition = _draw(5, 2), _draw(5, 3, seed=1)
-  with tf.GradientTape() as tape:
-    tape.watch(condition)
-    loss = tf.reduce_sum(density.log_prob(
-        x, bijector_kwargs={'condition': condition}))
-  variables = density.trainable_variables
-  names = {v.name for v in variables}
-  assert len(names) > 5
-  for gradient in tape.gradient(loss, [condition, *variables]):
-    assert np.any(gradient != 0.0) and np.all(np.isfinite(gradient))
 
 
 def test_refusals_are_one_line(density):

@@ -108,27 +108,6 @@ def test_traced_after_initialisation():
   assert not [op for op in graph.get_operations() if 'Assign' in op.type]
 
 
-def test_gradients_at_the_first_step():
-  layer = layers.ActNorm()
-  layer.build((None, 3, 2, 2))
-
-  @tf.function(autograph=False)
-  def gradients(x):
-    with tf.GradientTape() as tape:
-      y, log_det = layer.forward_and_log_det(x)
-      loss = tf.reduce_sum(tf.sin(y + 0.5)) + tf.reduce_sum(log_det)
-    return y, tape.gradient(loss, [layer.bias.value, layer.log_scale.value])
-
-  y, (dbias, dlog_scale) = gradients(batch(0))
-  y = y.numpy()
-  axes = (0, 1, 2)
-  cosine = np.cos(y + 0.5)
-  np.testing.assert_allclose(
-      dbias, (cosine.sum(axes)) * np.exp(layer.log_scale.numpy()), rtol=1e-4)
-  np.testing.assert_allclose(
-      dlog_scale, (cosine * y).sum(axes) + 16 * 6, rtol=1e-4)
-
-
 @loops.each([
     np.zeros([0, 3], 'float32'), np.full([2, 3], np.nan, 'float32')])
 def test_batches_without_statistics_do_not_initialise(first):

@@ -34,17 +34,6 @@ def test_logit_is_finite_and_symmetric_at_the_ends(alpha):
   np.testing.assert_allclose(layer.inverse(y), x, atol=1e-6)
 
 
-def test_standardize():
-  mean, std = np.array([0.4, 0.6]), np.array([0.2, 0.5])
-  rng = np.random.default_rng(0)
-  x = rng.uniform(size=[3, 4, 5, 2])
-  layer = layers.Standardize(mean.tolist(), std.tolist(), dtype='float64')
-  y, log_det = layer.forward_and_log_det(tf.constant(x))
-  np.testing.assert_allclose(y, (x - mean) / std, rtol=1e-12)
-  np.testing.assert_allclose(
-      log_det, np.full([3], -20 * np.log(std).sum()), rtol=1e-12)
-
-
 def test_refusals():
   testing.check_refusals(layers.Logit, [
       (alpha, f'alpha={alpha}: expected a number')

@@ -32,14 +32,6 @@ def test_clipswish_is_accurate_in_float32():
       layers.CLipSwish()(x), layers.CLipSwish(dtype='float64')(x), atol=3e-6)
 
 
-def test_crelu():
-  layer = layers.CReLU(dtype='float64')
-  x = np.array([[-1.5, 0.0, 2.0], [0.5, -0.1, 3.0]])
-  np.testing.assert_array_equal(layer(x), np.concatenate(
-      [np.maximum(x, 0.0), np.maximum(-x, 0.0)], axis=1))
-  slopes.check(layer, np.linspace(-2.0, 2.0, 1_000))
-
-
 def test_only_crelu_is_bounded_in_every_norm():
   """In l_1 both halves add: CLipSwish and CPila are not contractions there."""
   assert layers.CReLU().domain is None

@@ -115,25 +115,6 @@ def test_layers_of_unknown_function_share_no_graph():
   assert tanh[0].structure() == tanh[1].structure()
 
 
-def test_a_layer_without_a_configuration_can_be_part_of_a_chain():
-
-  class Scale(keras.layers.Layer):
-
-    def __init__(self, function):
-      super().__init__()
-      self.function = function
-
-    def call(self, inputs):
-      return self.function(inputs)
-
-  chain = layers.SequentialBijection([
-      layers.ResidualBlock(
-          Scale(lambda x, f=factor: f * x), lipschitz_bound=0.5)
-      for factor in (0.5, 0.25)])
-  y, _ = chain.forward_and_log_det(np.ones([2, 3], 'float32'), seed=0)
-  np.testing.assert_allclose(y, 1.5 * 1.25 * np.ones([2, 3]), rtol=1e-6)
-
-
 def test_constrained_layers_within_a_model_are_found():
   inputs = keras.Input((3,))
   model = keras.Model(inputs, dense(0.5)(inputs))

@@ -88,16 +88,6 @@ def test_modes_agree_at_the_same_draw(kind, wrap, dtype):
         results[memory], results['neumann']) < tolerance
 
 
-@pytest.mark.parametrize('wrap', [_WRAPPERS['eager'], _WRAPPERS['graph']])
-def test_backward_in_forward_refuses_unequal_cotangents(wrap):
-  fn, weights, x = _make('dense', 'backward_in_forward')
-  run = wrap(lambda weights, x: testing.gradients(
-      fn, weights, x, averages.cotangents(x)))
-  with pytest.raises(tf.errors.InvalidArgumentError, match=(
-      'memory=backward_in_forward requires one cotangent')):
-    run(weights, x)
-
-
 @pytest.mark.parametrize('memory, wrap', [
     ('recompute', 'eager'), ('neumann', 'graph'), ('naive', 'graph'),
     ('backward_in_forward', 'eager')])
