@@ -16,15 +16,15 @@ def _common(
     event_shape: Sequence[int] | None = None, dtype: str | None = None,
     layer: layers.Bijection | None = None, seed: random.SeedLike = None,
     name: str = '') -> None:
-  """Declares the arguments of these bijectors beside those of their layers.
+  """As a bijector, whose `forward` maps `x` to `y`, it takes further arguments.
 
   Args:
     event_shape: shape of one event of `forward`'s input, `[H, W, C]` or `[D]`;
       needed unless the layer, or the `g` of a block, is built.
     dtype: float32 or float64; that of the layer by default.
     layer: a layer of the same class name, to adapt in place of a new one.
-    seed: Python int or int32 `[2]` that fixes the draws of every call; with
-      None they differ.
+    seed: unless above, Python int or int32 `[2]` that fixes the draws of every
+      call; with None they differ.
     name: name of the bijector.
   """
 
@@ -34,15 +34,14 @@ def adapt(
 ) -> Callable[..., layer_bijector.LayerBijector]:
   """Returns the bijector class that adapts a class of layers.
 
-  Its arguments are those of the layer, `event_shape` after the required ones,
-  and those of `LayerBijector`; its docstring is that of the layer, with these
-  arguments. Copies of a bijector share its weights: its layer, or the layers
-  that it is composed of, with other settings.
+  Its arguments and docstring are those of the layer and of `_common`, with
+  `event_shape` after what the layer requires. Copies of a bijector share its
+  weights: its layer, or the layers that it is composed of, with other settings.
   """
   signature, defaults = _signature(layer_class)
 
   class Adapted(layer_bijector.LayerBijector):
-    __doc__ = _docstring(layer_class, signature.parameters)
+    __doc__ = f'{inspect.getdoc(layer_class)}\n\n{inspect.getdoc(_common)}'
 
     def __init__(self, *args, **kwargs):
       # Beside a layer, required arguments are left out: it has them.
@@ -116,25 +115,6 @@ def _known_event_shape(layer):
   shape = getattr(layer, 'input_shape', None) or (
       layer.get_build_config() or {}).get('input_shape')
   return None if shape is None or None in shape[1:] else shape[1:]
-
-
-def _docstring(layer_class, names):
-  """Returns the docstring of a layer, with the arguments of its bijector."""
-  head, arguments, tail = _parts(layer_class.__doc__)
-  arguments |= {k: v for k, v in _parts(_common.__doc__)[1].items()
-                if k not in arguments}
-  entries = '\n'.join(arguments[name] for name in names if name in arguments)
-  return (f'{head.rstrip()}\n\nThe bijector of `layers.{layer_class.__name__}`'
-          f': `forward` maps `x` to `y`.\n\nArgs:\n{entries}\n\n{tail}')
-
-
-def _parts(docstring):
-  """Returns the text before `Args:`, the arguments by name, and the rest."""
-  head, _, rest = inspect.cleandoc(docstring or '').partition('\nArgs:\n')
-  entries, _, tail = rest.partition('\n\n')
-  return head, {
-      entry.partition(':')[0].strip(): entry.rstrip()
-      for entry in re.split(r'^(?=  \S)', entries, flags=re.M) if entry}, tail
 
 
 ActNorm = adapt(layers.ActNorm)

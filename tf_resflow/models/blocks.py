@@ -81,10 +81,18 @@ def make_activation(
 
   It is that of `config.activation`; if it takes a seed, it has one of its own.
   """
-  make = registries.ACTIVATIONS.get(request.config.activation)
+  config = request.config
+  make = registries.ACTIVATIONS.get(config.activation)
   seed = {'seed': request.seed_of(layer) + _ACTIVATION_SEED
           } if 'seed' in inspect.signature(make).parameters else {}
-  return make(name=f'{request.name}_act_{layer}', dtype=request.dtype, **seed)
+  activation = make(
+      name=f'{request.name}_act_{layer}', dtype=request.dtype, **seed)
+  errors.check(
+      activation.domain is None or norm_orders.is_spectral(config.norms),
+      'activation', config.activation,
+      problem=f'cannot be used with norms={spec.text_of(config.norms)}',
+      advice='Its Lipschitz constant is known only in l_2.')
+  return activation
 
 
 def make_network(request: BlockRequest) -> layers.LipschitzSequential:
@@ -123,10 +131,7 @@ def make_network(request: BlockRequest) -> layers.LipschitzSequential:
     return layer_class(*sizes, coeff=config.lipschitz_coeff, **settings)
 
   return _make_sequence(
-      request, request.event_shape, request.event_shape, make_linear,
-      layers.LearnedNorms if config.norms == (norm_orders.LEARNED,)
-      else layers.LipschitzSequential, in_l2,
-      conditions.make_parts('gates', request))
+      request, request.event_shape, request.event_shape, make_linear)
 
 
 def make_unconstrained_network(
@@ -162,17 +167,13 @@ def make_unconstrained_network(
   return _make_sequence(request, input_shape, output_shape, make_linear)
 
 
-def _make_sequence(request, input_shape, output_shape, make_linear,
-                   sequence_class=layers.LipschitzSequential, in_l2=True,
-                   last=()):
-  """Returns linear layers with activations between them, then `last`.
+def _make_sequence(request, input_shape, output_shape, make_linear):
+  """Returns linear layers with activations between them.
 
-  Args:
-    make_linear: called with the sizes of a layer (outputs, and the kernel of a
-      convolution), `num_inputs=`, `seed=`, `name=` and `dtype=`.
-    in_l2: whether activations need a Lipschitz constant in l_2 only.
+  `make_linear` is called with the sizes of a layer (outputs, and the kernel of
+  a convolution), `num_inputs=`, `seed=`, `name=` and `dtype=`.
   """
-  config, dtype = request.config, request.dtype
+  dtype = request.dtype
   if request.kernel_sizes is None:
     name, size = 'dense', math.prod(input_shape)
     arguments: Iterable[tuple[int, ...]] = [(width,) for width in (
@@ -185,10 +186,6 @@ def _make_sequence(request, input_shape, output_shape, make_linear,
   for i, sizes in enumerate(arguments):
     if i > 0 or request.activate_input:
       parts.append(make_activation(request, i))
-      errors.check(
-          in_l2 or parts[-1].domain is None, 'activation', config.activation,
-          problem=f'cannot be used with norms={spec.text_of(config.norms)}',
-          advice='Its Lipschitz constant is known only in l_2.')
       _, size = parts[-1].compute_output_shape((None, size))
     parts.append(make_linear(
         *sizes, num_inputs=size, name=f'{request.name}_{name}_{i}', dtype=dtype,
@@ -196,13 +193,15 @@ def _make_sequence(request, input_shape, output_shape, make_linear,
     size = sizes[0]
     if i == 0:
       parts += conditions.make_parts('blocks', request)
-  parts += last
+  parts += conditions.make_parts('gates', request)
   if request.kernel_sizes is None:
     if len(input_shape) > 1:
       parts.insert(0, layers.Reshape((-1,), dtype=dtype))
     if len(output_shape) > 1:
       parts.append(layers.Reshape(output_shape, dtype=dtype))
-  return sequence_class(parts, name=f'{request.name}_g')
+  learns_norms = request.config.norms == (norm_orders.LEARNED,)
+  return (layers.LearnedNorms if learns_norms else layers.LipschitzSequential)(
+      parts, name=f'{request.name}_g')
 
 
 def make_residual_block(
@@ -231,36 +230,25 @@ def make_blocks(
     requests: properties of the blocks, in order.
     make_act_norms: maps the index of a block to the `ActNorm`s after it.
   """
-  return [
-      part for request in requests for part in (
-          *conditions.make_parts('linear', request),
-          *_make_linear_maps(request),
-          request.config.block_type.make(request),
-          *_make_moving_mean(request),
-          *make_act_norms(request.index),
-          *conditions.make_parts('act_norm', request))]
+  return [part for request in requests
+          for part in _with_neighbours(request, make_act_norms)]
 
 
-def _make_linear_maps(request):
-  """Returns the linear map before a block, as a list of 0 or 1.
-
-  As in the authors' code, dense blocks on flattened images have none.
-  """
-  parameterization = request.config.invertible_linear
-  if parameterization == fields.NONE or request.flattened_from is not None:
-    return []
-  layer_class = (layers.InvertibleLinear if request.kernel_sizes is None
-                 else layers.InvertibleConv1x1)
-  return [layer_class(
-      parameterization, seed=request.seed + _LINEAR_MAP_SEED,
-      name=f'{request.name}_linear', dtype=request.dtype)]
-
-
-def _make_moving_mean(request):
-  """Returns the `MovingMean` after a block, as a list of 0 or 1."""
-  return [layers.MovingMean(
-      name=f'moving_mean_{request.index}', dtype=request.dtype)
-          ] if request.config.moving_mean else []
+def _with_neighbours(request, make_act_norms):
+  config, parts = request.config, conditions.make_parts('linear', request)
+  # As in the authors' code, none before dense blocks on flattened images.
+  if config.invertible_linear != fields.NONE and request.flattened_from is None:
+    layer_class = (layers.InvertibleLinear if request.kernel_sizes is None
+                   else layers.InvertibleConv1x1)
+    parts.append(layer_class(
+        config.invertible_linear, seed=request.seed + _LINEAR_MAP_SEED,
+        name=f'{request.name}_linear', dtype=request.dtype))
+  parts.append(config.block_type.make(request))
+  if config.moving_mean:
+    parts.append(layers.MovingMean(
+        name=f'moving_mean_{request.index}', dtype=request.dtype))
+  return [*parts, *make_act_norms(request.index),
+          *conditions.make_parts('act_norm', request)]
 
 
 def make_logit(config: Any, dtype: str) -> layers.Bijection:

@@ -62,11 +62,6 @@ def test_geometric_variance_follows_the_series(p, rho):
   converges = _second_moment_converges(lambda k: (k - 1) * np.log1p(-p), rho)
   distribution = numerics.Geometric(p)
   assert distribution.has_finite_variance(rho) == converges
-  largest = numerics.Geometric.largest_safe_probability(rho)
-  assert (p < largest) == converges
-  assert numerics.Geometric(0.999 * largest).has_finite_variance(rho)
-  assert not numerics.Geometric(
-      min(1.001 * largest, 0.999999)).has_finite_variance(rho + 1e-3)
 
 
 @loops.each([0.05, 0.5, 0.99])
@@ -80,8 +75,6 @@ def test_poisson_variance_is_infinite_for_every_radius(rho):
 
 @loops.each([
     (numerics.Geometric, [0.0, 1.0, math.nan], 'probability=...strictly betwe'),
-    (numerics.Geometric.largest_safe_probability, [0.0, 1.0],
-     'lipschitz_bound=...strictly between 0 and 1'),
     (numerics.Poisson, [0.0, math.inf, math.nan], 'rate=...a positive, '),
     (numerics.SafeGeometric, [0.0, 1.0], 'share=...: expected')])
 def test_impossible_parameters_are_refused(make, values, message):

@@ -93,17 +93,6 @@ class ActNorm(bijection.Bijection):
   def _values(self):
     return [tf.convert_to_tensor(v.value) for v in (self.bias, self.log_scale)]
 
-  def _data_dependent_values(self, x):
-    """Returns `(bias, log_scale, is_valid)` of the global batch."""
-    axes = [0] if self.per_feature else list(range(x.shape.rank - 1))
-    # Centring first would need a second reduction over replicas.
-    x = tf.cast(tf.stop_gradient(x), tf.float64)
-    (mean, mean_square), is_valid = _global_means(axes, x, x * x)
-    variance = tf.maximum(mean_square - mean * mean, self.variance_floor)
-    dtype = self.bias.dtype
-    return (tf.cast(-mean, dtype),
-            tf.cast(-0.5 * tf.math.log(variance), dtype), is_valid)
-
   def _maybe_initialize(self, x):
     """Returns the tensors of bias and scale, after initialisation if needed.
 
@@ -116,11 +105,16 @@ class ActNorm(bijection.Bijection):
       is_done = tf.executing_eagerly() and self.is_initialized
     if is_done:
       return bias, log_scale
-    new_bias, new_log_scale, is_valid = self._data_dependent_values(x)
+    axes = [0] if self.per_feature else list(range(x.shape.rank - 1))
+    # Centring first would need a second reduction over replicas.
+    x = tf.cast(tf.stop_gradient(x), tf.float64)
+    (mean, mean_square), is_valid = _global_means(axes, x, x * x)
+    variance = tf.maximum(mean_square - mean * mean, self.variance_floor)
     done = tf.convert_to_tensor(self.initialized.value) > 0
     is_first = is_valid & ~done
-    self.bias.assign(tf.where(is_first, new_bias, bias))
-    self.log_scale.assign(tf.where(is_first, new_log_scale, log_scale))
+    self.bias.assign(tf.where(is_first, tf.cast(-mean, bias.dtype), bias))
+    self.log_scale.assign(tf.where(is_first, tf.cast(
+        -0.5 * tf.math.log(variance), bias.dtype), log_scale))
     self.initialized.assign(tf.cast(done | is_valid, tf.int32))
     return self._values()  # Read again: gradients reach the variables.
 

@@ -74,7 +74,7 @@ class Geometric(TruncationDistribution):
 
   The roulette estimator has a finite variance only if `rho^2 < 1 - p`, with
   `rho` the spectral radius of the Jacobian: for a Lipschitz bound of 0.98^3 =
-  0.941 that requires `p < 0.114`. See `largest_safe_probability`.
+  0.941 that requires `p < 0.114`. See `SafeGeometric`.
 
   Args:
     probability: the success probability `p`, in (0, 1).
@@ -94,16 +94,6 @@ class Geometric(TruncationDistribution):
   def __post_init__(self):
     errors.check(0.0 < self.probability < 1.0, 'probability',
                  self.probability, 'a number strictly between 0 and 1')
-
-  @classmethod
-  def largest_safe_probability(cls, lipschitz_bound: float) -> float:
-    """Returns the supremum of the `p` that give a finite variance.
-
-    It is `1 - lipschitz_bound^2`; choose a `p` strictly below it.
-    """
-    errors.check(0.0 < lipschitz_bound < 1.0, 'lipschitz_bound',
-                 lipschitz_bound, 'a number strictly between 0 and 1')
-    return 1.0 - lipschitz_bound**2
 
   def tail(self, k: np.ndarray) -> np.ndarray:
     return (1.0 - self.probability)**(np.maximum(np.asarray(k), 1) - 1.0)
@@ -170,9 +160,9 @@ class SafeGeometric(TruncationDistribution):
                  'a number strictly between 0 and 1')
 
   def for_bound(self, lipschitz_bound: float) -> TruncationDistribution:
-    return Geometric(self.share * (
-        1.0 if lipschitz_bound == 0.0
-        else Geometric.largest_safe_probability(lipschitz_bound)))
+    errors.check(0.0 <= lipschitz_bound < 1.0, 'lipschitz_bound',
+                 lipschitz_bound, 'a number in [0, 1)')
+    return Geometric(self.share * (1.0 - lipschitz_bound**2))
 
   def has_finite_variance(self, spectral_radius: float) -> bool:
     """Returns True below 1, since the Lipschitz bound bounds the radius."""
