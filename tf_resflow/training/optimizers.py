@@ -11,7 +11,6 @@ from typing import Any, TypeAlias
 import keras
 import tensorflow as tf
 
-from tf_resflow import errors
 from tf_resflow import layers
 from tf_resflow import private_keras_apis
 from tf_resflow.configuration import run_config as config_lib
