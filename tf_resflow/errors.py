@@ -3,7 +3,9 @@
 from collections.abc import Iterable, Iterator
 import contextlib
 import difflib
+import logging
 import re
+from typing import Any
 
 
 class InvalidValueError(ValueError):
@@ -101,3 +103,17 @@ def sentence(error: Exception | str) -> str:
   text = str(error) or type(error).__name__
   text = re.sub(r'\{\{.*?\}\}|\[Op:.*', '', text, flags=re.DOTALL)
   return ' '.join(text.split()).rstrip('.') + '.'
+
+
+@contextlib.contextmanager
+def collected_warnings() -> Iterator[list[str]]:
+  """Yields a list of the warnings that the package logs inside."""
+  found: list[str] = []
+  handler: Any = logging.Handler(logging.WARNING)
+  handler.emit = lambda record: found.append(record.getMessage())
+  logger = logging.getLogger('tf_resflow')
+  logger.addHandler(handler)
+  try:
+    yield found
+  finally:
+    logger.removeHandler(handler)

@@ -82,9 +82,12 @@ def test_the_next_commands_run(run_tool, table_workdir, table, tmp_path,
 def test_a_finished_run_says_what_it_has_found(
     run_tool, table, tmp_path, monkeypatch):
   """Without its data, and at any time; of a run that continues it is another.
+
+  Also what was said of the data before training.
   """
   path, workdir = tmp_path / 'own.csv', tmp_path / 'run'
-  path.write_text(table.read_text())
+  text = table.read_text() + ''.join(table.open().readlines()[1:])
+  path.write_text(text)
   command = ['train', f'--dataset=table:{path}', f'--workdir={workdir}',
              '--hidden_units=4', '--schedule=constant', '--input_noise=0',
              '--nocertify', *_TRAIN]
@@ -96,7 +99,8 @@ def test_a_finished_run_says_what_it_has_found(
   assert again.stderr[again.stderr.index('\nstep'):] == (
       first.stderr[first.stderr.index('\nstep'):])
   assert (workdir / 'report.json').read_bytes() == written
-  path.write_text(table.read_text())
+  assert b'test rows are also training rows' in written
+  path.write_text(text)
   more = results.report(run_tool(*command, '--num_steps=5'))
   assert more != results.report(first)
   assert (workdir / 'report.json').read_bytes() != written

@@ -205,7 +205,11 @@ def test_user_defined_models_are_trained_like_ours(module, tmp_path):
 
 
 def test_a_run_that_goes_on(tmp_path, monkeypatch):
-  """What was chosen when it began stays, and its data are not opened."""
+  """What was chosen when it began stays, and its data are not opened.
+
+  Flags that are not given are as in a new run: those of a machine, and those
+  that are refused then.
+  """
   monkeypatch.chdir(tmp_path)
   rows = np.random.default_rng(0).lognormal(size=[60, 2])
   np.savetxt('own.csv', rows, header='a,b', comments='', delimiter=',')
@@ -216,20 +220,21 @@ def test_a_run_that_goes_on(tmp_path, monkeypatch):
   (tmp_path / 'run.flags').write_text(flags_lib.to_flagfile(begun))
   (tmp_path / 'own.csv').unlink()
   run = flags_lib.from_flagfile('run.flags', 'model.json')
-  for arguments in ([], ['--flagfile=run.flags'], flags_, [
-      f'--{name}=auto' for name in (
-          'num_steps', 'num_validation', 'input_noise', 'patience')]):
+  for arguments in (['--flagfile=run.flags'], [*flags_, '--num_steps=auto'], [
+      *flags_, *(f'--{name}=auto' for name in (
+          'num_steps', 'num_validation', 'input_noise', 'patience'))]):
     config = _parse(*arguments, run=run)
     assert config == begun and config.info is None
-  # As strategies go, auto is one of them.
-  assert _parse('--strategy=auto', run=_parse(
-      '--strategy=single', run=run)).run.strategy == 'auto'
-  other = _parse('--seed=5', '--patience=7', run=run)
-  assert other.differences(run) == {'seed': (5, 4)}
+  several = run.replace(strategy='multi_worker', checkpoint_every=7)
+  alone = _parse(*flags_, '--num_steps=auto', run=several).run
+  assert (alone.strategy, alone.checkpoint_every) == ('auto', 1000)
+  other = _parse(flags_[0], '--seed=5', '--patience=7', run=run)
+  assert other.differences(run) == {
+      'num_blocks': (8, 3), 'num_steps': (1000, 500), 'seed': (5, 4)}
   assert other.run.patience == 7
   # Of other data nothing stays.
   assert _parse('--dataset=2d/moons', run=run) == _parse('--dataset=2d/moons')
-  assert _parse('--model=image', run=run) == _parse()
+  assert _parse('--model=image', run=run) == _parse(run=run) == _parse()
 
 
 def test_imports_of_a_flagfile_and_of_the_command_line_add_up(tmp_path):

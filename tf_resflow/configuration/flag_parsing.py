@@ -183,26 +183,18 @@ def continued(
     flag_values: flags.FlagValues, run: config_lib.Config) -> config_lib.Config:
   """Returns the configuration of a stored run that goes on with parsed flags.
 
-  What was chosen when it began stays: flags that are not given or are `auto`
-  are those of the run, and its data are not opened. With another model type or
-  data set it is the configuration of a new run.
+  What was chosen when it began takes the place of `auto`, and its data are not
+  opened. With another model type or data set it is that of a new run.
   """
   data = _section(data_config.DataConfig, flag_values)
-  model = _section(config_lib.ModelTypeConfig, flag_values).model
-  if (model or run.model.name()) != run.model.name() or (
-      flag_values['dataset'].value is not None
-      and data.dataset != run.data.dataset):
+  given = run_values(flag_values, run.model.name())
+  if (given['model'], data.dataset) != (run.model.name(), run.data.dataset):
     return config(flag_values)
-  chosen = {
-      field.name for section in run.sections()
-      for field in section.flag_fields() if fields.AUTO in field.words}
-  given = {
-      name: getattr(data, name, value)  # With absolute paths.
-      for name, value in run_values(flag_values, run.model.name()).items()
-      if value != fields.AUTO or name not in chosen}
-  if imports := _imports(flag_values):
-    given['imports'] = imports
-  return run.replace(**given)
+  owners = [f for section in run.sections() for f in section.flag_fields()]
+  values = {f.name: f.default for f in owners} | given | data.values() | {
+      'imports': _imports(flag_values)}  # The data have absolute paths.
+  return run.replace(**{f.name: values[f.name] for f in owners
+                        if values[f.name] not in f.placeholders})
 
 
 def run_values(

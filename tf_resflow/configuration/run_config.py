@@ -114,12 +114,12 @@ class OptimizerConfig(fields.Section):
   epsilon: float = fields.field(
       1e-8, help='Constant that adam, rmsprop and adamax add to denominators '
       'for numerical stability.', above=0)
-  input_noise: float | Literal['auto'] = fields.field(
+  input_noise: float = fields.field(
       fields.AUTO, help='Regularisation of flows on vectors: standard '
       'deviation of Gaussian noise that is added to standardised vectors in '
       'training and falls to zero over --num_steps; auto follows from the rows '
       'of your own vectors, larger for few of them, and is 0 for other data.',
-      minimum=0)
+      minimum=0, placeholders=(fields.AUTO,))
   weight_decay: float = fields.field(
       0.0, help='Decoupled weight decay of kernels (as in AdamW), with every '
       'optimizer.', minimum=0)
@@ -167,23 +167,25 @@ class RunConfig(fields.Section):
   sample_every: int = fields.field(
       1000, help='Updates between pictures of samples; 0 for none.', minimum=0,
       resumable=True)
-  evaluate_every: int | Literal['auto'] = fields.field(
+  evaluate_every: int = fields.field(
       fields.AUTO, help='Updates between validations; needs --num_validation '
       '(unbiased log-likelihood, and the bias of a biased estimator); 0 for '
       'none; auto is 0 except for your own vectors.',
-      minimum=0, resumable=True, is_basic=True)
-  keep_best: bool | None = fields.field(
-      None, help='Also keep the checkpoint with the lowest validation loss, '
-      'in WORKDIR/best, which other commands load; by default only for your '
-      'own vectors.', resumable=True, is_basic=True)
-  patience: int | Literal['auto'] = fields.field(
+      minimum=0, placeholders=(fields.AUTO,), resumable=True, is_basic=True)
+  keep_best: bool = fields.field(
+      fields.AUTO, help='Also keep the checkpoint with the lowest validation '
+      'loss, in WORKDIR/best, which other commands load; auto does so only for '
+      'your own vectors.', placeholders=(fields.AUTO,), resumable=True,
+      is_basic=True)
+  patience: int = fields.field(
       fields.AUTO, help='Stop after this many updates without a lower '
       'validation loss; needs --keep_best; 0 for never; auto is 0 except for '
-      'your own vectors.', minimum=0, resumable=True, is_basic=True)
+      'your own vectors.', minimum=0, placeholders=(fields.AUTO,),
+      resumable=True, is_basic=True)
 
   def check(self) -> None:
     self.require(
-        self.evaluate_every != 0 or not self.keep_best, 'keep_best',
+        self.evaluate_every != 0 or self.keep_best is not True, 'keep_best',
         problem='requires evaluate_every and num_validation, such as 500 and '
         '200', advice='The best checkpoint is the one with the lowest '
         'validation loss.')
@@ -223,7 +225,7 @@ class Config:
   def __post_init__(self):
     where = f'cannot be used with model={self.model.name()}'
     self.run.require(
-        self.run.evaluate_every == 0 or int(self.data.num_validation) > 1,
+        self.run.evaluate_every == 0 or self.data.num_validation > 1,
         'evaluate_every', problem='requires num_validation, such as 200',
         advice='It is the number of training examples held out for validation.')
     self.objective.require(
@@ -277,7 +279,7 @@ class Config:
       InvalidValueError: see `open_data`, and if there is no such part.
     """
     return self.open_data().open(
-        part, data_dir or self.data.data_dir, int(self.data.num_validation))
+        part, data_dir or self.data.data_dir, self.data.num_validation)
 
   def values(self) -> dict[str, Any]:
     """Returns the values of all flags, by field name, including `model`."""
@@ -327,7 +329,7 @@ class Config:
         for name, pair in mine.differences(theirs).items()}
 
 
-SECTIONS = {
+SECTIONS: dict[str, Any] = {
     'data': data_config.DataConfig, 'objective': ObjectiveConfig,
     'optimizer': OptimizerConfig, 'run': RunConfig}
 
@@ -352,74 +354,66 @@ def make_config(
   Raises:
     InvalidValueError: if a value is invalid, or a field unknown.
   """
-  handed_over = values.get('dataset')
-  if handed_over is None or isinstance(handed_over, str):
-    handed_over = None
+  dataset = values.get('dataset')
+  if dataset is None or isinstance(dataset, str):
+    dataset = None
   else:
-    values['dataset'] = handed_over.name
-  made = {key: section(**_taken(section, values))
-          for key, section in SECTIONS.items()}
+    values['dataset'] = dataset.name
+  data, objective, optimizer, run = (
+      section(**_taken(section, values)) for section in SECTIONS.values())
   if info is None and inferred is None:
-    info = made['data'].open(handed_over)
+    info = data.open(dataset)
   model = model or info.model
   model_class = registries.MODELS.get(model)
   given = _taken(model_class, values)
   for name in values:
-    known = [f.name for section in (*SECTIONS.values(), model_class)
-             for f in section.flag_fields()]
-    others = [
-        f'model={other}' for other in registries.MODELS.names() if name in {
-            f.name for f in registries.MODELS.get(other).flag_fields()}]
-    raise errors.InvalidValueError(
-        name, problem=f'is not a field of model={model}',
-        advice=f'It belongs to {" and ".join(others)}.' if others else
-        errors.did_you_mean(renamed.FLAGS.get(name, name), known))
-  if made['data'].num_validation == fields.AUTO:
-    made['data'] = dataclasses.replace(
-        made['data'],
-        num_validation=info.default_num_validation if info else 0)
+    raise _unknown_field(name, model)
+  data = data.filled(
+      num_validation=info.default_num_validation if info else 0)
   if inferred is None:
-    info = info.with_validation(made['data'].num_validation)
-    inferred = _inferred_fields(
-        made['data'], made['objective'], made['run'], info)
-  smoothing = getattr(info, 'smoothing', 0.0)
-  made |= _resolved(
-      made['data'], made['optimizer'], made['run'], info,
-      smoothing if model_class.takes_input_noise else 0.0)
+    with errors.collected_warnings() as warnings:
+      info = info.with_validation(data.num_validation)
+    info = dataclasses.replace(info, warnings=(*info.warnings, *warnings))
+    inferred = _inferred_fields(data, objective, run, info)
+  optimizer = optimizer.filled(
+      input_noise=_NOISE_OF_SMOOTHING * getattr(info, 'smoothing', 0.0)
+      if model_class.takes_input_noise else 0.0)
+  optimizer, run = _filled(data, optimizer, run, info)
   return Config(
-      model=model_class(
-          **given, **model_class.fields_from_data(inferred)), info=info, **made)
+      data=data, objective=objective, optimizer=optimizer, run=run, info=info,
+      model=model_class(**given, **model_class.fields_from_data(inferred)))
 
 
-def _resolved(
+def _unknown_field(name: str, model: str) -> errors.InvalidValueError:
+  """Returns the error of a value that no section has."""
+  fields_ = {other: {f.name for f in registries.MODELS.get(other).flag_fields()}
+             for other in registries.MODELS.names()}
+  known = [*fields_[model], *(
+      f.name for section in SECTIONS.values() for f in section.flag_fields())]
+  others = [f'model={other}' for other in fields_ if name in fields_[other]]
+  return errors.InvalidValueError(
+      name, problem=f'is not a field of model={model}',
+      advice=f'It belongs to {" and ".join(others)}.' if others else
+      errors.did_you_mean(renamed.FLAGS.get(name, name), known))
+
+
+def _filled(
     data: data_config.DataConfig, optimizer: OptimizerConfig, run: RunConfig,
-    info: 'datasets.DatasetInfo | None', smoothing: float,
-) -> dict[str, fields.Section]:
-  """Returns the sections with numbers in place of `auto`.
+    info: 'datasets.DatasetInfo | None') -> tuple[OptimizerConfig, RunConfig]:
+  """Returns sections with what is chosen by the data in place of `auto`.
 
-  Those of stored runs have numbers, but for those of former versions, which did
-  not validate by default.
+  Those of stored runs have been filled, but for those of former versions, which
+  did not validate by default.
   """
-  # Of data that are validated by default.
   num_train = info.num_train if info and info.is_validated else None
   is_small = (num_train or 0) < _FEW_EXAMPLES
-  if optimizer.input_noise == fields.AUTO:
-    optimizer = dataclasses.replace(
-        optimizer, input_noise=_NOISE_OF_SMOOTHING * smoothing)
-  if optimizer.num_steps == fields.AUTO:
-    optimizer = dataclasses.replace(
-        optimizer,
-        num_steps=1000 if num_train is None else 500 if is_small else 2000)
-  is_validated = num_train is not None and int(data.num_validation) > 1
-  every, keep_best, patience = run.evaluate_every, run.keep_best, run.patience
-  if every == fields.AUTO:
-    every = is_validated * (10 if is_small else 50)
-  if keep_best is None:
-    keep_best = is_validated and every != 0
-  if patience == fields.AUTO:
-    patience = is_validated * keep_best * _PATIENCE
-  return {'optimizer': optimizer, 'run': dataclasses.replace(
-      run, evaluate_every=every, keep_best=keep_best, patience=patience)}
+  optimizer = optimizer.filled(
+      num_steps=1000 if num_train is None else 500 if is_small else 2000)
+  if num_train is None or data.num_validation <= 1:
+    return optimizer, run.filled(evaluate_every=0, keep_best=False, patience=0)
+  run = run.filled(evaluate_every=10 if is_small else 50)
+  run = run.filled(keep_best=run.evaluate_every != 0)
+  return optimizer, run.filled(patience=_PATIENCE if run.keep_best else 0)
 
 
 def _taken(section: type[fields.Section], values: dict[str, Any]

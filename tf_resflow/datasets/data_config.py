@@ -4,7 +4,6 @@ from collections.abc import Collection, Sequence
 import dataclasses
 import os
 import re
-from typing import Literal
 
 from tf_resflow import datasets
 from tf_resflow import errors
@@ -131,11 +130,11 @@ class DataConfig(DataSource):
 
   image_size: int | None = fields.field(
       None, help='Fail unless images have this height and width.', minimum=1)
-  num_validation: int | Literal['auto'] = fields.field(
+  num_validation: int = fields.field(
       fields.AUTO, help='Number of training examples to hold out for '
       'validation, such as 200; auto is a fifth of your own vectors below '
       '1,000, a tenth above (2,000 at most), and none of other data.',
-      minimum=0, is_basic=True)
+      minimum=0, placeholders=(fields.AUTO,), is_basic=True)
   flip: bool = fields.field(
       False, help='Randomly flip training images horizontally.')
   crop_padding: int = fields.field(
@@ -152,7 +151,9 @@ class DataConfig(DataSource):
   def open(
       self, info: 'datasets.DatasetInfo | None' = None,
   ) -> 'datasets.DatasetInfo':
-    info = super().open(info)
+    with errors.collected_warnings() as warnings:
+      info = super().open(info)
+    info = dataclasses.replace(info, warnings=(*info.warnings, *warnings))
     for field in _IMAGE_FIELDS:
       if field in self.non_default_values():
         info.require_images(field, getattr(self, field))

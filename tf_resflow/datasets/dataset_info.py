@@ -55,6 +55,7 @@ class DatasetInfo(abc.ABC):
       these are numbers; None for unconditional models. See `with_condition`.
     schema: names, roles and levels of columns of vectors and conditions, and
       what is fitted to them; None for others.
+    warnings: what was logged when a run opened the data.
   """
 
   model: ClassVar[str]
@@ -72,6 +73,8 @@ class DatasetInfo(abc.ABC):
   conditions_fn: Callable[[], Mapping[str, np.ndarray]] | None = None
   condition_labels: int | None = None
   schema: schema_lib.Schema | None = None
+  warnings: tuple[str, ...] = dataclasses.field(
+      default=(), repr=False, compare=False)
 
   @property
   def num_levels(self) -> int | None:

@@ -68,7 +68,8 @@ class Field:
       different functions, or a function of both values that returns this.
     is_flag: False if its value follows from other fields or the data.
     is_basic: whether the short help shows its flag.
-    placeholders: further literal values, which are replaced before use.
+    placeholders: further literal values, in place of which one is chosen when a
+      run begins, see `Section.filled`.
     is_open: whether names may be registered later; who uses them checks them.
     convert: function that returns a valid value of another type, also of what
       JSON has of it, or raises; limits and choices do not apply then.
@@ -294,6 +295,12 @@ class Section:
     """Returns the values that differ from the defaults, by name."""
     return {f.name: value for f in self.fields()
             if (value := getattr(self, f.name)) != f.default}
+
+  def filled(self, **values: Any) -> Self:
+    """Returns the section with values in place of its placeholders."""
+    return dataclasses.replace(self, **{
+        f.name: values[f.name] for f in self.fields()
+        if f.name in values and getattr(self, f.name) in f.placeholders})
 
   def changes(self, other: Self) -> Iterator[tuple[Field, tuple[Any, Any]]]:
     """Yields the fields that differ, with the values of `self` and `other`."""

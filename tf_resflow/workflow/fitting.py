@@ -1,6 +1,5 @@
 """A whole run: training, the best weights, the figure on the test part."""
 
-from collections.abc import Iterator
 import contextlib
 import dataclasses
 import functools
@@ -18,6 +17,7 @@ import tensorflow as tf
 
 from tf_resflow import configuration
 from tf_resflow import datasets
+from tf_resflow import errors
 from tf_resflow import evaluation
 from tf_resflow import models
 from tf_resflow import training
@@ -91,8 +91,9 @@ def fit(
     (12, ('height', 'weight'))
   """
   start = time.monotonic()
-  with _collected_warnings() as warnings:
+  with errors.collected_warnings() as warnings:
     config = _config_of(data, settings)
+    warnings += config.info.warnings if config.info else ()
     folder = os.fspath(workdir or tempfile.mkdtemp(prefix='tf_resflow_'))
     with contextlib.ExitStack() as undo:
       if workdir is None:
@@ -109,20 +110,6 @@ def fit(
   if workdir is None:
     weakref.finalize(flow, shutil.rmtree, folder, ignore_errors=True)
   return flow
-
-
-@contextlib.contextmanager
-def _collected_warnings() -> Iterator[list[str]]:
-  """Yields a list of the warnings that the package logs inside."""
-  found: list[str] = []
-  handler: Any = logging.Handler(logging.WARNING)
-  handler.emit = lambda record: found.append(record.getMessage())
-  logger = logging.getLogger('tf_resflow')
-  logger.addHandler(handler)
-  try:
-    yield found
-  finally:
-    logger.removeHandler(handler)
 
 
 def _config_of(data, settings):
@@ -219,7 +206,7 @@ def _pictures(config):
 def _facts(config):
   """Returns what a report says of the data."""
   info, schema = config.open_data(), getattr(config.model, 'schema', None)
-  num_validation = int(config.data.num_validation)
+  num_validation = config.data.num_validation
   return {
       'dataset': config.data.dataset, 'event_shape': list(info.event_shape),
       'num_train': info.num_train and info.num_train - num_validation,
