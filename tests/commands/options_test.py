@@ -52,8 +52,8 @@ def test_averaged_weights_or_the_others(trained_workdir):
   image = np.full([1, 8, 8, 1], 0.25, np.float32)
   found = []
   for averaged in (True, False):
-    run = options.Run(workdir=str(trained_workdir), averaged=averaged).open()
-    found.append(run.model(image))
+    flow = options.Run(workdir=str(trained_workdir), averaged=averaged).open()
+    found.append(flow(image))
     model, _ = training.workdir.restore_model(
         str(trained_workdir), averaged=averaged)
     np.testing.assert_array_equal(found[-1], model(image))

@@ -29,8 +29,6 @@ from tf_resflow.specs import fields
 class Options(options_lib.OutputFile, data_config.DataSource):
   """The mixture."""
 
-  suffixes = ('.npz',)
-
   output: str | None = fields.field(
       None, help='For images: also write the bits/dim of every example to this '
       '.npz file, for tf_resflow evaluate --compare.')
@@ -55,7 +53,7 @@ class Options(options_lib.OutputFile, data_config.DataSource):
     super().check()
     self.refuse(
         not self.info.is_image, ('output', 'num_noise_draws'),
-        f'with --dataset={self.dataset}', 'It is for images.')
+        f'cannot be used with --dataset={self.dataset}', 'It is for images.')
 
 
 def main(options: Options) -> None:

@@ -99,12 +99,12 @@ class Options(options_lib.Options):
     super().check()
     self.refuse(
         self.advise, ('workdir', 'inputs', 'tasks', 'program', *_TIMING),
-        'with --advise', 'It always measures training.')
+        'cannot be used with --advise', 'It always measures training.')
     self.require(
         self.tasks == ('train',) or self.num_repeats >= 2, 'num_repeats',
         '2 or more with the tasks evaluate and sample')
     self.refuse(self.num_repeats == 0 or 'train' not in self.tasks,
-                ('min_ceiling_fraction',), 'without --tasks=train and repeats',
+                ('min_ceiling_fraction',), 'requires --tasks=train and repeats',
                 'It is about timed steps.')
     if self.program is None:
       return
@@ -112,7 +112,8 @@ class Options(options_lib.Options):
         'tasks' not in self.given or self.tasks == ('train',), 'tasks',
         'train alone, with --program',
         'The program is that of a training step.')
-    self.refuse(True, _TIMING, 'with --program', 'Nothing is timed then.')
+    self.refuse(True, _TIMING, 'cannot be used with --program',
+                'Nothing is timed then.')
     folder = os.path.dirname(os.path.abspath(self.program))
     for path in (f'{self.program}.mlir', f'{self.program}.npz'):
       self.require(
@@ -126,7 +127,8 @@ class Options(options_lib.Options):
       return config
     run = training.load_config(self.workdir)
     for name in flags_lib.by_name():
-      self.refuse(name not in _WITH_WORKDIR, (name,), 'with --workdir',
+      self.refuse(name not in _WITH_WORKDIR, (name,),
+                  'cannot be used with --workdir',
                   'The run has a configuration of its own.')
     return run if 'batch_size' not in self.given else run.replace(
         batch_size=config.optimizer.batch_size)
@@ -174,7 +176,7 @@ def _settings(
   options.refuse(
       benchmarking.tasks.fixed_num_terms(config) is None,
       ('min_ceiling_fraction',),
-      'without --estimator=fixed:N, or with --hybrid',
+      'requires --estimator=fixed:N, without --hybrid',
       'The time of a random number of terms is not fixed.')
   options.refuse(estimator is None, ('evaluation_estimator',),
                  options_lib.EXACT, 'It goes with residual blocks.')

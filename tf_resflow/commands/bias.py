@@ -92,7 +92,8 @@ def main(options: Options) -> None:
 def _opened(options):
   """Yields every run, when the one before it is done."""
   for workdir in options.workdirs:
-    run = options_lib.Run(workdir=workdir).open(options.dtype, options.strategy)
-    yield (workdir, run, options.open_split(run, 'num_examples'),
-           options.make_estimator() or run.model.evaluation_estimator(
-               dequantizes=True))
+    flow = options_lib.Run(workdir=workdir).open(
+        options.dtype, options.strategy)
+    split = options.open_split(flow, num_examples=options.num_examples)
+    yield workdir, flow, split, (
+        options.make_estimator() or flow.evaluation_estimator(dequantizes=True))

@@ -3,9 +3,9 @@
 import dataclasses
 from typing import Any
 
-from absl import flags
 import numpy as np
 
+from tf_resflow import errors
 from tf_resflow import evaluation
 from tf_resflow.columns import table_files
 from tf_resflow.commands import options as options_lib
@@ -28,23 +28,20 @@ class Condition(options_lib.Options):
     None for a flow that takes none. `missing` is that of
     `evaluation.example_files.read_condition`.
     """
-    spec = model.condition_spec
+    spec, schema = model.condition_spec, model.schema
     if spec is None:
-      self.refuse(True, ('condition',), 'with an unconditional flow',
-                  'Leave it out, or train with --condition_on.')
+      self.refuse(
+          True, ('condition',), 'cannot be used with an unconditional flow',
+          'Leave it out, or train with --condition_on.')
       return None
-    schema = model.schema
-    if spec.num_labels:
-      expected = f'labels from 0 to {spec.num_labels - 1}, all,'
-    elif schema.is_named:
-      expected = (f'{",".join(schema.condition_names)}, such as '
-                  f'{example(model.config)},')
-    else:
-      expected = f'{spec.expected},'
-    expected += ' or an .npz file or table'
-    if not self.condition:
-      raise flags.Error('--condition is missing. The flow of this run is '
-                        f'p(x|c): {expected}.')
+    is_named = not spec.num_labels and schema.is_named
+    expected = (
+        f'labels from 0 to {spec.num_labels - 1}, all,' if spec.num_labels else
+        f'{",".join(schema.condition_names)}, such as {example(model.config)},'
+        if is_named else f'{spec.expected},') + ' or an .npz file or table'
+    errors.check(
+        self.condition, 'condition', problem='is missing',
+        advice=f'The flow of this run is p(x|c): {expected}.')
     if self.is_condition_file:
       return evaluation.example_files.read_condition(
           self.condition, model, 'condition', missing)
@@ -53,7 +50,7 @@ class Condition(options_lib.Options):
     values = self.condition.split(',')
     try:
       return spec.convert(
-          schema.condition_array(values) if schema.is_named else
+          schema.condition_array(values) if is_named else
           np.array(values).astype(int if spec.num_labels else float), 'float64'
       ).numpy()
     # What is no number, or no such condition.

@@ -36,6 +36,8 @@ class Options(
     options_lib.Evaluation, options_lib.Split, options_lib.Certification):
   """What is evaluated."""
 
+  sources = ('compare',)
+
   compare: str | None = fields.field(
       None, help='An .npz file of tf_resflow baselines --output: print paired '
       'differences to its models.')
@@ -48,16 +50,12 @@ class Options(
       'the label: one evaluation per label, 16 if log-determinants are '
       'estimated. By default if these are exact, with up to 32 labels.')
 
-  def check(self) -> None:
-    super().check()
-    self.check_not_replaced('compare')
-
 
 def main(options: Options) -> None:
   """Evaluates, writes the output, and reports."""
-  run = options.open(options.dtype, options.strategy)
+  flow = options.open(options.dtype, options.strategy)
   options.print(workflow.evaluate(
-      run.model, options.split, num_examples=options.num_examples,
+      flow, options.split, num_examples=options.num_examples,
       num_reconstructions=options.num_reconstructions, certify=options.certify,
       classify=options.classify, compare=options.compare,
-      data_dir=options.data_dir, **options.settings(run)))
+      data_dir=options.data_dir, **options.settings(flow)))

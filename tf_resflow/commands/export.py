@@ -46,17 +46,17 @@ class Options(options_lib.Run, options_lib.Estimation):
 def main(options: Options) -> None:
   """Exports, and reports."""
   options.make_estimator()  # Or an error.
-  run = options.open()
-  estimator = options.estimator_for(run).per_example()
-  evaluation.default_batch_size(run.model, estimator)  # Or an error.
+  flow = options.open()
+  estimator = options.estimator_for(flow).per_example()
+  evaluation.default_batch_size(flow, estimator)  # Or an error.
   signatures = serving.export(
-      run.model, options.output, estimator, warmup=options.warmup,
+      flow, options.output, estimator, warmup=options.warmup,
       max_samples=options.max_samples)
-  columns = serving.signatures.tensors_of_columns(run.model)
+  columns = serving.signatures.tensors_of_columns(flow)
   options_lib.print_report({
-      'output': options.output, 'step': run.step, 'averaged': options.averaged,
-      'estimator': estimator.spec(), 'warmup': options.warmup,
-      'max_samples': options.max_samples,
-      'event_shape': list(run.model.event_shape),
-      'num_levels': run.model.num_levels, 'signatures': signatures,
+      'output': options.output, 'step': flow.run.step,
+      'averaged': options.averaged, 'estimator': estimator.spec(),
+      'warmup': options.warmup, 'max_samples': options.max_samples,
+      'event_shape': list(flow.event_shape),
+      'num_levels': flow.num_levels, 'signatures': signatures,
       **({'columns': columns} if columns else {})})

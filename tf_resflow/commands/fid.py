@@ -61,17 +61,17 @@ def main(options: Options) -> None:
   extractor = evaluation.load_feature_extractor(
       options.inception, input_size=options.input_size,
       input_range=options.input_range, feature_name=options.feature_name)
-  run = options.open(options.dtype, options.strategy)
-  options.require(run.model.is_image, 'workdir',
+  flow = options.open(options.dtype, options.strategy)
+  options.require(flow.is_image, 'workdir',
                   'a run on images', 'Their features are compared.')
-  split = options.open_split(run, 'num_images')
+  split = options.open_split(flow, num_images=options.num_images)
   report = evaluation.compare_samples(
-      run.model, split, extractor, num_images=options.num_images,
+      flow, split, extractor, num_images=options.num_images,
       num_samples=options.num_samples, seed=options.seed,
       temperature=options.temperature, solver=options.make_solver(),
-      batch_size=options.batch_size, strategy=run.strategy, verbose=1)
+      batch_size=options.batch_size, strategy=flow.run.strategy, verbose=1)
   report = {
-      'step': run.step, 'dtype': options.dtype, 'split': options.split,
+      'step': flow.run.step, 'dtype': options.dtype, 'split': options.split,
       'inception': options.inception,
       'feature_name': options.feature_name or 'the only output', **report}
   options_lib.print_report(report, evaluation.results.format_table(report))

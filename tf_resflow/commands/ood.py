@@ -25,6 +25,8 @@ from tf_resflow.specs import fields
 class Options(options_lib.Evaluation, options_lib.Split):
   """The other data."""
 
+  sources = ('ood_dataset',)
+
   ood_dataset: str = options_lib.required(
       help='Other data, of the same shape: the name of a data set, for its '
       'test part, or an .npz file with an array x (or image) [n, H, W, C], '
@@ -44,18 +46,7 @@ class Options(options_lib.Evaluation, options_lib.Split):
 
   def check(self) -> None:
     super().check()
-    self.check_not_replaced('ood_dataset')
-    # A workdir that there is not has an error of its own.
-    if self.picture or os.path.isdir(self.workdir):
-      self.check_file('picture', self.picture_path, ('.png', '.svg'))
-
-  def check_run(self) -> None:
-    self.refuse(
-        self.is_of_vectors, ('ood_dataset',), 'with vectors',
-        'Score rows with tf_resflow score instead.')
-    self.refuse(
-        getattr(self.config.model, 'is_conditional', False), ('ood_dataset',),
-        'with a flow p(x|c)', 'Other data have no such condition.')
+    self.check_file('picture', self.picture_path, ('.png', '.svg'))
 
   @property
   def picture_path(self) -> str:
@@ -69,10 +60,10 @@ class Options(options_lib.Evaluation, options_lib.Split):
 
 def main(options: Options) -> None:
   """Scores both data, draws, writes the output, and reports."""
-  run = options.open(options.dtype, options.strategy)
+  flow = options.open(options.dtype, options.strategy)
   options.print(workflow.detect(
-      run.model, options.ood_dataset, options.split,
+      flow, options.ood_dataset, options.split,
       num_examples=options.num_examples, num_repeats=options.num_repeats,
       estimator=options.make_estimator(), data_dir=options.data_dir,
       picture=options.picture_path, seed=options.seed,
-      batch_size=options.batch_size, strategy=run.strategy, verbose=1))
+      batch_size=options.batch_size, verbose=1))

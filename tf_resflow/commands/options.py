@@ -6,7 +6,7 @@ import functools
 import json
 import os
 import sys
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, Self
 
 from absl import flags
 
@@ -14,6 +14,7 @@ from tf_resflow import configuration
 from tf_resflow import datasets
 from tf_resflow import errors
 from tf_resflow import evaluation
+from tf_resflow import models
 from tf_resflow import numerics
 from tf_resflow import training
 from tf_resflow import workflow
@@ -23,8 +24,8 @@ from tf_resflow.specs import paths
 from tf_resflow.specs import registries
 from tf_resflow.training import files
 
-# Where flags about estimates are refused.
-EXACT = 'with a model whose log-determinants are exact'
+# Why flags about estimates are refused.
+EXACT = 'cannot be used with a model whose log-determinants are exact'
 
 
 def required(**rules: Any) -> Any:
@@ -76,13 +77,13 @@ class Options(fields.Section):
     """Returns what the parsed flags of a command line say.
 
     Raises:
-      InvalidValueError: naming a flag whose value is refused.
-      absl.flags.Error: naming one that is missing.
+      InvalidValueError: naming a flag whose value is refused or missing.
     """
     values = flags_lib.field_values(cls.flag_fields(), flag_values)
     for field in cls.flag_fields():
-      if field.default is dataclasses.MISSING and not values.get(field.name):
-        raise flags.Error(f'--{field.flag} is missing. {field.help}')
+      errors.check(
+          field.default is not dataclasses.MISSING or values.get(field.name),
+          field.flag, problem='is missing', advice=field.help)
     return cls(
         **values, arguments=tuple(arguments),
         given=tuple(f for f in flag_values if flag_values[f].present))
@@ -97,33 +98,18 @@ class Options(fields.Section):
     """
     return flags_lib.config(flag_values)
 
-  def refuse(self, condition: object, names: Sequence[str], where: str,
+  def refuse(self, condition: object, names: Sequence[str], problem: str,
              advice: str) -> None:
-    """Raises `InvalidValueError` for flags that would be ignored.
+    """Raises `InvalidValueError` for given flags that would be ignored.
 
     Args:
       condition: whether they would be.
       names: of the flags.
-      where: what they do not go with, `with --inputs` or `without --inputs`.
+      problem: `cannot be used with --inputs`, or `requires --inputs`.
       advice: what they do go with, a sentence.
     """
-    problem = f'cannot be used {where}'
-    if where.startswith('without '):
-      problem = f'requires {where.removeprefix("without ")}'
-    for name in names:
-      errors.check(
-          not condition or name not in self.given, name, problem=problem,
-          advice=advice)
-
-
-class OpenedRun(NamedTuple):
-  """A run: its `models.Flow` of a checkpoint, made in the scope of a strategy.
-  """
-
-  config: configuration.Config
-  model: Any
-  step: int
-  strategy: Any
+    for name in self.given if condition else ():
+      errors.check(name not in names, name, problem=problem, advice=advice)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -138,32 +124,22 @@ class Run(Options):
       'auto: the best if the run keeps it, as those on your own vectors do.',
       choices=('auto', 'best', 'latest'))
 
-  def __post_init__(self):
-    super().__post_init__()
-    # At once: to import TensorFlow takes seconds.
-    self.check_run()
+  def check(self) -> None:
+    """Refuses what does not suit the run, before TensorFlow is imported."""
+    super().check()
+    _ = self.config  # Or an error.
 
   @functools.cached_property
   def config(self) -> configuration.Config:
     """The configuration of the run."""
     return files.load_config(self.workdir)
 
-  @property
-  def is_of_vectors(self) -> bool:
-    """Whether the data of the run are vectors, not images."""
-    return not self.config.model.is_image
-
-  def check_run(self) -> None:
-    """Raises `InvalidValueError` where flags do not suit the run."""
-    _ = self.config  # Or an error.
-
-  def open(self, dtype: str = 'float32', strategy: str = 'single') -> OpenedRun:
-    """Opens the run; every tool does it here."""
-    devices = training.make_strategy(strategy)
-    model = workflow.load(
-        self.workdir, config=self.config, strategy=devices, dtype=dtype,
-        averaged=self.averaged, checkpoint=self.checkpoint)
-    return OpenedRun(self.config, model, model.run.step, devices)
+  def open(self, dtype: str = 'float32',
+           strategy: str = 'single') -> 'models.Flow':
+    """Opens the run: its flow; every tool does it here."""
+    return workflow.load(
+        self.workdir, config=self.config, dtype=dtype, averaged=self.averaged,
+        strategy=training.make_strategy(strategy), checkpoint=self.checkpoint)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -191,20 +167,19 @@ class Split(Options):
       None, help='Folder of TensorFlow Datasets, by default that of the run; '
       'for data sets such as cifar10 only.')
 
-  def open_split(self, run: OpenedRun, *counts: str) -> 'datasets.Split':
-    """Opens the part of the run's data set; refuses data that have changed.
-
-    The flags named by `counts` are numbers of examples that it must have.
-    """
-    return run.model.run.open(self.split, self.data_dir, **{
-        name: getattr(self, name) for name in counts})
+  def open_split(
+      self, flow: 'models.Flow', **counts: int | None) -> 'datasets.Split':
+    """Opens the part of the data of a flow; see `workflow.Run.open`."""
+    return flow.run.open(self.split, self.data_dir, **counts)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OutputFile(Options):
   """The file to write."""
 
-  suffixes: ClassVar[tuple[str, ...]]
+  suffixes: ClassVar[tuple[str, ...]] = ('.npz',)
+  # Flags of files that are read, which it must not replace.
+  sources: ClassVar[tuple[str, ...]] = ()
 
   output: str | None = fields.field(None, help='File to write.')
   overwrite: bool = fields.field(
@@ -213,17 +188,14 @@ class OutputFile(Options):
   def check(self) -> None:
     """Finds out whether the file can be written, before the work for it."""
     super().check()
-    if self.output is not None:
-      self.check_file('output', self.output, self.suffixes)
-
-  def check_not_replaced(self, *names: str) -> None:
-    """Raises `InvalidValueError` if the output is a file that flags name."""
-    for source in filter(None, (getattr(self, name) for name in names)):
-      is_same = self.output and os.path.exists(source) and (
-          os.path.exists(self.output)) and os.path.samefile(source, self.output)
-      self.require(
-          not is_same, 'output', f'another file than {source}',
-          'It would be replaced.')
+    if self.output is None:
+      return
+    self.check_file('output', self.output, self.suffixes)
+    for source in filter(None, (getattr(self, name) for name in self.sources)):
+      is_same = os.path.exists(source) and os.path.exists(self.output) and (
+          os.path.samefile(source, self.output))
+      self.require(not is_same, 'output', f'another file than {source}',
+                   'It would be replaced.')
 
   def check_file(
       self, name: str, path: str, suffixes: tuple[str, ...]) -> None:
@@ -261,17 +233,17 @@ class Estimation(Options):
     return numerics.Estimator.get(self.estimator)
 
   def estimator_for(
-      self, run: OpenedRun, *, dequantizes: bool = True,
+      self, flow: 'models.Flow', *, dequantizes: bool = True,
   ) -> 'numerics.Estimator':
-    """Returns the estimator that the flag names, or the default of a run.
+    """Returns the estimator that the flag names, or the default of a flow.
 
-    One that would be ignored, since the model draws nothing, is an error.
+    One that would be ignored, since the flow draws nothing, is an error.
     """
     estimator = self.make_estimator()
     self.refuse(
-        not run.model.is_random and estimator not in (None, numerics.Exact()),
+        not flow.is_random and estimator not in (None, numerics.Exact()),
         ('estimator',), EXACT, 'It goes with residual blocks.')
-    return estimator or run.model.evaluation_estimator(dequantizes=dequantizes)
+    return estimator or flow.evaluation_estimator(dequantizes=dequantizes)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -310,8 +282,6 @@ class Randomness(Options):
 class Evaluation(Run, Estimation, Randomness, OutputFile, Devices):
   """The evaluation."""
 
-  suffixes: ClassVar[tuple[str, ...]] = ('.npz',)
-
   batch_size: int | None = fields.field(
       None, help='Examples per batch and device: by default 128 images, more '
       'vectors, fewer large images with --estimator=exact.', minimum=1)
@@ -323,21 +293,21 @@ class Evaluation(Run, Estimation, Randomness, OutputFile, Devices):
       1, help='Estimates averaged per example and repeat; raise it if '
       'estimator_stderr is too large.', minimum=1)
 
-  def settings(self, run: OpenedRun, *, dequantizes: bool = True,
+  def settings(self, flow: 'models.Flow', *, dequantizes: bool = True,
                of_estimates: Sequence[str] = ('num_probes',)) -> dict[str, Any]:
     """Returns `evaluation.EvaluationSettings`, by name; see `estimator_for`.
 
     The flags `of_estimates` are refused where nothing is estimated.
     """
-    estimator = self.estimator_for(run, dequantizes=dequantizes)
+    estimator = self.estimator_for(flow, dequantizes=dequantizes)
     self.refuse(
         not estimator.is_random, of_estimates,
-        f'with --estimator={estimator.spec()}' if run.model.is_random else
-        EXACT, 'It goes with estimates.')
+        f'cannot be used with --estimator={estimator.spec()}'
+        if flow.is_random else EXACT, 'It goes with estimates.')
     return {
         'batch_size': self.batch_size, 'num_repeats': self.num_repeats,
         'num_probes': self.num_probes, 'seed': self.seed,
-        'estimator': estimator, 'strategy': run.strategy, 'verbose': 1}
+        'estimator': estimator, 'verbose': 1}
 
   def print(self, results: 'evaluation.Results') -> None:
     """Writes the output, and prints the report."""

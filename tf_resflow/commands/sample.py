@@ -36,7 +36,9 @@ from typing import Any
 
 import numpy as np
 
+from tf_resflow import datasets
 from tf_resflow import evaluation
+from tf_resflow import models
 from tf_resflow.commands import conditions
 from tf_resflow.commands import options as options_lib
 from tf_resflow.specs import fields
@@ -83,91 +85,85 @@ class Options(
       choices=('spherical', 'linear'))
 
   def check(self) -> None:
-    """Refuses what would be ignored."""
+    """Refuses what would be ignored, or does not suit the run."""
     super().check()
-    self.refuse(self.reconstruct, ('interpolate',), 'with --reconstruct',
-                'They make two pictures; choose one.')
     shows_split = self.interpolate or self.reconstruct
-    for condition, names, where, advice in (
-        (shows_split, ('temperature', 'seed'),
-         'with --interpolate or --reconstruct', 'They are not random.'),
-        (not shows_split, ('split', 'indices', 'data_dir'),
-         'without --interpolate or --reconstruct', 'Samples need no images.'),
-        (self.interpolate, ('num_columns',), 'with --interpolate',
-         '--num_points says how many images are in a row.'),
-        (not self.interpolate, ('path', 'num_points'), 'without --interpolate',
+    for condition, names, problem, advice in (
+        (self.reconstruct, ('interpolate',), 'cannot be used with '
+         '--reconstruct', 'They make two pictures; choose one.'),
+        (shows_split, ('temperature', 'seed'), 'cannot be used with '
+         '--interpolate or --reconstruct', 'They are not random.'),
+        (not shows_split, ('split', 'indices', 'data_dir'), 'requires '
+         '--interpolate or --reconstruct', 'Samples need no images.'),
+        (self.interpolate, ('num_columns',), 'cannot be used with '
+         '--interpolate', '--num_points says how many images are in a row.'),
+        (not self.interpolate, ('path', 'num_points'), 'requires --interpolate',
          'It describes its paths.'),
-        (self.reconstruct, ('condition',), 'with --reconstruct',
+        (self.reconstruct, ('condition',), 'cannot be used with --reconstruct',
          'Images come with their own.'),
-        (bool(self.indices), ('num_samples',), 'with --indices',
-         'They say how many.')):
-      self.refuse(condition, names, where, advice)
+        (self.indices, ('num_samples',), 'cannot be used with --indices',
+         'They say how many.'),
+        (not self.config.model.is_image,
+         ('interpolate', 'reconstruct', 'num_columns'),
+         f'cannot be used with model={self.config.model.name()}',
+         'It is for images.')):
+      self.refuse(condition, names, problem, advice)
     self.require(
         not self.interpolate or len(self.indices) % 2 == 0, 'indices',
         'pairs: start, end, start, end')
-
-  def check_run(self) -> None:
     size = getattr(self.config.model, 'event_size', 1)
     machine.check_memory(  # Latents and samples alone, in float32.
         8 * (self.num_samples or 0) * len(self.temperature) * size,
         'num_samples', self.num_samples)
     suffix = os.path.splitext(self.output)[1]
-    if not self.is_of_vectors:
+    if self.config.model.is_image:
       self.require(
           suffix != '.csv', 'output', 'a file .png or .npz for images')
       return
     self.require(
-        suffix != '.png' or self.config.model.event_size == 2, 'output',
+        suffix != '.png' or size == 2, 'output',
         'a .csv or .npz file; .png is for images and 2-D data')
     self.require(
         suffix == '.npz' or len(self.temperature) == 1, 'temperature',
         'one number with .csv and .png files of vectors',
         'An .npz file holds several.')
-    self.refuse(
-        True, ('interpolate', 'reconstruct', 'num_columns'),
-        f'with model={self.config.model.name()}', 'It is for images.')
 
-  def images(self, run: options_lib.OpenedRun, default: int, per_sample: int = 1
-             ) -> tuple[Any, Sequence[int]]:
+  def images(
+      self, flow: 'models.Flow', default: int, per_sample: int = 1,
+  ) -> tuple['datasets.Split', Sequence[int]]:
     """Returns the split and the indices of the chosen images in it."""
-    split = self.open_split(run)
-    if self.indices:
-      self.require(
-          max(self.indices) < split.num_examples, 'indices',
-          f'numbers below {split.num_examples}',
-          f'So many images are in the {self.split} split.')
-      return split, self.indices
-    most = split.num_examples // per_sample
+    split = self.open_split(flow)
+    indices = self.indices or range(per_sample * (self.num_samples or min(
+        default, split.num_examples // per_sample)))
     self.require(
-        (self.num_samples or 0) <= most, 'num_samples', f'at most {most}',
-        f'That many are in the {self.split} split.')
-    return split, range(per_sample * (self.num_samples or default))
+        max(indices) < split.num_examples,
+        'indices' if self.indices else 'num_samples',
+        f'images among the {split.num_examples} of the {self.split} split')
+    return split, indices
 
 
-def _picture(options: Options, run: options_lib.OpenedRun,
-             settings: dict[str, Any]):
+def _picture(options: Options, flow: 'models.Flow', settings: dict[str, Any]
+             ) -> 'evaluation.pictures.Picture':
+  if options.reconstruct:
+    return evaluation.reconstructions(
+        flow, *options.images(flow, default=32),
+        num_columns=options.num_columns, **settings)
+  condition = options.read_conditions(flow)
   if options.interpolate:
-    condition = options.read_conditions(run.model)
     options.require(
         condition is None or len(condition) == 1, 'condition',
         'one condition with --interpolate', 'All points of a path have it.')
     return evaluation.interpolations(
-        run.model, *options.images(run, default=8, per_sample=2),
-        num_points=options.num_points, path=options.path, condition=condition,
-        **settings)
-  if options.reconstruct:
-    return evaluation.reconstructions(
-        run.model, *options.images(run, default=32),
-        num_columns=options.num_columns, **settings)
+        flow, *options.images(flow, default=8, per_sample=2), path=options.path,
+        num_points=options.num_points, condition=condition, **settings)
   return evaluation.samples(
-      run.model, seed=options.seed, temperatures=options.temperature,
-      num_columns=options.num_columns, **_conditions(
-          options, options.read_conditions(run.model), 64), **settings)
+      flow, num_columns=options.num_columns,
+      **_draws(options, condition, 64), **settings)
 
 
-def _conditions(
-    options: Options, condition: np.ndarray | None, default: int) -> dict:
-  """Returns how many samples to draw, and the condition of each."""
+def _draws(options: Options, condition: np.ndarray | None, default: int
+           ) -> dict[str, Any]:
+  """Returns the arguments of `pictures.draw`, with a condition of each."""
   num_samples = options.num_samples or default
   if options.is_condition_file and options.num_samples:
     condition = condition[np.random.default_rng(options.seed).integers(
@@ -178,52 +174,51 @@ def _conditions(
     options.require(
         len(options.temperature) == 1, 'temperature',
         'one number with several labels', 'Both make rows.')
-    if options.num_samples is None:
-      num_samples = _SAMPLES_OF_A_LABEL
+    num_samples = options.num_samples or _SAMPLES_OF_A_LABEL
     condition = np.repeat(condition, num_samples, axis=0)
-  return {'num_samples': num_samples, 'condition': condition}
+  return {'num_samples': num_samples, 'condition': condition,
+          'seed': options.seed, 'temperatures': options.temperature}
 
 
-def _draw_vectors(options: Options, run: options_lib.OpenedRun,
-                  settings: dict[str, Any]) -> dict:
+def _save_vectors(options: Options, flow: 'models.Flow',
+                  settings: dict[str, Any]) -> dict[str, Any]:
+  """Draws vectors and writes them; returns the report."""
   suffix = os.path.splitext(options.output)[1]
   condition = options.read_conditions(
-      run.model, 'drop' if options.num_samples else 'error')
+      flow, 'drop' if options.num_samples else 'error')
   options.require(
       suffix != '.png' or condition is None or len(condition) == 1, 'condition',
       'one condition with .png of vectors', 'It shows one density.')
-  arrays, report = evaluation.pictures.draw(
-      run.model, seed=options.seed, temperatures=options.temperature,
-      **_conditions(options, condition, 20_000 if suffix == '.png' else 64),
-      **settings)
+  arrays, report = evaluation.pictures.draw(flow, **_draws(
+      options, condition, 20_000 if suffix == '.png' else 64), **settings)
   if suffix == '.npz':
     np.savez(options.output, **arrays)
   elif suffix == '.csv':
-    run.model.schema.to_frame(arrays['x'], arrays.get('condition')).to_csv(
+    flow.schema.to_frame(arrays['x'], arrays.get('condition')).to_csv(
         options.output, index=False, lineterminator='\n', na_rep='nan')
   else:
     evaluation.plots.save_image(options.output, evaluation.density_picture(
-        run.model, samples=arrays['x'], condition=condition))
+        flow, samples=arrays['x'], condition=condition))
   return report
 
 
 def main(options: Options) -> None:
   """Makes the picture, writes it, and reports."""
-  run = options.open(options.dtype, options.strategy)
+  flow = options.open(options.dtype, options.strategy)
   settings = {
-      'solver': options.make_solver(), 'strategy': run.strategy, 'verbose': 1,
-      'batch_size': (options.batch_size
-                     or evaluation.default_batch_size(run.model))}
-  if not run.model.is_image:
-    report = _draw_vectors(options, run, settings)
+      'solver': options.make_solver(), 'strategy': flow.run.strategy,
+      'batch_size': options.batch_size or evaluation.default_batch_size(flow),
+      'verbose': 1}
+  if not flow.is_image:
+    report = _save_vectors(options, flow, settings)
   else:
-    picture = _picture(options, run, settings)
+    picture = _picture(options, flow, settings)
     report = picture.report
     if options.output.endswith('.npz'):
       np.savez(options.output, **picture.arrays)
     else:
       evaluation.plots.save_image_grid(
           options.output, picture.images, num_columns=picture.num_columns)
-  report = {'step': run.step, 'output': options.output, 'dtype': options.dtype,
-            **report}
+  report = {'step': flow.run.step, 'output': options.output,
+            'dtype': options.dtype, **report}
   options_lib.print_report(report, evaluation.results.format_table(report))

@@ -38,7 +38,7 @@ from tf_resflow.specs import fields
 class Options(options_lib.Evaluation, options_lib.Certification):
   """What is scored."""
 
-  suffixes = ('.npz', '.csv')
+  suffixes, sources = ('.npz', '.csv'), ('inputs',)
 
   inputs: str = options_lib.required(
       help='The table or .npz file of examples, see above.')
@@ -53,14 +53,11 @@ class Options(options_lib.Evaluation, options_lib.Certification):
 
   def check(self) -> None:
     super().check()
-    self.check_not_replaced('inputs')
-
-  def check_run(self) -> None:
-    self.require(
-        self.is_of_vectors or not (self.output or '').endswith('.csv'),
-        'output', 'an .npz file for images')
-    self.refuse(not self.is_of_vectors, ('top',), 'with images',
-                'It shows rows of vectors.')
+    if self.config.model.is_image:
+      self.require(not (self.output or '').endswith('.csv'), 'output',
+                   'an .npz file for images')
+      self.refuse(True, ('top',), 'cannot be used with images',
+                  'It shows rows of vectors.')
     _ = self.rows  # Or an error.
 
   @functools.cached_property
@@ -75,11 +72,11 @@ class Options(options_lib.Evaluation, options_lib.Certification):
 
 def main(options: Options) -> None:
   """Scores, writes the output, and reports."""
-  run = options.open(options.dtype, options.strategy)
+  flow = options.open(options.dtype, options.strategy)
   results = workflow.score(
-      run.model, options.rows, certify=options.certify,
+      flow, options.rows, certify=options.certify,
       diagnose=bool(options.output or options.top),
-      **options.settings(run, dequantizes=False, of_estimates=(
+      **options.settings(flow, dequantizes=False, of_estimates=(
           'num_probes', 'num_repeats'))
   ).extended(first={'inputs': options.inputs})
   if options.top:

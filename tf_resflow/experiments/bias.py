@@ -27,7 +27,8 @@ _CURVES = (
 
 
 def main(
-    runs: Iterable[tuple[str, Any, datasets.Split, numerics.Estimator]],
+    runs: Iterable[tuple[
+        str, models.Flow, datasets.Split, numerics.Estimator]],
     split_name: str, *, picture: str | os.PathLike | None = None,
     curves: Mapping[str, Mapping[str, np.ndarray]] | None = None,
     batch_size: int | None = None, **settings: Any,
@@ -35,8 +36,8 @@ def main(
   """Measures the bias of several runs, and plots their training.
 
   Args:
-    runs: the name of each, the run with its `model`, `step` and `strategy`, the
-      data, and an unbiased estimator.
+    runs: the name of each, its flow of `tf_resflow.load`, the data, and an
+      unbiased estimator.
     split_name: of the data.
     picture, curves: file and runs of `save_bias`, by the names of the runs.
     batch_size: examples per batch, or fewer where so many do not fit.
@@ -46,14 +47,14 @@ def main(
     A dict for JSON: `split`, and under `runs` the measurements of each run.
   """
   reports = {}
-  for name, run, split, estimator in runs:
-    specs = {e.spec(): None for e in run.model.estimators()}
+  for name, flow, split, estimator in runs:
+    specs = {e.spec(): None for e in flow.estimators()}
     reports[name] = {
-        'step': run.step, 'training_estimator': ' '.join(specs) or 'none',
+        'step': flow.run.step, 'training_estimator': ' '.join(specs) or 'none',
         'estimator': estimator.spec(), **measure_bias(
-            run.model, split, estimator=estimator, strategy=run.strategy,
+            flow, split, estimator=estimator, strategy=flow.run.strategy,
             batch_size=evaluation.default_batch_size(
-                run.model, estimator, batch_size), **settings)}
+                flow, estimator, batch_size), **settings)}
   if picture is not None and curves is not None:
     save_bias(picture, {
         f'{name}\n{report["training_estimator"]}\nbias on {split_name}: '

@@ -55,6 +55,7 @@ def detect(
       flow.condition_spec is None, 'ood_dataset',
       problem='cannot be used with a flow p(x|c)',
       advice='Other data have no such condition.')
+  settings.setdefault('strategy', run.strategy)
   rule = evaluation.scoring_rule(flow, estimator, num_repeats)
   # First, because they may not suit.
   others = _open(flow, other_data, data_dir)

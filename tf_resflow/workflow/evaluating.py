@@ -50,6 +50,7 @@ def evaluate(
       num_labels or not classify, 'classify', 'true',
       problem='requires a flow whose condition is the label',
       advice='Train with --condition_on=label.')
+  settings.setdefault('strategy', run.strategy)
   used = evaluation.EvaluationSettings.of(flow, **settings, dequantizes=True)
   split = run.open(part, data_dir, num_examples=num_examples,
                    num_reconstructions=num_reconstructions)

@@ -104,8 +104,7 @@ def fit(
         flow = _trained(config, folder, strategy, lock_timeout=lock_timeout,
                         takeover=takeover)
         if evaluate_at_end:
-          _report(flow, warnings, start, certify=certify, verbose=verbose,
-                  strategy=strategy)
+          _report(flow, warnings, start, certify=certify, verbose=verbose)
       undo.pop_all()
   if workdir is None:
     weakref.finalize(flow, shutil.rmtree, folder, ignore_errors=True)
@@ -177,7 +176,8 @@ def _trained(config, workdir, strategy, **options):
     trainer.ema.assign_weights()
     flow, step = training.workdir.prepared(trainer.model), trainer.step
   flow.run = runs.Run(
-      config=config, workdir=workdir, step=step, facts=_facts(config))
+      config=config, workdir=workdir, step=step, facts=_facts(config),
+      strategy=strategy)
   return flow
 
 
@@ -216,13 +216,13 @@ def _facts(config):
       'condition': [*config.data.condition_on]}
 
 
-def _report(flow, warnings, start, strategy, **options):
+def _report(flow, warnings, start, **options):
   """Evaluates a flow on the test part; its run gets the result."""
   run, unit = flow.run, flow.unit
   _logger.info('Evaluating the weights of step %d on the test set.', run.step)
-  with strategies.naming_lost_peers(strategy):
+  with strategies.naming_lost_peers(run.strategy):
     results = evaluating.evaluate(
-        flow, seed=run.config.run.seed, strategy=strategy, **options)
+        flow, seed=run.config.run.seed, **options)
     numbers = results.numbers
     summary = (
         f'test {numbers[unit]:.3f} +- {numbers[f"{unit}_stderr"]:.3f} '
@@ -241,5 +241,5 @@ def _report(flow, warnings, start, strategy, **options):
   flow.run = dataclasses.replace(
       run, report=results.report(), table=results.table(), summary=summary,
       warnings=tuple(dict.fromkeys(warnings)))
-  if strategies.is_chief(strategy):
+  if strategies.is_chief(run.strategy):
     flow.run.save()

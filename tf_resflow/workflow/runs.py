@@ -37,6 +37,7 @@ class Run:
     warnings: of training and of that evaluation.
     facts: of the data: their name, numbers of examples, columns.
     table: the report as text, with the bounds of all blocks.
+    strategy: in whose scope the flow was made; its devices share evaluations.
   """
 
   config: configuration.Config
@@ -47,6 +48,7 @@ class Run:
   warnings: tuple[str, ...] = ()
   facts: Mapping[str, Any] = dataclasses.field(default_factory=dict)
   table: str = dataclasses.field(default='', repr=False)
+  strategy: Any = dataclasses.field(default=None, repr=False)
 
   @functools.cached_property
   def curves(self) -> dict[str, np.ndarray]:
@@ -158,7 +160,7 @@ def load(
       trusted to name them itself, since to import a module runs its code: those
       in its run.flags must stand here, or be imported already.
     config: the configuration of the run, if it has been read.
-    strategy: in whose scope the flow is made.
+    strategy: in whose scope the flow is made, see `Run`.
     averaged: whether to use the averaged weights (EMA), as in evaluation.
     **options: `dtype` and `checkpoint`, see `training.workdir.restore_model`.
 
@@ -181,6 +183,6 @@ def load(
   with (strategy or tf.distribute.get_strategy()).scope():
     model, step = training.workdir.restore_model(
         workdir, averaged=averaged, **options)
-  run = Run(config=config, workdir=workdir, step=step)
+  run = Run(config=config, workdir=workdir, step=step, strategy=strategy)
   model.run = run.with_report() if averaged else run
   return model

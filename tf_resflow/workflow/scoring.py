@@ -73,6 +73,7 @@ def score(
   diagnoses = diagnose and not flow.is_image and flow.run is not None
   # Before what takes long, because it may be damaged.
   known = training.train_rows.read(flow.run.workdir) if diagnoses else None
+  settings.setdefault('strategy', flow.run and flow.run.strategy)
   used = evaluation.EvaluationSettings.of(flow, **settings)
   # As the flow was trained and is served; float64 is for what is computed.
   arrays = evaluation.evaluate_inputs(
