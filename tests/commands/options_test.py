@@ -41,12 +41,6 @@ def test_output_files_are_checked_before_the_work(tmp_path, monkeypatch):
     File(output='a.txt')
 
 
-def test_seeds_are_numbers_of_32_bits():
-  options.Randomness(seed=2**31 - 1)
-  testing.check_refusal(
-      options.Randomness, {'seed': 2**31}, f'seed={2**31}: expected an integer')
-
-
 def test_averaged_weights_or_the_others(trained_workdir):
   """`Run.open`, by which every tool gets its model, takes those asked for."""
   image = np.full([1, 8, 8, 1], 0.25, np.float32)

@@ -28,24 +28,6 @@ def test_bad_input(run_tool, tmp_path, data_dir):
   assert not list(tmp_path.iterdir())
 
 
-def test_further_switches_are_trained(run_tool, table, tmp_path):
-  """Together; and the best checkpoint is that of the lowest row."""
-  workdir = tmp_path / 'run'
-  flags = (
-      '--estimator=roulette:poisson:2,exact=1,samples=2', '--optimizer=adamax',
-      '--annealing_steps=2', '--keep_best', '--evaluate_every=1',
-      '--num_validation=16', '--accumulation_steps=2')
-  result = run_tool(
-      'train', f'--dataset=table:{table}', f'--workdir={workdir}', *_TRAIN,
-      '--hidden_units=8', '--noevaluate_at_end', *flags)
-  assert result.status == 0, result.stderr
-  assert set(flags) <= set((workdir / 'run.flags').read_text().split())
-  losses = training.read_metrics(workdir)['validation_nats']
-  assert len(losses) == 4  # Also of the initial flow.
-  assert training.workdir.restore_model(str(workdir), checkpoint='best')[1] == (
-      np.argmin(losses))
-
-
 @pytest.mark.reliability(promise='time-limit')
 def test_signals_and_the_time_limit(run_tool, table, tmp_path, monkeypatch):
   """Before the first step, and in the evaluation after the last one."""

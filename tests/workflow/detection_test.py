@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from tests import testing
 from tf_resflow import datasets
 from tf_resflow import evaluation
 from tf_resflow import workflow
@@ -38,10 +37,3 @@ def test_inverted_digits(digits_workdir, data_dir, tmp_path):
   assert report['picture'] is None
   assert results.notes[0].startswith(
       f'log p(x): AUROC {report["auroc"]:.4f} +- ')
-
-
-def test_what_cannot_be_detected(table_workdir, labelled_workdir):
-  testing.check_refusals(
-      lambda workdir: workflow.detect(workflow.load(workdir), 'digits'), [
-          (table_workdir, 'ood_dataset cannot be used with vectors. Score'),
-          (labelled_workdir, 'ood_dataset cannot be used with a flow p(x|c)')])

@@ -126,10 +126,10 @@ class Options(options_lib.Options):
     if self.workdir is None:
       return config
     run = training.load_config(self.workdir)
-    for name in flags_lib.by_name():
-      self.refuse(name not in _WITH_WORKDIR, (name,),
-                  'cannot be used with --workdir',
-                  'The run has a configuration of its own.')
+    self.refuse(
+        True, flags_lib.by_name().keys() - _WITH_WORKDIR,
+        'cannot be used with --workdir',
+        'The run has a configuration of its own.')
     return run if 'batch_size' not in self.given else run.replace(
         batch_size=config.optimizer.batch_size)
 

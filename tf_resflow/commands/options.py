@@ -1,6 +1,6 @@
 """What tools share: flags, fields of dataclasses in groups, and reports."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 import dataclasses
 import functools
 import json
@@ -98,7 +98,7 @@ class Options(fields.Section):
     """
     return flags_lib.config(flag_values)
 
-  def refuse(self, condition: object, names: Sequence[str], problem: str,
+  def refuse(self, condition: object, names: Collection[str], problem: str,
              advice: str) -> None:
     """Raises `InvalidValueError` for given flags that would be ignored.
 

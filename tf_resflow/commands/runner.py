@@ -50,17 +50,14 @@ def main() -> None:
     sys.exit(run(name, arguments))
   texts = {
       '--help': _overview, '-h': _overview, 'help': _overview,
-      '--version': _version, 'version': _version,
+      **dict.fromkeys(('--version', 'version'), lambda: (
+          f'tf_resflow {tf_resflow.__version__}')),
       'flagfiles': flagfiles.overview}
   if name in texts:
     sys.exit(_until_closed(lambda: print(texts[name]())))
   sys.exit(fail('tf_resflow', ' '.join(filter(None, [
       f'unknown tool {name!r}.', errors.did_you_mean(name, [*TOOLS, *texts]),
       f'The tools are {", ".join(TOOLS)}; tf_resflow --help explains them.']))))
-
-
-def _version() -> str:
-  return f'tf_resflow {tf_resflow.__version__}'
 
 
 def _overview() -> str:
@@ -126,32 +123,35 @@ def _run(name: str, arguments: Sequence[str], stop: signals.Stop) -> int:
   """Runs a tool; see `run`."""
   try:
     flag_values = _common_flags()
-    options = _tool(name).Options
-    arguments = flagfiles.resolve(
-        arguments, [field.flag for field in options.flag_fields()])
+    arguments = flagfiles.resolve(arguments, [
+        field.flag for field in _tool(name).Options.flag_fields()])
     name = _answering(name, arguments)
     return _run_tool(name, arguments, flag_values)
   except errors.ExpectedError as error:
-    return fail(name, ' '.join(str(error).split()), error.exit_status)
+    return fail(name, errors.sentence(error), error.exit_status)
   except stop.caught_exceptions:
     return fail(name, stop.message, stop.status)
-  except flags.UnrecognizedFlagError as error:
-    return fail(name, _unknown_flag(error))
   except BrokenPipeError:
     raise
-  except (ValueError, OSError, flags.Error) as error:
-    if isinstance(error, errors.InvalidValueError) and (
-        error.name in flag_values):
-      # One line, but for all problems of a table.
-      return fail(name, error.message(f'--{error.name}'))
-    return fail(name, errors.sentence(error))
   except Exception as error:  # pylint: disable=broad-exception-caught
-    kind = type(error)
-    if not isinstance(error, MemoryError) and (
-        not kind.__module__.startswith('tensorflow.') or
-        kind.__name__ not in _OPERATING_ERRORS):
+    message = _message(error, flag_values)
+    if not message:
       raise
-    return fail(name, errors.sentence(error))
+    return fail(name, message)
+
+
+def _message(error: Exception, flag_values: flags.FlagValues) -> str:
+  """Returns what is said of an expected error; nothing of a defect."""
+  kind = type(error)
+  if isinstance(error, flags.UnrecognizedFlagError):
+    return _unknown_flag(error)
+  if isinstance(error, errors.InvalidValueError) and error.name in flag_values:
+    return error.message(f'--{error.name}')  # All problems of a table, too.
+  is_expected = isinstance(
+      error, (ValueError, OSError, flags.Error, MemoryError)) or (
+          kind.__module__.startswith('tensorflow.') and
+          kind.__name__ in _OPERATING_ERRORS)
+  return errors.sentence(error) if is_expected else ''
 
 
 def _run_tool(

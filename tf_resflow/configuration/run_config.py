@@ -316,9 +316,8 @@ class Config:
     Fields of the model that follow from the data are those that the run began
     with: they are not fitted alike on all processors and by all versions.
     """
-    model = dataclasses.replace(self.model, **run.model.inferred_fields())
-    return self if model == self.model else dataclasses.replace(
-        self, model=model)
+    return dataclasses.replace(self, model=dataclasses.replace(
+        self.model, **run.model.inferred_fields()))
 
   def differences(self, other: 'Config') -> dict[str, tuple[Any, Any]]:
     """Returns the changes that prevent continuing a run of `other`, by flag."""
