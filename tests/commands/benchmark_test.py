@@ -120,7 +120,7 @@ def test_bad_input(run_tool, digits_workdir, tmp_path):
       (['--min_ceiling_fraction=0.5'], '--min_ceiling_fraction requires --es'),
       (['--min_ceiling_fraction=0.5', '--estimator=fixed:4', '--tasks=sample'],
        '--min_ceiling_fraction requires --tasks=train and repeats'),
-      (['--advise', '--tasks=train'], '--tasks cannot be used with --advise. '),
+      (['--advise', '--tasks=train'], '--tasks cannot be used with --advise.'),
       (['--program=/nowhere/step'], '--program=/nowhere/step: expected a'),
       (['--program=step', '--tasks=train,sample'],
        '--tasks=train,sample: expected train alone, with --program. The'),

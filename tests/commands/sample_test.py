@@ -100,7 +100,7 @@ def test_bad_input(run_tool, digits_workdir, table_workdir, tmp_path):
   results.check_errors(run_tool, 'sample', [
       (['--checkpoint=best'],
        f'--checkpoint=best does not exist in {digits_workdir}. Take latest, '),
-      (['--interpolate', '--reconstruct'], '--interpolate cannot be used with'),
+      (['--interpolate', '--reconstruct'], '--reconstruct cannot be used with'),
       (['--interpolate', '--seed=1'], '--seed cannot be used with '),
       (['--reconstruct', '--indices=1', '--num_samples=1'],
        '--num_samples cannot be used with --indices'),

@@ -58,6 +58,9 @@ class Options(options_lib.Options):
   """The measurements."""
 
   takes_configuration = True
+  excludes = {
+      'advise': ('workdir', 'inputs', 'tasks', 'program', *_TIMING),
+      'program': _TIMING}
 
   workdir: str | None = fields.field(
       None, help='A run to take configuration and weights from.')
@@ -97,9 +100,6 @@ class Options(options_lib.Options):
 
   def check(self) -> None:
     super().check()
-    self.refuse(
-        self.advise, ('workdir', 'inputs', 'tasks', 'program', *_TIMING),
-        'cannot be used with --advise', 'It always measures training.')
     self.require(
         self.tasks == ('train',) or self.num_repeats >= 2, 'num_repeats',
         '2 or more with the tasks evaluate and sample')
@@ -112,8 +112,6 @@ class Options(options_lib.Options):
         'tasks' not in self.given or self.tasks == ('train',), 'tasks',
         'train alone, with --program',
         'The program is that of a training step.')
-    self.refuse(True, _TIMING, 'cannot be used with --program',
-                'Nothing is timed then.')
     folder = os.path.dirname(os.path.abspath(self.program))
     for path in (f'{self.program}.mlir', f'{self.program}.npz'):
       self.require(

@@ -74,7 +74,7 @@ def main(options: Options) -> None:
       'step': flow.run.step, 'dtype': options.dtype, 'split': options.split,
       'inception': options.inception,
       'feature_name': options.feature_name or 'the only output', **report}
-  options_lib.print_report(report, evaluation.results.format_table(report))
+  options_lib.print_report(report)
   smallest = min(report['num_images'], report['num_samples'])
   if smallest <= report['num_features']:
     options_lib.note(

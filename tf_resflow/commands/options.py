@@ -48,6 +48,8 @@ class Options(fields.Section):
       as well; its `main` then takes a `configuration.Config`, too.
     sets_up_training: whether TensorFlow is set up for training on CPUs, see
       `runner.set_up_training`.
+    excludes: flags that would be ignored where that of the name is set.
+    requires: flags one of which that of the name goes with.
 
   Example:
     >>> @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -61,6 +63,8 @@ class Options(fields.Section):
 
   takes_configuration: ClassVar[bool] = False
   sets_up_training: ClassVar[bool] = False
+  excludes: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+  requires: ClassVar[Mapping[str, tuple[str, ...]]] = {}
 
   arguments: tuple[str, ...] = fields.field((), is_flag=False)
   given: tuple[str, ...] = fields.field((), is_flag=False)
@@ -89,23 +93,26 @@ class Options(fields.Section):
         given=tuple(f for f in flag_values if flag_values[f].present))
 
   def make_config(self, flag_values: flags.FlagValues) -> configuration.Config:
-    """Returns the configuration of a run that parsed flags say.
-
-    It is called before TensorFlow is loaded.
-
-    Raises:
-      InvalidValueError: if it is invalid, or does not suit other flags.
+    """Returns the configuration that flags say, before TensorFlow is loaded.
     """
     return flags_lib.config(flag_values)
 
+  def check(self) -> None:
+    super().check()
+    for name, others in self.excludes.items():
+      self.refuse(getattr(self, name), others, f'cannot be used with --{name}')
+    for name, others in self.requires.items():
+      self.refuse(not any(getattr(self, other) for other in others), (name,),
+                  'requires ' + ' or '.join(f'--{other}' for other in others))
+
   def refuse(self, condition: object, names: Collection[str], problem: str,
-             advice: str) -> None:
+             advice: str = '') -> None:
     """Raises `InvalidValueError` for given flags that would be ignored.
 
     Args:
       condition: whether they would be.
       names: of the flags.
-      problem: `cannot be used with --inputs`, or `requires --inputs`.
+      problem: what they do not go with, see `InvalidValueError`.
       advice: what they do go with, a sentence.
     """
     for name in self.given if condition else ():
@@ -324,9 +331,10 @@ def note(text: str) -> None:
 def print_report(report: Mapping[str, Any], *notes: str) -> None:
   """Prints lines for people, and a report as one line of strict JSON on stdout.
 
-  JSON has no NaN and no infinity: such a number becomes null.
+  By default the lines are a table of the report. JSON has no NaN and no
+  infinity: such a number becomes null.
   """
-  for text in notes:
+  for text in notes or [evaluation.results.format_table(report)]:
     note(text)
   strict = json.loads(json.dumps(report), parse_constant=lambda number: None)
   print(json.dumps(strict, allow_nan=False))

@@ -56,6 +56,14 @@ class Options(
   """The picture."""
 
   suffixes = ('.png', '.npz', '.csv')
+  excludes = {
+      'interpolate': ('reconstruct', 'temperature', 'seed', 'num_columns'),
+      'reconstruct': ('temperature', 'seed', 'condition'),
+      'indices': ('num_samples',)}
+  requires = {
+      **dict.fromkeys(('path', 'num_points'), ('interpolate',)),
+      **dict.fromkeys(('split', 'indices', 'data_dir'),
+                      ('interpolate', 'reconstruct'))}
 
   batch_size: int | None = fields.field(
       None, help='Examples per batch and device: 128 by default, more for '
@@ -85,29 +93,12 @@ class Options(
       choices=('spherical', 'linear'))
 
   def check(self) -> None:
-    """Refuses what would be ignored, or does not suit the run."""
     super().check()
-    shows_split = self.interpolate or self.reconstruct
-    for condition, names, problem, advice in (
-        (self.reconstruct, ('interpolate',), 'cannot be used with '
-         '--reconstruct', 'They make two pictures; choose one.'),
-        (shows_split, ('temperature', 'seed'), 'cannot be used with '
-         '--interpolate or --reconstruct', 'They are not random.'),
-        (not shows_split, ('split', 'indices', 'data_dir'), 'requires '
-         '--interpolate or --reconstruct', 'Samples need no images.'),
-        (self.interpolate, ('num_columns',), 'cannot be used with '
-         '--interpolate', '--num_points says how many images are in a row.'),
-        (not self.interpolate, ('path', 'num_points'), 'requires --interpolate',
-         'It describes its paths.'),
-        (self.reconstruct, ('condition',), 'cannot be used with --reconstruct',
-         'Images come with their own.'),
-        (self.indices, ('num_samples',), 'cannot be used with --indices',
-         'They say how many.'),
-        (not self.config.model.is_image,
-         ('interpolate', 'reconstruct', 'num_columns'),
-         f'cannot be used with model={self.config.model.name()}',
-         'It is for images.')):
-      self.refuse(condition, names, problem, advice)
+    self.refuse(
+        not self.config.model.is_image,
+        ('interpolate', 'reconstruct', 'num_columns'),
+        f'cannot be used with model={self.config.model.name()}',
+        'It is for images.')
     self.require(
         not self.interpolate or len(self.indices) % 2 == 0, 'indices',
         'pairs: start, end, start, end')
@@ -221,4 +212,4 @@ def main(options: Options) -> None:
           options.output, picture.images, num_columns=picture.num_columns)
   report = {'step': flow.run.step, 'output': options.output,
             'dtype': options.dtype, **report}
-  options_lib.print_report(report, evaluation.results.format_table(report))
+  options_lib.print_report(report)

@@ -15,7 +15,6 @@ import dataclasses
 
 from tf_resflow import configuration
 from tf_resflow import errors
-from tf_resflow import evaluation
 from tf_resflow.commands import options as options_lib
 from tf_resflow.commands import runner
 from tf_resflow.specs import fields
@@ -53,4 +52,4 @@ def main(options: Options, config: configuration.Config) -> None:
       options.study, config, options.output,
       command=runner.command('benchmark', []),
       num_repeats=options.num_repeats, progress_fn=options_lib.note)
-  options_lib.print_report(report, evaluation.results.format_table(report))
+  options_lib.print_report(report)

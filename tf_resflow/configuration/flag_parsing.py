@@ -31,19 +31,14 @@ _SECTIONS = {'type': config_lib.ModelTypeConfig, **config_lib.SECTIONS}
 def import_modules(
     arguments: Sequence[str], before_fn: Callable[[], object] = bool,
 ) -> tuple[str, ...]:
-  """Imports and returns the modules of `--import`, also in flagfiles there.
+  """Imports and returns the modules of `--import` in a command line.
 
-  Call it before `define`, so that flags and their help include what the modules
-  register. The current working directory is searched, too. Nothing else imports
-  modules: `from_flagfile` refuses a run with modules that are not named so.
-
-  Args:
-    arguments: those of a command line.
-    before_fn: called before the imports, if there are any.
+  Call it before `define`, so that flags include what the modules register. The
+  current folder is searched, too. Nothing else imports modules: `from_flagfile`
+  refuses a run with others. `before_fn` is called before the first one.
 
   Raises:
     InvalidValueError: if a module cannot be imported.
-    absl.flags.Error: if a flagfile cannot be read.
   """
   modules = _modules(arguments)
   if modules and os.getcwd() not in sys.path:
@@ -88,11 +83,8 @@ def define(flag_values: flags.FlagValues, shows_all: bool = True) -> None:
   """Defines `--import` and one flag per field of all model types.
 
   Values stay strings until `config` knows the model type. All flags default to
-  None; their help states the defaults of the fields.
-
-  Args:
-    flag_values: where the flags are defined.
-    shows_all: False to define only the flags in the short help.
+  None; their help states the defaults of the fields. Without `shows_all` only
+  those in the short help are defined.
   """
   if 'import' not in flag_values and shows_all:
     define_import(flag_values)
@@ -106,9 +98,7 @@ def define_field(
     owners: dict[str, fields.Field], flag_values: flags.FlagValues) -> None:
   """Defines the flag of one field; its value is a string or None.
 
-  Args:
-    owners: the field of each section or model type; the first says the group.
-    flag_values: where the flag is defined.
+  `owners` has the field of each section or model type, the first for the group.
   """
   field = next(iter(owners.values()))
   flags.DEFINE(
@@ -245,9 +235,6 @@ def stored_arguments(
   """Returns the arguments in a flagfile; old flag names become current ones.
 
   Names in `known` are those of flags that a tool has, and stay.
-
-  Raises:
-    absl.flags.Error: if it cannot be read.
   """
   arguments = flags.FlagValues().read_flags_from_files(
       [f'--flagfile={os.fspath(path)}'])

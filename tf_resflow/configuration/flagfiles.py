@@ -50,13 +50,9 @@ def _comment(path: str) -> str:
 
 
 def find(value: str) -> str:
-  """Returns the path of a flagfile.
+  """Returns the path of a flagfile, or raises `InvalidValueError`.
 
-  Args:
-    value: a path, which wins if it exists, or a name with or without `.flags`.
-
-  Raises:
-    InvalidValueError: if there is no such file, or it is no text.
+  The value is a path, which wins if it exists, or a name without `.flags`.
   """
   name = f'{value.removesuffix(".flags")}.flags'
   paths = [path for path in (
@@ -92,13 +88,7 @@ def resolve(
     arguments: Sequence[str], known: Collection[str] = ()) -> list[str]:
   """Returns the arguments of a command line with those of its flagfiles.
 
-  Args:
-    arguments: the command line.
-    known: names of flags of the tool, see `flag_parsing.stored_arguments`.
-
-  Raises:
-    InvalidValueError: see `find`.
-    absl.flags.Error: if a flagfile names one that cannot be read.
+  `known` are those of flags of the tool, see `flag_parsing.stored_arguments`.
   """
   resolved, rest = [], iter(arguments)
   for argument in rest:

@@ -69,8 +69,9 @@ class Adam(keras.optimizers.Adam):
         **self._numbers(learning_rate, variable.dtype))
 
 
-def _made(optimizer_class: Any, config: config_lib.OptimizerConfig,
-          unused: Sequence[str], **arguments: Any) -> keras.optimizers.Optimizer:
+def _made(
+    optimizer_class: Any, config: config_lib.OptimizerConfig,
+    unused: Sequence[str], **arguments: Any) -> keras.optimizers.Optimizer:
   """Returns an optimizer, if no field is set that has no effect on it."""
   defaults = config_lib.OptimizerConfig()
   for name in unused:
