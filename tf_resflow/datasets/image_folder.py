@@ -35,10 +35,10 @@ class _Folder:
   def describe(self, faults: Mapping[str, str]) -> str:
     """Returns how many files are bad, and why the first few are."""
     texts = [f'{name} ({fault})' for name, fault in faults.items()]
-    if (rest := len(texts) - _MAX_NAMED) > 0:
-      texts[_MAX_NAMED - 1] += f' and {rest} more'
+    more = f' and {len(texts) - _MAX_NAMED} more'
     return (f'{len(faults)} of {len(self.names)} files are bad: '
-            f'{", ".join(texts[:_MAX_NAMED])}')
+            f'{", ".join(texts[:_MAX_NAMED])}'
+            f'{more if len(texts) > _MAX_NAMED else ""}')
 
   def error(self, faults: Mapping[str, str]) -> errors.FormatError:
     """Returns the error that names all bad files, not only the known ones."""
@@ -106,7 +106,8 @@ def open_folder(path: str, *, skip_bad: bool = False,
     raise errors.FormatError(f'{error}{bad}') from None
   if faults and not skip_bad:
     raise folder.error(faults)
-  others = ', '.join(f'{count} {kind}' for kind, count in ignored[:3])
+  others = ', '.join(
+      f'{count} {kind}' for kind, count in ignored.most_common(3))
   _logger.log(
       logging.WARNING if faults else logging.INFO,
       'images:%s: took %d images; %signored %s', root, len(looks),
@@ -133,27 +134,24 @@ def open_folder(path: str, *, skip_bad: bool = False,
 def _files_below(root):
   """Returns sizes of files that should be images, by name, and other files.
 
-  The latter are pairs of a kind, such as '.txt', and a number.
+  The latter are numbers by kind, such as '.txt'.
   """
   sizes: dict[str, int] = {}
   ignored: collections.Counter[str] = collections.Counter()
-  try:
-    for file in user_files.files_below(root):
-      name = os.path.basename(file)
-      suffix = os.path.splitext(name)[1].lower()
-      if name.startswith('.'):
-        ignored['hidden'] += 1
-      elif suffix not in image_files.SUFFIXES:
-        ignored[suffix or 'without a suffix'] += 1
-      else:  # Of one that cannot be read `image_files` says what is wrong.
-        sizes[os.path.relpath(file, root)] = os.path.getsize(file) if (
-            os.path.exists(file)) else 0
-  except OSError as error:
-    raise errors.FormatError(f'{error.filename}: {error.strerror}.') from None
+  for file in user_files.files_below(root):
+    name = os.path.basename(file)
+    suffix = os.path.splitext(name)[1].lower()
+    if name.startswith('.'):
+      ignored['hidden'] += 1
+    elif suffix not in image_files.SUFFIXES:
+      ignored[suffix or 'without a suffix'] += 1
+    else:  # Of one that cannot be read `image_files` says what is wrong.
+      sizes[os.path.relpath(file, root)] = os.path.getsize(file) if (
+          os.path.exists(file)) else 0
   errors.check(
       sizes,
       problem=f'No file below it ends in {", ".join(image_files.SUFFIXES)}.')
-  return sizes, ignored.most_common()
+  return sizes, ignored
 
 
 def _shape_of(looks, resize):
@@ -175,11 +173,11 @@ def _labels_of(names, parts):
   """Returns the labels of files, by name, if all are in folders of classes."""
   # Without the folder of the part, if any.
   has_parts = parts['train'][0].startswith('train' + os.sep)
-  folders = {name: name.split(os.sep)[has_parts:-1] for name in names}
-  classes = sorted({below[0] for below in folders.values() if below})
-  if len(classes) < 2 or not all(folders.values()):
-    return {}
-  return {name: classes.index(below[0]) for name, below in folders.items()}
+  folders = [(*name.split(os.sep)[has_parts:-1], '')[0] for name in names]
+  classes = sorted({*folders})
+  return {} if len(classes) < 2 or '' in classes else {
+      name: classes.index(folder)
+      for name, folder in zip(names, folders, strict=True)}
 
 
 def _parts_of(names):

@@ -40,15 +40,13 @@ def opener(
       with errors.format_errors('dataset', f'{prefix}:{path}', expected):
         try:
           return function(path, **given)
-        except errors.InvalidValueError:
-          raise
         except (OSError, ValueError) as error:
           with reading():
             raise error
 
-    result: Any = opened
-    result.options = options or tuple(inspect.signature(function).parameters)
-    return result
+    opened.options = options or tuple(  # type: ignore[attr-defined]
+        inspect.signature(function).parameters)
+    return opened
   return decorate
 
 
@@ -81,13 +79,12 @@ def check_finite(
     what: subject of the message.
   """
   wrong = np.argwhere(~np.isfinite(values))
-  for place in wrong[:1]:
-    row, *column = place
+  for row, *column in wrong[:1]:
     names = columns or range(values.shape[-1])
     raise errors.FormatError(
         f'{what} has {len(wrong)} values that are not finite, the first in row '
         f'{row}' + ''.join(f', column {names[i]}' for i in column) +
-        f' ({values[tuple(place)]}).')
+        f' ({values[(row, *column)]}).')
 
 
 def fingerprint(*parts: Any) -> str:

@@ -28,14 +28,14 @@ _MAX_EXPANSION, _MIN_BOMB_BYTES = 200, 2**30
 def check_regular(path: str | os.PathLike) -> None:
   """Raises `FormatError` unless a path is that of a local file, no pipe."""
   errors.check(
-    not re.match('[A-Za-z][A-Za-z0-9+.-]*://', os.fspath(path)),
-    problem='It is a URL; download the file first.')
+      not re.match('[A-Za-z][A-Za-z0-9+.-]*://', os.fspath(path)),
+      problem='It is a URL; download the file first.')
   with reading():
     mode = os.stat(path).st_mode
   errors.check(
-    not stat.S_ISDIR(mode), problem='It is a folder; use images:FOLDER.')
+      not stat.S_ISDIR(mode), problem='It is a folder; use images:FOLDER.')
   errors.check(
-    stat.S_ISREG(mode), problem='It is a pipe or a device, not a file.')
+      stat.S_ISREG(mode), problem='It is a pipe or a device, not a file.')
 
 
 def check_archive(path: str | os.PathLike, max_bytes: int) -> None:
@@ -48,7 +48,7 @@ def check_archive(path: str | os.PathLike, max_bytes: int) -> None:
   with reading(), zipfile.ZipFile(path) as archive:
     size = sum(member.file_size for member in archive.infolist())
   _check_size(path, size, min(
-    max_bytes, _MIN_BOMB_BYTES + _MAX_EXPANSION * os.path.getsize(path)))
+      max_bytes, _MIN_BOMB_BYTES + _MAX_EXPANSION * os.path.getsize(path)))
 
 
 def check_columns(path: str | os.PathLike) -> None:
@@ -72,21 +72,22 @@ def check_columns(path: str | os.PathLike) -> None:
 
 def _check_size(path, size, max_bytes):
   limit = max(
-    os.path.getsize(path), min(max_bytes, machine.memory_bytes() or max_bytes))
+      os.path.getsize(path), min(max_bytes, machine.memory_bytes() or max_bytes)
+  )
   errors.check(
-    size <= limit, problem=f'It expands to {size / 2**30:.3g} GiB; at most '
-    f'{limit / 2**30:.3g} GiB are read of a file of this size.')
+      size <= limit, problem=f'It expands to {size / 2**30:.3g} GiB; at most '
+      f'{limit / 2**30:.3g} GiB are read of a file of this size.')
 
 
 def read_arrays(
-  path: str | os.PathLike, keys: Collection[str] | None = None,
+    path: str | os.PathLike, keys: Collection[str] | None = None,
 ) -> dict[str, Any]:
   """Reads the arrays of an .npz file, or the one of an .npy file as `x`.
 
   Those that are not among `keys`, if any, are None.
 
   Raises:
-    FormatError: If there is no such file, or it is damaged, or has objects.
+    FormatError: if there is no such file, or it is damaged, or has objects.
   """
   check_regular(path)
   if zipfile.is_zipfile(path):
@@ -97,12 +98,12 @@ def read_arrays(
       return {'x': loaded}
     with loaded:
       arrays = {
-        key: loaded[key] if keys is None or key in keys else None
-        for key in loaded.files}
+          key: loaded[key] if keys is None or key in keys else None
+          for key in loaded.files}
   for key, array in arrays.items():
     errors.check(
-      array is None or isinstance(array, np.ndarray),
-      problem=f'Its {key} is not an array.')
+        array is None or isinstance(array, np.ndarray),
+        problem=f'Its {key} is not an array.')
   return arrays
 
 
@@ -111,7 +112,7 @@ def reading(file: str | os.PathLike = '') -> Iterator[None]:
   """Inside, errors of reading a file become a `FormatError`, in one line.
 
   Args:
-    file: Name of the file, if the error is to name it: one of a folder.
+    file: name of the file, if the error is to name it: one of a folder.
 
   Example:
     >>> with reading('missing.npy'):
@@ -122,6 +123,8 @@ def reading(file: str | os.PathLike = '') -> Iterator[None]:
   try:
     yield
     return
+  except errors.InvalidValueError:
+    raise
   except FileNotFoundError as error:
     folder, name = os.path.split(error.filename or '')
     guess = errors.did_you_mean(name, glob.glob('*', root_dir=folder or '.'))
