@@ -103,7 +103,8 @@ def registered_names() -> Iterator[str]:
   """
   names, compared = set(), []
   for file, line, node in _nodes():
-    if isinstance(node, ast.Call) and _last(node.func) == 'Registry':
+    if isinstance(node, ast.Call) and _last(node.func) == 'Registry' and (
+        isinstance(node.args[1], ast.Dict)):
       names.update(ast.literal_eval(key) for key in node.args[1].keys)
     elif (isinstance(node, ast.Compare | ast.MatchValue) and
           not file.startswith('tf_resflow/specs/')):

@@ -72,7 +72,7 @@ def test_evaluation(monkeypatch):
       context.setattr(tasks.Settings, 'make_model', lambda _, made=made: made)
       values = tasks.measure_evaluation(settings)
     assert values['evaluate_s'] > 0.0
-    model, x = made
+    model, x, _ = made
     log_dets = [model.forward_and_log_det(
         x, seed=tf.constant([7, 2 + i]),
         estimator=estimator or model.evaluation_estimator(

@@ -95,16 +95,16 @@ class Settings:
     learner.initialize(batch)
     return batch
 
-  def make_model(self) -> tuple[models.Flow, tf.Tensor]:
-    """Returns the model to evaluate or sample, and a batch."""
+  def make_model(self) -> tuple[models.Flow, tf.Tensor, tf.Tensor | None]:
+    """Returns the model to evaluate or sample, frozen, and a batch."""
     model = (self.config.model.build() if self.workdir is None
              else training.workdir.restore_model(self.workdir)[0])
     images = self.batch(model.event_shape, self.config.optimizer.batch_size)
+    condition = self.condition(model, len(images))
     if self.workdir is None:
       model.save_norms()
-      model.initialize(
-          images, condition=self.condition(model, len(images)))
-    return model, images
+      model.initialize(images, condition=condition)
+    return model.frozen(), images, condition  # As in evaluations.
 
 
 def peak_memory_gb() -> float:
@@ -191,10 +191,7 @@ class StepWork(NamedTuple):
 
 def step_work(
     model: models.Flow, batch_size: int, num_terms: float) -> StepWork:
-  """Returns the operation counts of a training step of `num_terms` terms `n`.
-
-  The flow has blocks and no classifier.
-  """
+  """Returns the counts of a step of `num_terms` terms, without classifier."""
   evaluations = num_terms + 7
   blocks = [b.constrained_layers() for b in model.certified_bijections]
   operations = 2 * sum(m.num_multiply_adds for maps in blocks for m in maps)
@@ -205,10 +202,9 @@ def step_work(
 
 
 def fixed_num_terms(config: configuration.Config) -> int | None:
-  """Returns the number of series terms of every step of a run.
+  """Returns the number of series terms of every step; None if steps differ.
 
-  None if steps differ, or if `step_work` does not count all of their work, as
-  for classifiers.
+  Also if `step_work` does not count all of their work, as for classifiers.
   """
   estimator = numerics.Estimator.get(config.model.training_estimator())
   return estimator.num_terms if (
@@ -268,13 +264,11 @@ def measure_evaluation(settings: Settings) -> dict[str, Any]:
     `evaluate_s`, and `evaluate_std_nats`, the standard deviation of an
     image's log-determinant over the repeats, root mean square over the images.
   """
-  model, images = settings.make_model()
+  model, images, condition = settings.make_model()
   estimator = settings.estimator or model.evaluation_estimator(
       dequantizes=True)
-  condition = settings.condition(model, len(images))
-  frozen = model.frozen()  # As in evaluations.
   seconds, values = _times_of_draws(
-      lambda seed: frozen.forward_and_log_det(
+      lambda seed: model.forward_and_log_det(
           images, condition, seed=seed, estimator=estimator)[1], settings)
   return {
       'evaluate_s': statistics.median(seconds),
@@ -290,13 +284,11 @@ def measure_sampling(settings: Settings) -> dict[str, Any]:
     `sample_num_steps_mean` (evaluations of a `g`) and
     `sample_num_not_converged`; these are 0 for a flow that solves nothing.
   """
-  model, images = settings.make_model()
-  condition = settings.condition(model, len(images))
+  model, images, condition = settings.make_model()
   solver = numerics.Anderson(atol=settings.tolerance, rtol=0.0)
-  frozen = model.frozen()
 
   def run(seed):
-    inverted = frozen.solve_inverse(
+    inverted = model.solve_inverse(
         model.draw_latents(len(images), seed=seed), condition, solver=solver)
     return inverted.value, [solve.solution._replace(x=()) for solve in
                         inverted.solves]

@@ -129,7 +129,7 @@ def load_model(
 
   Returns:
     A `models.ResidualFlow` with converged norms, which takes log-determinants
-    as `training.load` says.
+    as `tf_resflow.load` says.
 
   Raises:
     errors.InvalidValueError: if there is no such file, it is damaged, or asks

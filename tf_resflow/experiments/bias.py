@@ -48,7 +48,7 @@ def main(
   """
   reports = {}
   for name, flow, split, estimator in runs:
-    specs = {e.spec(): None for e in flow.estimators()}
+    specs = dict.fromkeys(e.spec() for e in flow.estimators())
     reports[name] = {
         'step': flow.run.step, 'training_estimator': ' '.join(specs) or 'none',
         'estimator': estimator.spec(), **measure_bias(
@@ -103,10 +103,9 @@ def save_bias(
   """Plots the bits/dim of runs over their steps, one panel each.
 
   Args:
-    path: of the image, of a type that matplotlib knows.
-    runs: from titles to the columns of their metrics: `step`; `bits_per_dim`
-      or `biased_bits_per_dim`, of training batches; and those of
-      `evaluation.report.Validation`. Cells without a value are NaN.
+    path: of the image.
+    runs: from titles to the columns of their metrics, see `_CURVES`. Cells
+      without a value are NaN.
   """
   figure = figure_lib.Figure((4.2 * len(runs), 3.4), layout='constrained')
   axes = figure.subplots(1, len(runs), sharey=True, squeeze=False)
