@@ -13,11 +13,8 @@ from tf_resflow.training import checkpoints
 from tf_resflow.training import files
 
 _logger = logging.getLogger(__name__)
-
-# Names of the lowest loss in a checkpoint; the second one is that of former
-# versions.
-_VALUES = tuple(
-    f'{name}/.ATTRIBUTES/VARIABLE_VALUE' for name in ('best/value', 'value'))
+# Name of the lowest loss in a checkpoint.
+_VALUE = 'value/.ATTRIBUTES/VARIABLE_VALUE'
 
 
 def best(workdir: str) -> str | None:
@@ -43,8 +40,8 @@ def best(workdir: str) -> str | None:
 def _value_of(path: str) -> float:
   with checkpoints.reading(path):
     reader = tf.train.load_checkpoint(path)
-    names = reader.get_variable_to_shape_map()
-    return float(reader.get_tensor(next(n for n in _VALUES if n in names)))
+    owner = 'best/' if reader.has_tensor(f'best/{_VALUE}') else ''
+    return float(reader.get_tensor(owner + _VALUE))  # Of a former version.
 
 
 def _lowest(folder: str) -> str | None:
@@ -79,12 +76,11 @@ class BestCheckpoint(tf.Module):
   def __init__(self, workdir: str, patience: int = 0, writes: bool = True,
                check_fn: Callable[[], object] = bool, **state: Any):
     super().__init__(name='best')
-    self._writes = writes
     self._folder = os.path.join(workdir, 'best')
-    self._patience = patience
-    self.value, self.step, self.stopped_after = (
-        tf.Variable(value, dtype=dtype, trainable=False) for value, dtype in (
-            (math.inf, tf.float64), (0, tf.int64), (0, tf.int64)))
+    self._writes, self._patience = writes, patience
+    self.value = tf.Variable(math.inf, dtype=tf.float64, trainable=False)
+    self.step, self.stopped_after = (
+        tf.Variable(0, dtype=tf.int64, trainable=False) for _ in range(2))
     for path in checkpoints.complete(self._folder) if writes else ():
       if reason := checkpoints.corruption(path):
         _logger.warning(
@@ -92,11 +88,10 @@ class BestCheckpoint(tf.Module):
             'until a validation is better, other commands need '
             '--checkpoint=latest.', path, reason, checkpoints.quarantine(path))
     # Of a run whose checkpoints do not have it yet.
-    lowest = _lowest(self._folder)
-    self._kept_value = _value_of(lowest) if lowest else math.inf
-    if lowest:
-      self.value.assign(self._kept_value)
+    if lowest := _lowest(self._folder):
+      self.value.assign(_value_of(lowest))
       self.step.assign(int(lowest.rpartition('-')[2]))
+    self._kept_value = float(self.value.numpy())
     # An attribute would be tracked, and duplicate the state in checkpoints.
     checkpoint = tf.train.Checkpoint(best=self, **state)
     self._save = lambda step: checkpoints.save(

@@ -183,14 +183,13 @@ def restore_model(
       if ema is None:  # Only now, since to build a deep one takes long.
         model = model or config.build()
         ema = ema_lib.ExponentialMovingAverage(model)
-        step = tf.Variable(0, dtype=tf.int64)
+      step = tf.Variable(0, dtype=tf.int64)
       checkpoints.restore(
           tf.train.Checkpoint(model=model, ema=ema, step=step), path)
       break
     except errors.InvalidValueError:
       if _complete(workdir) == found:
-        raise
-      # The process that trains has removed it meanwhile.
+        raise  # Otherwise the process that trains has removed it meanwhile.
   if averaged:
     ema.assign_weights()
   if dtype != model.compute_dtype:
@@ -220,7 +219,7 @@ def _path_of(workdir, checkpoint):
   """Returns the path of the checkpoint that `restore_model` was asked for."""
   path = '' if checkpoint == 'latest' else best_checkpoint.best(workdir) or ''
   errors.check(
-      bool(path) or checkpoint != 'best', 'checkpoint', checkpoint,
+      path or checkpoint != 'best', 'checkpoint', checkpoint,
       problem=f'does not exist in {workdir}',
       advice='Take latest, or train with --keep_best.')
   path = path or checkpoints.latest_readable(workdir) or ''
