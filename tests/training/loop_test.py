@@ -18,6 +18,7 @@ import tensorflow as tf
 
 from tests import hosts as hosts_lib
 from tests.training import runs
+from tf_resflow import configuration
 from tf_resflow import training
 from tf_resflow.training import loop
 
