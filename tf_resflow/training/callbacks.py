@@ -139,11 +139,8 @@ class Callback:
 def validate(every: int, evaluate_fn: EvaluateFn, keeps_best: bool) -> Callback:
   """Validates with averaged weights, and keeps the best checkpoint.
 
-  Args:
-    every: see `Callback`.
-    evaluate_fn: see `loop.train`.
-    keeps_best: whether the run keeps it. Then the initial flow is validated,
-      too: no flow that is kept is worse.
+  With `keeps_best` the initial flow is validated, too: no flow that is kept is
+  worse. See `Callback` for `every`, and `loop.train` for `evaluate_fn`.
   """
 
   def after(run):
@@ -170,11 +167,8 @@ def write_samples(
 ) -> Callback:
   """Writes a picture of samples, drawn with averaged weights.
 
-  Args:
-    every: see `Callback`.
-    picture_fn: called as `picture_fn(model)`; returns images for
-      `MetricsWriter.write_images`. By default these are samples of an image
-      flow.
+  `picture_fn(model)` returns images for `MetricsWriter.write_images`; by
+  default these are samples of an image flow.
   """
 
   def after(run):

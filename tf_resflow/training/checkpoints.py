@@ -105,17 +105,11 @@ def check_tracked(checkpoint: tf.train.Checkpoint) -> None:
 
 def save(checkpoint: tf.train.Checkpoint, folder: str, step: int,
          num_to_keep: int, check_fn: Callable[[], object] = bool) -> None:
-  """Writes a checkpoint, and deletes all others but the newest.
+  """Writes a checkpoint, and deletes all but the newest `num_to_keep`.
 
-  An earlier one of this step is replaced.
-
-  Args:
-    checkpoint: what to write.
-    folder: created if it does not exist.
-    step: number of the checkpoint.
-    num_to_keep: number of checkpoints that are left.
-    check_fn: called when all is written but its names; raises an error if
-      another process has taken over the run.
+  An earlier one of this step is replaced. `check_fn` is called when all is
+  written but the names; it raises an error if another process has taken over
+  the run.
 
   Raises:
     OSError: if it cannot be written. The others are left then.

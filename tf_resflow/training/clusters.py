@@ -211,7 +211,8 @@ def expand(nodes: str) -> list[str]:
 def rendezvous(cluster: Cluster, timeout: float, num_gpus: int) -> None:
   """Waits until all processes are there, and compares their numbers of GPUs.
 
-  TensorFlow itself would wait for ever, in a call that no signal ends.
+  TensorFlow itself would wait for ever, whatever its `cluster_register_timeout`
+  and in a call that no signal ends.
 
   Args:
     cluster: the processes.

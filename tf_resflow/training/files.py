@@ -180,34 +180,28 @@ def temporary_name(path: str) -> str:
   return f'{path}.{secrets.token_hex(4)}.tmp'
 
 
-def _paths_in(workdir: str, *folders: str) -> list[str]:
-  return [os.path.join(workdir, folder, name) for folder in folders
-          for name in names(os.path.join(workdir, folder))]
-
-
-def remove_leftovers(workdir: str) -> None:
-  """Removes the temporary files and unfinished saves of killed processes.
+def clean(workdir: str) -> None:
+  """Removes what killed processes left: temporary files, unfinished saves.
 
   No other process may write to the folder.
+
+  Raises:
+    InvalidValueError: if a file of the run is a link, which would be written
+      through; its folders may be links.
   """
-  for path in _paths_in(workdir, '.', 'checkpoints', 'best', 'tensorboard'):
-    name = os.path.basename(path)
-    if _TEMPORARY.fullmatch(name) and os.path.isfile(path):
-      os.unlink(path)
-    if _UNFINISHED.fullmatch(name) and not os.path.islink(path):
-      shutil.rmtree(path)
-
-
-def check_no_links(workdir: str) -> None:
-  """Refuses a run with links among its files, which would be written through.
-
-  A folder of the run may be a link.
-  """
-  for path in _paths_in(
-      workdir, 'checkpoints', 'best', 'tensorboard', 'samples'):
+  paths_ = [os.path.join(workdir, folder, name)
+            for folder in ('checkpoints', 'best', 'tensorboard', 'samples')
+            for name in sorted(names(os.path.join(workdir, folder)))]
+  for path in paths_:
     errors.check(not os.path.islink(path), 'workdir', workdir,
                  'a run without links among its files',
                  f'{path} is one; put a copy in its place.')
+  for path in [*paths_, *(os.path.join(workdir, n) for n in names(workdir))]:
+    name = os.path.basename(path)
+    if _TEMPORARY.fullmatch(name) and os.path.isfile(path):
+      os.unlink(path)
+    elif _UNFINISHED.fullmatch(name) and path in paths_:
+      shutil.rmtree(path)
 
 
 def quarantine_name(path: str) -> str:

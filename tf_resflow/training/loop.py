@@ -73,8 +73,7 @@ def train(
           lease_lib.Lease(workdir, lock_timeout, takeover)).check
       # Another process may have written.
       config = workdir_lib.check(workdir, config)
-      files.check_no_links(workdir)
-      files.remove_leftovers(workdir)
+      files.clean(workdir)
     # Checks data and batch size before anything is written. A signal exits at
     # once: there is nothing to save yet, and downloads take long.
     trainer = trainer_lib.Trainer(config, workdir, strategy, check_fn)

@@ -49,14 +49,11 @@ class Progress:
   `step` is the mean time of recent steps, without the first one, which includes
   tracing, and without the tasks between steps. The time left includes these
   tasks, each with its last duration; tasks that have not run yet are listed as
-  missing from it.
-
-  Keras' `Progbar` would divide the total time by the number of steps, including
-  tracing and past validations.
+  missing from it. (Keras' `Progbar` would divide the total time by the number
+  of steps, including tracing and past validations.)
 
   Args:
-    start_step: number of finished steps.
-    num_steps: total number of steps of the run.
+    start_step: number of finished steps, of `num_steps` of the run.
     examples_per_step: number of examples of one step.
     columns: names of metrics in rows and on the bar, where they differ.
     tasks: `Callback`s, which come between steps and count in the time left.

@@ -83,16 +83,12 @@ def create_workdir(
   """Creates the folder of a run at step 0 from a model, atomically.
 
   Averages equal the weights, and there is no optimizer state, so that training
-  starts with a new optimizer.
-
-  Args:
-    workdir: a folder that does not exist or is empty.
-    config: configuration of the run, with that of the model.
-    model: has the weights to store.
-    extra_files: maps names of additional files to their texts.
+  starts with a new optimizer. `extra_files` maps names of additional files to
+  their texts.
 
   Raises:
-    InvalidValueError: for another folder, or another model.
+    InvalidValueError: for a folder that is not new or empty, or another model
+      than that of the configuration.
     OSError: if it cannot be written.
   """
   check_is_new(workdir)
