@@ -105,7 +105,7 @@ def test_the_first_step_does_not_count():
   """It traces for 10 s; of a run that goes on its remaining steps are left."""
   run = _Run(900, 1000)
   row = run.window(10.0)
-  assert run.progress.step_seconds is None and math.isnan(run.left[0])
+  assert math.isnan(run.progress.step_seconds) and math.isnan(run.left[0])
   assert run.progress.describe(901, row) == 'bits_per_dim: 1.0000'
   run.window(0.25)
   assert run.left == (98 * 0.25, [])

@@ -180,16 +180,21 @@ class Lease(contextlib.AbstractContextManager):
     try:
       is_locked = _lock(file)
       holder = _read(self._path)
-      if not _is_at(self._path, file):  # It was replaced or removed.
+      if not os.path.exists(self._path) or not os.path.samestat(
+          os.stat(self._path), os.fstat(file)):  # It was replaced or removed.
         return False
-      if not self._takeover:
-        if is_locked is False and attempt < 5:
-          return False  # Whoever has just locked it may not have written yet.
-        is_dead = is_locked and holder is not None and (
-            holder.is_locked and holder.kernel == _kernel())
-        if is_locked is False or holder is not None and not is_dead and (
-            self._sees_heartbeat(holder)):
-          raise self._refusal()
+      if is_locked is False and attempt < 5 and not self._takeover:
+        return False  # Whoever has just locked it may not have written yet.
+      is_dead = holder is None or (
+          is_locked and holder.is_locked and holder.kernel == _kernel())
+      if not self._takeover and (is_locked is False or not is_dead and (
+          self._sees_heartbeat(holder))):
+        holder = _read(self._path)
+        by = f'{holder}, since {holder.since}' if holder else 'one'
+        raise errors.InvalidValueError(
+            'workdir', self._workdir, 'a run that no other process trains',
+            f'It is trained by {by}. Wait until it ends, stop it, or take the '
+            'run over with --takeover.')
       self._replace()
       return True
     finally:
@@ -208,14 +213,6 @@ class Lease(contextlib.AbstractContextManager):
         return found is not None
     return False
 
-  def _refusal(self):
-    holder = _read(self._path)
-    by = f'{holder}, since {holder.since}' if holder else 'one'
-    return errors.InvalidValueError(
-        'workdir', self._workdir, 'a run that no other process trains',
-        f'It is trained by {by}. Wait until it ends, stop it, or take the run '
-        'over with --takeover.')
-
   def _replace(self):
     """Writes a file with this process as the holder in place of the other."""
     temporary = files.temporary_name(self._path)
@@ -233,9 +230,3 @@ class Lease(contextlib.AbstractContextManager):
       # Without heartbeats another process may take over, which `check` sees.
       with contextlib.suppress(OSError):
         os.utime(self._file)
-
-
-def _is_at(path: str, file: int) -> bool:
-  """Returns whether an open file is the one at a path."""
-  return os.path.exists(path) and os.path.samestat(
-      os.stat(path), os.fstat(file))

@@ -142,9 +142,9 @@ class Progress:
     self._window_start += self._seconds_between[name]
 
   @property
-  def step_seconds(self) -> float | None:
-    """Mean time of recent steps; None before the second one."""
-    return statistics.fmean(self._recent) if self._recent else None
+  def step_seconds(self) -> float:
+    """Mean time of recent steps; NaN before the second one."""
+    return statistics.fmean(self._recent or [math.nan])
 
   def time_left(self, step: int) -> tuple[float, list[str]]:
     """Returns the estimated time to the end, with the tasks after `step`.
@@ -153,8 +153,7 @@ class Progress:
       Seconds, NaN before the second step; and the names of the tasks that are
       not included, because they have not run yet.
     """
-    seconds = (self.num_steps - step) * (self.step_seconds or math.nan)
-    missing = []
+    seconds, missing = (self.num_steps - step) * self.step_seconds, []
     for task in self.tasks:
       count = task.count(step - 1, self.num_steps)
       if task.name in self._seconds_between:
@@ -168,7 +167,7 @@ class Progress:
     headline = next(iter(row))
     parts = [f'{headline}: {row[headline]:.4f} {self.unit_note}'.rstrip(),
              self.note]
-    if self.step_seconds is not None:
+    if self._recent:
       parts.append(f'step: {format_duration(self.step_seconds)}')
       if step < self.num_steps:
         seconds, missing = self.time_left(step)
