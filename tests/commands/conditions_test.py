@@ -13,7 +13,6 @@ from tf_resflow import layers
 from tf_resflow import training
 from tf_resflow.columns import schema as schema_lib
 from tf_resflow.commands import conditions
-from tf_resflow.evaluation import pictures
 
 
 @pytest.fixture(scope='module', name='labelled')
@@ -24,20 +23,6 @@ def _labelled(labelled_workdir):
 @pytest.fixture(scope='module', name='flow')
 def _flow(table_workdir):
   return training.workdir.restore_model(str(table_workdir))[0]
-
-
-def test_all_labels_make_a_row_each(
-    run_tool, labelled_workdir, labelled, tmp_path):
-  output = tmp_path / 'rows.npz'
-  report = results.report(run_tool(
-      'sample', f'--workdir={labelled_workdir}', '--condition=all',
-      '--num_samples=3', '--seed=2', f'--output={output}'))
-  assert report['num_samples'] == 3
-  found = results.arrays(output)
-  np.testing.assert_array_equal(found['condition'], np.repeat(np.arange(10), 3))
-  expected = pictures.samples(
-      labelled, 3, seed=2, condition=np.repeat(np.arange(10), 3))
-  np.testing.assert_allclose(found['x'], expected.arrays['x'], atol=1e-4)
 
 
 def test_paths_have_one_condition(

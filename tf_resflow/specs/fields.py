@@ -98,9 +98,8 @@ class Field:
   @functools.cached_property
   def valid(self) -> spec.Registry | None:
     """Registry of the valid names, if they are restricted."""
-    return spec.Registry(
-        self.flag, dict.fromkeys(self.choices, ''), takes_options=False
-    ) if isinstance(self.choices, tuple) else self.choices
+    return spec.Registry.from_names(self.flag, self.choices) if isinstance(
+        self.choices, tuple) else self.choices
 
   @property
   def is_tuple(self) -> bool:

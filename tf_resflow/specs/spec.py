@@ -5,7 +5,7 @@ special to shells. A registry maps the name to a type, which is imported on
 demand and defines the meaning of the arguments.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 import dataclasses
 import difflib
 import functools
@@ -120,6 +120,11 @@ class Registry:
     self._refused = refused or {}
     self.takes_options = takes_options
     self._with_arguments = with_arguments
+
+  @classmethod
+  def from_names(cls, noun: str, names: Iterable[str]) -> Self:
+    """Returns a registry of names alone."""
+    return cls(noun, dict.fromkeys(names, ''), takes_options=False)
 
   def names(self) -> tuple[str, ...]:
     """Returns all names, in the order in which they were registered."""
