@@ -163,7 +163,7 @@ def test_restore_model(finished_run):
 
 def test_finished(copied_run, data_dir, monkeypatch):
   """Neither data nor a model are needed; damaged checkpoints do not count."""
-  monkeypatch.setattr(datasets, 'load_split', None)
+  monkeypatch.setattr(configuration.Config, 'open_data', None)
   workdir, config = str(copied_run), runs.config(data_dir)
   monkeypatch.setattr(type(config.model), 'build', None)
   assert workdir_lib.finished(workdir, config) == (
