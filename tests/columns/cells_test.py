@@ -44,6 +44,7 @@ def test_types_of_cells(cells, dtype):
    "holds text such as 'Rome', 'Oslo' in rows 0, 1, 2 (40 rows)"),
   (['1', 'true'], "holds text such as 'true' in row 1"),
   (['1', '1,234'], "holds text such as '1,234' in row 1; remove thousands"),
+  (['51,031.32'], "holds text such as '51,031.32' in row 0; remove thousands"),
   (['3.4.2023'], "holds text such as '3.4.2023' in row 0; for a date give"),
   ([1 + 2j], 'is complex128; give numbers, for dates such as days'),
   (['1', '-inf', '1e999'], 'is infinite in rows 1, 2'),

@@ -23,6 +23,17 @@ def test_one_message():
     "Add '--drop=id,a b' --missing=drop to leave these out. Fix the file."]
 
 
+def test_a_condition_that_has_to_be_renamed():
+  problems = problems_lib.Problems()
+  problems.categories = ['d,e', 'city']
+  problems.add('d,e', 'holds text')
+  with pytest.raises(errors.FormatError, match='spaces\\)\nFix the file.'):
+    problems.check()
+  problems.add('city', 'holds text')
+  with pytest.raises(errors.FormatError, match='Or add --condition_on=city to'):
+    problems.check()
+
+
 def test_many_columns():
   problems = problems_lib.Problems()
   for i in range(100):

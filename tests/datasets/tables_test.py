@@ -194,8 +194,10 @@ def test_a_test_file(tmp_path):
 
 
 def test_all_problems_at_once(tmp_path):
+  # A text that all rows have says nothing as a condition.
   frame = _frame(40).assign(
-    city='Rome', const=3.0, big=2**60 + np.arange(40), e=1e30 * _frame(40)['a'])
+    city=['Rome', 'Oslo'] * 20, land='Italy', const=3.0,
+    big=2**60 + np.arange(40), e=1e30 * _frame(40)['a'])
   frame.loc[[5, 7], 'a'] = np.nan
   path = _write(tmp_path / 'own.csv', frame)
   with open(path, 'a') as file:
@@ -204,17 +206,18 @@ def test_all_problems_at_once(tmp_path):
   assert message.startswith(
     f'dataset=table:{path}: expected a table of numbers (.csv, .tsv, .txt, '
     '.parquet, .feather or .xlsx). It has problems:\n'
-    '  has 2 cells, not 7 like the first line, in line 42\n'
+    '  has 2 cells, not 8 like the first line, in line 42\n'
     '  a: is empty in lines 7, 9\n'
-    "  city: holds text such as 'Rome' in lines 2, 3, 4 (40 rows)\n"
+    "  city: holds text such as 'Rome', 'Oslo' in lines 2, 3, 4 (40 rows)\n"
+    "  land: holds text such as 'Italy' in lines 2, 3, 4 (40 rows)\n"
     '  big: holds integers beyond 2^53, which float64 rounds, in lines 2, 3, 4 '
     '(40 rows)\n'
     '  const: has the value 3 in all training rows: it has no density\n'
     '  e: reaches ')
   assert message.endswith(
-    'Add --drop=city,big,const,e --missing=drop to leave these out. Or add '
-    '--drop=big,const,e --missing=drop --condition_on=city to model the others '
-    'given city. Fix the file.')
+    'Add --drop=city,land,big,const,e --missing=drop to leave these out. Or '
+    'add --drop=land,big,const,e --missing=drop --condition_on=city to model the '
+    'others given city. Fix the file.')
 
 
 def test_other_problems():

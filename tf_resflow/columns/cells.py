@@ -13,7 +13,7 @@ _NUMBER = r'[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?'
 THOUSANDS = '[+-]?[1-9][0-9]{0,2}(?:,[0-9]{3})+'
 # Patterns of text that is meant as numbers, and what to do then.
 _HINTS = {
-    THOUSANDS: 'remove thousands separators',
+    rf'{THOUSANDS}(?:\.[0-9]*)?': 'remove thousands separators',
     r'[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}.*|'
     r'[0-9]{1,2}([./-])[0-9]{1,2}\1[0-9]{2,4}.*':
         'for a date give a number, such as days'}

@@ -59,8 +59,10 @@ class Column:
   def __post_init__(self):
     errors.check(self.role in ROLES, 'role', self.role, ', '.join(ROLES))
     registries.COLUMN_TYPES.check(self.type, 'column_types')
-    for name in ('levels', 'mean', 'std'):  # Lists, as read from JSON.
-      object.__setattr__(self, name, tuple(getattr(self, name)))
+    for name in ('levels', 'mean', 'std'):  # As in JSON: lists, or one number.
+      value = getattr(self, name)
+      object.__setattr__(self, name, (value,) if isinstance(
+          value, float) else tuple(value))
     size = self.num_coordinates
     errors.check(
         (len(self.mean), len(self.std)) in ((0, 0), (size, size)) and
@@ -210,7 +212,8 @@ class Schema:
   def to_json_object(self) -> dict[str, Any]:
     """Returns objects of JSON; see `of`."""
     columns = [
-        {f.name: value for f in dataclasses.fields(column)
+        {f.name: value[0] if f.name in ('mean', 'std') and len(value) == 1
+         else value for f in dataclasses.fields(column)
          if (value := getattr(column, f.name)) != f.default}
         for column in self.columns]
     return {'columns': columns} | (

@@ -171,7 +171,7 @@ class _Table:
     for position, name in enumerate(used):
       levels = () if known.count(name) > 1 else self._levels(name)
       if name not in config.condition_on:
-        if 0 < len(levels) <= min(_MAX_PROPOSED, len(self.frame) // 3):
+        if 1 < len(levels) <= min(_MAX_PROPOSED, len(self.frame) // 3):
           self.problems.categories.append(name)
         levels = ()
       columns.append(schema_lib.Column(
