@@ -46,17 +46,9 @@ class FlowDistribution(private_tfp_apis.TransformedDistribution):
 def distribution(
     bijector: tfb.Bijector, latent_size: int, dtype: str | tf.DType,
 ) -> FlowDistribution:
-  """Returns the distribution of `x` where `bijector(x)` is standard normal.
+  """Returns the distribution of `x` where `bijector(x)`, `[D]`, is normal.
 
-  Args:
-    bijector: maps events to latents `[D]`.
-    latent_size: `D`.
-    dtype: dtype of the latents.
-
-  Example:
-    >>> d = bijectors.distribution(tfb.Scale(2.0), 3, tf.float32)
-    >>> d.event_shape
-    TensorShape([3])
+  `D` is `latent_size`, and the dtype that of these standard normal latents.
   """
   return FlowDistribution(
       tfd.MultivariateNormalDiag(tf.zeros([latent_size], dtype)),

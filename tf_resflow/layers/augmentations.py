@@ -154,11 +154,6 @@ class Augmentation(base_layer.BaseLayer):
 @base_layer.configured
 class IdentityAugmentation(Augmentation):
   """No augmentation: nothing is drawn, and log-densities are not bounds.
-
-  Example:
-    >>> identity = layers.IdentityAugmentation()
-    >>> identity.augment(tf.ones([1, 2])).log_weight.numpy()
-    array([0.], dtype=float32)
   """
 
   is_random = False

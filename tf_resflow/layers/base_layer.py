@@ -108,7 +108,7 @@ class BaseLayer(keras.layers.Layer):
   """A layer that computes in float32 or float64; by default it keeps shapes.
 
   Keyword arguments that a layer does not describe are those of
-  `keras.layers.Layer`.
+  `keras.layers.Layer`; the `dtype` of one that is made of others is theirs.
 
   Raises:
     InvalidValueError: for any other dtype.
@@ -135,7 +135,6 @@ class Composition(BaseLayer):
 
   Args:
     parts: the layers; none if a subclass sets or defines `parts` itself.
-    **kwargs: of `keras.layers.Layer`; `dtype` is that of the parts.
 
   Raises:
     InvalidValueError: if the dtypes of the parts differ.

@@ -280,11 +280,8 @@ class Flow(latent_model.LatentModel):
       start: int = 0) -> tf.Tensor:
     """Draws latents `[num_samples, D]` from the base distribution.
 
-    Sample `i` depends only on the seed and `i`, not on the batch size.
-
-    Args:
-      num_samples: Python int or int32 scalar.
-      start: index of the first sample.
+    Sample `i`, from `start` on, depends only on the seed and `i`, not on the
+    batch size. The number is a Python int or an int32 scalar.
     """
     if not tf.is_tensor(num_samples):
       errors.check(
@@ -301,15 +298,10 @@ class Flow(latent_model.LatentModel):
       self, num_samples: int | tf.Tensor, condition: Any = None, *,
       seed: random.SeedLike = None, temperature: float | tf.Tensor = 1.0,
       solver: layers.SolverLike = None) -> tf.Tensor:
-    """Draws samples `[num_samples, ...]` of the data.
+    """Draws samples `[num_samples, ...]` of the data; see `draw_latents`.
 
-    Args:
-      num_samples: Python int or int32 scalar.
-      condition: see `Flow`.
-      seed: see `draw_latents`.
-      temperature: standard deviation of the latents; below 1, samples have
-        reduced entropy as in the paper's Figure 7.
-      solver: see `Flow`.
+    The temperature is the standard deviation of the latents; below 1, samples
+    have reduced entropy as in the paper's Figure 7.
     """
     z = temperature * self.draw_latents(num_samples, seed=seed)
     return self.inverse(z, condition, solver=solver)
@@ -318,12 +310,8 @@ class Flow(latent_model.LatentModel):
       self, num_samples: int, condition: Any = None, **options: Any) -> Any:
     """Draws samples as a `pandas.DataFrame` with the columns of a table.
 
-    Columns of the condition are among them, in the order of the table.
-
-    Args:
-      num_samples: Python int.
-      condition: see `Flow`; one for all samples, or one for each.
-      **options: of `sample`.
+    Columns of the condition, one for all samples or one for each, are among
+    them, in the order of the table. The options are those of `sample`.
     """
     x = self.sample(num_samples, condition, **options)
     spec = self.condition_spec

@@ -26,8 +26,7 @@ class VectorFlow(flow.Flow):
 
   Args:
     config: a `VectorFlowConfig`, or its fields as a dict.
-    name: name of the model.
-    **kwargs: passed to `keras.Model`; `dtype` is 'float32' or 'float64'.
+    name: see `ResidualFlow`, as the others.
 
   Example:
     >>> model = models.VectorFlow(

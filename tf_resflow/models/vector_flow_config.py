@@ -15,11 +15,7 @@ _MAX_EXACT_SIZE = 2
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class VectorFlowConfig(block_flow_config.BlockFlowConfig):
-  """Fully connected flow on vectors.
-
-  Example:
-    >>> config = models.VectorFlowConfig(event_size=4, hidden_units=(32,))
-  """
+  """Fully connected flow on vectors."""
 
   takes_input_noise = True
 

@@ -35,7 +35,6 @@ class AffineCoupling(bijection.Bijection):
       and `f` maps `[H, W, C]` with zeros in between to `[H, W, 2 C]`.
     swap: whether the two parts swap roles, as they do from block to block.
     shape: shape of an event for the mask; that of the input by default.
-    **kwargs: of `keras.layers.Layer`; `dtype` is that of the layers of `f`.
 
   Raises:
     InvalidValueError: if the mask does not apply to the events, such as a

@@ -52,13 +52,6 @@ class PassSettings(NamedTuple):
     is_plain: whether a `g` is evaluated layer by layer, as Keras does, and not
       by the function that series and solvers share.
     updates_statistics: whether to update moving statistics by the batch first.
-
-  Example:
-    >>> settings = layers.PassSettings.of(estimator='exact')
-    >>> flatten = layers.Flatten()
-    >>> flatten.build([None, 3])
-    >>> flatten.forward_pass(tf.ones([2, 3]), settings).value.shape
-    TensorShape([2, 3])
   """
 
   condition: Any = None

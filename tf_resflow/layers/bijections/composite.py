@@ -98,10 +98,9 @@ class SequentialBijection(CompositeBijection):
 
   Args:
     parts: the bijections; those that take a condition take the same one.
-    **kwargs: of `keras.layers.Layer`; `dtype` is that of the parts.
 
   Raises:
-    InvalidValueError: if the dtypes of the parts differ, or their conditions.
+    InvalidValueError: if their dtypes differ, or their conditions.
 
   Example:
     >>> flow = layers.SequentialBijection([
@@ -145,7 +144,6 @@ class Inverse(CompositeBijection):
 
   Args:
     bijection: `f`, which keeps the shape of events or is built.
-    **kwargs: of `keras.layers.Layer`; `dtype` is that of `f`.
 
   Raises:
     InvalidValueError: if `f` has data-dependent weights, as an ActNorm does,
@@ -222,7 +220,6 @@ class FactorOut(CompositeBijection):
   Args:
     rest: the bijection of the first half of the channels, rounded down.
     num_taps: how often the part factored out is a feature, see `FeatureTap`.
-    **kwargs: of `keras.layers.Layer`; `dtype` is that of `rest`.
 
   Example:
     >>> layer = layers.FactorOut(layers.ActNorm())

@@ -27,7 +27,6 @@ class Conditional(composite.CompositeBijection):
     bijection: a bijection that takes conditions `[B, K]`.
     condition_network: `h`, a `layers.ConditionNetwork` such as
       `layers.LabelEmbedding`; wrap other Keras layers in `layers.KerasNetwork`.
-    **kwargs: of `keras.layers.Layer`; `dtype` is that of the bijection.
 
   Raises:
     InvalidValueError: if the bijection takes no such condition.

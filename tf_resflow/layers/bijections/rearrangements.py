@@ -35,12 +35,6 @@ class Rearrangement(bijection.Bijection):
 @base_layer.configured
 class Flatten(Rearrangement):
   """Flattens `[H, W, C] -> [H W C]`, in this order; the log-determinant is 0.
-
-  Example:
-    >>> flatten = layers.Flatten()
-    >>> y, log_det = flatten.forward_and_log_det(tf.zeros([5, 2, 2, 3]))
-    >>> y.shape, flatten.inverse(y).shape
-    (TensorShape([5, 12]), TensorShape([5, 2, 2, 3]))
   """
 
   keeps_shape = False

@@ -46,7 +46,6 @@ class ResidualBlock(bijection.Bijection):
     uncertified: accepts a `g` whose norms do not make it a contraction, such as
       1 to 2 to inf. Then its slopes are unknown, and whether the block is
       invertible; solves report whether they converged.
-    **kwargs: of `keras.layers.Layer`; `dtype` is that of the layers of `g`.
 
   Raises:
     InvalidValueError: if the bound of `g` is neither known nor asserted, is

@@ -38,7 +38,6 @@ class KerasNetwork(ConditionNetwork):
   Args:
     layer: maps conditions `[B, ...]` to `[B, K]`, example by example.
     condition_shape: shape of the condition of one example.
-    **kwargs: of `keras.layers.Layer`; `dtype` is that of `layer`.
 
   Raises:
     InvalidValueError: if the layer returns another shape, or contains batch
@@ -87,10 +86,6 @@ class LabelEmbedding(ConditionNetwork):
     num_labels: number of labels, integers from 0 to `num_labels - 1`.
     size: `K`, size of a vector, initially standard normal.
     seed: Python int that makes initial vectors deterministic.
-
-  Example:
-    >>> layers.LabelEmbedding(10, 4)(tf.constant([3, 1])).shape
-    TensorShape([2, 4])
   """
 
   def __init__(self, num_labels: int, size: int, seed: int | None = None,

@@ -25,10 +25,6 @@ class NonexpansiveLayer(lipschitz_layer.LipschitzLayer):
 class ELU(NonexpansiveLayer):
   """ELU with alpha = 1: `x` for `x > 0`, `exp(x) - 1` otherwise; slope <= 1.
 
-  Example:
-    >>> layers.ELU()(tf.constant([0.0, 2.0])).numpy().tolist()
-    [0.0, 2.0]
-
   References:
     Behrmann et al., 2019, Invertible Residual Networks, Section 5.
   """
@@ -49,10 +45,6 @@ class ReLU(NonexpansiveLayer):
 
   Log-determinant gradients need second derivatives, which vanish here: such
   flows train badly (Chen et al., 2019, Section 3.3).
-
-  Example:
-    >>> layers.ReLU()(tf.constant([-1.0, 2.0])).numpy().tolist()
-    [0.0, 2.0]
   """
 
   _function = staticmethod(tf.nn.relu)
@@ -71,10 +63,6 @@ class Tanh(NonexpansiveLayer):
 @base_layer.configured
 class Identity(NonexpansiveLayer):
   """The identity, for ablations: the block is then affine.
-
-  Example:
-    >>> layers.Identity()(tf.constant([-1.0, 2.0])).numpy().tolist()
-    [-1.0, 2.0]
   """
 
   _function = staticmethod(tf.identity)

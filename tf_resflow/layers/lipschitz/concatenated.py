@@ -100,10 +100,6 @@ class CLipSwish(lip_swish.ScaledSwish, ConcatenatedActivation):
   Args:
     beta_initial: initial value of the raw parameter, before softplus.
 
-  Example:
-    >>> layers.CLipSwish()(tf.ones([2, 3])).shape
-    TensorShape([2, 6])
-
   References:
     Perugachi-Diaz, Tomczak, Bhulai, 2021, Invertible DenseNets with
     Concatenated LipSwish, Section 3.2.
@@ -132,10 +128,6 @@ class CPila(lipschitz_layer.ScaledActivation, ConcatenatedActivation):
   the other at most 0.348 in size, at `|x| = 0.6`: together
   `sqrt(1 + (19 exp(-4))^2) = 1.05882` in l_2. For `|x| < 0.2` it is less: on a
   fine grid in float64 at most 1.0428.
-
-  Example:
-    >>> layers.CPila()(tf.ones([2, 3])).shape
-    TensorShape([2, 6])
 
   References:
     Ahn, Kim, Hong, Ko, 2022, Invertible Monotone Operators for Normalizing

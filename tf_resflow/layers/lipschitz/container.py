@@ -135,18 +135,10 @@ class LipschitzSequential(LipschitzContainer):
 
   Args:
     parts: the layers, the first one applied first.
-    **kwargs: of `keras.layers.Layer`; `dtype` is that of the parts.
 
   Raises:
     InvalidValueError: if the dtypes of the parts differ, or the norms of
       neighbours.
-
-  Example:
-    >>> g = layers.LipschitzSequential([
-    ...     layers.SpectralDense(8, coeff=0.9), layers.ELU(),
-    ...     layers.SpectralDense(2, coeff=0.5)])
-    >>> g.lipschitz_bound
-    0.45
   """
 
   def __init__(self, parts: Sequence[lipschitz_layer.LipschitzLayer],

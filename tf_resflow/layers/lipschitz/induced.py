@@ -113,10 +113,7 @@ class InducedNormLayer(linear.LinearLayer):
 class InducedNormDense(linear.Dense, InducedNormLayer):
   """Dense layer `y = x W / max(1, |W|_p->q / coeff) + b` of bounded norm.
 
-  Args:
-    units: number of outputs.
-    coeff: bound of the norm, in (0, 1).
-    **kwargs: of `InducedNormLayer`.
+  The arguments are those of `SpectralDense` and `InducedNormLayer`.
 
   Example:
     >>> layer = layers.InducedNormDense(
@@ -125,9 +122,6 @@ class InducedNormDense(linear.Dense, InducedNormLayer):
     >>> rows = np.abs(layer.normalized_kernel()).sum(axis=0)
     >>> bool(np.all(rows < 0.9001))
     True
-
-  References:
-    Chen et al., 2019, Residual Flows, Appendix D.
   """
 
 
@@ -138,17 +132,10 @@ class InducedNormConv2D(linear.Conv2D, InducedNormLayer):
   The norm is that of the linear map from `[H, W, c_in]` to `[H, W, c_out]` at
   the layer's spatial size, without the taps that fall outside of the image.
 
-  Args:
-    filters: number of output channels.
-    kernel_size: odd integer or a pair of odd integers.
-    coeff: bound of the norm, in (0, 1).
-    **kwargs: of `InducedNormLayer`.
+  The arguments are those of `SpectralConv2D` and `InducedNormLayer`.
 
   Example:
     >>> layer = layers.InducedNormConv2D(8, 3, domain=1.5, codomain=3)
     >>> layer(tf.ones([2, 6, 6, 1])).shape
     TensorShape([2, 6, 6, 8])
-
-  References:
-    Chen et al., 2019, Residual Flows, Appendix D.
   """

@@ -54,7 +54,6 @@ class KerasLayer(lipschitz_layer.LipschitzLayer):
   Args:
     layer: a function of each example alone. Its bound is that of
       `KERAS_BOUNDS`, else unknown.
-    **kwargs: of `keras.layers.Layer`; `dtype` is that of `layer`.
 
   Raises:
     InvalidValueError: if the layer contains batch normalisation, dropout, or
@@ -139,7 +138,6 @@ class AssertedLayer(container.LipschitzSequential):
   Args:
     layer: a Lipschitz layer.
     lipschitz_bound: its bound in l_2.
-    **kwargs: of `keras.layers.Layer`; `dtype` is that of `layer`.
 
   Example:
     >>> g = layers.as_lipschitz_layer(

@@ -44,14 +44,8 @@ class LearnedNorms(container.LipschitzSequential):
   to l_p with the product of the bounds. They are trained like weights, through
   the norms that kernels are divided by.
 
-  Args:
-    parts: the layers, the first one applied first; linear ones are induced-norm
-      layers with `domain='learned', codomain='learned'`.
-    **kwargs: of `keras.layers.Layer`; `dtype` is that of the parts.
-
-  Raises:
-    InvalidValueError: if a linear layer does not learn its orders, or the
-      dtypes of the parts differ.
+  Its linear parts are induced-norm layers with `domain='learned',
+  codomain='learned'`; others raise `InvalidValueError`.
 
   Example:
     >>> learned = {'domain': 'learned', 'codomain': 'learned'}

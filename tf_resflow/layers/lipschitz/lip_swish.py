@@ -45,11 +45,6 @@ class LipSwish(ScaledSwish, lipschitz_layer.ElementwiseActivation):
   Args:
     beta_initial: initial value of the raw parameter, before softplus.
 
-  Example:
-    >>> y = layers.LipSwish()(tf.constant([0.0, 1.0]))
-    >>> layers.LipSwish().lipschitz_bound < 1.0
-    True
-
   References:
     Chen et al., 2019, Residual Flows, Section 3.3, Equation 10.
   """

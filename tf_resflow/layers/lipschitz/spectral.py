@@ -39,8 +39,7 @@ class SpectralConv2D(linear.Conv2D, linear.LinearLayer):
   Args:
     filters: number of output channels.
     kernel_size: odd integer or a pair of odd integers.
-    coeff: bound of the operator norm, in (0, 1).
-    **kwargs: of `LinearLayer`.
+    coeff: see `SpectralDense`, as the others.
 
   Example:
     >>> layer = layers.SpectralConv2D(8, 3, coeff=0.9)

@@ -137,14 +137,11 @@ def invert_residual(
   adjoint solve fails gets a NaN gradient, never a wrong one.
 
   Args:
-    g: acts example by example, `Lip(g) < 1`.
-    variables: of `g`, a nested list of floating-point tensors.
+    g: as `variables`, `state` and `context`, see `forward_and_log_det`.
     y: `[B, ...]`.
     solver: of the fixed point.
-    state: the state of the norms of `g`.
     lipschitz_bound: `Lip(g)` in l2 if known; safeguards acceleration.
     sign: 1, or -1 for `x - g(x) = y`.
-    context: further inputs of `g`, tensors `[B, ...]`.
     x_init: the initial point, by default `y`.
 
   Returns:

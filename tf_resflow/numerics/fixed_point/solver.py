@@ -300,12 +300,6 @@ class Anderson(Solver):
   Args:
     history: number of secants kept, at least 1.
 
-  Example:
-    >>> solution = numerics.Anderson().solve(
-    ...     lambda x: 0.5 * tf.tanh(x), tf.ones([2, 3]))
-    >>> solution.converged.numpy().tolist()
-    [True, True]
-
   References:
     Anderson, 1965; Walker and Ni, 2011 (least-squares form); Eisenstat, Elman
     and Schultz, 1983 (truncated generalised conjugate residuals).

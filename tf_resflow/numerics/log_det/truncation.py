@@ -66,13 +66,6 @@ class FixedTruncation(estimator.SeriesEstimator):
 @dataclasses.dataclass(frozen=True)
 class NoLogDet(estimator.Estimator):
   """No log-determinant: returns `g(x)` and NaN, for latents or features only.
-
-  Example:
-    >>> g = numerics.ResidualFunction(lambda weights, x: 0.5 * x)
-    >>> y, log_det = numerics.forward_and_log_det(
-    ...     g, [], tf.ones([5, 2]), numerics.NoLogDet())
-    >>> bool(tf.reduce_all(tf.math.is_nan(log_det)))
-    True
   """
 
   is_random: ClassVar[bool] = False

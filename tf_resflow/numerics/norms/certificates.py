@@ -11,7 +11,7 @@ product of matrices with inner dimension n, in any order of summation, obeys
 """
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -85,7 +85,7 @@ def certified_norm_bound(
       kernel.ndim == 4, 'kernel', f'an array of shape {kernel.shape}',
       'the kernel [kh, kw, in, out] of a convolution with spatial_shape, or a '
       'matrix [in, out] without')
-  shape: Any = tuple(spatial_shape or ())
+  shape = spatial_shape or (0, 0)
   errors.check(
       len(shape) == 2 and min(shape) >= 1, 'spatial_shape', spatial_shape,
       'the height and width (H, W) of the images, each at least 1')
@@ -175,9 +175,7 @@ def conv_gram(kernel: np.ndarray,
   in <= out, else A A^T. Assembled from the products of pairs of taps, so the
   larger side is never stored.
 
-  Args:
-    kernel: `[kh, kw, in, out]`, float64.
-    spatial_shape: `(H, W)`.
+  Its arguments are those of `certified_norm_bound`, the kernel in float64.
 
   Returns:
     The matrix `[H W c, H W c]` with `c = min(in, out)`, positions first, and a
@@ -233,9 +231,7 @@ def conv_dft_bound(kernel: np.ndarray, spatial_shape: tuple[int, int]) -> float:
   errors below 4 gamma(m + 4) |S|_F^2, their eigenvalues below 10 n u |S|_F^2
   (LAPACK's backward error, with a generous constant).
 
-  Args:
-    kernel: `[kh, kw, in, out]`, float64.
-    spatial_shape: `(H, W)`.
+  Its arguments are those of `certified_norm_bound`, the kernel in float64.
 
   References:
     Sedghi, Gupta and Long, 2019 (singular values of circular convolutions).

@@ -29,8 +29,7 @@ def power_method(
     operator: `A`, with `p` and `q`.
     x: `[k, n]`, the initial vectors.
     tolerance: bound of the gap of the best row.
-    max_steps: largest number of steps.
-    min_steps: smallest number of steps, even if the tolerance is met.
+    max_steps: see `power_iteration.power_iteration`, as `min_steps`.
 
   Returns:
     Rows with `|x|_p = 1`, and the largest `|A x|_q`, a lower bound of the norm.
