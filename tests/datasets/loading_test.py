@@ -3,6 +3,7 @@
 import dataclasses
 
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from tests import testing
@@ -35,6 +36,8 @@ def test_open_split(data_dir):
   assert split.num_examples == 7
   assert split.event_shape == config.model.image_shape == (14, 14, 1)
   assert split.num_levels == config.model.num_levels == 32
+  with pytest.raises(datasets.DatasetNotFoundError):
+    config.open_split('train', '/dev/null')
 
 
 def test_bad_arrays_of_the_user():

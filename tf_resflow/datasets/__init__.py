@@ -1,4 +1,8 @@
-"""Data sets and their deterministic tf.data pipelines."""
+"""Data sets and their deterministic tf.data pipelines.
+
+The TFDS builders of the embedded data sets, `Digits` and `Mnist5k`, are in the
+module `embedded`; `open_split` registers them on demand.
+"""
 
 import lazy_loader
 

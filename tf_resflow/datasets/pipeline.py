@@ -90,7 +90,7 @@ def training_batches(
 
   Example:
     >>> from tf_resflow import datasets
-    >>> train = datasets.open_split('digits', 'train')
+    >>> train = datasets.open_split('digits', 'train', data_dir='data')
     >>> batches = datasets.training_batches(train, batch_size=64, seed=0)
     >>> next(iter(batches))['x'].shape
     TensorShape([64, 8, 8, 1])
