@@ -216,8 +216,8 @@ def test_all_problems_at_once(tmp_path):
     '  e: reaches ')
   assert message.endswith(
     'Add --drop=city,land,big,const,e --missing=drop to leave these out. Or '
-    'add --drop=land,big,const,e --missing=drop --condition_on=city to model the '
-    'others given city. Fix the file.')
+    'add --drop=land,big,const,e --missing=drop --condition_on=city to model '
+    'the others given city. Fix the file.')
 
 
 def test_other_problems():
