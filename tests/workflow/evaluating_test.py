@@ -34,7 +34,8 @@ def test_accuracy_by_bayes_rule(labelled_workdir, data_dir):
   scores = bayes.classify(
       flow, flow.run.open('test'), np.log(counts / counts.sum()), **settings)
   np.testing.assert_allclose(
-      results.arrays['class_log_prob'], scores.class_log_prob, atol=1e-3)
+      results.arrays['class_log_prob'], scores.arrays['class_log_prob'],
+      atol=1e-3)
   assert results.report()['accuracy'] == scores.report()['accuracy']
   assert results.report()['class_score_estimator'] == 'exact'
   assert 'accuracy_is' not in workflow.evaluate(
