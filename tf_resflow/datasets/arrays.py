@@ -30,11 +30,6 @@ def open_array(
 
   Raises:
     InvalidValueError: if the file is invalid.
-
-  Example:
-    >>> np.savez('noise.npz', x=np.random.default_rng(0).normal(size=[50, 3]))
-    >>> open_array('noise.npz').event_shape
-    (3,)
   """
   arrays = reading.read_arrays(path)
   if len(arrays) == 1:

@@ -121,7 +121,8 @@ class DatasetInfo(abc.ABC):
 
     Args:
       split: 'train', 'validation' or 'test'.
-      data_dir: folder of prepared data, as written by `tfds build`.
+      data_dir: folder of prepared data, as written by `tfds build`. Without it
+        TFDS uses its default folder, and downloads missing data.
       num_validation: number of validation examples.
 
     Raises:
@@ -180,13 +181,8 @@ class DatasetInfo(abc.ABC):
   def changed(self, num_bits: int = 8, resize: int | None = None) -> Self:
     """Returns the metadata of images with fewer bits or of another size.
 
-    Args:
-      num_bits: bits per channel, 1 to 8.
-      resize: height and width, at least 1, or None for no change.
-
-    Raises:
-      InvalidValueError: if the data are not images, or the arguments do not
-        suit them.
+    Others are refused: `num_bits` are those per channel, 1 to 8, and `resize`
+    is height and width, or None for no change.
     """
     if num_bits != 8:
       self.require_images('num_bits', num_bits)

@@ -37,14 +37,8 @@ def dequantize(
 
   Args:
     image_uint8: integers X in 0..n-1, any shape.
-    noise: u in [0, 1], float32, same shape.
-    num_levels: number of levels n, 1..256.
-
-  Returns:
-    x, float32, same shape, in [0, 1).
-
-  Raises:
-    InvalidValueError: if `num_levels` is not in 1..256.
+    noise: U in [0, 1], float32, same shape.
+    num_levels: number of levels n, 1..256; others are an `InvalidValueError`.
 
   Example:
     >>> x = dequantize(tf.constant([255], tf.uint8), tf.constant([1.0]), 256)
@@ -68,17 +62,7 @@ def quantize(x: tf.Tensor, num_levels: int) -> tf.Tensor:
       X = min(max(floor(n x), 0), n - 1)
 
   The inverse of `dequantize` for any noise. Values outside [0, 1), such as
-  samples of a model, are clipped.
-
-  Args:
-    x: float32, any shape.
-    num_levels: number of levels n, 1..256.
-
-  Returns:
-    X, uint8, same shape.
-
-  Raises:
-    InvalidValueError: if `num_levels` is not in 1..256.
+  samples of a model, are clipped. `x` is float32, and `X` uint8.
 
   Example:
     >>> quantize(tf.constant([-0.1, 0.5, 1.0]), 4).numpy().tolist()

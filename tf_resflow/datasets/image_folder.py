@@ -85,11 +85,6 @@ def open_folder(path: str, *, skip_bad: bool = False,
   many again where colours are converted; with `resize`, JPEG files at up to an
   eighth of their size. More than 178 million pixels are refused.
 
-  Args:
-    path: of the folder.
-    skip_bad: whether bad files are passed over.
-    resize: height and width of the images, by default their own.
-
   Raises:
     InvalidValueError: if there are bad images, or too few good ones.
   """

@@ -31,17 +31,12 @@ def open_split(
 
   Args:
     name: one of `datasets.names()`, or a file such as `table:FILE.csv`.
-    split: 'train', 'validation' or 'test'.
-    data_dir: folder of prepared data, as written by `tfds build`.
+    split, data_dir: see `DatasetInfo.open`.
     **options: fields of `DataConfig`, such as `num_validation`, by default 0;
       `num_bits` below 8, by which images with 256 levels `X` become
       `floor(X / 2^(8 - num_bits))`; or `resize`, height and width to resize
       images to, bilinear with antialiasing, rounded to integer levels, before
       bits are reduced.
-
-  Raises:
-    DatasetNotFoundError: if the data are not prepared and cannot be.
-    InvalidValueError: if an argument does not suit the data set.
 
   Example:
     >>> train = open_split('digits', 'train', data_dir='data')

@@ -23,14 +23,8 @@ _ORDER, _FLIP, _NOISE, _EVALUATION_NOISE, _CROP, _DRAW = range(6)
 def reflect(image: tf.Tensor, padding: int) -> tf.Tensor:
   """Pads an image by reflection at its edge pixels, which are not repeated.
 
-  One of `registries.CROP_MODES`, the paddings of random crops.
-
-  Args:
-    image: `[H, W, C]`, of any dtype.
-    padding: number of pixels p on each side, less than H and W.
-
-  Returns:
-    `[H + 2 p, W + 2 p, C]`, as by `np.pad(mode='reflect')`.
+  One of `registries.CROP_MODES`, the paddings of random crops: from `[H, W, C]`
+  to `[H + 2 p, W + 2 p, C]`, `p` less than H and W, as `np.pad` does.
 
   Example:
     >>> row = tf.reshape(tf.range(3 * 4), [3, 4, 1])
@@ -70,14 +64,12 @@ def training_batches(
   Args:
     split: the part to train on.
     batch_size: examples per batch over all replicas, B.
-    seed: seed of all random draws.
     start_step: number of batches to skip.
     flip: whether to flip each image horizontally with probability 1/2.
     crop_padding: number of pixels p, less than H and W, to pad each side of an
       image by before a random crop to `[H, W, C]`, with all (2 p + 1)^2
       positions equally likely; then comes the flip.
     crop_mode: padding of the integer pixels, one of `registries.CROP_MODES`.
-    max_in_memory: maximum number of examples to keep in memory.
     share: which of equal runs of rows of a batch are wanted, as (index, number
       of runs); by default all. Only these are decoded.
 
@@ -91,8 +83,7 @@ def training_batches(
   Example:
     >>> from tf_resflow import datasets
     >>> train = datasets.open_split('digits', 'train', data_dir='data')
-    >>> batches = datasets.training_batches(train, batch_size=64, seed=0)
-    >>> next(iter(batches))['x'].shape
+    >>> next(iter(training_batches(train, batch_size=64, seed=0)))['x'].shape
     TensorShape([64, 8, 8, 1])
   """
   for name, value, least in (
@@ -181,8 +172,8 @@ def evaluation_batches(
     num_examples: number of examples, from the first; by default all.
 
   Returns:
-    `tf.data.Dataset` of dicts as those of `training_batches`, and with `index`
-    int64 `[B]`, the position in the split.
+    Dicts as those of `training_batches`, and with `index` int64 `[B]`, the
+    position in the split.
 
   Raises:
     InvalidValueError: if a number is out of range.

@@ -37,19 +37,10 @@ def open_table(path: str, **options: Any) -> dataset_info.VectorInfo:
   text, a category of at most 100 levels. What is fitted to the training part,
   as means and types, follows by `with_validation`.
 
-  Args:
-    path: path of the file.
-    **options: fields of `DataConfig` about tables, and `condition_on`.
+  The options are fields of `DataConfig` about tables, and `condition_on`.
 
   Raises:
     InvalidValueError: if the table is invalid, with all of its problems.
-
-  Example:
-    >>> with open('heights.csv', 'w') as file:
-    ...   _ = file.write('height,weight\\n' + ''.join(
-    ...       f'{160 + i % 7},{60 + i % 5}\\n' for i in range(20)))
-    >>> open_table('heights.csv').schema.names
-    ('height', 'weight')
   """
   config = _config(options)
   problems = problems_lib.Problems(config.drop)
