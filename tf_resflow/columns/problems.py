@@ -2,10 +2,8 @@
 
 from collections.abc import Sequence
 import shlex
-from typing import Any
 
 from tf_resflow import errors
-from tf_resflow.columns import cells
 from tf_resflow.specs import spec
 
 # Largest number of columns that a message lists.
@@ -42,8 +40,7 @@ class Problems:
     self.dropped: list[str] = []
     self.categories: list[str] = []
     self._options = options
-    self._given: dict[str, Any] = {
-        'drop': cells.as_names(drop), 'missing': 'drop'}
+    self._drop = tuple(drop)
     self._remedies: set[str] = set()
     self._texts: dict[str, list[str]] = {}
 
@@ -62,7 +59,7 @@ class Problems:
         text += f' (rename {column!r}, without commas and outer spaces)'
         remedy = 'fix'
       else:
-        self._given['drop'] += (column,)
+        self._drop += (column,)
     self._remedies.add(
         remedy if self._options in ('flags', 'arguments') else 'fix')
     self._texts.setdefault(column, []).append(self.where + text)
@@ -84,23 +81,23 @@ class Problems:
     """Returns what to do, a list of one line, or of none."""
     if not self._options:
       return []
-    given = {name: value for name, value in self._given.items()
-             if name in self._remedies}
+    drop = self._drop if 'drop' in self._remedies else ()
+    missing = 'drop' if 'missing' in self._remedies else ''
     advice = []
-    if given:
-      advice.append(f'Add {self._text_of(given)} to leave these out.')
+    if drop or missing:
+      advice.append(f'Add {self._text_of(drop=drop, missing=missing)} to leave '
+                    'these out.')
     # But for those that have to be renamed.
-    if names := tuple(
-        name for name in self.categories if name in given.get('drop', ())):
-      given |= {'condition_on': names, 'drop': tuple(
-          name for name in given['drop'] if name not in names)}
-      advice.append(f'Or add {self._text_of(given)} to model the others given '
-                    f'{spec.text_of(names)}.')
+    if names := tuple(name for name in self.categories if name in drop):
+      others = tuple(name for name in drop if name not in names)
+      given = self._text_of(drop=others, missing=missing, condition_on=names)
+      advice.append(
+          f'Or add {given} to model the others given {spec.text_of(names)}.')
     if 'fix' in self._remedies:
       advice.append('Fix the file.')
     return [' '.join(advice)]
 
-  def _text_of(self, options):
+  def _text_of(self, **options):
     """Returns options as flags or arguments, but for empty ones."""
     if self._options == 'flags':
       return ' '.join(shlex.quote(f'--{name}={spec.text_of(value)}')

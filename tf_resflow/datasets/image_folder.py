@@ -129,20 +129,30 @@ def open_folder(path: str, *, skip_bad: bool = False,
 def _files_below(root):
   """Returns sizes of files that should be images, by name, and other files.
 
-  The latter are numbers by kind, such as '.txt'.
+  The latter are numbers by kind, such as '.txt'. Hidden folders are left out.
   """
   sizes: dict[str, int] = {}
   ignored: collections.Counter[str] = collections.Counter()
-  for file in user_files.files_below(root):
-    name = os.path.basename(file)
-    suffix = os.path.splitext(name)[1].lower()
-    if name.startswith('.'):
-      ignored['hidden'] += 1
-    elif suffix not in image_files.SUFFIXES:
-      ignored[suffix or 'without a suffix'] += 1
-    else:  # Of one that cannot be read `image_files` says what is wrong.
-      sizes[os.path.relpath(file, root)] = os.path.getsize(file) if (
-          os.path.exists(file)) else 0
+  seen = set()
+
+  def fail(error):
+    raise error
+
+  for folder, folders, names in os.walk(root, onerror=fail, followlinks=True):
+    seen.add(os.path.realpath(folder))
+    # Avoids cycles of symbolic links.
+    folders[:] = sorted(
+        f for f in folders if not f.startswith('.')
+        and os.path.realpath(os.path.join(folder, f)) not in seen)
+    for name in sorted(names):
+      path, suffix = os.path.join(folder, name), os.path.splitext(name)[1]
+      if name.startswith('.'):
+        ignored['hidden'] += 1
+      elif suffix.lower() not in image_files.SUFFIXES:
+        ignored[suffix.lower() or 'without a suffix'] += 1
+      else:  # Of one that cannot be read `image_files` says what is wrong.
+        sizes[os.path.relpath(path, root)] = os.path.getsize(path) if (
+            os.path.exists(path)) else 0
   errors.check(
       sizes,
       problem=f'No file below it ends in {", ".join(image_files.SUFFIXES)}.')

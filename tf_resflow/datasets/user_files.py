@@ -1,10 +1,9 @@
 """Utilities for user-provided data: errors, statistics, held-out parts."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 import functools
 import hashlib
 import inspect
-import os
 from typing import Any
 
 import numpy as np
@@ -48,25 +47,6 @@ def opener(
         inspect.signature(function).parameters)
     return opened
   return decorate
-
-
-def files_below(root: str) -> Iterator[str]:
-  """Yields the paths of files in a folder and its subfolders, but hidden ones.
-
-  Raises:
-    OSError: if a folder cannot be read.
-  """
-  def fail(error):
-    raise error
-
-  seen = set()
-  for folder, folders, names in os.walk(root, onerror=fail, followlinks=True):
-    seen.add(os.path.realpath(folder))
-    # Avoids cycles of symbolic links.
-    folders[:] = sorted(
-        f for f in folders if not f.startswith('.')
-        and os.path.realpath(os.path.join(folder, f)) not in seen)
-    yield from (os.path.join(folder, name) for name in sorted(names))
 
 
 def check_finite(
