@@ -146,6 +146,14 @@ def make_unconstrained_network(
     input_shape: shape of its input, without the batch.
     output_shape: that of its output; of a convolutional network it differs in
       the last axis only.
+
+  Example:
+    >>> request = models.BlockRequest(
+    ...     models.VectorFlowConfig(event_size=3), (3,), index=0, hidden=(8,),
+    ...     kernel_sizes=None, activate_input=False, dtype='float32')
+    >>> models.make_unconstrained_network(
+    ...     request, (3,), (6,))(tf.ones([5, 3])).shape
+    TensorShape([5, 6])
   """
 
   def make_linear(*sizes, num_inputs, seed, **settings):

@@ -123,20 +123,27 @@ class _Builder:
     return [layers.ActNorm(name=f'act_norm_{name}', dtype=self.dtype)
             ] if self.config.act_norm or self.config.feature_act_norm else []
 
+  def _blocks(self, num, make_act_norms, start=0, **settings):
+    """Returns the next blocks, numbered in their scale from `start` on."""
+    config = self.config
+    return blocks.make_blocks((
+        blocks.BlockRequest(
+            config, index=index, activate_input=config.preactivation and (
+                index > 0 or config.activate_first_block), dtype=self.dtype,
+            index_in_scale=index_in_scale, **settings)
+        for index_in_scale, index in enumerate(
+            itertools.islice(self.indices, num), start)), make_act_norms)
+
   def _scales(self, scale, shape):
     """Returns the bijections from a scale to the end of the flow."""
     config = self.config
     num_hidden = (config.num_dense_hidden_layers if config.fully_connected
                   else len(config.kernel_sizes) - 1)
-    parts = blocks.make_blocks((
-        blocks.BlockRequest(
-            config, shape, index, (config.hidden_channels,) * num_hidden,
-            None if config.fully_connected else config.kernel_sizes,
-            config.preactivation and (
-                index > 0 or config.activate_first_block), self.dtype,
-            index_in_scale, sees_pixels=self.is_preprocessed and scale == 0)
-        for index_in_scale, index in enumerate(itertools.islice(
-            self.indices, config.num_blocks[scale]))), self._act_norms)
+    parts = self._blocks(
+        config.num_blocks[scale], self._act_norms, event_shape=shape,
+        hidden=(config.hidden_channels,) * num_hidden,
+        kernel_sizes=None if config.fully_connected else config.kernel_sizes,
+        sees_pixels=self.is_preprocessed and scale == 0)
     if scale == len(config.num_blocks) - 1:
       return parts + self._last(shape)
     squeeze = layers.Squeeze(name=f'squeeze_{scale}', dtype=self.dtype)
@@ -161,15 +168,11 @@ class _Builder:
     """Returns the bijections after the blocks of the last scale."""
     config = self.config
     self.latent_shapes.append(shape)
-    parts = blocks.make_blocks((
-        blocks.BlockRequest(
-            config, (math.prod(shape),), index,
-            (config.dense_hidden_units,) * config.num_dense_hidden_layers,
-            None, config.preactivation, self.dtype, index_in_scale,
-            flattened_from=shape)
-        for index_in_scale, index in enumerate(
-            itertools.islice(self.indices, config.num_dense_blocks),
-            start=config.num_blocks[-1])), self._vector_act_norms)
+    parts = self._blocks(
+        config.num_dense_blocks, self._vector_act_norms,
+        start=config.num_blocks[-1], event_shape=(math.prod(shape),),
+        hidden=(config.dense_hidden_units,) * config.num_dense_hidden_layers,
+        kernel_sizes=None, flattened_from=shape)
     return [layers.Flatten(name='flatten', dtype=self.dtype), *parts,
             *([] if config.factor_out else self._tap(shape))]
 

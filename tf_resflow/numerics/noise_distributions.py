@@ -50,6 +50,11 @@ class UniformNoise(NoiseDistribution):
 
   The authors' code divides its uniform noise by the number of levels of a
   pixel; here it covers the interval that pixels cover.
+
+  Example:
+    >>> u = numerics.UniformNoise().draw([100], seed=0)
+    >>> bool(tf.reduce_all((u >= 0.0) & (u < 1.0)))
+    True
   """
 
   @property
@@ -77,6 +82,11 @@ class GaussianNoise(NoiseDistribution):
 
   Args:
     scale: `s`, above 0.
+
+  Example:
+    >>> u = numerics.GaussianNoise().draw([1000], seed=0)
+    >>> np.allclose(np.std(u), 0.125, atol=0.01)
+    True
   """
 
   scale: float = 0.125

@@ -48,11 +48,6 @@ class AffineCoupling(bijection.Bijection):
     >>> y, log_det = coupling.forward_and_log_det(tf.ones([5, 4]))
     >>> np.allclose(coupling.inverse(y), 1.0, atol=1e-5)
     True
-    >>> density = tfd.TransformedDistribution(
-    ...     tfd.MultivariateNormalDiag(tf.zeros(4)),
-    ...     tfb.Invert(bijectors.AffineCoupling(f, event_shape=[4])))
-    >>> density.log_prob(density.sample(5)).shape
-    TensorShape([5])
 
   References:
     Dinh et al., 2017, Real NVP, Sections 3.2 to 3.4; Chen et al., 2019,

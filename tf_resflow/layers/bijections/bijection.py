@@ -52,6 +52,10 @@ class PassSettings(NamedTuple):
     is_plain: whether a `g` is evaluated layer by layer, as Keras does, and not
       by the function that series and solvers share.
     updates_statistics: whether to update moving statistics by the batch first.
+
+  Example:
+    >>> layers.PassSettings.of(estimator='exact').estimator
+    exact
   """
 
   condition: Any = None

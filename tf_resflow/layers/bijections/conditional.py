@@ -204,12 +204,10 @@ class ConditionalLinear(ConditionalMap):
   than `4 exp(b)` or less than `exp(-2 - b)`, in any l_p.
 
   Args:
-    condition_size: `K`, size of a condition `[B, K]`.
+    condition_size: see `ConditionalAffine`, as `kernel_initializer`.
     per_feature: whether a row is the whole event; else its channels, the last
       axis.
     max_log_scale: `b`, the bound of `|log U_ii|`; 1 by default.
-    kernel_initializer: Keras initializer of `W`; with zeros, the default, it is
-      initially the identity.
 
   Example:
     >>> linear = layers.ConditionalLinear(4, kernel_initializer='ones')

@@ -159,23 +159,16 @@ class InvertibleConv1x1(MatrixBijection):
   For images `[H, W, C]`; `log_det = H W log|det W|`. A numerically singular
   matrix is an error, see `MatrixBijection`.
 
-  Args:
-    parameterization: see `InvertibleLinear`, as the others.
-    seed: seed of the initial matrix, a permutation of the channels.
-    initial_matrix: the initial matrix `[C, C]`.
+  The arguments are those of `InvertibleLinear`.
 
   Example:
     >>> conv = layers.InvertibleConv1x1('lu', seed=1)
     >>> y, log_det = conv.forward_and_log_det(tf.ones([5, 2, 2, 3]))
     >>> np.allclose(conv.inverse(y), 1.0, atol=1e-5)
     True
-    >>> bijectors.InvertibleConv1x1([4, 4, 3], 'lu').forward(
-    ...     tf.zeros([5, 4, 4, 3])).shape
-    TensorShape([5, 4, 4, 3])
 
   References:
-    Kingma and Dhariwal, 2018, Glow, Section 3.2; Chen et al., 2019, Residual
-    Flows, Section 5.4 (Tables 4 and 5).
+    Chen et al., 2019, Residual Flows, Section 5.4 (Tables 4 and 5).
   """
 
   def row_size(self, event_shape: Sequence[int]) -> int:

@@ -79,9 +79,6 @@ class Checkerboard(Mask):
 
   The input of the network is the whole image with 0 in place of the others; the
   rest is the whole image, too.
-
-  References:
-    Dinh et al., 2017, Real NVP, Section 3.4.
   """
 
   def __init__(self, event_shape: Sequence[int], swap: bool = False):

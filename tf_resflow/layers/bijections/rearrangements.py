@@ -66,8 +66,6 @@ class Squeeze(Rearrangement):
   Example:
     >>> layers.Squeeze()(tf.zeros([5, 8, 8, 1])).shape
     TensorShape([5, 4, 4, 4])
-    >>> bijectors.Squeeze([8, 8, 1]).forward(tf.zeros([5, 8, 8, 1])).shape
-    TensorShape([5, 4, 4, 4])
 
   References:
     Dinh et al., 2017, Real NVP, Section 3.6.

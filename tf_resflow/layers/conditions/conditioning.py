@@ -136,7 +136,8 @@ class ConditionMatrix(base_layer.BaseLayer):
   """
 
   def __init__(
-      self, condition_size: int, kernel_initializer: Any = 'zeros', **kwargs):
+      self, condition_size: int,
+      kernel_initializer: str | keras.Initializer = 'zeros', **kwargs):
     super().__init__(**kwargs)
     errors.check(
         isinstance(condition_size, (int, np.integer)) and condition_size > 0,

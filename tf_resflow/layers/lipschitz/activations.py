@@ -118,10 +118,6 @@ class FullSort(NonexpansiveLayer):
   Example:
     >>> layers.FullSort()(tf.constant([[2.0, 3.0, 1.0]])).numpy().tolist()
     [[1.0, 2.0, 3.0]]
-
-  References:
-    Anil, Lucas, Grosse, 2019, Sorting Out Lipschitz Function Approximation,
-    Section 4.
   """
 
   _function = staticmethod(tf.sort)  # Along the last axis.

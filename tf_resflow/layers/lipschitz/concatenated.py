@@ -98,11 +98,7 @@ class CLipSwish(lip_swish.ScaledSwish, ConcatenatedActivation):
   half takes only a subtraction.
 
   Args:
-    beta_initial: initial value of the raw parameter, before softplus.
-
-  References:
-    Perugachi-Diaz, Tomczak, Bhulai, 2021, Invertible DenseNets with
-    Concatenated LipSwish, Section 3.2.
+    beta_initial: see `LipSwish`.
   """
 
   lipschitz_bound = _LIP_SWISH_NORM / 1.004

@@ -56,8 +56,7 @@ class KerasLayer(lipschitz_layer.LipschitzLayer):
       `KERAS_BOUNDS`, else unknown.
 
   Raises:
-    InvalidValueError: if the layer contains batch normalisation, dropout, or
-      another layer whose outputs depend on more than one example.
+    InvalidValueError: if it is not, as with batch normalisation or dropout.
 
   Example:
     >>> layers.KerasLayer(keras.layers.Flatten()).lipschitz_bound

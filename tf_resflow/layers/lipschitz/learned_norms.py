@@ -56,9 +56,6 @@ class LearnedNorms(container.LipschitzSequential):
     TensorShape([3, 2])
     >>> [float(order.value()) for order in g.orders]
     [2.0, 2.0]
-
-  References:
-    Chen et al., 2019, Residual Flows, Section 5.1 and Appendix D.
   """
 
   def __init__(self, parts: Sequence[lipschitz_layer.LipschitzLayer], **kwargs):
