@@ -43,18 +43,14 @@ def _inputs(event_shape, size=3, condition_scale=1.0, seed=1):
           tf.constant(condition_scale * rng.normal(size=[size, 4])))
 
 
-def _with_far_conditions(kind):
-  """Returns a block, inputs, and conditions of sizes from 1e-3 to 1e6."""
-  make, event_shape = _BLOCKS[kind]
-  rng, size = np.random.default_rng(3), _NUM_CONDITIONS[kind]
-  scales = 10.0**rng.uniform(-3.0, 6.0, size=[size, 1])
-  x, _ = _inputs(event_shape, size, seed=4)
-  return make(), x, tf.constant(scales * rng.normal(size=[size, 4]))
-
-
 @_EACH_BLOCK
 def test_the_certificate_holds_for_all_conditions(kind):
-  block, x, condition = _with_far_conditions(kind)
+  """Of sizes from 1e-3 to 1e6."""
+  make, event_shape = _BLOCKS[kind]
+  rng, size = np.random.default_rng(3), _NUM_CONDITIONS[kind]
+  block, (x, _) = make(), _inputs(event_shape, size, seed=4)
+  scales = 10.0**rng.uniform(-3.0, 6.0, size=[size, 1])
+  condition = tf.constant(scales * rng.normal(size=[size, 4]))
   jacobian = testing.full_jacobian(
       lambda x: block(x, condition=condition) - x, x)
   norms = np.linalg.norm(jacobian, 2, axis=(1, 2))
@@ -62,23 +58,6 @@ def test_the_certificate_holds_for_all_conditions(kind):
   assert norms.max() <= certificate < 1.0
   # Conditions make a difference, and the bound is not far above.
   assert norms.max() > 0.2 * certificate and norms.std() > 0.01
-
-
-@_EACH_BLOCK
-def test_all_conditions_round_trip(kind):
-  block, x, condition = _with_far_conditions(kind)
-  y, _ = block.forward_and_log_det(
-      x, condition=condition, estimator=numerics.NoLogDet())
-  # Far conditions make large outputs: digits are lost in proportion.
-  solver = numerics.Anderson(atol=1e-12, rtol=1e-13, max_steps=2000)
-  solved = block.solve_inverse(
-      tf.identity(y), condition=condition, solver=solver)
-  assert np.all(solved.solves[0].solution.converged)
-  error = np.abs(solved.value - x).reshape([len(condition), -1]).max(axis=1)
-  size = np.abs(y).reshape([len(condition), -1]).max(axis=1)
-  assert np.all(error <= 1e-9 * np.maximum(size, 1.0))
-  near = size < 100
-  assert near.sum() > 0.5 * len(condition) and error[near].max() < 1e-10
 
 
 @_EACH_BLOCK

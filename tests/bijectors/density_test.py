@@ -7,6 +7,7 @@ import tensorflow as tf
 from tensorflow_probability import bijectors as tfb
 from tensorflow_probability import distributions as tfd
 
+from tests.bijectors import flow_bijector_test
 from tf_resflow import bijectors
 from tf_resflow import private_tfp_apis
 
@@ -25,20 +26,9 @@ def test_of_a_scale(dtype):
   np.testing.assert_allclose(np.std(samples, axis=0), 0.5, rtol=0.03)
 
 
-class CountingLayer(keras.layers.Layer):
-  """`0.5 tanh x`; counts its executions."""
-
-  def build(self, input_shape):
-    self.count = tf.Variable(0, trainable=False)
-
-  def call(self, inputs):
-    with tf.control_dependencies([self.count.assign_add(1)]):
-      return 0.5 * tf.tanh(inputs)
-
-
 def make_flow(wrap):
   """Returns `g`, a distribution of one pass and the plain one of TFP."""
-  g = CountingLayer(dtype='float64')
+  g = flow_bijector_test.CountingLayer(dtype='float64')
   flow = wrap(bijectors.ResidualBlock(
       g, lipschitz_bound=0.9, event_shape=[2], seed=1, dtype='float64'))
   return g, bijectors.distribution(flow, 2, 'float64'), (

@@ -77,16 +77,6 @@ def test_settings_of_one_call_and_of_all():
       always.forward_log_det_jacobian(x, estimator='training'), exact)
 
 
-def test_seed_as_an_argument_of_a_traced_function():
-  bijector = make_block()
-  fn = tf.function(
-      lambda x, seed: bijector.forward_log_det_jacobian(x, seed=seed))
-  x = inputs()
-  first = fn(x, tf.constant([0, 1]))
-  np.testing.assert_array_equal(first, fn(x, tf.constant([0, 1])))
-  assert not np.array_equal(first, fn(x, tf.constant([0, 2])))
-
-
 def test_the_certificate_is_that_of_the_one_residual_block():
   block = make_block()
   assert block.certificate() == block.layer.certificate()

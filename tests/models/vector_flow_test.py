@@ -39,19 +39,6 @@ def test_couplings_take_turns():
           if hasattr(b, 'swap')] == [False, True, False]
 
 
-@pytest.mark.parametrize('event_size, expected', [
-    (3, [[1, 4], [2, 2]]), (2, [[1, 2], [1, 2]])])
-def test_couplings_of_odd_numbers_pass_the_smaller_half_first(
-    event_size, expected):
-  flow = models.VectorFlowConfig(
-      event_size=event_size, num_blocks=2, hidden_units=(5,),
-      block='coupling').build()
-  kernels = [[v.shape for v in b.network.weights if len(v.shape) == 2]
-             for b in flow.bijection.leaves() if hasattr(b, 'swap')]
-  sizes = [[shapes[0][0], shapes[-1][-1]] for shapes in kernels]
-  assert sizes == expected
-
-
 _RANGES = {
     'real': (-30.0, 30.0), 'log': (-30.0, 30.0), 'logit:100': (-30.0, 30.0),
     'heavy:1:2': (-30.0, 30.0), 'integer': (0, 400),

@@ -76,22 +76,6 @@ def test_gradients_go_through_the_norms_of_the_weights(memory):
   assert testing.relative_error(fixed[1:], expected[1:]) > 1e-2
 
 
-def test_effective_weights_are_a_function_of_their_own():
-  """Exports compute with them: nothing is left to iterate."""
-  g, variables, state, x, _ = _normalized()
-  weights = g.weights(variables, state)
-  assert np.linalg.norm(weights[0], 2) == pytest.approx(_COEFFICIENT)
-  estimator = numerics.RussianRoulette()
-  draw = estimator.draw(x, 3)
-  whole = numerics.forward_and_log_det(
-      g, variables, x, estimator, state=state, draw=draw)
-  frozen = numerics.forward_and_log_det(
-      g.of_weights, weights, x, estimator, draw=draw)
-  for a, b in zip(whole, frozen, strict=True):
-    np.testing.assert_allclose(a, b, atol=1e-13)
-  assert g.of_weights is g.of_weights
-
-
 def test_norms_converge_once_and_weights_twice_a_step():
   calls = []
 

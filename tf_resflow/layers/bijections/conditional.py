@@ -204,10 +204,11 @@ class ConditionalLinear(ConditionalMap):
   than `4 exp(b)` or less than `exp(-2 - b)`, in any l_p.
 
   Args:
-    condition_size: see `ConditionalAffine`, as `kernel_initializer`.
+    condition_size: see `ConditionalAffine`.
     per_feature: whether a row is the whole event; else its channels, the last
       axis.
     max_log_scale: `b`, the bound of `|log U_ii|`; 1 by default.
+    kernel_initializer: Keras initializer of `W`; initially it is the identity.
 
   Example:
     >>> linear = layers.ConditionalLinear(4, kernel_initializer='ones')

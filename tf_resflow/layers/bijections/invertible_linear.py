@@ -159,7 +159,10 @@ class InvertibleConv1x1(MatrixBijection):
   For images `[H, W, C]`; `log_det = H W log|det W|`. A numerically singular
   matrix is an error, see `MatrixBijection`.
 
-  The arguments are those of `InvertibleLinear`.
+  Args:
+    parameterization: see `InvertibleLinear`, as the others.
+    seed: seed of the initial matrix, a permutation of the channels.
+    initial_matrix: the initial matrix `[C, C]`.
 
   Example:
     >>> conv = layers.InvertibleConv1x1('lu', seed=1)
