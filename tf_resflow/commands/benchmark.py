@@ -120,7 +120,7 @@ class Options(options_lib.Options):
           'a prefix of files that can be written', f'{path} cannot.')
 
   def run_config(self, config: configuration.Config) -> configuration.Config:
-    """Returns that of --workdir, if there is one."""
+    """Returns the configuration of --workdir, if it is given."""
     if self.workdir is None:
       return config
     run = training.load_config(self.workdir)

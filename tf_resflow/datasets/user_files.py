@@ -1,4 +1,4 @@
-"""Utilities for user-provided data: errors, statistics, held-out parts."""
+"""User-provided data: openers of files, held-out parts, fingerprints."""
 
 from collections.abc import Callable, Sequence
 import functools

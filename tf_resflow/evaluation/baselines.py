@@ -33,7 +33,7 @@ from tf_resflow.evaluation import statistics
 # Added to the variances; for raw images in multiples of the noise's variance.
 _RAW_FACTORS = np.array([0.1, 1.0, 10.0, 100.0, 1000.0])
 _LOGIT_GRID = {'alpha': [0.05, 0.01, 0.001], 'reg_covar': [0.01, 0.1, 0.3, 1.0]}
-# Of standardised vectors.
+# Candidates of what is added to the variances of standardised vectors.
 _VECTOR_FACTORS = (1e-6, 1e-3, 0.01, 0.03, 0.1, 0.3)
 _NUM_COMPONENTS = (1, 2, 3, 5, 10)
 _MAX_ROWS = 10_000

@@ -89,7 +89,7 @@ class BatchMap:
       self, function: Callable, strategy: tf.distribute.Strategy | None = None,
       shared: Sequence[int] = ()):
     self._shared = shared
-    # Used if there are several.
+    # Of several replicas; None stands for one.
     replicas = typing.cast(tf.distribute.Strategy, strategy)
     self._num_replicas = num_replicas = (
         1 if strategy is None else strategy.num_replicas_in_sync)

@@ -13,10 +13,10 @@ from tf_resflow.evaluation import baselines as baselines_lib
 from tf_resflow.evaluation import likelihood
 from tf_resflow.evaluation import statistics
 
-# With fewer, standard errors are too uncertain.
+# Number of test rows below which standard errors are too uncertain.
 _FEW_ROWS = 30
 _NUM_STDERRS = 2.0
-# By which overfitting is seen.
+# Largest number of training rows that are scored to see overfitting.
 _MAX_TRAINING_ROWS = 2000
 
 

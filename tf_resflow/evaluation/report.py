@@ -149,7 +149,7 @@ def report_inputs(
       inverted with the seed 0.
     arrays: what it returned.
     certify: compute guaranteed Lipschitz bounds.
-    index: see `user_files.rows_with_density`.
+    index: see `column_checks.rows_with_density`.
 
   Returns:
     The arrays, and numbers with the keys of `evaluate` (the `_stderr` of the

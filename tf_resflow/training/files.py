@@ -60,7 +60,7 @@ def path_of(workdir: str, name: str) -> str:
 
 def load_config(
     workdir: str, imports: Iterable[str] = ()) -> configuration.Config:
-  """Returns the configuration of the run in a folder; see `workdir.load`.
+  """Returns the configuration of the run in a folder; see `tf_resflow.load`.
 
   Raises:
     InvalidValueError: if the folder is not a run, or `imports` lacks a module.

@@ -113,7 +113,7 @@ def fit(
 
 def _config_of(data, settings):
   """Returns the configuration of a run on data, see `fit`."""
-  if hasattr(data, 'differences'):  # It is one.
+  if isinstance(data, configuration.Config):
     return data.replace(**settings) if settings else data
   if isinstance(data, str | os.PathLike):
     data = _dataset_name(os.fspath(data))

@@ -29,13 +29,13 @@ class Run:
   Attributes:
     config: its configuration.
     workdir: its folder.
-    step: of the weights of the flow.
-    report: what the evaluation on the test part at the end of training found,
-      those of `tf_resflow train`; empty if there was none, or if it was one of
-      other weights.
-    summary: that in a sentence.
-    warnings: of training and of that evaluation.
-    facts: of the data: their name, numbers of examples, columns.
+    step: number of updates of the weights of the flow.
+    report: results of the evaluation on the test part at the end of training,
+      by the keys of `tf_resflow train`; empty if there was none, or if it was
+      one of other weights.
+    summary: the report in a sentence.
+    warnings: sentences that training and this evaluation have logged.
+    facts: name of the data, numbers of examples, columns.
     table: the report as text, with the bounds of all blocks.
     strategy: in whose scope the flow was made; its devices share evaluations.
   """
