@@ -42,7 +42,6 @@ class DatasetInfo(abc.ABC):
     num_test: number of test examples, likewise.
     is_embedded: whether nothing is downloaded, and examples are so small that
       certificates take seconds.
-    description: one sentence.
     homepage: URL of the documentation.
     fingerprint: digest of data that may change, by which runs detect changes;
       empty for those of the catalog.
@@ -66,7 +65,6 @@ class DatasetInfo(abc.ABC):
   num_train: int | None = None
   num_test: int | None = None
   is_embedded: bool = False
-  description: str = ''
   homepage: str = ''
   fingerprint: str = ''
   load_fn: Callable[[str], tuple[Any, ...]] | None = None

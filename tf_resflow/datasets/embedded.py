@@ -2,6 +2,7 @@
 
 import abc
 from collections.abc import Iterator
+import inspect
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,7 @@ class EmbeddedImages(  # type: ignore[call-arg]  # It is tfds that takes it.
     info = catalog.info(self.name)
     return tfds.core.DatasetInfo(
         builder=self,
-        description=info.description,
+        description=inspect.getdoc(type(self)),
         features=tfds.features.FeaturesDict({
             # PNG is lossless.
             'image': tfds.features.Image(
