@@ -222,7 +222,7 @@ class Trainer(Learner):
   @property
   def is_finished(self) -> bool:
     """Whether all updates are done, or validation has stopped the run."""
-    return bool(workdir_lib.describe_end(self.config, self.step, self.best))
+    return workdir_lib.is_finished(self.config, self.step, self.best)
 
   def restore_or_initialize(self) -> None:
     """Restores the latest checkpoint, or initialises from a batch.

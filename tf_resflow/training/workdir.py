@@ -128,21 +128,27 @@ def finished(workdir: str, config: configuration.Config) -> str:
     best = state['best'] = best_checkpoint.BestCheckpoint(
         workdir, int(config.run.patience), writes=False)
   tf.train.Checkpoint(**state).read(path).expect_partial()
-  is_done = bool(state['callbacks_done'].numpy())
-  return describe_end(
-      config, int(state['step'].numpy()), best) if is_done else ''
+  step = int(state['step'].numpy())
+  if not (state['callbacks_done'].numpy() and is_finished(config, step, best)):
+    return ''
+  return describe_end(config, step, best)
+
+
+def is_finished(
+    config: configuration.Config, step: int,
+    best: best_checkpoint.BestCheckpoint | None) -> bool:
+  """Returns whether all updates are done, or validation has stopped a run."""
+  return step >= config.optimizer.num_steps or bool(best and best.is_stopped)
 
 
 def describe_end(
     config: configuration.Config, step: int,
     best: best_checkpoint.BestCheckpoint | None) -> str:
-  """Returns why a run is finished after a step, or ''; see `finished`."""
+  """Returns why a run is finished after a step, and how to continue it."""
   if best and best.is_stopped:
     return (f'{best.describe_end(step)} The run has finished; to continue it, '
             'raise --patience.')
   num_steps = config.optimizer.num_steps
-  if step < num_steps:
-    return ''
   text = f'The run has already finished {step} of {num_steps} steps.'
   if config.replace(num_steps=num_steps + 1).differences(config):
     return text
