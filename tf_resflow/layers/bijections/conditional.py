@@ -208,7 +208,7 @@ class ConditionalLinear(ConditionalMap):
     per_feature: whether a row is the whole event; else its channels, the last
       axis.
     max_log_scale: `b`, the bound of `|log U_ii|`; 1 by default.
-    kernel_initializer: Keras initializer of `W`; initially it is the identity.
+    kernel_initializer: of `W`; by zeros, the default, it begins as identity.
 
   Example:
     >>> linear = layers.ConditionalLinear(4, kernel_initializer='ones')
