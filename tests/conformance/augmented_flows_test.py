@@ -51,8 +51,11 @@ def test_all_methods_draw_the_same_at_one_seed(subject):
       model.log_prob(x, seed=3),
       model.base_log_prob(z) + log_det + log_weight)
   # Noise and log-determinant draw apart from each other.
-  seeds = {tuple(seed.values.numpy()) for seed in model._seeds(3)}
-  assert len(seeds) == 2
+  of_noise, of_log_det = (numerics.random.fold_in(3, i) for i in range(2))
+  np.testing.assert_array_equal(
+      model.augmentation.augment(x, seed=of_noise).y, y)
+  np.testing.assert_array_equal(
+      model.bijection.forward_and_log_det(y, seed=of_log_det)[1], log_det)
   if model.has_classifier:
     log_prob, logits = model.log_prob_and_logits(x, seed=3)
     np.testing.assert_allclose(log_prob, model.log_prob(x, seed=3), rtol=1e-9)
