@@ -177,10 +177,10 @@ def _global_batch(step):
 class _Run:
   """A model and its step, on one replica or two."""
 
-  def __init__(self, num_replicas):
+  def __init__(self, num_replicas, config=_DENSE):
     self.strategy = runs.strategy_of(num_replicas)
     with self.strategy.scope():
-      self.model = _DENSE.build('float64')
+      self.model = config.build('float64')
       optimizer = keras.optimizers.SGD(0.05)
       optimizer.build(self.model.trainable_variables)
       self.ema = training.ExponentialMovingAverage(self.model, 0.9)
