@@ -59,7 +59,9 @@ def test_model_follows_from_the_data():
 
 def test_a_tree_with_a_model_of_other_data():
   config = configuration.make_config()
-  config.open_data()
+  stored = dataclasses.replace(config, info=None)
+  assert stored.opened().info == stored.open_data() == config.info
+  assert stored.info is None
 
   def check(change):
     model = dataclasses.replace(config.model, **change)

@@ -29,6 +29,7 @@ def test_changes_know_what_is_stored():
   assert (small.image_shape, small.num_levels) == ((8, 8, 3), 256)
   assert few.stored is small.stored is info and small.resize == 8
   assert small.changed(num_bits=3).stored is info
+  assert few.changed(num_bits=5) == few
 
 
 def test_bad_changes():

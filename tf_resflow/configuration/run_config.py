@@ -211,7 +211,7 @@ class Config:
   Attributes:
     data, objective, optimizer, run: sections of the class in their annotation.
     model: a `ModelConfig`, each type of which has fields of its own.
-    info: the opened data set; None for a stored run until `open_data`.
+    info: the opened data set; None for a stored run, see `opened`.
   """
 
   data: data_config.DataConfig
@@ -246,7 +246,7 @@ class Config:
         advice='Other norms have no orders to train.')
 
   def open_data(self) -> 'datasets.DatasetInfo':
-    """Returns the metadata of the data set, which is opened once.
+    """Returns the metadata of the data set; opens it unless `info` has them.
 
     Raises:
       InvalidValueError: if the data are missing, have changed since the run
@@ -264,8 +264,11 @@ class Config:
           name in _FITTED_FIELDS or getattr(self.model, name) == right, name,
           spec_lib.text_of(right),
           f'It follows from {self.data.dataset}; use make_config.')
-    object.__setattr__(self, 'info', info)
     return info
+
+  def opened(self) -> 'Config':
+    """Returns the configuration with the opened data set, see `open_data`."""
+    return dataclasses.replace(self, info=self.open_data())
 
   def open_split(
       self, part: str, data_dir: str | os.PathLike | None = None,
@@ -343,7 +346,7 @@ def make_config(
 
   Args:
     model: name of a model type; by default that of the data.
-    info: what `DataConfig.open` gives for these values, if it was called.
+    info: the data set of that name, see `DataConfig.open`, if it is open.
     inferred: fields of the model that follow from the data; the data of a run
       that has them are not opened here.
     **values: fields of the data, the model, the objective, the optimizer and
@@ -353,15 +356,16 @@ def make_config(
   Raises:
     InvalidValueError: if a value is invalid, or a field unknown.
   """
-  dataset = values.get('dataset')
-  if dataset is None or isinstance(dataset, str):
-    dataset = None
-  else:
-    values['dataset'] = dataset.name
+  is_given = not isinstance(values.get('dataset', ''), str)
+  if is_given:
+    info = values['dataset']
+    values['dataset'] = info.name
   data, objective, optimizer, run = (
       section(**_taken(section, values)) for section in SECTIONS.values())
-  if info is None and inferred is None:
-    info = data.open(dataset)
+  if is_given:
+    data.check_options()
+  if info or inferred is None:
+    info = data.open(info)
   model = model or info.model
   model_class = registries.MODELS.get(model)
   given = _taken(model_class, values)

@@ -90,6 +90,31 @@ class DataSource(fields.Section):
     is_strict = self.missing == 'error' and self.dataset.startswith('table:')
     return 'error' if is_strict else 'nan'
 
+  def read(self) -> 'datasets.DatasetInfo':
+    """Opens the data set by its name, see `open`; returns it as it is stored.
+    """
+    known, name = registries.DATASETS, self.dataset
+    errors.check(
+        name in known, 'dataset', name, known.expected, known.advice(name)
+        or 'Hand data of your own over in Python, make_config(dataset='
+        'datasets.table(FRAME)), or register them by registries.DATASETS.'
+        f'register({name!r}, ...) in a module of --import=MODULE.')
+    options = known.options_of(name)
+    self.check_options(options)
+    return known.get(name, 'dataset', **{
+        field: value for field, value in self.non_default_values().items()
+        if field in options})
+
+  def check_options(self, options: Collection[str] = ()) -> None:
+    """Raises `InvalidValueError` for options of files that are not `options`.
+    """
+    given = self.non_default_values()
+    for field, what in _OF_FILES.items():
+      self.require(
+          field not in given or field in options, field,
+          problem=f'cannot be used with dataset={self.dataset}',
+          advice=f'It applies to {what} only.')
+
   def open(
       self, info: 'datasets.DatasetInfo | None' = None,
   ) -> 'datasets.DatasetInfo':
@@ -98,30 +123,14 @@ class DataSource(fields.Section):
     What is fitted to training rows follows by `with_validation`.
 
     Args:
-      info: the data set, if it is opened already; its name is `dataset`.
+      info: what `read` returns, or `open` has returned before; by default it is
+        read.
 
     Raises:
       InvalidValueError: if the data are invalid, or do not suit the settings.
     """
-    known, name = registries.DATASETS, self.dataset
-    options: Collection[str] = ()
-    if info is None:
-      errors.check(
-          name in known, 'dataset', name, known.expected, known.advice(name)
-          or 'Hand data of your own over in Python, make_config(dataset='
-          'datasets.table(FRAME)), or register them by registries.DATASETS.'
-          f'register({name!r}, ...) in a module of --import=MODULE.')
-      options = known.options_of(name)
-    given = self.non_default_values()
-    for field, what in _OF_FILES.items():
-      self.require(
-          field not in given or field in options, field,
-          problem=f'cannot be used with dataset={name}',
-          advice=f'It applies to {what} only.')
-    if info is None:
-      info = known.get(name, 'dataset', **{
-          field: value for field, value in given.items() if field in options})
-    return info.changed(num_bits=self.num_bits, resize=self.resize)
+    return (info or self.read()).changed(
+        num_bits=self.num_bits, resize=self.resize)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

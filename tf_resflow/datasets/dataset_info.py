@@ -238,7 +238,8 @@ class ImageInfo(DatasetInfo):
 
   def changed(self, num_bits: int = 8, resize: int | None = None) -> Self:
     errors.check(
-        num_bits == 8 or self.num_levels == 256, 'num_bits', num_bits,
+        num_bits == 8 or self.num_levels in (256, 2**num_bits), 'num_bits',
+        num_bits,
         problem=f'cannot be used with dataset={self.name}', advice='It '
         f'requires 8-bit images, and these have {self.num_levels} levels.')
     height, width, channels = self.image_shape

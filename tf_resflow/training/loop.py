@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_resflow import configuration
+from tf_resflow import datasets
 from tf_resflow import errors
 from tf_resflow.training import callbacks as callbacks_lib
 from tf_resflow.training import files
@@ -28,7 +29,8 @@ def train(
     save_images_fn: Callable[[str, np.ndarray], None] | None = None,
     callbacks: Sequence[callbacks_lib.Callback] = (),
     strategy: tf.distribute.Strategy | None = None,
-    lock_timeout: float = 60.0, takeover: bool = False) -> trainer_lib.Trainer:
+    lock_timeout: float = 60.0, takeover: bool = False,
+    split: datasets.Split | None = None) -> trainer_lib.Trainer:
   """Trains a flow, or continues the run in `workdir`.
 
   One process trains a run at a time, see `lease.Lease`.
@@ -48,6 +50,7 @@ def train(
     lock_timeout: seconds without a heartbeat after which a process on another
       machine that trains the run counts as dead.
     takeover: whether to take the run from another process, which then ends.
+    split: the training part of the data, if it is open already.
 
   Returns:
     The `Trainer` after the last step.
@@ -76,7 +79,7 @@ def train(
       files.clean(workdir)
     # Checks data and batch size before anything is written. A signal exits at
     # once: there is nothing to save yet, and downloads take long.
-    trainer = trainer_lib.Trainer(config, workdir, strategy, check_fn)
+    trainer = trainer_lib.Trainer(config, workdir, strategy, check_fn, split)
     stop = signals.RunStop(
         stack.enter_context(signals.deferring()),
         strategies.num_workers(strategy) > 1)

@@ -166,6 +166,7 @@ class Trainer(Learner):
     config: see `Learner`.
     workdir: folder of the run, already checked; see `workdir.check`.
     strategy: see `Learner`.
+    split: the training part of the data; by default it is opened.
     check_fn: called before something is written to the folder; raises an error
       if another process has taken over the run.
 
@@ -182,14 +183,16 @@ class Trainer(Learner):
 
   def __init__(self, config: configuration.Config, workdir: str,
                strategy: tf.distribute.Strategy | None = None,
-               check_fn: Callable[[], object] = bool):
+               check_fn: Callable[[], object] = bool,
+               split: datasets.Split | None = None):
     # First, so that what is missing raises before a deep model is built.
     strategy = strategy or strategies.make_strategy(config.run.strategy)
     self.is_chief = strategies.is_chief(strategy)
     if self.is_chief:
       check_fn()
       checkpoints.latest_readable(workdir, quarantines=True)
-    self.split = config.open_split('train')
+    config = config.opened()
+    self.split = split or config.open_split('train')
     super().__init__(config, strategy)
     _logger.info('%s: %s training examples; flow with %s parameters.',
                  config.data.dataset, f'{self.split.num_examples:,}',

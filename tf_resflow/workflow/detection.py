@@ -61,7 +61,7 @@ def detect(
   others = _open(flow, other_data, data_dir)
   where = f'{other_data}' if is_file(other_data) else (
       f'the test part of {other_data}')
-  runs.check_count('num_examples', num_examples, others, where)
+  runs.check_counts(others, where, num_examples=num_examples)
   own = run.open(part, data_dir, num_examples=num_examples)
   scores = [
       out_of_distribution.score_examples(

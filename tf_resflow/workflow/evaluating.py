@@ -1,8 +1,11 @@
 """The evaluation of a flow on a part of the data of its run."""
 
+from collections.abc import Callable
+import functools
 import os
 from typing import Any
 
+from tf_resflow import datasets
 from tf_resflow import errors
 from tf_resflow import evaluation
 from tf_resflow import models
@@ -17,7 +20,8 @@ def evaluate(
     flow: models.Flow, part: str = 'test', *, num_examples: int | None = None,
     num_reconstructions: int | None = None, certify: bool | None = None,
     classify: bool | None = None, compare: str | os.PathLike | None = None,
-    data_dir: str | os.PathLike | None = None, **settings: Any,
+    data_dir: str | os.PathLike | None = None,
+    open_fn: Callable[[str], datasets.Split] | None = None, **settings: Any,
 ) -> evaluation.Results:
   """Evaluates a flow on a part of the data of its run.
 
@@ -33,6 +37,7 @@ def evaluate(
     compare: an .npz file of `tf_resflow baselines`, to whose models the flow is
       compared example by example.
     data_dir: folder of prepared data, by default that of the run.
+    open_fn: gives the parts by their names, if they are open already.
     **settings: see `evaluation.EvaluationSettings`.
 
   Returns:
@@ -52,8 +57,10 @@ def evaluate(
       advice='Train with --condition_on=label.')
   settings.setdefault('strategy', run.strategy)
   used = evaluation.EvaluationSettings.of(flow, **settings, dequantizes=True)
-  split = run.open(part, data_dir, num_examples=num_examples,
-                   num_reconstructions=num_reconstructions)
+  open_fn = open_fn or functools.partial(run.open, data_dir=data_dir)
+  split = open_fn(part)
+  runs.check_counts(split, f'the {part} split', num_examples=num_examples,
+                    num_reconstructions=num_reconstructions)
   others = evaluation.example_files.read_bits(
       compare, num_examples or split.num_examples, {
           'dataset': run.config.data.dataset, 'split': part,
@@ -69,7 +76,7 @@ def evaluate(
         evaluation.scoring_rule(flow).num_repeats == 1)
   if classify:
     classes = bayes.classify(
-        flow, split, bayes.log_frequencies(run.open('train', data_dir)),
+        flow, split, bayes.log_frequencies(open_fn('train')),
         num_examples=num_examples, seed=used.seed, strategy=used.strategy,
         verbose=used.verbose)
     results = results.extended(classes.numbers, classes.arrays)

@@ -25,6 +25,7 @@ from tf_resflow.columns import cells
 from tf_resflow.columns import column_fits
 from tf_resflow.columns import table_files
 from tf_resflow.configuration import flagfiles
+from tf_resflow.datasets import data_config
 from tf_resflow.specs import registries
 from tf_resflow.training import files
 from tf_resflow.training import strategies
@@ -101,10 +102,14 @@ def fit(
       strategy = devices or training.make_strategy(config.run.strategy)
       flow = _finished(config, folder, strategy, certify)
       if flow is None:
-        flow = _trained(config, folder, strategy, lock_timeout=lock_timeout,
-                        takeover=takeover)
+        config = config.opened()
+        open_fn = functools.cache(config.open_split)  # Each part once.
+        flow = _trained(
+            config, folder, strategy, open_fn, lock_timeout=lock_timeout,
+            takeover=takeover)
         if evaluate_at_end:
-          _report(flow, warnings, start, certify=certify, verbose=verbose)
+          _report(flow, open_fn, warnings, start, certify=certify,
+                  verbose=verbose)
       undo.pop_all()
   if workdir is None:
     weakref.finalize(flow, shutil.rmtree, folder, ignore_errors=True)
@@ -124,12 +129,15 @@ def _config_of(data, settings):
     if cells.is_frame(data) and 'condition_on' in settings:
       options['condition_on'] = settings['condition_on']
     data = make(data, **options)
-  flagfile = re.split('[:/]', data if isinstance(data, str) else data.name)[0]
+  info = None if isinstance(data, str) else data
+  flagfile = re.split('[:/]', info.name if info else data)[0]
   if flagfile not in flagfiles.names():
-    info = datasets.info(data) if isinstance(data, str) else data
+    info = info or data_config.DataConfig(**{
+        f.name: settings[f.name] for f in data_config.DataConfig.fields()
+        if f.name in settings} | {'dataset': data}).read()
     flagfile = 'images' if info.is_image else 'table'
-  defaults = flagfiles.settings(flagfile)
-  return configuration.make_config(**{**defaults, **settings, 'dataset': data})
+  return configuration.make_config(info=info, **{
+      **flagfiles.settings(flagfile), **settings, 'dataset': data})
 
 
 def _dataset_name(path):
@@ -158,7 +166,7 @@ def _finished(config, workdir, strategy, certify):
   return flow
 
 
-def _trained(config, workdir, strategy, **options):
+def _trained(config, workdir, strategy, open_fn, **options):
   """Trains, and returns the flow with the weights to use."""
   schema = getattr(config.model, 'schema', None)
   types = column_fits.described(schema) if schema else ''
@@ -166,9 +174,10 @@ def _trained(config, workdir, strategy, **options):
     _logger.info('Types of columns: %s. --column_types=NAME:TYPE changes them.',
                  types)
   trainer = training.train(
-      config, workdir, evaluate_fn=_validation_fn(config, strategy),
+      config, workdir, evaluate_fn=_validation_fn(open_fn, strategy),
       save_images_fn=evaluation.plots.save_image_grid,
-      callbacks=_pictures(config), strategy=strategy, **options)
+      callbacks=_pictures(config, open_fn('train')), strategy=strategy,
+      split=open_fn('train'), **options)
   if trainer.best:
     with strategy.scope():
       flow, step = training.workdir.restore_model(workdir, model=trainer.model)
@@ -181,21 +190,19 @@ def _trained(config, workdir, strategy, **options):
   return flow
 
 
-def _validation_fn(config, strategy):
+def _validation_fn(open_fn, strategy):
   """Returns an `evaluate_fn` for `training.train`."""
-  # Made once: TensorFlow keeps graphs and what was read, each time.
+  # Made once: TensorFlow keeps its graphs.
   validation_of = functools.cache(
       lambda model: evaluation.report.Validation(model, strategy))
-  open_split = functools.cache(config.open_split)
-  return lambda model: validation_of(model)(open_split('validation'))
+  return lambda model: validation_of(model)(open_fn('validation'))
 
 
-def _pictures(config):
+def _pictures(config, split):
   """Returns the callback that draws a density in two dimensions, if any."""
-  if config.open_data().event_shape != (2,) or getattr(
-      config.model, 'is_conditional', False):
+  if split.event_shape != (2,) or split.is_conditional:
     return []
-  points = config.open_split('train').arrays['x'].numpy()
+  points = split.arrays['x'].numpy()
   log_prob_of = functools.cache(evaluation.plots.traced_log_prob)
   return [training.callbacks.write_samples(
       config.run.sample_every, lambda model: evaluation.density_picture(
@@ -205,7 +212,7 @@ def _pictures(config):
 
 def _facts(config):
   """Returns what a report says of the data."""
-  info, schema = config.open_data(), getattr(config.model, 'schema', None)
+  info, schema = config.info, getattr(config.model, 'schema', None)
   num_validation = config.data.num_validation
   return {
       'dataset': config.data.dataset, 'event_shape': list(info.event_shape),
@@ -216,24 +223,24 @@ def _facts(config):
       'condition': [*config.data.condition_on]}
 
 
-def _report(flow, warnings, start, **options):
+def _report(flow, open_fn, warnings, start, **options):
   """Evaluates a flow on the test part; its run gets the result."""
   run, unit = flow.run, flow.unit
   _logger.info('Evaluating the weights of step %d on the test set.', run.step)
   with strategies.naming_lost_peers(run.strategy):
     results = evaluating.evaluate(
-        flow, seed=run.config.run.seed, **options)
+        flow, seed=run.config.run.seed, open_fn=open_fn, **options)
     numbers = results.numbers
     summary = (
         f'test {numbers[unit]:.3f} +- {numbers[f"{unit}_stderr"]:.3f} '
         f'{unit.replace("_per_", "/")} ({numbers["num_examples"]} examples).')
-    if run.config.open_data().is_validated:
+    if run.config.info.is_validated:
       names = ['train', 'test']
       if run.config.data.num_validation > 1:
         names.append('validation')
       found = evaluation.comparison.compare_on_splits(
           flow, results.arrays[unit].mean(axis=0),
-          {name: run.open(name) for name in names},
+          {name: open_fn(name) for name in names},
           is_best=run.config.run.keep_best, seed=run.config.run.seed,
           max_seconds=_SHARE_OF_TIME * (time.monotonic() - start))
       results, summary = results.extended(found.report()), found.summary

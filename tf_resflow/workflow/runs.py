@@ -84,10 +84,13 @@ class Run:
     Raises:
       InvalidValueError: if the data are others or gone, or too few.
     """
-    split = self.config.open_split(part, data_dir)
-    for name, count in counts.items():
-      check_count(name, count, split, f'the {part} split')
+    split = self._opened.open_split(part, data_dir)
+    check_counts(split, f'the {part} split', **counts)
     return split
+
+  @functools.cached_property
+  def _opened(self):
+    return self.config.opened()
 
   def save(self) -> None:
     """Writes the report of the run into its folder."""
@@ -112,12 +115,14 @@ class Run:
 _STORED = ('report', 'summary', 'warnings', 'facts', 'table')
 
 
-def check_count(name: str, count: int | None, split: datasets.Split,
-                where: str) -> None:
-  """Raises `InvalidValueError` if there are not as many examples as asked."""
-  errors.check(
-      (count or 0) <= split.num_examples, name, count,
-      f'at most {split.num_examples}', f'That many examples are in {where}.')
+def check_counts(
+    split: datasets.Split, where: str, **counts: int | None) -> None:
+  """Raises `InvalidValueError` if there are fewer examples than one asks for.
+  """
+  for name, count in counts.items():
+    errors.check(
+        (count or 0) <= split.num_examples, name, count,
+        f'at most {split.num_examples}', f'That many examples are in {where}.')
 
 
 def header(
