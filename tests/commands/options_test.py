@@ -46,7 +46,8 @@ def test_averaged_weights_or_the_others(trained_workdir):
   image = np.full([1, 8, 8, 1], 0.25, np.float32)
   found = []
   for averaged in (True, False):
-    flow = options.Run(workdir=str(trained_workdir), averaged=averaged).open()
+    flow = options.StoredRun(
+        workdir=str(trained_workdir), averaged=averaged).open()
     found.append(flow(image))
     model, _ = training.workdir.restore_model(
         str(trained_workdir), averaged=averaged)

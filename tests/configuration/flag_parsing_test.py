@@ -35,8 +35,9 @@ def _defined():
 def _parse(*arguments, run=None):
   flag_values = _defined()
   flag_values(['train', *arguments])
-  return flags_lib.config(flag_values) if run is None else (
-      flags_lib.continued(flag_values, run))
+  config = run and run.continued(
+      **flags_lib.run_values(flag_values, run.model.name()))
+  return config or flags_lib.config(flag_values)
 
 
 def test_every_value_is_a_flag_with_help():

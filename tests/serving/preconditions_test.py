@@ -12,7 +12,7 @@ from tf_resflow.serving import preconditions
 @pytest.mark.reliability(promise='bad-path')
 def test_refuses_to_replace_anything(tmp_path):
   (tmp_path / 'file').write_text('mine')
-  testing.check_refusals(preconditions.check_is_new, [
+  testing.check_refusals(preconditions.check_output, [
       (str(tmp_path), '...expected a new or empty folder'),
       (str(tmp_path / 'file'), '...file: expected a folder. It is a file.'),
       ('', '...expected a local folder'),

@@ -231,7 +231,7 @@ def test_a_kill_before_the_first_checkpoint_loses_nothing(
     tmp_path, data_dir):
   """What is left then is no checkpoint, and there are no rows."""
   config = runs.config(data_dir)
-  workdir_lib.prepare(str(tmp_path), config)
+  workdir_lib.write_settings(str(tmp_path), config)
   folder = tmp_path / 'checkpoints'
   (folder / 'ckpt-0_temp').mkdir(parents=True)
   (folder / 'ckpt-0.data-00000-of-00001').write_bytes(b'half')

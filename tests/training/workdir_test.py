@@ -24,20 +24,20 @@ from tf_resflow.training import workdir as workdir_lib
 _CONFIG = runs.config()
 
 
-def test_prepare_makes_a_run(tmp_path):
+def test_settings_make_a_run(tmp_path):
   workdir = str(tmp_path / 'a' / 'b')
   workdir_lib.check(workdir, _CONFIG)
   assert not os.path.exists(workdir)
-  workdir_lib.prepare(workdir, _CONFIG)
+  workdir_lib.write_settings(workdir, _CONFIG)
   assert sorted(os.listdir(workdir)) == ['model.json', 'run.flags']
   assert training.load_config(workdir) == _CONFIG
   # What a run may change replaces the old value.
   longer = _CONFIG.replace(num_steps=9)
-  workdir_lib.prepare(workdir, longer)
+  workdir_lib.write_settings(workdir, longer)
   assert training.load_config(workdir) == longer
 
 
-def test_prepare_knows_the_training_rows(tmp_path, monkeypatch):
+def test_settings_know_the_training_rows(tmp_path, monkeypatch):
   """Of the data that it is trained on, from then on."""
   path = tmp_path / 'run' / 'train_rows.npy'
   for i, is_trained in enumerate((False, False, True, True)):
@@ -47,21 +47,21 @@ def test_prepare_knows_the_training_rows(tmp_path, monkeypatch):
         workdir_lib.checkpoints, 'has_optimizer',
         lambda path, is_trained=is_trained: is_trained)
     rows = np.full([3, 2], i, np.float32)
-    workdir_lib.prepare(str(path.parent), _CONFIG, datasets.Split(
+    workdir_lib.write_settings(str(path.parent), _CONFIG, datasets.Split(
         tf.data.Dataset.from_tensor_slices({'x': rows}), 3, (2,)))
     np.testing.assert_array_equal(
         np.load(path), train_rows.row_hashes(np.full([1, 2], min(i, 1))))
     if i == 2:
       path.unlink()
-      workdir_lib.prepare(str(path.parent), _CONFIG, datasets.Split(
+      workdir_lib.write_settings(str(path.parent), _CONFIG, datasets.Split(
           tf.data.Dataset.from_tensor_slices({'x': rows - 1}), 3, (2,)))
 
 
-def test_prepare_accepts_what_a_killed_start_left(tmp_path):
+def test_settings_replace_what_a_killed_start_left(tmp_path):
   (tmp_path / 'model.json').write_text('{}')
   (tmp_path / 'run.flags.0123abcd.tmp').write_text('--seed')
   workdir_lib.check(str(tmp_path), _CONFIG)
-  workdir_lib.prepare(str(tmp_path), _CONFIG)
+  workdir_lib.write_settings(str(tmp_path), _CONFIG)
   assert training.load_config(str(tmp_path)) == _CONFIG
 
 
@@ -247,7 +247,7 @@ def test_missing_parts(tmp_path):
       (workdir_lib.restore_model, 'model.json')):
     testing.check_refusals(load, [
         (workdir, f'...folder of a run. There is no {name}')])
-  workdir_lib.prepare(workdir, _CONFIG)
+  workdir_lib.write_settings(workdir, _CONFIG)
   assert 'Continue training it' in splits.refusal(
       workdir_lib.restore_model, workdir)
   for text in ('{', '{"no_such_field": 1}', '{"num_levels": 0}'):

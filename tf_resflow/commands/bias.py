@@ -92,7 +92,7 @@ def main(options: Options) -> None:
 def _opened(options):
   """Yields every run, when the one before it is done."""
   for workdir in options.workdirs:
-    flow = options_lib.Run(workdir=workdir).open(
+    flow = options_lib.StoredRun(workdir=workdir).open(
         options.dtype, options.strategy)
     split = options.open_split(flow, num_examples=options.num_examples)
     yield workdir, flow, split, (

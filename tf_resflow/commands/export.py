@@ -23,7 +23,7 @@ from tf_resflow.specs import fields
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Options(options_lib.Run, options_lib.Estimation):
+class Options(options_lib.StoredRun, options_lib.Estimation):
   """The SavedModel."""
 
   output: str = options_lib.required(
@@ -38,7 +38,7 @@ class Options(options_lib.Run, options_lib.Estimation):
 
   def check(self) -> None:
     super().check()
-    serving.preconditions.check_is_new(self.output)
+    serving.preconditions.check_output(self.output)
     if self.warmup:
       serving.preconditions.check_is_installed()
 

@@ -32,7 +32,7 @@ from tf_resflow.specs import fields
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Options(
-    options_lib.Run, options_lib.Split, options_lib.Randomness,
+    options_lib.StoredRun, options_lib.Split, options_lib.Randomness,
     options_lib.Inversion, options_lib.Devices):
   """The comparison."""
 

@@ -120,7 +120,7 @@ class Options(fields.Section):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Run(Options):
+class StoredRun(Options):
   """The run."""
 
   workdir: str = required(help='Folder of the run.')
@@ -286,7 +286,7 @@ class Randomness(Options):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Evaluation(Run, Estimation, Randomness, OutputFile, Devices):
+class Evaluation(StoredRun, Estimation, Randomness, OutputFile, Devices):
   """The evaluation."""
 
   batch_size: int | None = fields.field(

@@ -115,7 +115,7 @@ def _until_closed(write_fn: Callable[[], int | None]) -> int:
     return status or 0
   except BrokenPipeError:
     # What is buffered is flushed at exit, too.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    signals.drop_output(sys.stdout.fileno())
     return 128 + signal.SIGPIPE
 
 

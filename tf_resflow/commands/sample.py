@@ -50,7 +50,7 @@ _SAMPLES_OF_A_LABEL = 8
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Options(
-    options_lib.Run, options_lib.OutputFile, options_lib.Split,
+    options_lib.StoredRun, options_lib.OutputFile, options_lib.Split,
     conditions.Condition, options_lib.Randomness, options_lib.Inversion,
     options_lib.Devices):
   """The picture."""

@@ -81,9 +81,9 @@ class Options(options_lib.Certification):
 
   def make_config(self, flag_values: flags.FlagValues) -> configuration.Config:
     run = files.stored_config(self.workdir)
-    if run is None:
-      return super().make_config(flag_values)
-    config = flags_lib.continued(flag_values, run)
+    config = run and run.continued(
+        **flags_lib.run_values(flag_values, run.model.name()))
+    config = config or super().make_config(flag_values)
     files.check_run(self.workdir, config)
     return config
 

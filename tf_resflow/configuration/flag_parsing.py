@@ -165,26 +165,7 @@ def config(
     source, name = {'info': info}, info.model
   else:
     source, name = {'inferred': model.inferred_fields()}, model.name()
-  return config_lib.make_config(
-      imports=_imports(flag_values), **source, **run_values(flag_values, name))
-
-
-def continued(
-    flag_values: flags.FlagValues, run: config_lib.Config) -> config_lib.Config:
-  """Returns the configuration of a stored run that goes on with parsed flags.
-
-  What was chosen when it began takes the place of `auto`, and its data are not
-  opened. With another model type or data set it is that of a new run.
-  """
-  data = _section(data_config.DataConfig, flag_values)
-  given = run_values(flag_values, run.model.name())
-  if (given['model'], data.dataset) != (run.model.name(), run.data.dataset):
-    return config(flag_values)
-  owners = [f for section in run.sections() for f in section.flag_fields()]
-  values = {f.name: f.default for f in owners} | given | data.values() | {
-      'imports': _imports(flag_values)}  # The data have absolute paths.
-  return run.replace(**{f.name: values[f.name] for f in owners
-                        if values[f.name] not in f.placeholders})
+  return config_lib.make_config(**source, **run_values(flag_values, name))
 
 
 def run_values(
@@ -199,7 +180,8 @@ def run_values(
   fields_ = [
       owners.get(model_name, next(iter(owners.values())))
       for name, owners in by_name().items() if name != 'import']
-  return field_values(fields_, flag_values) | {'model': model_name}
+  return field_values(fields_, flag_values) | {
+      'model': model_name, 'imports': _imports(flag_values)}
 
 
 def _section(section: Any, flag_values: flags.FlagValues) -> Any:

@@ -313,7 +313,22 @@ class Config:
         inferred=None if follows else {
             **self.model.inferred_fields(), 'seed': values['seed']}, **values)
 
-  def continuing(self, run: 'Config') -> 'Config':
+  def continued(self, **values: Any) -> 'Config | None':
+    """Returns that of this stored run, continued with the values of flags.
+
+    What was chosen when it began takes the place of `auto`, and its data are
+    not opened. None for another model type or data set, which a new run has.
+    """
+    data = data_config.DataConfig(**_taken(data_config.DataConfig, values))
+    if (values['model'], data.dataset) != (
+        self.model.name(), self.data.dataset):
+      return None
+    fields_ = [f for section in self.sections() for f in section.flag_fields()]
+    values = {f.name: f.default for f in fields_} | values | data.values()
+    return self.replace(**{f.name: values[f.name] for f in fields_
+                           if values[f.name] not in f.placeholders})
+
+  def with_data_fields_of(self, run: 'Config') -> 'Config':
     """Returns the configuration with which a stored run goes on.
 
     Fields of the model that follow from the data are those that the run began

@@ -1,20 +1,15 @@
 """Preconditions of an export, which are checked without TensorFlow."""
 
 import importlib.util
-import pathlib
 
 from tf_resflow import errors
 from tf_resflow.specs import paths
 
 
-def check_is_new(output: str) -> None:
-  """Raises `InvalidValueError` unless a folder does not exist or is empty."""
-  errors.check(output, 'output', output, 'a local folder')
-  paths.check_folder('output', output, writes=True)
-  path = pathlib.Path(output)
-  errors.check(not path.exists() or not any(path.iterdir()),
-               'output', output, 'a new or empty folder',
-               'Use the next version number, for example.')
+def check_output(output: str) -> None:
+  """Raises `InvalidValueError` unless it is a new or empty folder."""
+  paths.check_new_folder(
+      'output', output, 'Use the next version number, for example.')
 
 
 def check_is_installed() -> None:

@@ -150,7 +150,7 @@ def export(
     ...     temperature=tf.constant(1.0))['images'].shape
     TensorShape([2, 4, 4, 1])
   """
-  preconditions.check_is_new(output)
+  preconditions.check_output(output)
   if warmup:
     preconditions.check_is_installed()
   frozen = model.frozen()

@@ -41,3 +41,11 @@ def check_folder(
     errors.check(
         os.access(nearest, mode), name, path, f'a folder that you may {verb}',
         f'Change the permissions of {nearest}, or take another folder.')
+
+
+def check_new_folder(name: str, path: str | os.PathLike, advice: str) -> None:
+  """Raises `InvalidValueError` unless a folder can be made, or has no files."""
+  errors.check(os.fspath(path), name, path, 'a local folder')
+  check_folder(name, path, writes=True)
+  errors.check(not os.path.isdir(path) or not os.listdir(path), name, path,
+               'a new or empty folder', advice)

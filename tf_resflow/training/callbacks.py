@@ -22,7 +22,7 @@ _logger = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass
-class Run:
+class ActiveRun:
   """A run, as its callbacks see it.
 
   Attributes:
@@ -99,7 +99,7 @@ class Callback:
   Args:
     name: its name, one of a kind among those of a run.
     every: it is due after so many steps each; 0 for never.
-    after: called as `after(run)`.
+    after: called as `after(run)`, with an `ActiveRun`.
     at_start: whether it is also due before the first step.
     at_end: whether it is also due after the last step.
 
@@ -120,7 +120,7 @@ class Callback:
 
   name: str
   every: int
-  after: Callable[[Run], None]
+  after: Callable[[ActiveRun], None]
   at_start: bool = False
   at_end: bool = False
 

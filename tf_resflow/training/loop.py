@@ -85,7 +85,7 @@ def train(
         strategies.num_workers(strategy) > 1)
     if trainer.is_chief:
       check_fn()
-      workdir_lib.prepare(workdir, config, trainer.split)
+      workdir_lib.write_settings(workdir, config, trainer.split)
     trainer.restore_or_initialize()
     _check_stop(trainer, stop)
     if trainer.is_finished and trainer.callbacks_done:
@@ -112,10 +112,11 @@ def _callbacks(
 ) -> list[callbacks_lib.Callback]:
   """Returns the callbacks of a run, in the order in which they are called."""
   config, make = trainer.config.run, callbacks_lib.Callback
+  run = callbacks_lib.ActiveRun
   found = [
-      make(name='log', every=config.log_every, after=callbacks_lib.Run.log),
+      make(name='log', every=config.log_every, after=run.log),
       make(name='checkpoints', every=config.checkpoint_every, at_end=True,
-           after=callbacks_lib.Run.save)]
+           after=run.save)]
   if evaluate_fn is not None:
     found.append(callbacks_lib.validate(
         int(config.evaluate_every), evaluate_fn, bool(config.keep_best)))
@@ -131,7 +132,7 @@ def _run(trainer: trainer_lib.Trainer,
          callbacks: Sequence[callbacks_lib.Callback]) -> None:
   """Runs the remaining steps; see `train`."""
   optimizer = trainer.config.optimizer
-  run = callbacks_lib.Run(trainer, writer, progress_lib.Progress(
+  run = callbacks_lib.ActiveRun(trainer, writer, progress_lib.Progress(
       trainer.step, optimizer.num_steps,
       optimizer.batch_size * optimizer.accumulation_steps, trainer.columns,
       callbacks[1:],  # The log takes no time.
@@ -147,7 +148,7 @@ def _run(trainer: trainer_lib.Trainer,
     _logger.info('%s', trainer.best.describe_end(trainer.step))
 
 
-def _after_step(run: callbacks_lib.Run,
+def _after_step(run: callbacks_lib.ActiveRun,
                 callbacks: Sequence[callbacks_lib.Callback]) -> bool:
   """Calls the callbacks that are due, and saves where the run ends.
 

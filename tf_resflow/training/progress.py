@@ -7,7 +7,6 @@ import dataclasses
 import datetime
 import logging
 import math
-import os
 import shutil
 import statistics
 import sys
@@ -16,6 +15,8 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+
+from tf_resflow.training import signals
 
 _logger = logging.getLogger(__name__)
 
@@ -207,4 +208,4 @@ class Progress:
     except OSError as error:  # Nobody reads it any more; the run goes on.
       _logger.warning('The progress is no longer shown; stdout: %s.', error)
       # What is buffered is flushed at exit, too.
-      os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+      signals.drop_output(sys.stdout.fileno())

@@ -123,7 +123,7 @@ class Stop(contextlib.ExitStack):
     """Handles a signal, in the main thread."""
     for descriptor in self._terminals:
       if number == signal.SIGHUP and not os.isatty(descriptor):  # It is closed.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
+        drop_output(descriptor)
     self.received = self.received or number
     if not (self._is_raised or self._waits):
       self._is_raised = True
@@ -261,3 +261,8 @@ def deferring() -> Iterator[Stop]:
 def line_start() -> str:
   """Returns what clears the line of a terminal, where a progress bar may be."""
   return '\r\x1b[K' if all(map(os.isatty, (1, 2))) else ''
+
+
+def drop_output(descriptor: int) -> None:
+  """Lets what is written to a file that is closed go nowhere."""
+  os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)

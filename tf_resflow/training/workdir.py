@@ -16,6 +16,7 @@ from tf_resflow import errors
 from tf_resflow import models
 from tf_resflow.configuration import flag_parsing as flags_lib
 from tf_resflow.models import model_config
+from tf_resflow.specs import paths
 from tf_resflow.training import best_checkpoint
 from tf_resflow.training import checkpoints
 from tf_resflow.training import ema as ema_lib
@@ -27,7 +28,7 @@ def check(workdir: str, config: configuration.Config) -> configuration.Config:
   """Checks that a run can be started or continued in a folder.
 
   Returns:
-    The configuration to go on with, see `Config.continuing`.
+    The configuration to go on with, see `Config.with_data_fields_of`.
 
   Raises:
     InvalidValueError: if the folder holds a run of another configuration, a run
@@ -46,11 +47,11 @@ def check(workdir: str, config: configuration.Config) -> configuration.Config:
         'weights of this model', mark='')
     return config
   files.check_equal(workdir, differences)
-  return config.continuing(previous)
+  return config.with_data_fields_of(previous)
 
 
-def prepare(workdir: str, config: configuration.Config,
-            train: datasets.Split | None = None) -> None:
+def write_settings(workdir: str, config: configuration.Config,
+                   train: datasets.Split | None = None) -> None:
   """Creates the folder of a run; writes its flags and model.
 
   `train_rows.npy` is made once from the training part, if it is given.
@@ -70,10 +71,9 @@ def prepare(workdir: str, config: configuration.Config,
 
 
 def check_is_new(workdir: str | os.PathLike) -> None:
-  """Raises `InvalidValueError` unless a folder does not exist or is empty."""
-  files.check_path(workdir, writes=True)
-  errors.check(not files.names(workdir), 'workdir', workdir,
-               'a new or empty folder', 'It has files.')
+  """Raises `InvalidValueError` unless a run can be made in a folder."""
+  files.check_path(workdir)
+  paths.check_new_folder('workdir', workdir, 'It has files.')
 
 
 def create_workdir(
@@ -96,7 +96,7 @@ def create_workdir(
                'the model that the configuration describes')
   with drafts.atomic_directory(workdir) as path:
     draft = str(path)
-    prepare(draft, config)
+    write_settings(draft, config)
     for file_name, text in (extra_files or {}).items():
       files.write_text(os.path.join(draft, file_name), text)
     checkpoint = tf.train.Checkpoint(
@@ -197,10 +197,10 @@ def restore_model(
   if dtype != model.compute_dtype:
     loaded, model = model, config.build(dtype)
     ema_lib.assign(model.variables, (v.numpy() for v in loaded.variables))
-  return prepared(model), int(step.numpy())
+  return for_evaluation(model), int(step.numpy())
 
 
-def prepared(model: models.Flow) -> models.Flow:
+def for_evaluation(model: models.Flow) -> models.Flow:
   """Returns a trained model, whose default estimator is that of evaluations.
 
   Raises:

@@ -183,7 +183,7 @@ def _trained(config, workdir, strategy, open_fn, **options):
       flow, step = training.workdir.restore_model(workdir, model=trainer.model)
   else:
     trainer.ema.assign_weights()
-    flow, step = training.workdir.prepared(trainer.model), trainer.step
+    flow, step = training.workdir.for_evaluation(trainer.model), trainer.step
   flow.run = runs.Run(
       config=config, workdir=workdir, step=step, facts=_facts(config),
       strategy=strategy)
