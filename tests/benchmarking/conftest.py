@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from tf_resflow.benchmarking import tasks
-from tf_resflow.training import trainer
+from tf_resflow.training import learner as learner_lib
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def set_seconds(monkeypatch):
       now[0] += next(left)
       return {'gradient_norm': tf.constant(2.5)}
 
-    monkeypatch.setattr(trainer.Learner, 'run_step', run_step)
+    monkeypatch.setattr(learner_lib.Learner, 'run_step', run_step)
     monkeypatch.setattr(tasks, 'matmul_rate', lambda num_repeats=0: 1e15)
     monkeypatch.setattr(
         tasks, 'time', types.SimpleNamespace(perf_counter=lambda: now[0]))

@@ -9,7 +9,7 @@ from tf_resflow import benchmarking
 from tf_resflow import configuration
 from tf_resflow import private_tf_apis
 from tf_resflow.benchmarking import programs
-from tf_resflow.training import trainer
+from tf_resflow.training import learner as learner_lib
 
 _SMALL = configuration.make_config(
     dataset='digits', num_blocks=(1,), hidden_channels=4, num_dense_blocks=0,
@@ -67,7 +67,7 @@ def test_operations_that_xla_does_not_know(tmp_path, monkeypatch):
 
 
 def test_it_is_the_step_that_training_takes(program):
-  learner = trainer.Learner(_PLANE)
+  learner = learner_lib.Learner(_PLANE)
   batch = benchmarking.tasks.Settings(_PLANE).first_batch(learner)
   metrics, gradients = tf.function(
       learner.train_step.gradients, autograph=False)(
@@ -93,7 +93,7 @@ def test_it_is_made_for_gpus(monkeypatch):
   with pytest.raises(Stop) as info:
     _program(config)
   for learner, is_on_cpu in (
-      (info.value.args[0], False), (trainer.Learner(config), True)):
+      (info.value.args[0], False), (learner_lib.Learner(config), True)):
     (block,) = learner.model.certified_bijections
     assert block.g.is_on_cpu is is_on_cpu
     assert (block._max_examples_at_a_time() is None) is not is_on_cpu

@@ -15,8 +15,8 @@ from tf_resflow import models
 from tf_resflow import numerics
 from tf_resflow.benchmarking import tasks
 from tf_resflow.specs import machine
+from tf_resflow.training import learner as learner_lib
 from tf_resflow.training import strategies
-from tf_resflow.training import trainer
 
 _IMAGES = configuration.make_config(
     dataset='digits', num_blocks=(1,), hidden_channels=4, num_dense_blocks=0,
@@ -115,7 +115,7 @@ def test_replicas_share_a_batch(monkeypatch):
     monkeypatch.setattr(
         strategies, 'make_strategy', lambda _, strategy=strategy: strategy)
     settings = _settings()
-    learner = trainer.Learner(settings.config)
+    learner = learner_lib.Learner(settings.config)
     batch = settings.first_batch(learner)
     metrics = learner.run_step(batch, tf.constant(0, tf.int64))
     norms.append(metrics['gradient_norm'].numpy())
@@ -248,7 +248,7 @@ def test_the_size_of_a_checkpoint(set_seconds, tmp_path):
       dataset='digits', num_blocks=(1,), hidden_channels=128,
       num_dense_blocks=0, batch_size=1)
   values = tasks.measure_run(tasks.Settings(config), 0.0)
-  path = tf.train.Checkpoint(**trainer.Learner(config).state).write(
+  path = tf.train.Checkpoint(**learner_lib.Learner(config).state).write(
       str(tmp_path / 'checkpoint'))
   assert values['checkpoint_mb'] == pytest.approx(
       os.path.getsize(f'{path}.data-00000-of-00001') / 1e6, rel=0.1)

@@ -7,7 +7,6 @@ import numpy as np
 from tests import testing
 from tf_resflow import configuration
 from tf_resflow import models
-from tf_resflow.configuration import run_config as config_lib
 from tf_resflow.datasets import data_config
 
 # What is wrong in one field alone is in fields_test.py, in the data in
@@ -152,13 +151,6 @@ def test_the_naive_gradient_is_another_estimate():
   naive = start.replace(memory='naive')
   assert list(naive.differences(start)) == ['memory']
   assert list(start.differences(naive)) == ['memory']
-
-
-def test_only_endless_schedules_are_prolonged():
-  for schedule, names in (('constant', []), ('cosine', ['num_steps'])):
-    start = config_lib.OptimizerConfig(schedule=schedule)
-    longer = dataclasses.replace(start, num_steps=5)
-    assert list(longer.differences(start)) == names
 
 
 def test_defaults_of_own_vectors(tmp_path):

@@ -20,8 +20,8 @@ from tf_resflow import numerics
 from tf_resflow import training
 from tf_resflow.numerics import random
 from tf_resflow.specs import registries
+from tf_resflow.training import learner as learner_lib
 from tf_resflow.training import objectives
-from tf_resflow.training import trainer as trainer_lib
 
 _CONFIG = models.ResidualFlowConfig(
     image_shape=(4, 4, 1), num_levels=17, num_blocks=(1,), hidden_channels=3,
@@ -200,13 +200,13 @@ def test_an_objective_may_refuse_data(monkeypatch):
   monkeypatch.setitem(registries.OBJECTIVES._entries, 'weighted', _Weighted)
   config = configuration.make_config(
       dataset='2d/moons', num_blocks=1, hidden_units=(3,), objective='weighted')
-  assert splits.refusal(trainer_lib.Learner, config) == (
+  assert splits.refusal(learner_lib.Learner, config) == (
       'objective=weighted requires labels, which 2d/moons does not have.')
 
 
 def test_the_weight_of_the_density_reaches_the_objective():
   found = [
-      trainer_lib.Learner(runs.config(
+      learner_lib.Learner(runs.config(
           hybrid=True, head_channels=8, **values)).objective
       for values in ({'nll_weight': 0.0}, {'nll_weight': '1/D'},
                      {'objective': 'hybrid:0.25'})]

@@ -16,6 +16,7 @@ from tests.training import runs
 from tf_resflow import configuration
 from tf_resflow import models
 from tf_resflow import training
+from tf_resflow.training import learner as learner_lib
 from tf_resflow.training import objectives
 from tf_resflow.training import trainer
 
@@ -146,7 +147,7 @@ def test_weights_rise_by_updates(num_replicas, accumulation_steps, dtype):
 def test_a_run_is_annealed_and_logs_the_density():
   batch, found = training.Batch(tf.random.stateless_normal([8, 2], [0, 1])), []
   for annealing_steps in (0, 2):
-    learner = trainer.Learner(configuration.make_config(
+    learner = learner_lib.Learner(configuration.make_config(
         dataset='2d/moons', num_blocks=1, hidden_units=(4,),
         annealing_steps=annealing_steps))
     found.append([learner.train_step.gradients(batch, tf.constant(t))

@@ -17,7 +17,7 @@ from tf_resflow import private_keras_apis
 from tf_resflow import training
 from tf_resflow.benchmarking import tasks
 from tf_resflow.training import files
-from tf_resflow.training import trainer
+from tf_resflow.training import learner as learner_lib
 
 _DEVICE = 'GPU'
 # Arguments of `main` in a StableHLO program; scalars have no sizes.
@@ -69,7 +69,7 @@ def make_program(settings: tasks.Settings) -> Program:
       as the determinant of `numerics.Exact`.
   """
   config = settings.config.replace(strategy='single')
-  learner = trainer.Learner(config)
+  learner = learner_lib.Learner(config)
   for layer in private_keras_apis.sublayers(learner.model):
     if isinstance(layer, layers.LipschitzLayer):
       layer.target_device = _DEVICE

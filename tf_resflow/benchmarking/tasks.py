@@ -20,7 +20,7 @@ from tf_resflow import models
 from tf_resflow import numerics
 from tf_resflow import training
 from tf_resflow.specs import machine
-from tf_resflow.training import trainer
+from tf_resflow.training import learner as learner_lib
 
 _NUM_WARM_UP = 2
 # For `measure_run`: target seconds of a step, least seconds of all steps, and
@@ -78,7 +78,7 @@ class Settings:
     return optimizer.batch_size * optimizer.accumulation_steps
 
   def first_batch(
-      self, learner: trainer.Learner, size: int | None = None
+      self, learner: learner_lib.Learner, size: int | None = None
   ) -> training.Batch:
     """Returns a batch per replica, and initialises a new learner by it.
 
@@ -225,7 +225,7 @@ def measure_training(settings: Settings, start_time: float) -> dict[str, Any]:
     would take for the operations of a step over the time of the step, and
     `work`, a dict of its `StepWork`.
   """
-  learner = trainer.Learner(settings.config)
+  learner = learner_lib.Learner(settings.config)
   batch, size = settings.first_batch(learner), settings.step_size
 
   def run(step):
@@ -307,7 +307,7 @@ def measure_sampling(settings: Settings) -> dict[str, Any]:
 
 def measure_run(settings: Settings, start_time: float) -> dict[str, Any]:
   """Measures training steps, on fewer examples if a batch takes long."""
-  learner = trainer.Learner(settings.config)
+  learner = learner_lib.Learner(settings.config)
   parts = settings.config.optimizer.accumulation_steps
   work = step_work(learner.model, parts, num_terms=4).operations + 1
   size = int(_STEP_S * _SHARE * matmul_rate(num_repeats=5) / work)

@@ -15,6 +15,7 @@ from absl import flags
 
 from tf_resflow import errors
 from tf_resflow.configuration import run_config as config_lib
+from tf_resflow.configuration import sections as sections_lib
 from tf_resflow.datasets import data_config
 from tf_resflow.models import model_config
 from tf_resflow.specs import fields
@@ -25,7 +26,7 @@ from tf_resflow.specs import spec as spec_lib
 # Help group of the flags that all commands share.
 COMMON = 'Every tool'
 _MODULE = 'a module that can be imported'
-_SECTIONS = {'type': config_lib.ModelTypeConfig, **config_lib.SECTIONS}
+_SECTIONS = {'type': sections_lib.ModelTypeConfig, **config_lib.SECTIONS}
 
 
 def import_modules(
@@ -74,7 +75,7 @@ def _import(module: str) -> None:
 def define_import(flag_values: flags.FlagValues) -> None:
   """Defines only `--import`, for commands without a configuration."""
   help_ = next(
-      f.help for f in config_lib.RunConfig.fields() if f.flag == 'import')
+      f.help for f in sections_lib.RunConfig.fields() if f.flag == 'import')
   flags.DEFINE_multi_string(
       'import', None, help_, flag_values=flag_values, module_name=COMMON)
 
@@ -175,7 +176,7 @@ def run_values(
   The model type, if no flag says it, is by default that of the data.
   """
   model_name = _section(
-      config_lib.ModelTypeConfig, flag_values).model or model or _section(
+      sections_lib.ModelTypeConfig, flag_values).model or model or _section(
           data_config.DataConfig, flag_values).open().model
   fields_ = [
       owners.get(model_name, next(iter(owners.values())))

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from tf_resflow import layers
 from tf_resflow import private_keras_apis
-from tf_resflow.configuration import run_config as config_lib
+from tf_resflow.configuration import sections as sections_lib
 from tf_resflow.specs import registries
 
 LearningRate: TypeAlias = (
@@ -70,10 +70,10 @@ class Adam(keras.optimizers.Adam):
 
 
 def _made(
-    optimizer_class: Any, config: config_lib.OptimizerConfig,
+    optimizer_class: Any, config: sections_lib.OptimizerConfig,
     unused: Sequence[str], **arguments: Any) -> keras.optimizers.Optimizer:
   """Returns an optimizer, if no field is set that has no effect on it."""
-  defaults = config_lib.OptimizerConfig()
+  defaults = sections_lib.OptimizerConfig()
   for name in unused:
     config.require(
         getattr(config, name) == getattr(defaults, name), name,
@@ -83,7 +83,7 @@ def _made(
 
 
 def make_adam(
-    config: config_lib.OptimizerConfig, learning_rate: LearningRate
+    config: sections_lib.OptimizerConfig, learning_rate: LearningRate
 ) -> keras.optimizers.Optimizer:
   """Returns `Adam`.
 
@@ -100,7 +100,7 @@ def make_adam(
 
 
 def make_sgd(
-    config: config_lib.OptimizerConfig, learning_rate: LearningRate
+    config: sections_lib.OptimizerConfig, learning_rate: LearningRate
 ) -> keras.optimizers.Optimizer:
   """Returns SGD with momentum: `m <- momentum m - rate g`.
 
@@ -113,7 +113,7 @@ def make_sgd(
 
 
 def make_rmsprop(
-    config: config_lib.OptimizerConfig, learning_rate: LearningRate
+    config: sections_lib.OptimizerConfig, learning_rate: LearningRate
 ) -> keras.optimizers.Optimizer:
   """Returns RMSprop: `w <- w - rate g / sqrt(v + epsilon^2)`.
 
@@ -130,7 +130,7 @@ def make_rmsprop(
 
 
 def make_adamax(
-    config: config_lib.OptimizerConfig, learning_rate: LearningRate
+    config: sections_lib.OptimizerConfig, learning_rate: LearningRate
 ) -> keras.optimizers.Optimizer:
   """Returns Adamax: `w <- w - rate m / ((1 - 0.9^t) (u + epsilon))`.
 
@@ -169,7 +169,7 @@ def make_cosine_rate(
 
 
 def make_optimizer(
-    config: config_lib.OptimizerConfig) -> keras.optimizers.Optimizer:
+    config: sections_lib.OptimizerConfig) -> keras.optimizers.Optimizer:
   """Returns the optimizer of a configuration.
 
   Defaults are those of the authors' code: decays 0.9 and 0.99, epsilon 1e-8,

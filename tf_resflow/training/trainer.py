@@ -1,11 +1,10 @@
-"""State of a training run: model, optimizer, averages, checkpoints."""
+"""A run: a learner with its data and checkpoints."""
 
 from collections.abc import Callable, Iterator, Mapping
 import dataclasses
 import hashlib
 import logging
 import os
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -14,17 +13,13 @@ from tf_resflow import configuration
 from tf_resflow import datasets
 from tf_resflow import errors
 from tf_resflow import models
-from tf_resflow.layers import base_layer
 from tf_resflow.layers.bijections import invertible_matrix
-from tf_resflow.specs import machine
 from tf_resflow.training import best_checkpoint
 from tf_resflow.training import checkpoints
-from tf_resflow.training import ema as ema_lib
 from tf_resflow.training import files
+from tf_resflow.training import learner as learner_lib
 from tf_resflow.training import objectives
-from tf_resflow.training import optimizers
 from tf_resflow.training import signals
-from tf_resflow.training import step as step_lib
 from tf_resflow.training import strategies
 from tf_resflow.training import workdir as workdir_lib
 
@@ -35,127 +30,8 @@ class TrainingDivergedError(errors.ExpectedError):
   """Training diverged; the last finite state is saved."""
 
 
-class Learner:
-  """A model, its optimizer and its training step under a strategy.
-
-  Args:
-    config: configuration of the run.
-    strategy: by default that of the configuration.
-
-  Attributes:
-    model, ema: the latest weights, and their moving average.
-    optimizer, objective, train_step: what a `step.TrainStep` needs, and it.
-
-  Raises:
-    InvalidValueError: if the batch size is not divisible by the replicas, or
-      exceeds the memory.
-  """
-
-  def __init__(self, config: configuration.Config,
-               strategy: tf.distribute.Strategy | None = None):
-    self.config, settings = config, config.optimizer
-    self.strategy = strategy or strategies.make_strategy(config.run.strategy)
-    num_replicas = self.strategy.num_replicas_in_sync
-    errors.check(
-        settings.batch_size % num_replicas == 0, 'batch_size',
-        settings.batch_size,
-        f'a multiple of {num_replicas}, the number of replicas')
-    with self.strategy.scope():
-      self.model = config.model.build()
-      self.optimizer = optimizers.make_optimizer(settings)
-      with base_layer.variables_named('state'):
-        self.optimizer.build(self.model.trainable_variables)
-      self.ema = ema_lib.ExponentialMovingAverage(
-          self.model, settings.ema_decay)
-      self._num_skipped = tf.Variable(0, dtype=tf.int64, trainable=False)
-    # At least the batch, two that are waiting, noise, latents and gradients.
-    num_bytes = 6 * 4 * self.model.latent_size
-    for name in ('batch_size', 'accumulation_steps'):
-      num_bytes *= (value := getattr(settings, name))
-      machine.check_memory(num_bytes, name, value)
-    self.objective = objectives.objective_of(
-        self.model, config.objective.nll_weight_of(self.model.event_size),
-        config.objective.objective, config.open_data())
-    self.train_step = step_lib.TrainStep(
-        self.model, self.optimizer, self.objective, self.ema,
-        clip_norm=settings.clip_norm,
-        accumulation_steps=settings.accumulation_steps,
-        annealing_steps=config.objective.annealing_steps,
-        order_gradient=config.objective.order_gradient,
-        input_noise=float(settings.input_noise), num_steps=settings.num_steps,
-        seed=config.run.seed, jit_compile=config.run.jit_compile)
-
-  @property
-  def columns(self) -> dict[str, str]:
-    """Columns of metrics with a log-determinant, by the names of these.
-
-    `biased_NAME` by its estimator, `noisy_NAME` of perturbed data.
-    """
-    prefix = 'biased_' if self.model.is_biased else ''
-    if float(self.config.optimizer.input_noise) > 0:
-      prefix += 'noisy_'
-    return {name: f'{prefix}{name}' for name in self.objective.density_metrics}
-
-  @property
-  def state(self) -> dict[str, Any]:
-    """Objects saved in checkpoints, besides the step."""
-    return {'model': self.model, 'optimizer': self.optimizer, 'ema': self.ema,
-            'skipped': self._num_skipped}
-
-  def initialize(self, batch: objectives.Batch) -> None:
-    """Initialises norms, ActNorms and averages from a distributed batch."""
-    # Before the first pass, which then needs no power iteration.
-    self.model.save_norms()
-
-    def run(batch):
-      self.model.initialize(
-          batch.x, batch.condition, seed=self.config.run.seed)
-
-    # With one replica, eager execution is faster than tracing.
-    if self.strategy.num_replicas_in_sync > 1:
-      run = tf.function(run, autograph=False)
-    self.strategy.run(run, args=(batch,))
-    self.ema.reset()
-
-  @tf.function(autograph=False)
-  def run_step(self, batch: objectives.Batch, step: tf.Tensor,
-               *stop: tf.Tensor) -> objectives.Metrics:
-    """Updates the model by a distributed batch; see `step.TrainStep`.
-
-    Of several processes each may give a number, `stop`, whose mean is a metric.
-
-    Returns:
-      Metrics of the global batch. With `skip_nonfinite` these have `skipped`, 0
-      or 1: a batch whose metrics or gradients are not finite changes only the
-      number of those that were skipped.
-    """
-    def local(tree):  # Equal on all replicas.
-      return tf.nest.map_structure(
-          lambda v: self.strategy.experimental_local_results(v)[0], tree)
-
-    arguments, limit = (batch, step), self.config.optimizer.skip_nonfinite
-    if not limit:
-      return local(self.strategy.run(self.train_step, (*arguments, *stop)))
-    reduced = self.strategy.run(
-        self.train_step.reduced_gradients, (*arguments, *stop))
-    metrics, gradients = local(reduced)
-    norm = tf.linalg.global_norm(gradients)
-    is_skipped = (self._num_skipped < limit) & ~tf.reduce_all(
-        [tf.math.is_finite(tf.cast(v, norm.dtype))
-         for v in (norm, *metrics.values())])
-
-    def skip():
-      self._num_skipped.assign_add(1)
-      return {**metrics, 'gradient_norm': norm,
-              'power_iteration_steps': tf.constant(0), 'skipped': 1}
-
-    # An optimizer synchronises replicas, which no `tf.cond` of a replica may.
-    return tf.cond(is_skipped, skip, lambda: local(self.strategy.run(
-        self.train_step.update, (*arguments, *reduced))) | {'skipped': 0})
-
-
-class Trainer(Learner):
-  """A `Learner` with training data and checkpoints.
+class Trainer(learner_lib.Learner):
+  """A `learner.Learner` with training data and checkpoints.
 
   A step depends only on the configuration and the checkpointed state (weights,
   optimizer, averages, singular vectors, step): the data of step `t` follow from
@@ -163,9 +39,9 @@ class Trainer(Learner):
   uninterrupted one.
 
   Args:
-    config: see `Learner`.
+    config: see `learner.Learner`.
     workdir: folder of the run, already checked; see `workdir.check`.
-    strategy: see `Learner`.
+    strategy: see `learner.Learner`.
     split: the training part of the data; by default it is opened.
     check_fn: called before something is written to the folder; raises an error
       if another process has taken over the run.
@@ -178,7 +54,7 @@ class Trainer(Learner):
       in a checkpoint, whether they were when it was saved.
 
   Raises:
-    InvalidValueError: see `Learner`, and if all checkpoints are damaged.
+    InvalidValueError: see `learner.Learner`; if all checkpoints are damaged.
   """
 
   def __init__(self, config: configuration.Config, workdir: str,
