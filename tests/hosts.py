@@ -14,8 +14,9 @@ STOPPED = """
 import os, sys
 last_step, number, *arguments = sys.argv[1:]
 from tf_resflow.commands import runner
-runner.load_tensorflow()  # As the tool does.
-runner.set_up_training()
+from tf_resflow.commands import startup
+startup.load_tensorflow()  # As the tool does.
+startup.set_up_training()
 from tf_resflow.training import metrics
 def stopping(write):
   def write_and_stop(self, step, values):

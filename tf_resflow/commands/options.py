@@ -47,7 +47,7 @@ class Options(fields.Section):
     takes_configuration: whether the tool has the flags of a run's configuration
       as well; its `main` then takes a `configuration.Config`, too.
     sets_up_training: whether TensorFlow is set up for training on CPUs, see
-      `runner.set_up_training`.
+      `startup.set_up_training`.
     excludes: flags that would be ignored where that of the name is set.
     requires: flags one of which that of the name goes with.
 

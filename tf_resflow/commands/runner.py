@@ -1,25 +1,21 @@
-"""Runs a tool: flags, help, errors as one line, a quiet start."""
+"""Runs a tool: flags, help, errors as one line."""
 
-from collections.abc import Callable, Iterator, Sequence
-import contextlib
-import gc
+from collections.abc import Callable, Sequence
 import importlib
 import inspect
-import logging
 import os
 import pathlib
 import re
 import signal
 import sys
-import tempfile
 import textwrap
 from types import ModuleType
 
 from absl import flags
-from absl import logging as absl_logging
 
 import tf_resflow
 from tf_resflow import errors
+from tf_resflow.commands import startup
 from tf_resflow.configuration import flag_parsing as flags_lib
 from tf_resflow.configuration import flagfiles
 from tf_resflow.specs import renamed
@@ -35,7 +31,6 @@ _CONTINUED = ('train',)
 _OPERATING_ERRORS = (
     'NotFoundError', 'PermissionDeniedError', 'ResourceExhaustedError',
     'DataLossError')
-_LOG_LEVEL = 'TF_CPP_MIN_LOG_LEVEL'
 # Spellings of --help that people use.
 _HELP = {'--help': '--help=basic', '-help': '--help=basic',
          '-h': '--help=basic', '--helpfull': '--help=all'}
@@ -161,7 +156,7 @@ def _run_tool(
   tool = _tool(name)
   # A user's module imports TensorFlow.
   flags_lib.import_modules(
-      arguments, lambda: load_tensorflow('--tf_log' in arguments))
+      arguments, lambda: startup.load_tensorflow('--tf_log' in arguments))
   tool.Options.define(flag_values)
   if tool.Options.takes_configuration:
     flags_lib.define(flag_values)
@@ -173,13 +168,13 @@ def _run_tool(
   if flag_values.help:
     print(_help(tool, flag_values.help == 'all'))
     return 0
-  _start_logging()
+  startup.start_logging()
   values = [tool.Options.parse(flag_values, arguments)]
   if tool.Options.takes_configuration:
     values.append(values[0].make_config(flag_values))
-  load_tensorflow(show_log=flag_values.tf_log)
+  startup.load_tensorflow(show_log=flag_values.tf_log)
   if is_own_process and values[0].sets_up_training:
-    set_up_training(values[1].run.jit_compile)
+    startup.set_up_training(values[1].run.jit_compile)
   tool.main(*values)
   return 0
 
@@ -235,90 +230,7 @@ def _common_flags(shows_all: bool = True) -> flags.FlagValues:
   return flag_values
 
 
-class _PlainFormatter(logging.Formatter):
-  """Formats a message as itself; from warnings on, its level stands first."""
-
-  def format(self, record):
-    text = super().format(record)
-    return text if record.levelno < logging.WARNING else (
-        f'{record.levelname.lower()}: {text}')
-
-
-def _start_logging() -> None:
-  """Shows this package's messages, but not one for every file TFDS reads."""
-  flags.FLAGS.mark_as_parsed()  # Until then absl warns with every message.
-  absl_logging.use_absl_handler()
-  absl_logging.set_verbosity(absl_logging.WARNING)
-  absl_logging.get_absl_handler().setFormatter(_PlainFormatter())
-  logging.getLogger('tf_resflow').setLevel(logging.INFO)
-
-
 def fail(name: str, message: str, status: int = 2) -> int:
   """Says what went wrong on stderr; returns the exit status."""
   print(f'{signals.line_start()}{name}: error: {message}', file=sys.stderr)
   return status
-
-
-def load_tensorflow(show_log: bool = False) -> None:
-  """Imports TensorFlow for a process that runs a tool.
-
-  Without its start-up lines, unless they are asked for, also by the environment
-  (TF_CPP_MIN_LOG_LEVEL), and without looking for garbage in what was imported.
-  """
-  if 'tensorflow' in sys.modules:
-    return
-  is_quiet = not show_log and os.environ.get(_LOG_LEVEL) not in ('0', '1')
-  os.environ.setdefault(_LOG_LEVEL, '3' if is_quiet else '0')
-  gc.disable()
-  # Its libraries write some lines before they ask how much to log.
-  with _held_back_stderr() if is_quiet else contextlib.nullcontext():
-    import tensorflow
-  if is_quiet:
-    # It warns of each value of a checkpoint that does not fit, hundreds.
-    tensorflow.get_logger().setLevel(logging.ERROR)
-  gc.freeze()
-  gc.enable()
-
-
-def set_up_training(jit_compile: bool = False) -> None:
-  """Sets TensorFlow up for training on CPUs, from now on.
-
-  Graphs run as they are: rewriting those of a training step takes as long as
-  tracing them, and saves no time later. Inverses would gain from it. And
-  operations have one thread each, while batches are divided among the cores;
-  not where XLA compiles steps, which divides its own operations.
-  """
-  import tensorflow as tf
-
-  from tf_resflow import numerics
-  if not tf.config.list_physical_devices('GPU'):
-    tf.config.optimizer.set_experimental_options(
-        {'disable_meta_optimizer': True})
-  if jit_compile:
-    return
-  try:
-    numerics.parallel.give_operations_one_thread()
-  except RuntimeError:
-    # A user's module has run something.
-    logging.getLogger('tf_resflow').warning(
-        'A module of --import runs TensorFlow operations when it is imported; '
-        'each operation keeps its threads, which makes training slower.')
-
-
-@contextlib.contextmanager
-def _held_back_stderr() -> Iterator[None]:
-  """Drops what the process writes to stderr, unless an error ends the block."""
-  sys.stderr.flush()
-  stderr = os.dup(2)
-  with tempfile.TemporaryFile() as file:
-    os.dup2(file.fileno(), 2)
-    try:
-      yield
-    except Exception:
-      file.seek(0)
-      os.write(stderr, file.read())
-      raise
-    finally:
-      sys.stderr.flush()
-      os.dup2(stderr, 2)
-      os.close(stderr)
