@@ -76,7 +76,6 @@ def test_bad_input(
       ([f'--workdirs={biased_workdir},{other}'],
        f'--workdirs={biased_workdir},{other}: expected runs on the same data. '
        'Theirs differ in num_validation.'),
-      (['--workdirs='], '--workdirs is missing. '),
       ([f'--output={picture}', f'--workdirs={digits_workdir}'],
        f'--workdirs={digits_workdir}: expected runs with validations'),
       ([f'--output={picture}', f'--workdirs={vectors}'],

@@ -74,7 +74,7 @@ def test_trainer_compiles(tmp_path, data_dir):
         config.replace(jit_compile=jit_compile),
         str(tmp_path / str(jit_compile)))
     run.restore_or_initialize()
-    bits.append([float(r['bits_per_dim']) for _, r in run.steps()])
+    bits.append([float(r['bits_per_dim']) for r in run.steps()])
   assert len(bits[0]) == len(bits[1]) == 2
   # XLA draws other numbers: equal within the estimator's standard deviation.
   np.testing.assert_allclose(bits[0], bits[1], atol=0.02)

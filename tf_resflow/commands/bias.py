@@ -73,27 +73,28 @@ def main(options: Options) -> None:
       estimator is None or not estimator.is_biased, 'estimator',
       'an unbiased estimator',
       'Those that the runs were trained by are compared with it.')
-  data = [training.load_config(workdir).data for workdir in options.workdirs]
-  names = [name for other in data for name in other.differences(data[0])]
+  runs = [options_lib.StoredRun(workdir=path) for path in options.workdirs]
+  first = runs[0].config.data
+  names = [name for run in runs for name in run.config.data.differences(first)]
   options.require(not names, 'workdirs', 'runs on the same data',
                   f'Theirs differ in {", ".join(dict.fromkeys(names))}.')
   curves = {
       workdir: options.columns(workdir)
       for workdir in options.workdirs} if options.output else {}
   report = bias.main(
-      _opened(options), options.split, picture=options.output, curves=curves,
-      batch_size=options.batch_size, seed=options.seed,
+      _opened(runs, options), options.split, picture=options.output,
+      curves=curves, batch_size=options.batch_size, seed=options.seed,
       num_repeats=options.num_repeats, num_examples=options.num_examples,
       verbose=1)
   options_lib.print_report(
       report, evaluation.results.format_table(report['runs']))
 
 
-def _opened(options):
+def _opened(runs, options):
   """Yields every run, when the one before it is done."""
-  for workdir in options.workdirs:
-    flow = options_lib.StoredRun(workdir=workdir).open(
-        options.dtype, options.strategy)
-    split = options.open_split(flow, num_examples=options.num_examples)
-    yield workdir, flow, split, (
+  for run in runs:
+    flow = run.open(options.dtype, options.strategy)
+    split = flow.run.open(
+        options.split, options.data_dir, num_examples=options.num_examples)
+    yield run.workdir, flow, split, (
         options.make_estimator() or flow.evaluation_estimator(dequantizes=True))

@@ -64,7 +64,8 @@ def main(options: Options) -> None:
   flow = options.open(options.dtype, options.strategy)
   options.require(flow.is_image, 'workdir',
                   'a run on images', 'Their features are compared.')
-  split = options.open_split(flow, num_images=options.num_images)
+  split = flow.run.open(
+      options.split, options.data_dir, num_images=options.num_images)
   report = evaluation.compare_samples(
       flow, split, extractor, num_images=options.num_images,
       num_samples=options.num_samples, seed=options.seed,

@@ -11,7 +11,6 @@ from typing import Any, ClassVar, Self
 from absl import flags
 
 from tf_resflow import configuration
-from tf_resflow import datasets
 from tf_resflow import errors
 from tf_resflow import evaluation
 from tf_resflow import models
@@ -173,11 +172,6 @@ class Split(Options):
   data_dir: str | None = fields.field(
       None, help='Folder of TensorFlow Datasets, by default that of the run; '
       'for data sets such as cifar10 only.')
-
-  def open_split(
-      self, flow: 'models.Flow', **counts: int | None) -> 'datasets.Split':
-    """Opens the part of the data of a flow; see `workflow.Run.open`."""
-    return flow.run.open(self.split, self.data_dir, **counts)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -123,7 +123,7 @@ class Options(
       self, flow: 'models.Flow', default: int, per_sample: int = 1,
   ) -> tuple['datasets.Split', Sequence[int]]:
     """Returns the split and the indices of the chosen images in it."""
-    split = self.open_split(flow)
+    split = flow.run.open(self.split, self.data_dir)
     indices = self.indices or range(per_sample * (self.num_samples or min(
         default, split.num_examples // per_sample)))
     self.require(

@@ -48,8 +48,7 @@ class Options(options_lib.Evaluation, options_lib.Certification):
   top: int | None = fields.field(
       None, help='Print this many rows of the lowest log p(x), by their places '
       'in the table.', minimum=1)
-  dtype: str = fields.field(
-      'float64', help='Precision of the flow.', choices=('float32', 'float64'))
+  dtype: str = fields.changed(options_lib.Devices, 'dtype', 'float64')
 
   def check(self) -> None:
     super().check()

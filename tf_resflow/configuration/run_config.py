@@ -204,7 +204,7 @@ def make_config(
   Raises:
     InvalidValueError: if a value is invalid, or a field unknown.
   """
-  is_given = not isinstance(values.get('dataset', ''), str)
+  is_given = not isinstance(values.get('dataset'), str | None)
   if is_given:
     info = values['dataset']
     values['dataset'] = info.name

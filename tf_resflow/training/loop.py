@@ -140,7 +140,7 @@ def _run(trainer: trainer_lib.Trainer,
   if not trainer.callbacks_done:  # A signal or a kill came before.
     _after_step(run, callbacks)
   stop.check(trainer.step)
-  for _, values in () if trainer.is_finished else trainer.steps(stop):
+  for values in () if trainer.is_finished else trainer.steps(stop):
     run.progress.add(values)
     if _after_step(run, callbacks):
       break

@@ -73,12 +73,8 @@ def _made(
     optimizer_class: Any, config: sections_lib.OptimizerConfig,
     unused: Sequence[str], **arguments: Any) -> keras.optimizers.Optimizer:
   """Returns an optimizer, if no field is set that has no effect on it."""
-  defaults = sections_lib.OptimizerConfig()
-  for name in unused:
-    config.require(
-        getattr(config, name) == getattr(defaults, name), name,
-        problem=f'has no effect with optimizer={config.optimizer}',
-        advice='Leave it out.')
+  config.require_defaults(
+      unused, f'with optimizer={config.optimizer}', 'Leave it out.')
   return optimizer_class(weight_decay=config.weight_decay or None, **arguments)
 
 

@@ -236,10 +236,9 @@ class Trainer(learner_lib.Learner):
         seed=self.config.run.seed, start_step=step - 1)))
     return ', '.join(map(str, np.sort(batch['label'])))
 
-  def steps(
-      self, stop: signals.RunStop | None = None,
-  ) -> Iterator[tuple[int, objectives.Metrics]]:
-    """Yields the step and its metrics after each remaining update.
+  def steps(self, stop: signals.RunStop | None = None,
+            ) -> Iterator[objectives.Metrics]:
+    """Yields the metrics of each remaining update, after it.
 
     A `stop` of several processes learns after every step whether one of them
     was asked to stop before the step before.
@@ -279,7 +278,7 @@ class Trainer(learner_lib.Learner):
         requests.append(metrics.pop('stop'))
         if len(requests) > 1:  # The step before, for which nothing waits.
           shared.merge_requests([requests.pop(0).numpy()])
-      yield step + 1, metrics
+      yield metrics
 
   def sample_images(
       self, model: models.Flow, num_samples: int = 64) -> np.ndarray:
