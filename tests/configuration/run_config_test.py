@@ -6,6 +6,7 @@ import numpy as np
 
 from tests import testing
 from tf_resflow import configuration
+from tf_resflow import datasets
 from tf_resflow import models
 from tf_resflow.datasets import data_config
 
@@ -31,6 +32,9 @@ _BAD = [
     (dict(seed=-1), 'seed=-1: expected'),
     (dict(seed=2**31), 'seed=2147483648: expected'),
     (dict(imports='json'), 'import=json: expected strings, such as a,b.'),
+    # Options of a file are none of data that are handed over.
+    (dict(dataset=datasets.array(np.arange(20.0)[:, None]), drop=('x0',)),
+     'drop=x0 cannot be used with dataset=array. It applies to tables only.'),
 ]
 
 

@@ -28,8 +28,8 @@ from tf_resflow.specs import fields
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Options(
-    options_lib.Split, options_lib.Estimation, options_lib.Randomness,
-    options_lib.OutputFile, options_lib.Devices):
+    options_lib.FirstExamples, options_lib.Estimation,
+    options_lib.Randomness, options_lib.OutputFile, options_lib.Devices):
   """The runs, and what they are compared on."""
 
   suffixes = ('.png', '.svg')
@@ -39,9 +39,6 @@ class Options(
   split: str = fields.changed(options_lib.Split, 'split', 'train')
   output: str | None = fields.field(
       None, help='The figure, a new .png or .svg file.')
-  num_examples: int | None = fields.field(
-      None, help='Use only the first N examples.',
-      minimum=2)
   num_repeats: int = fields.field(
       8, help='Independent repeats of noise and estimates.', minimum=8)
 

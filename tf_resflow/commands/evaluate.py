@@ -33,7 +33,8 @@ MOVED = {'inputs': 'score', 'ood_dataset': 'ood'}
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Options(
-    options_lib.Evaluation, options_lib.Split, options_lib.Certification):
+    options_lib.Evaluation, options_lib.FirstExamples,
+    options_lib.Certification):
   """What is evaluated."""
 
   sources = ('compare',)
@@ -41,8 +42,6 @@ class Options(
   compare: str | None = fields.field(
       None, help='An .npz file of tf_resflow baselines --output: print paired '
       'differences to its models.')
-  num_examples: int | None = fields.field(
-      None, help='Use only the first N examples.', minimum=2)
   num_reconstructions: int | None = fields.field(
       None, help='Invert only the first N examples.', minimum=1)
   classify: bool | None = fields.field(

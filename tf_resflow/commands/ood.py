@@ -22,7 +22,7 @@ from tf_resflow.specs import fields
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Options(options_lib.Evaluation, options_lib.Split):
+class Options(options_lib.Evaluation, options_lib.FirstExamples):
   """The other data."""
 
   sources = ('ood_dataset',)
@@ -37,8 +37,6 @@ class Options(options_lib.Evaluation, options_lib.Split):
       'in the workdir.')
   overwrite: bool = fields.field(
       False, help='Replace the files of --output and --picture if they exist.')
-  num_examples: int | None = fields.field(
-      None, help='Use only the first N examples.', minimum=2)
   num_repeats: int | None = fields.field(
       None, help='Draws of an estimated score that are averaged, 16 by '
       'default.', minimum=16)

@@ -175,6 +175,14 @@ class Split(Options):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class FirstExamples(Split):
+  """The data."""
+
+  num_examples: int | None = fields.field(
+      None, help='Use only the first N examples.', minimum=2)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class OutputFile(Options):
   """The file to write."""
 

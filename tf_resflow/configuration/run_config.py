@@ -204,13 +204,12 @@ def make_config(
   Raises:
     InvalidValueError: if a value is invalid, or a field unknown.
   """
-  is_given = not isinstance(values.get('dataset'), str | None)
-  if is_given:
-    info = values['dataset']
-    values['dataset'] = info.name
+  dataset = values.get('dataset')
+  if not isinstance(dataset, str | None):
+    info, values['dataset'] = dataset, dataset.name
   data, objective, optimizer, run = (
       section(**_taken(section, values)) for section in SECTIONS.values())
-  if is_given:
+  if info and info is dataset:
     data.check_options()
   if info or inferred is None:
     info = data.open(info)
