@@ -1,5 +1,7 @@
 """A step that is passed over leaves no trace; too large batches are refused."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -7,8 +9,10 @@ import tensorflow as tf
 from tests import replicas
 from tests import testing
 from tests.training import runs
+from tf_resflow import configuration
 from tf_resflow import training
 from tf_resflow.training import learner as learner_lib
+from tf_resflow.training import objectives
 
 
 @pytest.mark.parametrize(
@@ -51,6 +55,16 @@ def test_batches_that_are_passed_over_leave_no_trace(num_replicas):
   assert learner.run_step(
       batch(4, np.nan), tf.constant(4, tf.int64))['skipped'] == 0
   assert not all(np.isfinite(v).all() for v in state_of(learner))
+
+
+def test_of_a_stored_run_no_data_are_needed(tmp_path):
+  path = tmp_path / 'own.npz'
+  np.savez(path, x=np.random.default_rng(0).normal(size=[40, 2]))
+  config = configuration.make_config(
+      dataset=f'array:{path}', num_blocks=1, hidden_units=(4,))
+  path.unlink()
+  learner = learner_lib.Learner(dataclasses.replace(config, info=None))
+  assert learner.objective == objectives.Nats()
 
 
 @pytest.mark.reliability(promise='too-large')

@@ -19,7 +19,7 @@ class Learner:
   """A model, its optimizer and its training step under a strategy.
 
   Args:
-    config: configuration of the run.
+    config: configuration of the run; its data, if they are open, are checked.
     strategy: by default that of the configuration.
 
   Attributes:
@@ -55,7 +55,7 @@ class Learner:
       machine.check_memory(num_bytes, name, value)
     self.objective = objectives.objective_of(
         self.model, config.objective.nll_weight_of(self.model.event_size),
-        config.objective.objective, config.open_data())
+        config.objective.objective, config.info)
     self.train_step = step_lib.TrainStep(
         self.model, self.optimizer, self.objective, self.ema,
         clip_norm=settings.clip_norm,
