@@ -11,6 +11,8 @@ from tests import testing
 from tf_resflow import configuration
 from tf_resflow import datasets
 from tf_resflow import errors
+from tf_resflow.columns import cells as cells_lib
+from tf_resflow.columns import rows as rows_lib
 from tf_resflow.datasets import tables
 from tf_resflow.datasets import user_files
 
@@ -69,6 +71,15 @@ def test_an_index_and_columns_without_anything_are_left_out(tmp_path, caplog):
   testing.check_refusals(tables.open_table, [
     (_write(tmp_path / 'own.csv', frame, index=True),
      "...\n  Unnamed: 0: column 1 has no name\nAdd '--drop=Unnamed: 0' to")])
+
+
+def test_a_column_is_parsed_once(monkeypatch):
+  parsed, numbers = [], cells_lib.numbers
+  monkeypatch.setattr(cells_lib, 'numbers', lambda cells: (
+    parsed.append(cells.name), numbers(cells))[1])
+  frame = _frame().astype(str).assign(city=['Rome', 'Oslo'] * 15, other='x')
+  datasets.table(frame, drop='other', condition_on='city', test_rows='group:c')
+  assert sorted(parsed) == ['a', 'b b', 'c', 'city']
 
 
 def test_a_string_is_one_name(tmp_path):
@@ -281,7 +292,7 @@ def test_text_is_a_category_of_a_condition(tmp_path):
   np.testing.assert_array_equal(condition[:, 1], order % 3 != 0)
   np.testing.assert_array_equal(condition[:, 2], frame['a'].to_numpy()[order])
   np.testing.assert_array_equal(
-    info.schema.read(path).condition[:, 1], np.arange(60) % 3 != 0)
+    rows_lib.read(info.schema, path).condition[:, 1], np.arange(60) % 3 != 0)
   other = _write(tmp_path / 'other.csv', frame[:5].assign(city='Bonn'))
   many = _write(tmp_path / 'many.csv', _frame(150).assign(
     city=[f'c{i}' for i in range(150)]))

@@ -13,6 +13,7 @@ from tests import splits
 from tests import testing
 from tf_resflow import datasets
 from tf_resflow import layers
+from tf_resflow.columns import rows as rows_lib
 from tf_resflow.columns import schema as schema_lib
 from tf_resflow.evaluation import example_files
 
@@ -226,7 +227,7 @@ def test_columns_in_another_order_among_others(tmp_path):
       np.column_stack([_ROWS[:, 2], np.ones(5), _ROWS[:, :2]]))
   # Also such that hold no numbers.
   path.write_text(path.read_text().replace('1.0', 'one'))
-  np.testing.assert_array_equal(_TABLE.read(path).x, _ROWS)
+  np.testing.assert_array_equal(rows_lib.read(_TABLE, path).x, _ROWS)
 
 
 def test_bad_tables(tmp_path):
@@ -234,7 +235,7 @@ def test_bad_tables(tmp_path):
 
   def read(text):
     path.write_text(text)
-    _TABLE.read(path)
+    rows_lib.read(_TABLE, path)
 
   start = f'inputs={path}: expected a table with the columns'
   testing.check_refusals(read, [

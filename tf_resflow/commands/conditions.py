@@ -7,6 +7,7 @@ import numpy as np
 
 from tf_resflow import errors
 from tf_resflow import evaluation
+from tf_resflow.columns import rows as rows_lib
 from tf_resflow.columns import table_files
 from tf_resflow.commands import options as options_lib
 from tf_resflow.specs import fields
@@ -50,7 +51,7 @@ class Condition(options_lib.Options):
     values = self.condition.split(',')
     try:
       return spec.convert(
-          schema.condition_array(values) if is_named else
+          rows_lib.condition_array(schema, values) if is_named else
           np.array(values).astype(int if spec.num_labels else float), 'float64'
       ).numpy()
     # What is no number, or no such condition.

@@ -39,6 +39,7 @@ import numpy as np
 from tf_resflow import datasets
 from tf_resflow import evaluation
 from tf_resflow import models
+from tf_resflow.columns import rows as rows_lib
 from tf_resflow.commands import conditions
 from tf_resflow.commands import options as options_lib
 from tf_resflow.specs import fields
@@ -185,7 +186,8 @@ def _save_vectors(options: Options, flow: 'models.Flow',
   if suffix == '.npz':
     np.savez(options.output, **arrays)
   elif suffix == '.csv':
-    flow.schema.to_frame(arrays['x'], arrays.get('condition')).to_csv(
+    frame = rows_lib.to_frame(flow.schema, arrays['x'], arrays.get('condition'))
+    frame.to_csv(
         options.output, index=False, lineterminator='\n', na_rep='nan')
   else:
     evaluation.plots.save_image(options.output, evaluation.density_picture(

@@ -29,6 +29,7 @@ import functools
 from typing import Any
 
 from tf_resflow import workflow
+from tf_resflow.columns import rows as rows_lib
 from tf_resflow.columns import table_files
 from tf_resflow.commands import options as options_lib
 from tf_resflow.specs import fields
@@ -64,8 +65,8 @@ class Options(options_lib.Evaluation, options_lib.Certification):
     """The rows of a table, which is read once; otherwise its path."""
     schema = getattr(self.config.model, 'schema', None)
     if schema and schema.is_named and table_files.is_table(self.inputs):
-      return schema.read(
-          self.inputs, missing=self.config.data.missing_in_rows)
+      return rows_lib.read(
+          schema, self.inputs, missing=self.config.data.missing_in_rows)
     return self.inputs
 
 

@@ -85,7 +85,7 @@ class DataSource(fields.Section):
 
   @property
   def missing_in_rows(self) -> str:
-    """What becomes of scored rows with an empty cell, see `Schema.read`."""
+    """What becomes of scored rows with an empty cell, see `rows.read`."""
     # A data frame has the setting in its data set, which need not be here.
     is_strict = self.missing == 'error' and self.dataset.startswith('table:')
     return 'error' if is_strict else 'nan'

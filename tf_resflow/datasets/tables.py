@@ -1,6 +1,5 @@
 """User-provided data sets of tables, whose rows are vectors."""
 
-import dataclasses
 import logging
 from typing import Any
 
@@ -10,6 +9,7 @@ from tf_resflow import errors
 from tf_resflow.columns import cells as cells_lib
 from tf_resflow.columns import column_checks
 from tf_resflow.columns import problems as problems_lib
+from tf_resflow.columns import rows as rows_lib
 from tf_resflow.columns import schema as schema_lib
 from tf_resflow.columns import table_files
 from tf_resflow.datasets import data_config
@@ -52,7 +52,7 @@ def open_table(path: str, **options: Any) -> dataset_info.VectorInfo:
       has_sheets = config.test_file.lower().endswith('.xlsx')
       tested = table_files.read_frame(
           config.test_file, config.sheet if has_sheets else None, problems)
-  return _Table(f'table:{path}', frame, tested, problems, config).info()
+  return _Data(f'table:{path}', frame, tested, problems, config).info()
 
 
 def table(
@@ -82,7 +82,7 @@ def table(
         option in _OPTIONS, 'option', option, f'one of {", ".join(_OPTIONS)}')
   config = _config(options)
   with errors.format_errors('frame', name, 'a table of numbers'):
-    return _Table(
+    return _Data(
         name, table_files.plain(frame),
         None if test is None else table_files.plain(test),
         problems_lib.Problems(config.drop, 'arguments'), config).info()
@@ -95,22 +95,20 @@ def _config(options):
   return data_config.DataConfig(**options)
 
 
-@dataclasses.dataclass
-class _Table:
+class _Data:
   """A table, and its settings, as it becomes a data set."""
 
-  name: str
-  frame: Any
-  tested: Any
-  problems: problems_lib.Problems
-  config: data_config.DataConfig
+  def __init__(self, name, frame, tested, problems, config):
+    self.name, self.problems, self.config = name, problems, config
+    self.table, self.tested = rows_lib.Table(frame), (
+        None if tested is None else rows_lib.Table(tested))
 
   def info(self) -> dataset_info.VectorInfo:
     """Returns the metadata, or raises with all problems."""
     rule, condition = self.config.test_rows, self.config.condition_on
     # All columns are modelled, until the condition is taken from them.
     schema = self._schema()
-    rows = test = self._complete(schema, self.frame)
+    rows = test = self._complete(schema, self.table)
     if self.tested is not None:
       test = self._complete(schema, self.tested, _IN_TEST_FILE)
     errors.check(schema.modelled, problem='No column is left.')
@@ -143,7 +141,7 @@ class _Table:
 
   def _schema(self):
     """Returns the schema: names, roles and levels."""
-    known, config = list(self.frame.columns), self.config
+    known, config = list(self.table.frame.columns), self.config
     group = [config.test_rows.removeprefix(_BY_COLUMN)] if (
         config.test_rows.startswith(_BY_COLUMN)) else []
     for option, asked in (
@@ -160,9 +158,10 @@ class _Table:
             if name not in left_out]
     columns = []
     for position, name in enumerate(used):
-      levels = () if known.count(name) > 1 else self._levels(name)
+      levels = () if known.count(name) > 1 else self.table.levels(
+          known.index(name))
       if name not in config.condition_on:
-        if 1 < len(levels) <= min(_MAX_PROPOSED, len(self.frame) // 3):
+        if 1 < len(levels) <= min(_MAX_PROPOSED, len(self.table.frame) // 3):
           self.problems.categories.append(name)
         levels = ()
       columns.append(schema_lib.Column(
@@ -173,20 +172,13 @@ class _Table:
         for name in dict.fromkeys(known) if name not in used]
     return schema_lib.Schema(columns=(*columns, *others))
 
-  def _levels(self, name):
-    """Returns the levels of a column of text; none of numbers."""
-    cells = self.frame[name]
-    _, is_empty, problem = cells_lib.numbers(cells)
-    return tuple(sorted({*cells_lib.texts(cells[~is_empty])})) if (
-        problem.startswith(cells_lib.HOLDS_TEXT)) else ()
-
   def _unnamed(self):
     """Returns an index without a name, and what has no name nor cells."""
     found = set()
-    for place, name in enumerate(self.frame.columns):
+    for place, name in enumerate(self.table.frame.columns):
       if name != f'Unnamed: {place}':
         continue
-      cells, is_empty, _ = cells_lib.numbers(self.frame.iloc[:, place])
+      cells, is_empty, _ = self.table.numbers(place)
       is_index = place == 0 and len(cells) > 1 and np.all(
           np.diff(cells) > 0) and np.all(cells == np.round(cells))
       if is_index:
@@ -197,16 +189,16 @@ class _Table:
         found.add(name)
     return found
 
-  def _complete(self, schema, frame, where=''):
+  def _complete(self, schema, table, where=''):
     """Returns the rows without an empty cell, and adds problems."""
     absent = [name for name in schema.names if name not in (
-        *self.problems.dropped, *frame.columns)]
+        *self.problems.dropped, *table.frame.columns)]
     errors.check(
         not absent, problem=f'The test file has no {", ".join(absent)}.')
     self.problems.where = where
-    rows = schema.rows(
-        frame, self.problems, self.config.missing,
-        [schema_lib.MODELLED] if where else schema_lib.ROLES)
+    rows = rows_lib.parse(
+        schema, table, self.problems, self.config.missing,
+        [schema_lib.MODELLED, *[schema_lib.GROUP] * (not where)])
     self.problems.where = ''
     if self.config.missing == 'drop' and not rows.is_complete.all():
       _logger.info(

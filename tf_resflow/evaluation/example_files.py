@@ -17,6 +17,7 @@ from tf_resflow import datasets
 from tf_resflow import errors
 from tf_resflow import models
 from tf_resflow.columns import cells
+from tf_resflow.columns import rows as rows_lib
 from tf_resflow.columns import schema as schema_lib
 from tf_resflow.columns import table_files
 from tf_resflow.specs import reading
@@ -124,29 +125,29 @@ def read_images(
 
 def read_rows(
     source: Any, model: models.Flow, name: str = 'inputs',
-    missing: str = 'error', condition: Any = None) -> schema_lib.Rows:
+    missing: str = 'error', condition: Any = None) -> rows_lib.Rows:
   """Reads images or vectors, and their conditions, for a flow.
 
   Args:
     source: path of an .npz file with arrays `x` and perhaps `condition`, see
       `read_inputs`, or an array `x`; of vectors also a table, see
-      `Schema.read`, or rows that were read.
+      `rows.read`, or rows that were read.
     model: the flow.
     name: see `read_arrays`.
-    missing: see `Schema.read`.
+    missing: see `rows.read`.
     condition: of an array.
   """
   rows = source
   is_path = isinstance(source, str | os.PathLike)
   if not model.is_image and (cells.is_frame(source) or table_files.is_table(
       source if is_path else None)):
-    rows = model.schema.read(source, name, missing)
+    rows = rows_lib.read(model.schema, source, name, missing)
   elif not hasattr(source, 'is_complete'):
     if is_path and model.condition_spec is not None:
       condition = _read_conditions(source, name)
     x = read_inputs(source, model.event_shape) if is_path else (
         np.asarray(source, np.float64))
-    rows = schema_lib.Rows(
+    rows = rows_lib.Rows(
         x=x, is_complete=np.ones(len(x), bool), condition=condition)
   if model.condition_spec is None:
     return rows
@@ -174,8 +175,8 @@ def read_condition(
     `[N, ...]`, labels or float64.
   """
   is_table = table_files.is_table(path)
-  given: Any = model.schema.read(
-      path, name, 'nan' if missing == 'drop' else missing,
+  given: Any = rows_lib.read(
+      model.schema, path, name, 'nan' if missing == 'drop' else missing,
       (schema_lib.CONDITION,)).complete().condition if is_table else (
           _read_conditions(path, name))
   return _checked(given, path, model, name, is_table)

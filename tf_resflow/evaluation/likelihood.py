@@ -13,6 +13,7 @@ from tf_resflow import errors
 from tf_resflow import layers
 from tf_resflow import models
 from tf_resflow import numerics
+from tf_resflow.columns import rows as rows_lib
 from tf_resflow.evaluation import batch_map
 from tf_resflow.evaluation import settings as settings_lib
 from tf_resflow.evaluation import statistics
@@ -230,7 +231,7 @@ def evaluate_inputs(
     Chen et al., 2019, Residual Flows, Equation 1.
   """
   used = settings_lib.EvaluationSettings.of(model, **settings)
-  x, condition = model.schema.arrays(x, condition)
+  x, condition = rows_lib.arrays(model.schema, x, condition)
   is_finite = np.isfinite(np.asarray(x)).reshape([len(x), -1]).all(axis=1)
   errors.check(
       is_finite.all(), 'x', f'{np.sum(~is_finite)} examples with NaN or '

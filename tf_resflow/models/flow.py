@@ -12,6 +12,7 @@ from tf_resflow import bijectors
 from tf_resflow import errors
 from tf_resflow import layers
 from tf_resflow import numerics
+from tf_resflow.columns import rows as rows_lib
 from tf_resflow.columns import schema as schema_lib
 from tf_resflow.layers import base_layer
 from tf_resflow.models import latent_model
@@ -37,7 +38,7 @@ class Flow(latent_model.LatentModel):
   - `x`: data, `[B, ...]`; images are dequantised to [0, 1).
   - `condition`: conditions of a flow `p(x|c)`, see `condition_spec`; `[B, ...]`
     or one condition for all examples. Data and conditions of tables may be data
-    frames, or cells by column, see `columns.schema.Schema.arrays`.
+    frames, or cells by column, see `columns.rows.arrays`.
   - `seed`: seed of all random draws, see `numerics.random.as_seed`; by default
     each execution makes new draws. With a random augmentation, its noise uses
     `fold_in(seed, 0)`, and the log-determinant `fold_in(seed, 1)`.
@@ -118,7 +119,7 @@ class Flow(latent_model.LatentModel):
 
   def _augmented(self, x, condition, seed, estimator=None, solver=None):
     """Returns augmented data, and the settings of the bijection's pass."""
-    x, condition = self.schema.arrays(x, condition)
+    x, condition = rows_lib.arrays(self.schema, x, condition)
     x = self._checked('x', x, self.event_shape, condition)
     of_noise, of_log_det = (
         random.fold_in(seed, 0), random.fold_in(seed, 1)
@@ -163,7 +164,7 @@ class Flow(latent_model.LatentModel):
   def solve_inverse(self, z: Any, condition: Any = None, *,
                     solver: layers.SolverLike = None) -> layers.PassResult:
     """Maps latents `[B, D]` to data, and reports convergence."""
-    condition = self.schema.condition_array(condition)
+    condition = rows_lib.condition_array(self.schema, condition)
     result = self.bijection.solve_inverse(
         self._checked('z', z, (self.latent_size,), condition), condition,
         solver=solver)
@@ -192,7 +193,7 @@ class Flow(latent_model.LatentModel):
   ) -> tf.Tensor:
     """Returns an estimate of the log-density of events `y`; see `log_prob`."""
     settings = self._settings(
-        self.schema.condition_array(condition), seed, estimator)
+        rows_lib.condition_array(self.schema, condition), seed, estimator)
     return self._density(self.bijection.forward_pass(y, settings).checked())
 
   def _log_prob(self, x, condition, seed, estimator, log_det_weight):
@@ -218,7 +219,7 @@ class Flow(latent_model.LatentModel):
     used = self.estimator if estimator is None else estimator
     if used is None or not self._averages_points(used):
       return self._log_prob(x, condition, seed, estimator, log_det_weight)[0]
-    x, condition = self.schema.arrays(x, condition)
+    x, condition = rows_lib.arrays(self.schema, x, condition)
     spec = self.condition_spec
     return self.augmentation.averaged(
         self._checked('x', x, self.event_shape, condition),
@@ -317,10 +318,10 @@ class Flow(latent_model.LatentModel):
     spec = self.condition_spec
     if condition is not None and spec is not None:
       condition = np.array(spec.convert(
-          self.schema.condition_array(condition), 'float64'))
+          rows_lib.condition_array(self.schema, condition), 'float64'))
       condition = np.broadcast_to(
           condition, [num_samples, *condition.shape[1:]])
-    return self.schema.to_frame(x.numpy(), condition)
+    return rows_lib.to_frame(self.schema, x.numpy(), condition)
 
   def bijector(self, name: str = 'flow') -> 'bijectors.LayerBijector':
     """Returns the flow as a `tfb.Bijector` from events to latents `[D]`."""

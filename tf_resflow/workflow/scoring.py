@@ -12,6 +12,7 @@ from tf_resflow import models
 from tf_resflow import training
 from tf_resflow.columns import cells
 from tf_resflow.columns import column_types
+from tf_resflow.columns import rows as rows_lib
 from tf_resflow.training import files
 from tf_resflow.workflow import runs
 
@@ -34,7 +35,7 @@ def score(
     flow: of `fit` or `load`, or another one. In float64 (`load(workdir,
       dtype='float64')`) rounding plays no part.
     rows: the path of a table or of an .npz file with an array `x`; a pandas
-      data frame; `columns.schema.Rows`; or an array, vectors `[N, D]` or
+      data frame; `columns.rows.Rows`; or an array, vectors `[N, D]` or
       dequantised images `[N, H, W, C]`.
     condition: of arrays, for a flow `p(x|c)`, `[N, ...]`; that of other rows
       stands beside them.
@@ -100,7 +101,7 @@ def _spread(results, flow, rows):
   if not flow.is_image:
     results = dataclasses.replace(
         results, cells_fn=lambda: rows.frame if rows.frame is not None else
-        flow.schema.to_frame(rows.x, rows.condition))
+        rows_lib.to_frame(flow.schema, rows.x, rows.condition))
   is_empty = ~rows.is_complete
   if not is_empty.any():
     return results
