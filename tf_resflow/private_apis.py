@@ -1,9 +1,108 @@
-"""Uses of the private APIs of Python; see also `private_tf_apis.py`.
+"""Uses of the private APIs of Python, TensorFlow and Keras, by one function.
 
-`private_keras_apis.py` and `private_tfp_apis.py` have those of Keras and TFP.
+Each says why. `tests/private_apis_test.py` fails where an upgrade changes one.
+Those of TFP, which takes seconds to import, are in `private_tfp_apis.py`; Keras
+is not imported here, so that `numerics` does not need it.
 """
 
+from collections.abc import Callable, Iterator
 import pickle
+from typing import Any
+
+import tensorflow as tf
+from tensorflow.compiler.xla.tsl.protobuf import coordination_config_pb2
+from tensorflow.core.protobuf import trackable_object_graph_pb2
+from tensorflow.python.eager import context
+from tensorflow.python.ops import control_flow_util
+from tensorflow.python.ops import summary_ops_v2
+
+
+def not_wrapped_by_keras(error: Any) -> Exception:
+  """Marks an error such that Keras does not rewrite its message.
+
+  `errors.InvalidValueError` has the same attribute, and says why.
+  """
+  error._keras_call_info_injected = True  # pylint: disable=protected-access
+  return error
+
+
+def allow_frequent_tracing(function: Any) -> Callable:
+  """Returns a `tf.function` that may be traced often without a warning.
+
+  One function is traced once per shape for many layers, or once per
+  evaluation: this is intended, but TensorFlow warns of it and has no public
+  switch for the warning.
+  """
+  function._omit_frequent_tracing_warning = True  # pylint: disable=protected-access
+  return function
+
+
+def is_compiled() -> bool:
+  """Returns whether XLA will compile the graph that is being traced.
+
+  XLA lacks some operations, and TensorFlow has no public way to ask.
+  """
+  return control_flow_util.GraphOrParentsInXlaContext(
+      tf.compat.v1.get_default_graph())
+
+
+def notice_lost_peers(num_processes: int, seconds: float) -> None:
+  """Sets after which time without a sign the processes of a job are lost.
+
+  `tf.distribute` takes TensorFlow's default, and has no public way to change
+  it. Call this before a strategy is made for the processes of the job `worker`,
+  whose first one leads.
+  """
+  context.context().configure_coordination_service(
+      service_type='standalone', service_leader='/job:worker/replica:0/task:0',
+      heartbeat_timeout_in_ms=round(1000 * seconds),
+      coordinated_jobs=[coordination_config_pb2.CoordinatedJob(
+          name='worker', num_tasks=num_processes)])
+
+
+def saved_children(path: str) -> list[dict[str, int]]:
+  """Returns the object graph of a checkpoint.
+
+  TensorFlow has no public reader of this part of its files. Variable names
+  alone (`tf.train.list_variables`) do not tell which weight an element of a
+  list belongs to.
+
+  Returns:
+    For every object the indices of its children in this list, by their names.
+    The first object is the checkpoint.
+  """
+  graph = trackable_object_graph_pb2.TrackableObjectGraph.FromString(
+      tf.train.load_checkpoint(path).get_tensor('_CHECKPOINTABLE_OBJECT_GRAPH'))
+  return [{child.local_name: child.node_id for child in node.children}
+          for node in graph.nodes]
+
+
+def write_event(event: tf.compat.v1.Event) -> None:
+  """Writes an event by the default writer of `tf.summary`.
+
+  This has no public function for events other than summaries.
+  """
+  summary_ops_v2.import_event(event.SerializeToString())
+
+
+def sublayers(layer: Any) -> Iterator[Any]:
+  """Yields a Keras layer and all layers within it.
+
+  Keras has no public way to walk through the layers of any layer: `layers` is
+  an attribute of models alone.
+  """
+  return layer._flatten_layers()  # pylint: disable=protected-access
+
+
+def adam_moments(optimizer: Any, variable: Any) -> tuple[
+    tf.Variable, tf.Variable]:
+  """Returns the variables of Adam's first and second moment of a variable.
+
+  Keras has no public way to look up the optimizer's state of a variable.
+  """
+  # pylint: disable=protected-access
+  index = optimizer._get_variable_index(variable)
+  return optimizer._momentums[index].value, optimizer._velocities[index].value
 
 
 def python_unpickler() -> type:

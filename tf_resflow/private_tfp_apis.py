@@ -1,4 +1,4 @@
-"""Uses of the private APIs of TFP; see `private_tf_apis.py`."""
+"""Uses of the private APIs of TFP; see `private_apis.py`."""
 
 from collections.abc import Iterator
 import inspect

@@ -7,7 +7,7 @@ import tensorflow as tf
 from tests import splits
 from tf_resflow import benchmarking
 from tf_resflow import configuration
-from tf_resflow import private_tf_apis
+from tf_resflow import private_apis
 from tf_resflow.benchmarking import programs
 from tf_resflow.training import learner as learner_lib
 
@@ -54,7 +54,7 @@ def test_arguments_of_other_steps(changes):
 
 def test_operations_that_xla_does_not_know(tmp_path, monkeypatch):
   # Determinants are what they are elsewhere.
-  monkeypatch.setattr(private_tf_apis, 'is_compiled', lambda: False)
+  monkeypatch.setattr(private_apis, 'is_compiled', lambda: False)
   path = tmp_path / 'own.csv'
   splits.write_table(
       path, 'abcd', np.random.default_rng(0).random([10, 4]))

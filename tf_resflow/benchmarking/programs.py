@@ -13,7 +13,7 @@ import tensorflow as tf
 from tf_resflow import errors
 from tf_resflow import layers
 from tf_resflow import numerics
-from tf_resflow import private_keras_apis
+from tf_resflow import private_apis
 from tf_resflow import training
 from tf_resflow.benchmarking import tasks
 from tf_resflow.training import files
@@ -70,7 +70,7 @@ def make_program(settings: tasks.Settings) -> Program:
   """
   config = settings.config.replace(strategy='single')
   learner = learner_lib.Learner(config)
-  for layer in private_keras_apis.sublayers(learner.model):
+  for layer in private_apis.sublayers(learner.model):
     if isinstance(layer, layers.LipschitzLayer):
       layer.target_device = _DEVICE
   batch = settings.first_batch(learner)

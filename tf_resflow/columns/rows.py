@@ -302,7 +302,8 @@ def to_frame(schema: schema_lib.Schema, x: Any, condition: Any = None) -> Any:
   """
   import pandas as pd  # Takes a second.
 
-  columns, cells = schema.by_name(*schema_lib.OF_FLOWS), {}
+  columns = schema.by_name(*schema_lib.OF_FLOWS)
+  cells: dict[str, np.ndarray] = {}
   for role, values in zip(schema_lib.OF_FLOWS, (x, condition), strict=True):
     named = schema.by_name(role)
     if values is not None and named:

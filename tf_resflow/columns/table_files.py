@@ -14,10 +14,8 @@ from tf_resflow import errors
 from tf_resflow.columns import cells as cells_lib
 from tf_resflow.columns import problems as problems_lib
 from tf_resflow.specs import reading
+from tf_resflow.specs import registries
 
-# Suffixes of names; files with other names are read as text.
-SUFFIXES = ('.csv', '.tsv', '.txt', '.csv.gz', '.tsv.gz', '.txt.gz', '.parquet',
-            '.feather', '.xlsx')
 _REFUSED = {
     ('.pkl', '.pickle'): 'A pickle can run any code: save it as .parquet.',
     ('.xls', '.ods', '.xlsb'): 'Save it as .xlsx or .csv.',
@@ -36,7 +34,7 @@ _SEPARATORS = ('\t', ';', '|', ',')
 
 def is_table(path: str | os.PathLike | None) -> bool:
   """Returns whether the name of a file is that of a table."""
-  return os.fspath(path or '').lower().endswith(SUFFIXES)
+  return os.fspath(path or '').lower().endswith(registries.TABLE_SUFFIXES)
 
 
 def read_frame(

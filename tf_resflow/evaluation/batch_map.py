@@ -15,7 +15,7 @@ import tensorflow as tf
 from tf_resflow import errors
 from tf_resflow import models
 from tf_resflow import numerics
-from tf_resflow import private_tf_apis
+from tf_resflow import private_apis
 
 _logger = logging.getLogger(__name__)
 
@@ -115,7 +115,7 @@ class BatchMap:
               for leaves_of_one in zip(*leaves, strict=True)]
 
     # Every evaluation traces its own function.
-    self._run = private_tf_apis.allow_frequent_tracing(
+    self._run = private_apis.allow_frequent_tracing(
         tf.function(run, autograph=False, reduce_retracing=True))
 
   def __call__(

@@ -6,7 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from tf_resflow import private_tf_apis
+from tf_resflow import private_apis
 from tf_resflow.numerics import parallel
 from tf_resflow.numerics import tracing
 
@@ -104,7 +104,7 @@ class ResidualFunction:
       A function of the tensors, the same for the same arguments.
     """
     is_eager = tf.executing_eagerly()
-    key = is_eager, private_tf_apis.is_compiled(), function, *settings
+    key = is_eager, private_apis.is_compiled(), function, *settings
     if key not in self._traced:
       self._traced[key] = tracing.noinline_function(
           functools.partial(

@@ -5,7 +5,7 @@ import functools
 
 import tensorflow as tf
 
-from tf_resflow import private_tf_apis
+from tf_resflow import private_apis
 
 
 def noinline_function(
@@ -21,7 +21,7 @@ def noinline_function(
   It takes tensors and hashable Python values. With `reduce_retracing` a second
   shape makes a graph for all shapes, in place of one for every shape.
   """
-  return private_tf_apis.allow_frequent_tracing(tf.function(
+  return private_apis.allow_frequent_tracing(tf.function(
       function, autograph=False, reduce_retracing=reduce_retracing,
       input_signature=input_signature,
       experimental_attributes={'_noinline': True}))

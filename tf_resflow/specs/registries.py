@@ -197,6 +197,10 @@ MODELS = spec.Registry('model', {
     'vector': 'tf_resflow.models.vector_flow_config:VectorFlowConfig',
 }, takes_options=False)
 
+# Ends of the names of files of tables.
+TABLE_SUFFIXES = ('.csv', '.tsv', '.txt', '.csv.gz', '.tsv.gz', '.txt.gz',
+                  '.parquet', '.feather', '.xlsx')
+
 # Data sets (`--dataset=`), instances of `datasets.DatasetInfo`, and functions
 # of files that return one.
 DATASETS = dataset_registry.DatasetRegistry('dataset', {
@@ -223,6 +227,4 @@ DATASETS = dataset_registry.DatasetRegistry('dataset', {
     'images:FOLDER': 'tf_resflow.datasets.image_folder:open_folder',
     'array:FILE.npz': 'tf_resflow.datasets.arrays:open_array',
     'table:FILE.csv': 'tf_resflow.datasets.tables:open_table',
-}, suffixes={
-    'array': ('.npz', '.npy'),
-    'table': ('.csv', '.tsv', '.txt', '.gz', '.parquet', '.feather', '.xlsx')})
+}, suffixes={'array': ('.npz', '.npy'), 'table': TABLE_SUFFIXES})

@@ -23,7 +23,7 @@ import tensorflow as tf
 
 from tf_resflow import errors
 from tf_resflow import models
-from tf_resflow import private_tf_apis
+from tf_resflow import private_apis
 from tf_resflow.training import files
 from tf_resflow.training import metrics
 
@@ -237,7 +237,7 @@ def restore(checkpoint: tf.train.Checkpoint, path: str) -> bool:
     InvalidValueError: if a file is damaged or does not fit.
   """
   with reading(path):
-    children = private_tf_apis.saved_children(path)
+    children = private_apis.saved_children(path)
     if _CONFIG in children[0]:
       _check_model(checkpoint.model, path)
     positions = _positions(checkpoint.model, children)
@@ -317,4 +317,4 @@ def latest_readable(workdir: str, quarantines: bool = False) -> str | None:
 def has_optimizer(path: str) -> bool:
   """Returns whether a checkpoint has the state of an optimizer."""
   with reading(path):
-    return 'optimizer' in private_tf_apis.saved_children(path)[0]
+    return 'optimizer' in private_apis.saved_children(path)[0]

@@ -18,7 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_resflow import errors
-from tf_resflow import private_tf_apis
+from tf_resflow import private_apis
 from tf_resflow.training import files
 
 _logger = logging.getLogger(__name__)
@@ -80,7 +80,7 @@ class MetricsWriter(contextlib.AbstractContextManager):
       with self._summary_writer.as_default():
         # TensorBoard drops all from this step on. Its fast loader ignores the
         # event, and drops all of a series from the step of a later point on.
-        private_tf_apis.write_event(tf.compat.v1.Event(
+        private_apis.write_event(tf.compat.v1.Event(
             step=start_step if repeats_step else start_step + 1,
             wall_time=time.time(), session_log=tf.compat.v1.SessionLog(
                 status=tf.compat.v1.SessionLog.START)))

@@ -12,8 +12,13 @@ import keras
 import tensorflow as tf
 
 from tf_resflow import layers
+<<<<<<< HEAD
 from tf_resflow import private_keras_apis
 from tf_resflow.configuration import sections as sections_lib
+=======
+from tf_resflow import private_apis
+from tf_resflow.configuration import run_config as config_lib
+>>>>>>> 1d543964 (private_apis: private names of Python, TensorFlow and Keras are one module, those of TFP another; registries: suffixes of tables are told once)
 from tf_resflow.specs import registries
 
 LearningRate: TypeAlias = (
@@ -63,7 +68,7 @@ class Adam(keras.optimizers.Adam):
     if self.amsgrad:  # There is no such kernel.
       super().update_step(gradient, variable, learning_rate)
       return
-    m, v = private_keras_apis.adam_moments(self, variable)
+    m, v = private_apis.adam_moments(self, variable)
     tf.raw_ops.ResourceApplyAdam(
         var=variable.handle, m=m.handle, v=v.handle, grad=gradient,
         **self._numbers(learning_rate, variable.dtype))

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tf_resflow import configuration
 from tf_resflow import datasets
-from tf_resflow import private_tf_apis
+from tf_resflow import private_apis
 from tf_resflow.specs import registries
 from tf_resflow.training import clusters
 from tf_resflow.training import objectives
@@ -71,7 +71,7 @@ def _joined(cluster, timeout):
       tf.train.ClusterSpec({'worker': list(cluster.workers)}),
       task_type='worker', task_id=cluster.rank, rpc_layer='grpc',
       num_accelerators={'GPU': num_gpus})
-  private_tf_apis.notice_lost_peers(len(cluster.workers), _SECONDS_TO_ANSWER)
+  private_apis.notice_lost_peers(len(cluster.workers), _SECONDS_TO_ANSWER)
   strategy = tf.distribute.MultiWorkerMirroredStrategy(resolver)
   gather(strategy, 0)
   return strategy

@@ -7,7 +7,7 @@ from scipy import linalg
 import tensorflow as tf
 
 from tf_resflow import errors
-from tf_resflow import private_tf_apis
+from tf_resflow import private_apis
 
 # Start of every error message about a matrix without an accurate inverse.
 NUMERICALLY_SINGULAR = 'The matrix is numerically singular'
@@ -139,7 +139,7 @@ def checked(
         f'{name}=condition number', condition,
         f': expected {error.expected}. {error.advice}']))
   elif not is_regular:
-    raise private_tf_apis.not_wrapped_by_keras(tf.errors.InvalidArgumentError(
+    raise private_apis.not_wrapped_by_keras(tf.errors.InvalidArgumentError(
         None, None, str(refusal(name, float(condition), dtype))))
   with tf.control_dependencies(checks):
     return [tf.cast(tf.where(

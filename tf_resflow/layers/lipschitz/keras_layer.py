@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tf_resflow import errors
 from tf_resflow import numerics
-from tf_resflow import private_keras_apis
+from tf_resflow import private_apis
 from tf_resflow.layers import base_layer
 from tf_resflow.layers.lipschitz import container
 from tf_resflow.layers.lipschitz import lipschitz_layer
@@ -34,7 +34,7 @@ KERAS_BOUNDS: dict[type, Callable[[keras.layers.Layer], float | None]] = {
 def check_is_function(
     layer: keras.layers.Layer, name: str, advice: str) -> None:
   """Raises `InvalidValueError` unless a layer is a function of one example."""
-  for part in private_keras_apis.sublayers(layer):
+  for part in private_apis.sublayers(layer):
     # It mixes examples, is random, or depends on former batches.
     depends_on_more = isinstance(part, (
         keras.layers.BatchNormalization, keras.layers.Dropout)) or getattr(
@@ -70,7 +70,7 @@ class KerasLayer(lipschitz_layer.LipschitzLayer):
         layer, 'g', 'Otherwise the block has no well-defined inverse and '
         'log-determinant. Remove that layer. In place of batch normalisation, '
         'use ActNorm or MovingMean outside of the block.')
-    for part in private_keras_apis.sublayers(layer):
+    for part in private_apis.sublayers(layer):
       errors.check(
           not getattr(part, 'takes_condition', False), 'g', part.name,
           problem='takes a condition inside of a Keras layer that does not '
@@ -105,7 +105,7 @@ class KerasLayer(lipschitz_layer.LipschitzLayer):
 
   def constrained_layers(self) -> list[lipschitz_layer.LipschitzLayer]:
     return [
-        part for part in private_keras_apis.sublayers(self.layer)
+        part for part in private_apis.sublayers(self.layer)
         if isinstance(part, lipschitz_layer.LipschitzLayer)
         and part.num_constrained]
 
@@ -122,7 +122,7 @@ class KerasLayer(lipschitz_layer.LipschitzLayer):
 def _dtype(layer):
   """Returns the dtype that the layers within a layer compute in."""
   dtypes = {
-      part.compute_dtype for part in private_keras_apis.sublayers(layer)
+      part.compute_dtype for part in private_apis.sublayers(layer)
       if not isinstance(part, (keras.Model, keras.layers.InputLayer))}
   # A functional model casts to the dtype of its inputs.
   dtypes.update(t.dtype for t in getattr(layer, 'inputs', None) or [])

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_resflow import errors
-from tf_resflow import private_tf_apis
+from tf_resflow import private_apis
 from tf_resflow.numerics.fixed_point import secants
 from tf_resflow.specs import registries
 from tf_resflow.specs import spec
@@ -360,7 +360,7 @@ def check_converged(
       'that g is a contraction (Lipschitz constant below 1), raise max_steps, '
       'loosen atol, or use float64.']
   if tf.executing_eagerly():
-    raise private_tf_apis.not_wrapped_by_keras(tf.errors.InvalidArgumentError(
+    raise private_apis.not_wrapped_by_keras(tf.errors.InvalidArgumentError(
         None, None, ' '.join(
             part if isinstance(part, str) else f'{part.numpy():.4g}'
             for part in message)))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tf_resflow import private_tf_apis
+from tf_resflow import private_apis
 from tf_resflow.numerics import differentiation
 
 Vjp = Callable[[tf.Tensor], tf.Tensor]
@@ -75,7 +75,7 @@ def log_abs_det(matrix: tf.Tensor) -> tf.Tensor:
   three times as long.
   """
   size = matrix.shape[-1]
-  if size > 2 and private_tf_apis.is_compiled():
+  if size > 2 and private_apis.is_compiled():
     return tf.reduce_sum(tf.math.log(tf.abs(
         tf.linalg.diag_part(tf.linalg.qr(matrix).r))), axis=-1)
   if size > 2:
