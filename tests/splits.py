@@ -14,9 +14,7 @@ def make_split(images, num_levels, labels=None):
   """Returns a split of images `[N, H, W, C]`, all of class 0 by default."""
   if labels is None:
     labels = np.zeros(len(images), np.int32)
-  return datasets.Split(
-      tf.data.Dataset.from_tensor_slices({'x': images, 'label': labels}),
-      len(images), images.shape[1:], num_levels)
+  return datasets.Split.of_arrays({'x': images, 'label': labels}, num_levels)
 
 
 def with_conditions(split, conditions, num_labels=0):

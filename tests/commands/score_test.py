@@ -10,6 +10,7 @@ from tests import splits
 from tests.commands import results
 from tf_resflow import evaluation
 from tf_resflow import training
+from tf_resflow import workflow
 
 
 @pytest.fixture(name='run')
@@ -104,6 +105,25 @@ def test_what_is_not_known_is_said(
   assert 'note: no in_training: the run has no train_rows' in result.stderr
   assert 'note: no p_value: the test part of the run is mis' in result.stderr
   assert 'gone.csv' in result.stderr
+
+
+def test_columns_of_scores_are_refused_at_once(
+    run_tool, table_workdir, table, tmp_path, monkeypatch):
+  """Where they would stand twice; what is no file, too."""
+  new = tmp_path / 'new.csv'
+  lines = table.read_text().splitlines()
+  new.write_text('\n'.join([
+      f'{lines[0]},log_prob,p_value', *(f'{line},0,0' for line in lines[1:])]))
+  command = ['score', f'--workdir={table_workdir}', '--nocertify']
+  results.report(run_tool(
+      *command, f'--inputs={new}', f'--output={tmp_path}/y.npz'))
+  monkeypatch.setattr(workflow, 'load', mock.Mock(side_effect=AssertionError))
+  results.check_errors(run_tool, 'score', [
+      ([f'--inputs={new}', last], f'--inputs={new}: expected a table with the '
+       'columns b, d, c, a. It has a column log_prob, p_value already: rename')
+      for last in ('--top=3', f'--output={tmp_path}/y.csv')] + [
+          (['--inputs=gone.npz'], '--inputs=gone.npz: expected an .npz file, '
+           'as numpy.savez writes it. There is no such file.')], *command[1:])
 
 
 def test_bad_input(run_tool, digits_workdir, tmp_path):

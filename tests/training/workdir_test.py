@@ -47,14 +47,14 @@ def test_settings_know_the_training_rows(tmp_path, monkeypatch):
         workdir_lib.checkpoints, 'has_optimizer',
         lambda path, is_trained=is_trained: is_trained)
     rows = np.full([3, 2], i, np.float32)
-    workdir_lib.write_settings(str(path.parent), _CONFIG, datasets.Split(
-        tf.data.Dataset.from_tensor_slices({'x': rows}), 3, (2,)))
+    workdir_lib.write_settings(
+        str(path.parent), _CONFIG, datasets.Split.of_arrays({'x': rows}))
     np.testing.assert_array_equal(
         np.load(path), train_rows.row_hashes(np.full([1, 2], min(i, 1))))
     if i == 2:
       path.unlink()
-      workdir_lib.write_settings(str(path.parent), _CONFIG, datasets.Split(
-          tf.data.Dataset.from_tensor_slices({'x': rows - 1}), 3, (2,)))
+      workdir_lib.write_settings(
+          str(path.parent), _CONFIG, datasets.Split.of_arrays({'x': rows - 1}))
 
 
 def test_settings_replace_what_a_killed_start_left(tmp_path):

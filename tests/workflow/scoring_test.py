@@ -2,12 +2,14 @@
 
 import builtins
 import os
+from unittest import mock
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from tests import testing
+from tf_resflow import evaluation
 from tf_resflow import models
 from tf_resflow import workflow
 
@@ -32,6 +34,14 @@ def test_a_file_a_frame_and_arrays_are_scored_alike(flow, table):
         found.frame()[[*'abcd']].astype(float), frame, rtol=1e-6)
     assert found.report()['nats'] == pytest.approx(-np.mean(expected))
   assert list(found.frame()) == [*'abcd', 'log_prob']
+
+
+def test_rows_with_scores_are_refused_at_once(flow, table, monkeypatch):
+  monkeypatch.setattr(
+      evaluation, 'evaluate_inputs', mock.Mock(side_effect=AssertionError))
+  testing.check_refusals(lambda rows: workflow.score(flow, rows, **_FAST), [
+      (pd.read_csv(table).assign(in_training=1), 'inputs=a data frame: ...It '
+       'has a column in_training already: rename it, or leave it out.')])
 
 
 def test_a_file_is_opened_once(flow, table, tmp_path, monkeypatch):

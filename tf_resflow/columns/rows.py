@@ -15,6 +15,8 @@ from tf_resflow.columns import problems as problems_lib
 from tf_resflow.columns import schema as schema_lib
 from tf_resflow.columns import table_files
 
+# Columns that are appended to rows that are scored.
+SCORES = ('log_prob', 'log_prob_stderr', 'in_training', 'p_value')
 # Largest number of levels of a category.
 _MAX_LEVELS = 100
 # Largest number of columns that a message names.
@@ -94,7 +96,8 @@ class Rows:
 
 def read(
     schema: schema_lib.Schema, source: Any, name: str = 'inputs',
-    missing: str = 'error', roles: Sequence[str] = schema_lib.OF_FLOWS) -> Rows:
+    missing: str = 'error', roles: Sequence[str] = schema_lib.OF_FLOWS,
+    appended: Sequence[str] = ()) -> Rows:
   """Reads the columns of a flow in a file of a table, or in a data frame.
 
   Columns are found by their names, in any order; others are passed over. A
@@ -107,6 +110,7 @@ def read(
     missing: 'error', or 'nan' to keep rows with an empty cell, which are not
       complete then.
     roles: of the columns to read.
+    appended: names of columns that will be appended, see `check_free`.
 
   Raises:
     InvalidValueError: if the table is invalid, with all of its problems.
@@ -139,6 +143,7 @@ def read(
         frame = frame.set_axis(names, axis=1)
     said = cells_lib.absence(names, list(frame.columns))
     errors.check(not said, problem=said)
+    check_free(frame, appended)
     rows = parse(schema, Table(frame), problems, missing, roles)
     problems.check()
     if is_file:
@@ -146,6 +151,14 @@ def read(
       errors.check(
           rows.is_complete.any(), problem='All rows have an empty cell.')
   return rows
+
+
+def check_free(frame: Any, names: Sequence[str]) -> None:
+  """Raises `FormatError` if a frame has columns of names to append."""
+  taken = [name for name in names if name in frame]
+  errors.check(
+      not taken, problem=f'It has a column {", ".join(taken)} already: rename '
+      'it, or leave it out.')
 
 
 def parse(

@@ -28,6 +28,7 @@ import dataclasses
 import functools
 from typing import Any
 
+from tf_resflow import evaluation
 from tf_resflow import workflow
 from tf_resflow.columns import rows as rows_lib
 from tf_resflow.columns import table_files
@@ -54,20 +55,28 @@ class Options(options_lib.Evaluation, options_lib.Certification):
   def check(self) -> None:
     super().check()
     if self.config.model.is_image:
-      self.require(not (self.output or '').endswith('.csv'), 'output',
-                   'an .npz file for images')
       self.refuse(True, ('top',), 'cannot be used with images',
                   'It shows rows of vectors.')
+      self.require(not self.shows_rows, 'output', 'an .npz file for images')
     _ = self.rows  # Or an error.
 
   @functools.cached_property
   def rows(self) -> Any:
-    """The rows of a table, which is read once; otherwise its path."""
-    schema = getattr(self.config.model, 'schema', None)
-    if schema and schema.is_named and table_files.is_table(self.inputs):
-      return rows_lib.read(
-          schema, self.inputs, missing=self.config.data.missing_in_rows)
-    return self.inputs
+    """The rows of a table, which is read once; otherwise the path."""
+    model = self.config.model
+    if model.is_image or not table_files.is_table(self.inputs):
+      evaluation.example_files.read_arrays(self.inputs, 'inputs', ())
+      return self.inputs
+    schema = getattr(model, 'schema', None)
+    return rows_lib.read(
+        schema, self.inputs, missing=self.config.data.missing_in_rows,
+        appended=rows_lib.SCORES if self.shows_rows else ()
+    ) if schema and schema.is_named else self.inputs
+
+  @property
+  def shows_rows(self) -> bool:
+    """Whether rows are shown with their scores."""
+    return bool(self.top or (self.output or '').endswith('.csv'))
 
 
 def main(options: Options) -> None:

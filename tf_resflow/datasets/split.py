@@ -1,8 +1,9 @@
 """Opened parts of data sets."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 import dataclasses
 import functools
+from typing import Self
 
 import numpy as np
 import tensorflow as tf
@@ -33,6 +34,15 @@ class Split:
   num_levels: int | None = None
   draw_fn: Callable[[tf.Tensor], tf.Tensor] | None = None
   num_condition_labels: int = 0
+
+  @classmethod
+  def of_arrays(
+      cls, arrays: Mapping[str, np.ndarray], num_levels: int | None = None,
+  ) -> Self:
+    """Returns given examples as a part, by the keys of `examples`."""
+    x = arrays['x']
+    return cls(tf.data.Dataset.from_tensor_slices(arrays), len(x), x.shape[1:],
+               num_levels)
 
   @functools.cached_property
   def arrays(self) -> dict[str, tf.Tensor]:

@@ -11,7 +11,6 @@ from typing import Any
 import zipfile
 
 import numpy as np
-import tensorflow as tf
 
 from tf_resflow import datasets
 from tf_resflow import errors
@@ -90,8 +89,8 @@ def read_inputs(
 
 
 def read_images(
-    path: str | os.PathLike, model: models.Flow, name: str = 'path',
-) -> datasets.Split:
+    path: str | os.PathLike, model: 'models.Flow', name: str = 'path',
+) -> 'datasets.Split':
   """Reads images for a model from an .npz file.
 
   They are its array `x`, or `image` if it has no `x`: floats are dequantised
@@ -116,16 +115,15 @@ def read_images(
             label.dtype, np.integer),
         problem=f'Its label is {label.dtype} {list(label.shape)}.')
   is_integer = np.issubdtype(images.dtype, np.integer)
-  return datasets.Split(
-      tf.data.Dataset.from_tensor_slices({
-          'x': images.astype(np.uint8) if is_integer else images,
-          'label': label.astype(np.int32)}),
-      len(images), shape, num_levels if is_integer else None)
+  return datasets.Split.of_arrays({
+      'x': images.astype(np.uint8) if is_integer else images,
+      'label': label.astype(np.int32)}, num_levels if is_integer else None)
 
 
 def read_rows(
-    source: Any, model: models.Flow, name: str = 'inputs',
-    missing: str = 'error', condition: Any = None) -> rows_lib.Rows:
+    source: Any, model: 'models.Flow', name: str = 'inputs',
+    missing: str = 'error', condition: Any = None,
+    appended: Sequence[str] = ()) -> rows_lib.Rows:
   """Reads images or vectors, and their conditions, for a flow.
 
   Args:
@@ -134,14 +132,15 @@ def read_rows(
       `rows.read`, or rows that were read.
     model: the flow.
     name: see `read_arrays`.
-    missing: see `rows.read`.
+    missing, appended: see `rows.read`.
     condition: of an array.
   """
   rows = source
   is_path = isinstance(source, str | os.PathLike)
   if not model.is_image and (cells.is_frame(source) or table_files.is_table(
       source if is_path else None)):
-    rows = rows_lib.read(model.schema, source, name, missing)
+    rows = rows_lib.read(
+        model.schema, source, name, missing, appended=appended)
   elif not hasattr(source, 'is_complete'):
     if is_path and model.condition_spec is not None:
       condition = _read_conditions(source, name)
@@ -161,7 +160,7 @@ def read_rows(
 
 
 def read_condition(
-    path: str | os.PathLike, model: models.Flow, name: str = 'inputs',
+    path: str | os.PathLike, model: 'models.Flow', name: str = 'inputs',
     missing: str = 'error') -> np.ndarray:
   """Reads conditions: the array `condition` of an .npz file, or columns.
 

@@ -161,9 +161,7 @@ def report_inputs(
   if condition is not None:
     examples['condition'] = batch_map.conditions_for(model, condition, len(x))
   inverse = inversion.check_inverse(
-      model, datasets.Split(
-          tf.data.Dataset.from_tensor_slices(examples), len(x),
-          model.event_shape), settings=used, seed=0)
+      model, datasets.Split.of_arrays(examples), settings=used, seed=0)
   nll = arrays[model.unit]
   has_density = _rows_with_density(model, nll[np.newaxis], lambda: x, index)
   nll = nll[has_density]

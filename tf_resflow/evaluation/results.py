@@ -10,9 +10,7 @@ import numpy as np
 
 from tf_resflow import errors
 from tf_resflow import models
-
-# Columns of a frame of scores.
-_COLUMNS = ('log_prob', 'log_prob_stderr', 'in_training', 'p_value')
+from tf_resflow.columns import rows as rows_lib
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -73,17 +71,17 @@ class Results:
     # Nothing is estimated in a single repeat.
     is_exact = len(self.arrays.get('log_det_repeats', [0, 0])) == 1
     scores = pd.DataFrame({
-        name: self.arrays[name] for name in _COLUMNS if name in self.arrays
+        name: self.arrays[name] for name in rows_lib.SCORES
+        if name in self.arrays
         and not (is_exact and name.endswith('_stderr'))})
     index = pd.RangeIndex(1, len(scores) + 1, name='row')
     cells = pd.DataFrame(
         index=index) if self.cells_fn is None else self.cells_fn()
     if cells.index.name is None:
       cells = cells.set_axis(index)
-    taken = [name for name in scores if name in cells]
-    errors.check(
-        not taken, 'inputs', ', '.join(map(str, cells)), 'a table without '
-        'columns of scores', f'It has a column {", ".join(taken)} already.')
+    with errors.format_errors(
+        'inputs', ', '.join(map(str, cells)), 'rows without scores'):
+      rows_lib.check_free(cells, list(scores))
     scores = scores.convert_dtypes()  # Integers, also beside missing values.
     return cells.assign(**{name: scores[name].array for name in scores})
 
@@ -95,7 +93,7 @@ class Results:
     frame = self.frame()
     name = frame.index.name
     shown = [column for i, column in enumerate(frame)
-             if i < 3 or column in _COLUMNS]
+             if i < 3 or column in rows_lib.SCORES]
     return frame[shown].dropna(subset='log_prob').sort_values(
         'log_prob', kind='stable')[:num_rows].rename_axis(
             index=None, columns=name).to_string(float_format='{:.6g}'.format)

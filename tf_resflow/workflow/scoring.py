@@ -57,8 +57,8 @@ def score(
     so.
 
   Raises:
-    InvalidValueError: if the rows do not suit the flow, or the training rows
-      of the run are damaged.
+    InvalidValueError: if the rows do not suit the flow or have a column of
+      scores already, or the training rows of the run are damaged.
 
   Example:
     >>> flow = models.VectorFlowConfig(event_size=2, num_blocks=1).build()
@@ -69,7 +69,8 @@ def score(
   """
   rows = evaluation.example_files.read_rows(
       rows, flow, missing='nan' if flow.run is None else
-      flow.run.config.data.missing_in_rows, condition=condition)
+      flow.run.config.data.missing_in_rows, condition=condition,
+      appended=rows_lib.SCORES)
   x, condition = (complete := rows.complete()).x, complete.condition
   diagnoses = diagnose and not flow.is_image and flow.run is not None
   # Before what takes long, because it may be damaged.
