@@ -12,7 +12,6 @@ from absl import logging
 import pytest
 
 from tests import graphs
-from tf_resflow import datasets
 from tf_resflow.commands import runner
 
 NUM_LOGICAL_CPUS = 2
@@ -93,10 +92,8 @@ def pytest_runtest_teardown(item, nextitem):
 
 @pytest.fixture(scope='session')
 def data_dir(tmp_path_factory):
-  """A folder with the digits, prepared once."""
-  folder = tmp_path_factory.mktemp('data')
-  datasets.open_split('digits', 'train', data_dir=folder)
-  return str(folder)
+  """A folder of data, which the built-in data sets do not need."""
+  return str(tmp_path_factory.mktemp('data'))
 
 
 @pytest.fixture

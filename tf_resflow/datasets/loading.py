@@ -24,10 +24,8 @@ def open_split(
     **options: Any) -> split_lib.Split:
   """Opens one part of a data set; see `DatasetInfo.open`.
 
-  Data sets in installed packages (`digits`, `mnist5k`) are prepared on first
-  use, and `data_dir` is created if necessary. Others must be prepared in
-  `data_dir`; without `data_dir`, TFDS uses its default folder and downloads
-  missing data.
+  Those of TFDS must be prepared in `data_dir`; without `data_dir`, TFDS uses
+  its default folder and downloads missing data.
 
   Args:
     name: one of `datasets.names()`, or a file such as `table:FILE.csv`.

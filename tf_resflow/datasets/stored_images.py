@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 import contextlib
-import importlib
 import io
 import logging
 import operator
@@ -21,10 +20,6 @@ from tf_resflow.datasets import dataset_info
 from tf_resflow.datasets import user_files
 
 _logger = logging.getLogger(__name__)
-
-
-class DatasetNotFoundError(errors.InvalidValueError):
-  """A data set is not prepared and cannot be prepared."""
 
 
 def open_part(
@@ -137,22 +132,17 @@ def _open_prepared(info, part, data_dir, expected):
 def _prepared_builder(info, data_dir):
   """Returns a TFDS builder with prepared data; see `open_part`."""
   data_dir = None if data_dir is None else os.path.expanduser(data_dir)
-  if info.is_embedded:
-    # The import registers its builders with TFDS.
-    importlib.import_module('tf_resflow.datasets.embedded')
   # `download_and_prepare` does nothing for prepared data.
   try:
     with _quiet():
       builder = tfds.builder(info.name, data_dir=data_dir)
-      if info.is_embedded:
-        builder.download_and_prepare()
     if data_dir is None and not builder.is_prepared():
       _logger.info(
           'TFDS prepares %s in %s, and downloads missing data.', info.name,
           builder.data_dir)
       builder.download_and_prepare()
   except ImportError as error:
-    raise DatasetNotFoundError(
+    raise dataset_info.DatasetNotFoundError(
         'dataset', info.name, f'the package {error.name} to be installed',
         f'Run `pip install {error.name}`.') from None
   except Exception as error:  # TFDS documents no common error type.
@@ -174,9 +164,8 @@ def _not_found(info, data_dir, reason):
   """Returns the error for missing data, with advice."""
   folder = data_dir or 'DIR'
   build = f'`tfds build {info.name} --data_dir {folder}`'
-  advice = 'Use a writable folder.' if info.is_embedded else (
-      f'Run {build} on a machine with network access, or set the folder that '
-      'has it.')
+  advice = (f'Run {build} on a machine with network access, or set the folder '
+            'that has it.')
   if info.manual_file:
     advice = (
         f'Create {info.manual_file} as described at {info.homepage}, put it '
@@ -186,7 +175,7 @@ def _not_found(info, data_dir, reason):
     advice += (
         f' Or put its files there: {", ".join(info.files.values())} '
         f'(see {info.homepage}).')
-  return DatasetNotFoundError(
+  return dataset_info.DatasetNotFoundError(
       'data_dir', data_dir,
       f'a folder with the prepared data set {info.name}, but {reason}',
       advice)
