@@ -142,11 +142,9 @@ def _parts(arrays, name):
           array.dtype.kind == 'f') == (test.dtype.kind == 'f'),
       problem=f'Its {name} is {array.dtype} {list(array.shape)} and '
       f'{name}_test {test.dtype} {list(test.shape)}.')
-  if len(names) == 1:
-    return {part: array[rows] for part, rows in user_files.held_out(
-        len(array)).items()}
-  # Shuffled, so that a validation part, which is the end, has all classes.
-  return {'train': array[user_files.split_order(len(array))], 'test': test}
+  order = user_files.held_out(
+      len(array), num_test=len(test) if 'x_test' in arrays else None)
+  return {'train': array[order['train']], 'test': test[order['test']]}
 
 
 def _check_columns(name, parts):

@@ -204,6 +204,5 @@ def _parts_of(names):
       train and len(test) > 1 and not others, problem='It requires both '
       'folders train and test (of two images at least), and no images outside '
       f'of them ({", ".join(others[:1]) or "too few in one"}).')
-  # Shuffled, so that a validation part, which is the end, has all classes.
-  order = user_files.split_order(len(train))
-  return {'train': tuple(train[i] for i in order), 'test': tuple(test)}
+  order = user_files.held_out(len(train), num_test=len(test))
+  return {'train': tuple(train[i] for i in order['train']), 'test': tuple(test)}

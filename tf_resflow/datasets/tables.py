@@ -24,12 +24,12 @@ _TABLE = (
 _MAX_PROPOSED = 10
 _BY_COLUMN = 'group:'
 _IN_TEST_FILE = 'in the test file '
-# Options of a data frame, those that are lists first; a file has others, too.
 _LISTS = ('columns', 'drop', 'column_types', 'condition_on')
-_OPTIONS = (*_LISTS, 'missing', 'test_rows')
+_OPTIONS = (*data_config.FRAME_FIELDS, 'condition_on')
 
 
-@user_files.opener('table', _TABLE, (*_OPTIONS, 'test_file', 'sheet'))
+@user_files.opener(
+    'table', _TABLE, (*data_config.TABLE_FIELDS, 'condition_on'))
 def open_table(path: str, **options: Any) -> dataset_info.VectorInfo:
   """Opens a file of a table; see `table_files.read_frame` for the formats.
 
@@ -116,8 +116,7 @@ class _Data:
       self.problems.check()  # May be the reason.
     order = _split_rows(rows, rule)
     if self.tested is not None:
-      order = {'train': user_files.split_order(len(rows)),
-               'test': np.arange(len(test))}
+      order = user_files.held_out(len(rows), num_test=len(test))
     parts = {'train': rows.take(order['train']),
              'test': test.take(order['test'])}
     x = {part: rows.x for part, rows in parts.items()}

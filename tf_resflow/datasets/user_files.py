@@ -87,15 +87,20 @@ def split_order(num_examples: int) -> np.ndarray:
 
 
 def held_out(
-    num_examples: int, noun: str = 'examples') -> dict[str, np.ndarray]:
+    num_examples: int, noun: str = 'examples', num_test: int | None = None,
+) -> dict[str, np.ndarray]:
   """Returns the indices of 'train' and 'test' examples, in random order.
 
   A fifth is held out. The split depends only on the number of examples, not on
-  a seed, so that no run trains on test examples.
+  a seed, so that no run trains on test examples. A test part of its own, of
+  `num_test`, keeps its order; a validation part, the end of the others, is
+  random.
 
   Raises:
     FormatError: if there are too few, which it calls `noun`.
   """
+  if num_test is not None:
+    return {'train': split_order(num_examples), 'test': np.arange(num_test)}
   errors.check(
       num_examples >= MIN_EXAMPLES, problem=f'It has {num_examples} {noun}; at '
       f'least {MIN_EXAMPLES} are required.')

@@ -36,8 +36,7 @@ _logger = logging.getLogger(__name__)
 # Share of the time of a run that mixtures, which it is compared with, may take.
 _SHARE_OF_TIME = 0.1
 # Options of `datasets.table` and of `datasets.array`.
-_OF_FRAMES = (
-    'test', 'columns', 'drop', 'missing', 'test_rows', 'column_types')
+_OF_FRAMES = ('test', *data_config.FRAME_FIELDS)
 _OF_ARRAYS = ('test', 'labels', 'condition', 'column_types')
 
 
