@@ -123,7 +123,8 @@ def test_conditions_of_one_row():
 
 
 def test_frames_of_flows_without_names():
-  schema = schema_lib.Schema.unnamed(2, 1)
+  schema = schema_lib.Schema.unnamed(2).with_columns([
+      schema_lib.Column(role='condition')])
   frame = pd.DataFrame({'b': [1.0], 'a': [2.0]})
   assert rows_lib.arrays(schema, frame)[0].tolist() == [[1.0, 2.0]]
   column = frame['b']

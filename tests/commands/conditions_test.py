@@ -90,7 +90,8 @@ _LABELS = layers.ConditionSpec((), 10)
 _NUMBERS = layers.ConditionSpec((2,))
 _CITIES = layers.ConditionSpec((3,))
 _SCHEMAS = {
-    _LABELS: schema_lib.Schema.unnamed(2, 1),
+    _LABELS: schema_lib.Schema.unnamed(2).with_columns([
+        schema_lib.Column(role='condition')]),
     _NUMBERS: schemas.make_schema(
         'x', 'y', conditions=['c', 'a'], condition_mean=(0.5, 1.25),
         condition_std=(1.0, 1.0)),

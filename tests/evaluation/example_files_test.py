@@ -123,7 +123,8 @@ def _flow_of(spec, *conditions):
   return types.SimpleNamespace(
       condition_spec=spec, event_shape=(1,), is_image=False,
       schema=schemas.make_schema('x0', conditions=conditions) if conditions
-      else schema_lib.Schema.unnamed(1, 1))
+      else schema_lib.Schema.unnamed(1).with_columns([
+          schema_lib.Column(role='condition')]))
 
 
 def test_reads_conditions(tmp_path):

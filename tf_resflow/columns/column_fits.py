@@ -131,8 +131,7 @@ def fit(
     columns += with_moments(schema.conditions, condition[:size])
   is_plain = fields.NONE in asked
   return schema_lib.Schema(
-      columns=(*columns, *schema.with_role(
-          schema_lib.GROUP, schema_lib.UNUSED)),
+      columns=tuple(columns),
       whitening=() if is_plain else whitening((y - mean) / std)
   ), 0.0 if is_plain else smoothing((z - mean) / std)
 

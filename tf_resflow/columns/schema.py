@@ -14,9 +14,9 @@ import numpy as np
 from tf_resflow import errors
 from tf_resflow.specs import registries
 
-# Roles of columns: coordinates of x, of the condition c of p(x|c), groups of
-# rows that are held out together, and those that are passed over.
-MODELLED, CONDITION, GROUP, UNUSED = ROLES = (
+# Roles of columns: coordinates of x, of the condition c of p(x|c), and groups
+# of rows that are held out together. Older runs have stored unused ones, too.
+MODELLED, CONDITION, GROUP, _ = ROLES = (
     'modelled', 'condition', 'group', 'unused')
 OF_FLOWS = (MODELLED, CONDITION)
 
@@ -103,10 +103,9 @@ class Schema:
     return cls(**value) if isinstance(value, Mapping) else value
 
   @classmethod
-  def unnamed(cls, event_size: int, condition_size: int = 0) -> Self:
-    """Returns the schema of an array and its conditions."""
-    return cls().with_columns([
-        *[Column()] * event_size, *[Column(role=CONDITION)] * condition_size])
+  def unnamed(cls, event_size: int) -> Self:
+    """Returns the schema of an array."""
+    return cls().with_columns([Column()] * event_size)
 
   def to_json_object(self) -> dict[str, Any]:
     """Returns objects of JSON; see `of`."""

@@ -165,11 +165,8 @@ class _Data:
         levels = ()
       columns.append(schema_lib.Column(
           name=name, levels=levels, position=position))
-    others = [
-        schema_lib.Column(name=name, role=schema_lib.GROUP if name in group
-                          else schema_lib.UNUSED)
-        for name in dict.fromkeys(known) if name not in used]
-    return schema_lib.Schema(columns=(*columns, *others))
+    return schema_lib.Schema(columns=(*columns, *(
+        schema_lib.Column(name=name, role=schema_lib.GROUP) for name in group)))
 
   def _unnamed(self):
     """Returns an index without a name, and what has no name nor cells."""

@@ -51,7 +51,7 @@ class VectorFlow(flow.Flow):
       return [layers.ActNorm(name=f'act_norm_{name}', dtype=dtype)
               ] if config.act_norm else []
 
-    schema = config.schema or schema_lib.Schema.unnamed(config.event_size)
+    schema = config.schema or schema_lib.Schema()
     mean, std = schema.moments(schema_lib.MODELLED)
     first = []
     if schema.types:
