@@ -1,6 +1,6 @@
 """Cells of columns: what numbers they are, and what is wrong with others."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 import re
 from typing import Any
 
@@ -28,13 +28,14 @@ def as_names(names: str | Iterable[str]) -> tuple[str, ...]:
   return (names,) if isinstance(names, str) else tuple(names)
 
 
-def absence(names: Iterable[str], known: Sequence[str]) -> str:
-  """Says which names a table does not have; empty if it has all."""
+def check_present(
+    names: Iterable[str], known: Iterable[str], what: str = 'It') -> None:
+  """Raises `FormatError` if a table, `what`, does not have all names."""
+  known = [*known]
   absent = [name for name in names if name not in known]
-  return ' '.join([
-      f'It has no {", ".join(absent)}.',
-      *filter(None, (errors.did_you_mean(name, known) for name in absent))
-  ]) if absent else ''
+  errors.check(not absent, problem=' '.join([
+      f'{what} has no {", ".join(absent)}.',
+      *filter(None, (errors.did_you_mean(name, known) for name in absent))]))
 
 
 def is_frame(x: Any) -> bool:
@@ -58,14 +59,8 @@ def describe_rows(index: Any, mask: np.ndarray) -> str:
   return f'in {noun} {", ".join(map(str, found[:3]))}{more}'
 
 
-def dtype_problem(cells: Any) -> str:
-  """Describes a dtype other than numbers, booleans, text and categories.
-
-  Example:
-    >>> import pandas as pd
-    >>> dtype_problem(pd.Series([1.5])), dtype_problem(pd.Series([1j]))
-    ('', 'is complex128; give numbers, for dates such as days')
-  """
+def _dtype_problem(cells):
+  """Describes a dtype other than numbers, booleans, text and categories."""
   import pandas as pd  # Whoever has a frame has it.
 
   types, dtype = pd.api.types, cells.dtype
@@ -100,7 +95,7 @@ def numbers(cells: Any) -> tuple[np.ndarray, np.ndarray, str]:
   import pandas as pd
   from pyarrow import csv
 
-  if problem := dtype_problem(cells):
+  if problem := _dtype_problem(cells):
     return np.full(len(cells), np.nan), cells.isna().to_numpy(bool), problem
   problems = []
   if pd.api.types.is_any_real_numeric_dtype(cells):

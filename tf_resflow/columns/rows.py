@@ -141,8 +141,7 @@ def read(
       if not schema.is_named and len(frame.columns) == len(names) and not (
           {*names} <= {*frame.columns}):
         frame = frame.set_axis(names, axis=1)
-    said = cells_lib.absence(names, list(frame.columns))
-    errors.check(not said, problem=said)
+    cells_lib.check_present(names, frame.columns)
     check_free(frame, appended)
     rows = parse(schema, Table(frame), problems, missing, roles)
     problems.check()

@@ -146,10 +146,10 @@ class _Data:
     for option, asked in (
         ('columns', config.columns), ('drop', config.drop),
         ('test_rows', group), ('condition_on', config.condition_on)):
-      said = cells_lib.absence(asked, known)
-      errors.check(
-          not said, option, spec.text_of(getattr(config, option)),
-          f'columns of {self.name}', said)
+      with errors.format_errors(
+          option, spec.text_of(getattr(config, option)),
+          f'columns of {self.name}'):
+        cells_lib.check_present(asked, known)
     left_out = {*config.drop, *group}
     if not config.columns:
       left_out |= self._unnamed()
@@ -187,10 +187,9 @@ class _Data:
 
   def _complete(self, schema, table, where=''):
     """Returns the rows without an empty cell, and adds problems."""
-    absent = [name for name in schema.names if name not in (
-        *self.problems.dropped, *table.frame.columns)]
-    errors.check(
-        not absent, problem=f'The test file has no {", ".join(absent)}.')
+    cells_lib.check_present(
+        [name for name in schema.names if name not in self.problems.dropped],
+        table.frame.columns, 'The test file')
     self.problems.where = where
     rows = rows_lib.parse(
         schema, table, self.problems, self.config.missing,
