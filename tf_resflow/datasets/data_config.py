@@ -13,8 +13,9 @@ from tf_resflow.specs import registries
 # Fields of the data that apply to images only.
 _IMAGE_FIELDS = ('flip', 'crop_padding', 'image_size')
 # Fields of the data that apply to tables only; data frames have the first.
-FRAME_FIELDS = ('columns', 'drop', 'missing', 'column_types', 'test_rows')
-TABLE_FIELDS = (*FRAME_FIELDS, 'test_file', 'sheet')
+FRAME_FIELDS: tuple[str, ...] = (
+    'columns', 'drop', 'missing', 'column_types', 'test_rows')
+TABLE_FIELDS: tuple[str, ...] = (*FRAME_FIELDS, 'test_file', 'sheet')
 # Options of openers, and the data that have them.
 _OF_FILES = {**dict.fromkeys(TABLE_FIELDS, 'tables'),
              'skip_bad': 'images:FOLDER'}
