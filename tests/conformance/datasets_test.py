@@ -1,7 +1,5 @@
 """Properties of every data set that is read without a network."""
 
-import functools
-
 import numpy as np
 import pytest
 
@@ -15,18 +13,12 @@ _NAMES = pytest.mark.parametrize('name', [
     for case, name in cases.DATASETS.items()])
 
 
-@pytest.fixture(scope='module')
-def load(tmp_path_factory):
-  """Returns `load(name, split, ...)`, from one folder."""
-  return functools.partial(
-      datasets.open_split, data_dir=tmp_path_factory.mktemp('data'))
-
-
 @_NAMES
-def test_parts_are_what_is_stated_and_apart(name, load):
+def test_parts_are_what_is_stated_and_apart(name):
   info = datasets.info(name)
   assert info.name == name
-  parts = {split: load(name, split) for split in ('train', 'test')}
+  parts = {split: datasets.open_split(name, split)
+           for split in ('train', 'test')}
   for part, stated in zip(
       parts.values(), (info.num_train, info.num_test), strict=True):
     x, labels = part.arrays['x'].numpy(), part.arrays['label'].numpy()
@@ -46,7 +38,7 @@ def test_parts_are_what_is_stated_and_apart(name, load):
   train, test = [parts[split].arrays for split in ('train', 'test')]
   assert train['x'].shape != test['x'].shape or np.any(train['x'] != test['x'])
   rest, validation = [
-      load(name, split, num_validation=_NUM_VALIDATION).arrays
+      datasets.open_split(name, split, num_validation=_NUM_VALIDATION).arrays
       for split in ('train', 'validation')]
   assert len(validation['x']) == _NUM_VALIDATION
   # The same at every reading; of what is drawn validation takes nothing away.
@@ -68,16 +60,16 @@ def test_a_model_is_made_of_its_facts(name):
 
 
 @_NAMES
-def test_fewer_bits_and_another_size(name, load):
+def test_fewer_bits_and_another_size(name):
   info = datasets.info(name)
   options = {'resize': 4}
   if info.model == 'vector':
     with pytest.raises(ValueError, match='It applies to images'):
-      load(name, 'test', **options)
+      datasets.open_split(name, 'test', **options)
     return
   if info.num_levels == 256:
     options['num_bits'] = 5
-  part = load(name, 'test', **options)
+  part = datasets.open_split(name, 'test', **options)
   images = part.arrays['x'].numpy()
   assert images.shape[1:3] == (4, 4) == part.event_shape[:2]
   assert images.max() < part.num_levels == (

@@ -14,8 +14,8 @@ _GREY = datasets.ImageInfo(
 _VECTORS = datasets.VectorInfo(name='rows', event_size=2)
 
 
-def test_bad_arguments(data_dir):
-  start = {'split': 'train', 'name': 'digits', 'data_dir': data_dir}
+def test_bad_arguments():
+  start = {'split': 'train', 'name': 'digits'}
   testing.check_refusals(lambda given: datasets.open_split(**start | given), [
     ({'name': 'nist'}, 'dataset=nist: expected one of digits'),
     ({'split': 'dev'}, 'split=dev: expected one of train, validation, test'),
@@ -44,11 +44,11 @@ def test_bad_arrays_of_the_user():
     ((_VECTORS, _ROWS, np.arange(3)), 'labels=3: expected 9 labels from')])
 
 
-def test_bits_and_sizes(data_dir):
+def test_bits_and_sizes():
   """An average of whole blocks; the order with bits is resize, then reduce."""
 
   def load(**changes):
-    return datasets.open_split('mnist5k', 'test', data_dir=data_dir, **changes)
+    return datasets.open_split('mnist5k', 'test', **changes)
 
   full, half = load(), load(resize=14)
   for num_bits in (1, 5):

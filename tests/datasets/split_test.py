@@ -9,9 +9,9 @@ from tf_resflow import datasets
 from tf_resflow.datasets import split as split_lib
 
 
-def test_arrays_and_examples_at_places(data_dir):
+def test_arrays_and_examples_at_places():
   """Arrays are the examples, also inside a function."""
-  split = datasets.open_split('digits', 'test', data_dir=data_dir)
+  split = datasets.open_split('digits', 'test')
 
   @tf.function
   def total():
@@ -30,11 +30,11 @@ def test_arrays_and_examples_at_places(data_dir):
       split.examples_at([0, place])
 
 
-def test_some_conditions(data_dir):
-  plain = datasets.open_split('digits', 'test', data_dir=data_dir)
+def test_some_conditions():
+  plain = datasets.open_split('digits', 'test')
   assert split_lib.some_conditions(plain, 3) is None
   labels = datasets.open_split(
-    'digits', 'test', data_dir=data_dir, condition_on=('label',))
+    'digits', 'test', condition_on=('label',))
   found = split_lib.some_conditions(labels, 13)
   assert found.dtype == tf.int32
   assert found.numpy().tolist() == [*range(10), 0, 1, 2]

@@ -9,12 +9,13 @@ columns of that of the run, in any order, or an .npz file with dequantised
 images x [n, H, W, C] in [0, 1), or vectors x [n, D]. For a flow p(x|c) it also
 has the columns of the condition, or an array condition.
 
-A .csv file of --output has the cells of the table, with log_prob appended, in
-nats; log_prob_stderr, its standard error, where log-determinants are estimated;
-in_training, 1 for rows that the run was trained on; and p_value = (1 + k) /
-(m + 1), where k of the m rows of the test part have at most the log_prob of the
-row: low values mean outliers (docs/evaluation.md). If the run has
---missing=drop, rows with an empty cell stay, without scores.
+A .csv file of --output has the cells of the table, with columns appended, whose
+names it must not have yet: log_prob, in nats; log_prob_stderr, its standard
+error, where log-determinants are estimated; in_training, 1 for rows that the
+run was trained on; and p_value = (1 + k) / (m + 1), where k of the m rows of
+the test part have at most the log_prob of the row: low values mean outliers
+(docs/evaluation.md). If the run has --missing=drop, rows with an empty cell
+stay, without scores.
 
 An .npz file of --output has these, and log_det [n], bits_per_dim or nats [n], z
 [n, D] and log_det_repeats [repeats, n], with noise channels also

@@ -1,5 +1,6 @@
 """User-provided data sets of tables, whose rows are vectors."""
 
+import dataclasses
 import logging
 from typing import Any
 
@@ -50,9 +51,10 @@ def open_table(path: str, **options: Any) -> dataset_info.VectorInfo:
     with errors.format_errors('test_file', config.test_file, _TABLE):
       # A sheet of that name, if it has sheets.
       has_sheets = config.test_file.lower().endswith('.xlsx')
-      tested = table_files.read_frame(
-          config.test_file, config.sheet if has_sheets else None, problems)
-  return _Data(f'table:{path}', frame, tested, problems, config).info()
+      tested = rows_lib.Table(table_files.read_frame(
+          config.test_file, config.sheet if has_sheets else None, problems))
+  return _Data(f'table:{path}', rows_lib.Table(frame), tested, problems, config
+               ).info()
 
 
 def table(
@@ -83,8 +85,8 @@ def table(
   config = _config(options)
   with errors.format_errors('frame', name, 'a table of numbers'):
     return _Data(
-        name, table_files.plain(frame),
-        None if test is None else table_files.plain(test),
+        name, rows_lib.Table(table_files.plain(frame)),
+        None if test is None else rows_lib.Table(table_files.plain(test)),
         problems_lib.Problems(config.drop, 'arguments'), config).info()
 
 
@@ -95,13 +97,15 @@ def _config(options):
   return data_config.DataConfig(**options)
 
 
+@dataclasses.dataclass
 class _Data:
   """A table, and its settings, as it becomes a data set."""
 
-  def __init__(self, name, frame, tested, problems, config):
-    self.name, self.problems, self.config = name, problems, config
-    self.table, self.tested = rows_lib.Table(frame), (
-        None if tested is None else rows_lib.Table(tested))
+  name: str
+  table: rows_lib.Table
+  tested: rows_lib.Table | None
+  problems: problems_lib.Problems
+  config: data_config.DataConfig
 
   def info(self) -> dataset_info.VectorInfo:
     """Returns the metadata, or raises with all problems."""
