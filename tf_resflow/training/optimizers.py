@@ -12,13 +12,8 @@ import keras
 import tensorflow as tf
 
 from tf_resflow import layers
-<<<<<<< HEAD
-from tf_resflow import private_keras_apis
-from tf_resflow.configuration import sections as sections_lib
-=======
 from tf_resflow import private_apis
-from tf_resflow.configuration import run_config as config_lib
->>>>>>> 1d543964 (private_apis: private names of Python, TensorFlow and Keras are one module, those of TFP another; registries: suffixes of tables are told once)
+from tf_resflow.configuration import sections as sections_lib
 from tf_resflow.specs import registries
 
 LearningRate: TypeAlias = (
