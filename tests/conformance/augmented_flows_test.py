@@ -43,13 +43,17 @@ def test_log_prob_is_that_of_the_event_and_the_weight_of_its_draw(subject):
 def test_all_methods_draw_the_same_at_one_seed(subject):
   model, x = subject.of()
   y, log_weight = model.augment(x, seed=3)
-  z, log_det = model.forward_and_log_det(x, seed=3)
+  density = model.density(x, seed=3)
+  log_prob, z, log_det, _ = density
+  np.testing.assert_array_equal(model.log_prob(x, seed=3), log_prob)
+  for value, other in zip(
+      (z, log_det), model.forward_and_log_det(x, seed=3), strict=True):
+    np.testing.assert_array_equal(value, other)
   np.testing.assert_array_equal(model.transform(x, seed=3).value, z)
   np.testing.assert_allclose(model.encode(x, seed=3), z, atol=1e-12)
   np.testing.assert_allclose(model.bijection(y), z, atol=1e-12)
   np.testing.assert_array_equal(
-      model.log_prob(x, seed=3),
-      model.base_log_prob(z) + log_det + log_weight)
+      log_prob, model.base_log_prob(z) + log_det + log_weight)
   # Noise and log-determinant draw apart from each other.
   of_noise, of_log_det = (numerics.random.fold_in(3, i) for i in range(2))
   np.testing.assert_array_equal(
@@ -57,8 +61,7 @@ def test_all_methods_draw_the_same_at_one_seed(subject):
   np.testing.assert_array_equal(
       model.bijection.forward_and_log_det(y, seed=of_log_det)[1], log_det)
   if model.has_classifier:
-    log_prob, logits = model.log_prob_and_logits(x, seed=3)
-    np.testing.assert_allclose(log_prob, model.log_prob(x, seed=3), rtol=1e-9)
+    logits = model.logits(density.features)
     np.testing.assert_allclose(logits, model.classify(x, seed=3), rtol=1e-9)
     assert np.all(model.classify(x, seed=4) != logits)
   assert np.all(model(x) != model(x))

@@ -201,7 +201,7 @@ def test_refuses_what_the_flow_has_not():
   x = tf.zeros([2, 3])
   for said, method, values in (
       ('has no classifier', model.classify, {'x': x}),
-      ('has no classifier', model.log_prob_and_logits, {'x': x}),
+      ('has no classifier', model.logits, {'features': []}),
       ('is unconditional', model.transform, {'x': x, 'condition': x}),
       ('is unconditional', model.log_prob, {'x': x, 'condition': x}),
       ('is unconditional', model.inverse, {'z': x, 'condition': x}),

@@ -240,12 +240,14 @@ def evaluate_inputs(
   batches = batch_map.slices(
       model, np.asarray(x, model.compute_dtype), condition, used.batch_size)
   frozen = batch_map.frozen(model, used.strategy)
-  draws = LogProbs(frozen, used, _parts_of_density).draws(
-      lambda repeat: batches, len(x))
+  draws = LogProbs(
+      frozen, used, lambda model, *inputs, **options: model.density(
+          *inputs, **options, dtype=tf.float64)[:3]
+  ).draws(lambda repeat: batches, len(x))
   # Of the draws only the first one's latents are kept.
-  z, *first = next(draws)
-  log_dets, log_probs = np.moveaxis(_average(
-      [first, *(values for _, *values in draws)], used), 1, 0)
+  log_prob, z, log_det = next(draws)
+  log_probs, log_dets = np.moveaxis(_average(
+      [(log_prob, log_det), *(values[::2] for values in draws)], used), 1, 0)
   log_prob = log_probs.mean(axis=0)
   results = {
       'z': np.float64(z), 'log_det': log_dets.mean(axis=0),
@@ -258,17 +260,6 @@ def evaluate_inputs(
     results['class_log_prob'] = Classification(
         frozen, used.strategy)(batches)
   return results
-
-
-def _parts_of_density(model, x, condition=None, **settings):
-  """Returns `z`, the log-determinant, and `log p(x)`."""
-  z, log_det = model.forward_and_log_det(x, condition, **settings)
-  if model.augmentation.num_points:
-    return z, log_det, model.log_prob(x, condition, **settings)
-  log_weight = model.augment(x, condition, **settings).log_weight
-  return z, log_det, tf.add_n([
-      model.base_log_prob(tf.cast(z, tf.float64)),
-      tf.cast(log_det, tf.float64), tf.cast(log_weight, tf.float64)])
 
 
 class Classification:

@@ -101,18 +101,19 @@ def score_examples(
   used = rule.settings(model, **settings)
   num_examples = num_examples or split.num_examples
   examples = used.batches(split, num_examples, noise_seed)
-  log_prob: Any = list(likelihood.LogProbs(
-      batch_map.frozen(model, used.strategy), used,
-      models.Flow.log_prob_and_logits if model.has_classifier else
-      models.Flow.log_prob, per_example=True
-  ).draws(lambda repeat: examples, num_examples))
-  class_log_prob = None
-  if model.has_classifier:
-    log_prob, logits = zip(*log_prob, strict=True)
-    # The mean probability over passes, whose features may be random.
-    class_log_prob = special.logsumexp(
-        special.log_softmax(np.float64(logits), axis=-1), axis=0
-    ) - np.log(rule.num_repeats)
+
+  def scores(model, *inputs, **options):
+    density = model.density(*inputs, **options)
+    return density.log_prob, *(
+        [model.logits(density.features)] if model.has_classifier else [])
+
+  log_prob, *logits = zip(*likelihood.LogProbs(
+      batch_map.frozen(model, used.strategy), used, scores, per_example=True
+  ).draws(lambda repeat: examples, num_examples), strict=True)
+  # The mean probability over passes, whose features may be random.
+  class_log_prob = special.logsumexp(
+      special.log_softmax(np.float64(logits[0]), axis=-1), axis=0
+  ) - np.log(rule.num_repeats) if logits else None
   return Scores(np.float64(log_prob), class_log_prob, np.concatenate(
       [batch['label'] for batch in examples]))
 

@@ -2,7 +2,7 @@
 
 import functools
 import math
-from typing import Any, TYPE_CHECKING
+from typing import Any, NamedTuple, TYPE_CHECKING
 
 import keras
 import numpy as np
@@ -22,6 +22,22 @@ from tf_resflow.specs import renamed
 
 if TYPE_CHECKING:  # The import takes a second.
   from tensorflow_probability import distributions as tfd
+
+
+class Density(NamedTuple):
+  """The log-density of data, and all that a pass gives besides.
+
+  Attributes:
+    log_prob: `[B]`, nats, see `Flow.log_prob`.
+    z: latents `[B, D]`.
+    log_det: `[B]`, an estimate of `log|det dz/dy|` at events `y`, nats.
+    features: tensors `[B, ...]`, which a classifier reads.
+  """
+
+  log_prob: tf.Tensor
+  z: tf.Tensor
+  log_det: tf.Tensor
+  features: tuple[tf.Tensor, ...]
 
 
 @keras.saving.register_keras_serializable('tf_resflow')
@@ -175,17 +191,37 @@ class Flow(latent_model.LatentModel):
     """Returns the `x` that `encode` maps to latents `z`, `[B, D]`."""
     return self.solve_inverse(z, condition, solver=solver).checked().value
 
-  def base_log_prob(self, z: tf.Tensor) -> tf.Tensor:
-    """Returns the base log-density of latents `[B, D]`, `[B]`."""
-    return -0.5 * tf.reduce_sum(z * z + math.log(2.0 * math.pi), axis=1)
-
-  def _density(self, result, log_det_weight=None):
-    """Returns `log p(z) + log_det`; the weight scales only gradients."""
-    log_det = result.log_det
+  def _density(self, result, log_weight, log_det_weight=None, dtype=None):
+    """Returns the density by a pass; `log_det_weight` scales gradients."""
+    z, log_det, _, features = result.checked()
+    weighted = log_det
     if log_det_weight is not None:
       value = tf.stop_gradient(log_det)
-      log_det = value + tf.cast(log_det_weight, value.dtype) * (log_det - value)
-    return self.base_log_prob(result.value) + log_det
+      weighted = value + tf.cast(log_det_weight, value.dtype) * (
+          log_det - value)
+    of_z, weighted, log_weight = (
+        tf.cast(t, dtype or z.dtype) for t in (z, weighted, log_weight))
+    return Density(
+        self.base_log_prob(of_z) + weighted + log_weight, z, log_det, features)
+
+  def density(
+      self, x: Any, condition: Any = None, *,
+      seed: random.SeedLike = None, estimator: layers.EstimatorLike = None,
+      log_det_weight: tf.Tensor | None = None, dtype: Any = None) -> Density:
+    """Returns `log_prob` with the latents and features of the same pass.
+
+    The log-density is a sum of numbers of type `dtype`, by default that of the
+    flow. With an augmentation that has `points`, latents and log-determinants
+    are those of one draw of its noise.
+    """
+    (y, log_weight), settings = self._augmented(x, condition, seed, estimator)
+    density = self._density(
+        self.bijection.forward_pass(y, settings), log_weight, log_det_weight,
+        dtype)
+    if not self._averages_points(settings.estimator):
+      return density
+    return density._replace(log_prob=tf.cast(self.log_prob(
+        x, condition, seed=seed, estimator=estimator), density.log_prob.dtype))
 
   def joint_log_prob(
       self, y: Any, condition: Any = None, *,
@@ -194,13 +230,7 @@ class Flow(latent_model.LatentModel):
     """Returns an estimate of the log-density of events `y`; see `log_prob`."""
     settings = self._settings(
         rows_lib.condition_array(self.schema, condition), seed, estimator)
-    return self._density(self.bijection.forward_pass(y, settings).checked())
-
-  def _log_prob(self, x, condition, seed, estimator, log_det_weight):
-    """Returns the log-density by one pass, and the result of that."""
-    (y, log_weight), settings = self._augmented(x, condition, seed, estimator)
-    result = self.bijection.forward_pass(y, settings).checked()
-    return self._density(result, log_det_weight) + log_weight, result
+    return self._density(self.bijection.forward_pass(y, settings), 0.0).log_prob
 
   def log_prob(
       self, x: Any, condition: Any = None, *,
@@ -216,9 +246,11 @@ class Flow(latent_model.LatentModel):
     give the log of the mean density over these, random ones the mean of its
     logarithm.
     """
-    used = self.estimator if estimator is None else estimator
-    if used is None or not self._averages_points(used):
-      return self._log_prob(x, condition, seed, estimator, log_det_weight)[0]
+    used = self._settings(condition, seed, estimator).estimator
+    if not self._averages_points(used):
+      return self.density(
+          x, condition, seed=seed, estimator=estimator,
+          log_det_weight=log_det_weight).log_prob
     x, condition = rows_lib.arrays(self.schema, x, condition)
     spec = self.condition_spec
     return self.augmentation.averaged(
@@ -228,26 +260,12 @@ class Flow(latent_model.LatentModel):
             y, condition, seed=seed, estimator=used),
         is_random=self.is_random_with(used))
 
-  def log_prob_and_logits(
-      self, x: Any, condition: Any = None, *,
-      seed: random.SeedLike = None, estimator: layers.EstimatorLike = None,
-      log_det_weight: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns `log_prob`, `[B]`, and logits, `[B, num_classes]`."""
-    log_prob, result = self._log_prob(
-        x, condition, seed, estimator, log_det_weight)
-    return log_prob, self._logits(result)
-
   def classify(self, x: Any, condition: Any = None, *,
                seed: random.SeedLike = None) -> tf.Tensor:
     """Returns class logits `[B, num_classes]`, without log-determinants."""
-    return self._logits(self.transform(
-        x, condition, seed=seed, estimator=numerics.NoLogDet()).checked())
-
-  def _logits(self, result):
-    errors.check(
-        self.has_classifier, self.name, problem='has no classifier',
-        advice='Train a hybrid model (--hybrid).')
-    return self.classifier(list(result.features))
+    return self.logits(self.transform(
+        x, condition, seed=seed, estimator=numerics.NoLogDet()
+    ).checked().features)
 
   def bits_per_dim(
       self, x: Any, condition: Any = None, *,

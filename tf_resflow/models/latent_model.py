@@ -90,6 +90,13 @@ class LatentModel(keras.Model):
     """Whether it is a hybrid model, which can classify."""
     return self.classifier is not None
 
+  def logits(self, features: Sequence[tf.Tensor]) -> tf.Tensor:
+    """Returns class logits `[B, num_classes]` of the `features` of a pass."""
+    errors.check(
+        self.has_classifier, self.name, problem='has no classifier',
+        advice='Train a hybrid model (--hybrid).')
+    return self.classifier(list(features))
+
   @property
   def is_initialized(self) -> bool:
     """Whether layers that initialise from a first batch have done so."""
@@ -119,7 +126,8 @@ class LatentModel(keras.Model):
 
   def _averages_points(self, estimator):
     """Returns whether log-densities are those of the augmentation's points."""
-    return bool(self.augmentation.num_points) and estimator != 'training'
+    return bool(self.augmentation.num_points) and estimator not in (
+        None, 'training')
 
   def evaluation_estimator(
       self, *, dequantizes: bool = False) -> numerics.Estimator:
@@ -167,6 +175,10 @@ class LatentModel(keras.Model):
     if bits == 8.0:
       return ''
     return f'({self.num_levels} levels)' if bits % 1.0 else f'({bits:g} bits)'
+
+  def base_log_prob(self, z: tf.Tensor) -> tf.Tensor:
+    """Returns the base log-density of latents `[B, D]`, `[B]`."""
+    return -0.5 * tf.reduce_sum(z * z + math.log(2.0 * math.pi), axis=1)
 
   def to_loss(self, log_prob: Any) -> Any:
     """Converts log-densities in nats, an array or a tensor, to `unit`."""

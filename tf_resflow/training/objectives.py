@@ -198,12 +198,13 @@ class Hybrid(_Classification):
   def __call__(
       self, model: models.Flow, batch: Batch, seed: random.SeedLike,
       log_det_weight: tf.Tensor | None = None) -> tuple[tf.Tensor, Metrics]:
-    log_prob, logits = model.log_prob_and_logits(
+    density = model.density(
         batch.x, batch.condition, seed=seed, estimator='training',
         log_det_weight=log_det_weight)
     metrics = {
-        'bits_per_dim': tf.reduce_mean(model.bits_per_dim_of(log_prob)),
-        **_classification_metrics(logits, batch.labels)}
+        'bits_per_dim': tf.reduce_mean(model.bits_per_dim_of(density.log_prob)),
+        **_classification_metrics(
+            model.logits(density.features), batch.labels)}
     return self.loss_of(metrics, model.event_size), metrics
 
   def loss_of(self, metrics: Mapping[str, Any], event_size: int) -> Any:
