@@ -1,7 +1,7 @@
 """The inverse of a residual map, with its log-determinant and its gradient."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -16,12 +16,18 @@ from tf_resflow.numerics.log_det import series as series_lib
 from tf_resflow.specs import registries
 
 
+class _Solved(NamedTuple):
+  """A fixed point, with what its gradient needs."""
+
+  solution: solver_lib.Solution
+  norms: Any  # of `g`
+  log_det: tf.Tensor | None = None  # at the solution, with an estimator
+  w: tf.Tensor | None = None  # the vector of its gradient
+
+
 def _solve(g, solver, lipschitz_bound, sign, estimator, series, variables,
            state, y, x_init, draw, *context):
-  """Returns the `Solution` of `x + sign g(x) = y`, and the norms.
-
-  With an estimator, in between: the log-determinant there and its vector `w`.
-  """
+  """Returns the `_Solved` of `x + sign g(x) = y`."""
   norms = g.converge_norms(variables, state)
   weights = g.effective_weights(variables, norms)
   probes = [] if estimator is None else [draw.probe]
@@ -46,7 +52,7 @@ def _solve(g, solver, lipschitz_bound, sign, estimator, series, variables,
           tf.TensorSpec([None], dtype)
           for dtype in (tf.int32, tf.bool, y.dtype, *[y.dtype] * len(probes))
       ), *[y] * len(probes)], unknown_sizes=g.unknown_sizes)
-  return *outputs, norms
+  return _Solved(solver_lib.Solution(*outputs[:4]), norms, *outputs[4:])
 
 
 def _implicit_gradient(g, solver, lipschitz_bound, sign, variables, norms, x,
@@ -62,17 +68,19 @@ def _implicit_gradient(g, solver, lipschitz_bound, sign, variables, norms, x,
   flat_weights = tf.nest.flatten(weights)
 
   def differentiate(x, dx, *others):
-    context = others[len(of_log_det):]
+    part, context = others[:len(of_log_det)], others[len(of_log_det):]
     sources = [[x, *context], flat_weights]
     with tf.GradientTape(persistent=True) as tape:
       tape.watch(sources)
       value, vjp_fn = differentiation.linearize(
           g.evaluate, weights, x, *context)
-      surrogate = of_log_det and memory_modes.bilinear_form(vjp_fn, *others[:2])
+      if part:
+        v, w, cotangent = part
+        surrogate = memory_modes.bilinear_form(vjp_fn, v, w)
     gradients = []
-    if of_log_det:
+    if part:
       gradients.append(tape.gradient(
-          surrogate, sources, others[2], unconnected_gradients='zero'))
+          surrogate, sources, cotangent, unconnected_gradients='zero'))
       dx += gradients[0][0][0]
     # The tolerance of the solver is then relative to the cotangent.
     scale = tf.reduce_max(
@@ -98,24 +106,27 @@ def _implicit_gradient(g, solver, lipschitz_bound, sign, variables, norms, x,
 
 def _invert(g, variables, y, solver, state, lipschitz_bound, sign, context,
             x_init, estimator=None, series=None, draw=None):
-  """Returns the `Solution`; with an estimator its log-determinant, too."""
+  """Returns the `Solution`, and its log-determinant, with an estimator."""
 
   def solve(y, variables, context):
-    x, *diagnostics, norms = g.traced(
+    solved = g.traced(
         _solve, solver, lipschitz_bound, sign, estimator, series)(
             variables, list(state), y,
             y if x_init is None else tf.stop_gradient(x_init), draw, *context)
-    *log_det, w = diagnostics[3:] or [None]
+    x, *diagnostics = solved.solution
+    log_dets = [] if estimator is None else [solved.log_det]
 
-    def gradients(dx, *others):
+    def gradients(dx, *cotangents):
       return g.traced(_implicit_gradient, solver, lipschitz_bound, sign)(
-          variables, norms, x, dx,
-          [draw.probe, w, others[0]] if log_det else [], *context)
+          variables, solved.norms, x, dx,
+          [draw.probe, solved.w, cotangents[0]] if log_dets else [], *context)
 
-    return [x, *log_det], diagnostics[:3], gradients
+    return [x, *log_dets], diagnostics, gradients
 
-  x, *others = differentiation.with_gradient(solve, y, variables, list(context))
-  return solver_lib.Solution(x, *others[-3:]), *others[:-3]
+  x, *log_dets, num_steps, converged, residual = differentiation.with_gradient(
+      solve, y, variables, list(context))
+  return solver_lib.Solution(x, num_steps, converged, residual), *(
+      log_dets or [None])
 
 
 def invert_residual(
@@ -203,7 +214,7 @@ def invert_and_log_det(
             x_init)
   if estimator.has_series and memory in registries.AGREEING_MEMORY_MODES:
     return _invert(*common, estimator, series, draw)
-  solution, = _invert(*common)
+  solution, _ = _invert(*common)
   if estimator.is_skipped:
     return solution, tf.fill(
         [tf.shape(y)[0]], tf.constant(float('nan'), y.dtype))
