@@ -73,15 +73,6 @@ def test_a_uniform_density_costs_all_its_bits():
       '(5 bits)', '', '(17 levels)', '']
 
 
-def test_from_log_densities_to_costs_and_back():
-  log_prob = np.linspace(-9.0, 40.0, 7)
-  for flow in map(_flow_of_six, (None, 2, 256)):
-    np.testing.assert_allclose(
-        flow.loss_to_log_prob(flow.to_loss(log_prob)), log_prob, atol=1e-12)
-  assert 'requires images of integers' in splits.refusal(
-      _flow_of_six(None).bits_per_dim_of, 0.0)
-
-
 def test_flows_without_an_augmentation_have_nothing_of_it():
   """Their checkpoints hold what those of other versions do."""
   model = cases.MODELS['flow'].make()

@@ -153,55 +153,50 @@ class LogProbs:
     return _average(list(self.draws(*args, **options)), self._settings)
 
 
-class NegativeLogLikelihood:
-  """Evaluates bits/dim or nats of examples; one graph for all calls.
+def log_probs_of_splits(
+    model: models.Flow, **settings: Any) -> Callable[..., np.ndarray]:
+  """Returns a function that estimates `log p(x)` of a split; it has one graph.
+
+  Each repeat draws dequantisation noise, probes, numbers of terms and the noise
+  of the model's augmentation anew: with noise channels the mean over repeats is
+  a lower bound in expectation, see `models.Flow`.
 
   Args:
+    model: a flow.
     **settings: see `EvaluationSettings`; by default the estimator is that for
       integers with their noise.
+
+  Returns:
+    A function of a split and, perhaps, the number of its first examples to
+    evaluate, that returns float64 `[R, N]`, nats.
   """
-
-  def __init__(self, model: models.Flow, **settings: Any):
-    used = settings_lib.EvaluationSettings.of(
-        model, **settings, dequantizes=True)
-    # Integers are dequantised with noise.
-    self._settings = used = _checked(
-        used, model.is_image or model.is_random_with(used.estimator))
-    self._losses = LogProbs(
-        model, used, lambda model, *inputs, **options: model.to_loss(
-            model.log_prob(*inputs, **options)))
-
-  def __call__(
-      self, split: datasets.Split, num_examples: int | None = None
-  ) -> np.ndarray:
-    """Estimates bits/dim or nats of a split, several times.
-
-    Each repeat draws dequantisation noise, probes, numbers of terms and the
-    noise of the model's augmentation anew: with noise channels the mean over
-    repeats is an upper bound of bits/dim in expectation, see `models.Flow`.
-
-    Args:
-      num_examples: evaluate only the first ones.
-
-    Returns:
-      Float64 `[R, N]`, in `model.unit`; `statistics.summarize_repeats` has its
-      mean and both standard errors.
-    """
-    used = self._settings
-    return self._losses(
-        lambda repeat: used.batches(
-            split, num_examples, used.seed * 1009 + repeat),
-        num_examples or split.num_examples)
+  used = settings_lib.EvaluationSettings.of(model, **settings, dequantizes=True)
+  # Integers are dequantised with noise.
+  used = _checked(used, model.is_image or model.is_random_with(used.estimator))
+  log_probs = LogProbs(model, used)
+  return lambda split, num_examples=None: log_probs(
+      lambda repeat: used.batches(
+          split, num_examples, used.seed * 1009 + repeat),
+      num_examples or split.num_examples)
 
 
 def nll(
     model: models.Flow, split: datasets.Split, *,
     num_examples: int | None = None, **settings: Any) -> np.ndarray:
-  """Returns the `NegativeLogLikelihood` of a flow on a split, `[R, N]`."""
+  """Estimates bits/dim or nats of a split, see `log_probs_of_splits`.
+
+  Args:
+    num_examples: evaluate only the first ones.
+    **settings: see `EvaluationSettings`.
+
+  Returns:
+    Float64 `[R, N]`, in `model.unit`; `statistics.summarize_repeats` has its
+    mean and both standard errors.
+  """
   used = settings_lib.EvaluationSettings.of(model, **settings, dequantizes=True)
-  return NegativeLogLikelihood(
+  return model.to_loss(log_probs_of_splits(
       batch_map.frozen(model, used.strategy), settings=used
-  )(split, num_examples)
+  )(split, num_examples))
 
 
 def evaluate_inputs(

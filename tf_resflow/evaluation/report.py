@@ -54,15 +54,16 @@ def evaluate(
     `class_log_prob` `[N, K]`, nats; and `label` `[N]` where they are known.
   """
   used = settings_lib.EvaluationSettings.of(model, **settings, dequantizes=True)
-  nll = likelihood.nll(
-      model, split, settings=used, num_examples=num_examples)
+  log_prob = likelihood.log_probs_of_splits(
+      batch_map.frozen(model, used.strategy), settings=used
+  )(split, num_examples)
+  nll = model.to_loss(log_prob)
   has_density = _rows_with_density(
       model, nll, lambda: split.arrays['x'][:nll.shape[1]].numpy())
   inverse = inversion.check_inverse(
       model, split, num_examples=num_reconstructions or num_examples,
       settings=used)
   estimator = used.estimator if model.is_random else numerics.Exact()
-  log_prob = model.loss_to_log_prob(nll)
   results = _results(
       model, statistics.summarize_repeats(nll[:, has_density]), used, inverse,
       certify, has_density, {
@@ -96,10 +97,10 @@ class Validation:
 
   def __init__(
       self, model: models.Flow, strategy: tf.distribute.Strategy | None = None):
-    self._unit = model.unit
+    self._model = model
     self._settings = settings_lib.EvaluationSettings.of(model)
-    self._nll = likelihood.NegativeLogLikelihood(model, strategy=strategy)
-    self._biased_nll = likelihood.NegativeLogLikelihood(
+    self._log_probs = likelihood.log_probs_of_splits(model, strategy=strategy)
+    self._biased = likelihood.log_probs_of_splits(
         model, strategy=strategy, estimator='training'
     ) if model.is_biased else None
     self._classify = likelihood.Classification(
@@ -116,15 +117,15 @@ class Validation:
       difference from the unbiased value, and `validation_bias_stderr`. For
       hybrids, `validation_accuracy` and `validation_cross_entropy`, nats.
     """
-    unit = self._unit
-    nll = self._nll(split)
+    unit, to_loss = self._model.unit, self._model.to_loss
+    nll = to_loss(self._log_probs(split))
     summary = statistics.summarize_repeats(nll)
     row = {
         f'validation_{unit}': float(nll.mean()),
         f'validation_{unit}_stderr': summary.stderr,
         'validation_estimator_stderr': summary.estimator_stderr}
-    if self._biased_nll is not None:
-      biased = self._biased_nll(split)
+    if self._biased is not None:
+      biased = to_loss(self._biased(split))
       difference = statistics.summarize_repeats(biased - nll)
       row |= {
           f'validation_biased_{unit}': float(biased.mean()),

@@ -194,11 +194,6 @@ class LatentModel(keras.Model):
         problem='requires images of integers', advice='Use log_prob.')
     return self.to_loss(log_prob)
 
-  def loss_to_log_prob(self, loss: Any) -> Any:
-    """Converts losses in `unit` to log-densities in nats."""
-    return -loss if self.num_levels is None else self.event_size * (
-        math.log(self.num_levels) - math.log(2.0) * loss)
-
   def save_norms(self) -> None:
     """Stores the norms of the current kernels, which only saves time."""
     # A graph is built by one thread.
