@@ -51,7 +51,7 @@ for estimator in (numerics.Exact(), numerics.RussianRoulette()):
     tape.watch(weights)
     y, log_det = numerics.forward_and_log_det(g, weights, x, estimator, seed=0)
   assert tape.gradient(log_det, weights)[0] > 0.0
-solution = numerics.invert_residual(g, weights, y, numerics.Anderson())
+solution, _ = numerics.invert_residual(g, weights, y, numerics.Anderson())
 print(abs(solution.x - x).numpy().max() < 1e-4)
 """
 

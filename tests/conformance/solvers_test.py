@@ -26,7 +26,7 @@ def _inverse_and_gradients(g, weights, y, solver, cotangent):
   """Returns `x`, its convergence, and the gradients of `<x, cotangent>`."""
   with tf.GradientTape() as tape:
     tape.watch([y, *weights])
-    solution = numerics.invert_residual(
+    solution, _ = numerics.invert_residual(
         g, weights, y, solver, lipschitz_bound=cases.LIPSCHITZ_BOUND)
   gradients = tape.gradient(solution.x, [y, *weights], cotangent)
   return [solution.x, *gradients], solution.converged

@@ -172,7 +172,7 @@ def test_solutions_do_not_depend_on_the_chunks(
   def solve(max_examples):
     return tf.function(lambda: numerics.invert_residual(
         numerics.ResidualFunction(g_fn, max_examples=lambda: max_examples),
-        weights, y, solver), autograph=False)()
+        weights, y, solver).solution, autograph=False)()
 
   whole = solve(None)
   if is_divided:

@@ -1,6 +1,5 @@
 from . import parallel as parallel
 from . import random as random
-from .fixed_point.implicit import invert_and_log_det as invert_and_log_det
 from .fixed_point.implicit import invert_residual as invert_residual
 from .fixed_point.solver import Anderson as Anderson
 from .fixed_point.solver import Banach as Banach

@@ -25,14 +25,14 @@ def test_float32_gradient_and_its_scale():
   g, weights, y = _dense()
   solver = numerics.Banach(atol=1e-13)
   expected = testing.gradients(
-      lambda w, y: numerics.invert_residual(g, w, y, solver).x, weights, y,
-      _cotangent(y))
+      lambda w, y: numerics.invert_residual(g, w, y, solver).solution.x,
+      weights, y, _cotangent(y))
   single = [tf.cast(t, tf.float32) for t in [y, *weights]]
   # The tolerance is relative to the cotangent, however small or large.
   for scale in (1e-12, 1.0, 1e12):
     actual = testing.gradients(
         lambda w, y: numerics.invert_residual(
-            g, w, y, numerics.Anderson()).x,
+            g, w, y, numerics.Anderson()).solution.x,
         single[1:], single[0], scale * tf.cast(_cotangent(y), tf.float32))
     actual = [a / scale for a in actual]
     assert testing.relative_error(actual, expected) < 1e-5
@@ -51,7 +51,8 @@ def _gradients_in_three_steps(dx):
   solver = numerics.Banach(max_steps=3)
 
   def inverse(weights, y):
-    solution = numerics.invert_residual(_LINEAR, weights, y, solver)
+    solution, log_det = numerics.invert_residual(_LINEAR, weights, y, solver)
+    assert np.isnan(log_det).all()
     assert solution.converged.numpy().all()
     return solution.x
 
@@ -74,7 +75,7 @@ def test_diagnostics_carry_no_gradient():
   with tf.GradientTape() as tape:
     tape.watch(y)
     residual = numerics.invert_residual(
-        g, weights, y, numerics.Banach()).residual
+        g, weights, y, numerics.Banach()).solution.residual
   gradient = tape.gradient(residual, y)
   assert gradient is None or not np.any(gradient)
 
@@ -82,10 +83,10 @@ def test_diagnostics_carry_no_gradient():
 def test_a_start_makes_no_difference_but_in_steps():
   g, weights, y = _dense()
   solver = numerics.Anderson()
-  solution = numerics.invert_residual(g, weights, y, solver)
-  again = numerics.invert_residual(
-      g, weights, y, solver, x_init=solution.x + 1e-9)
-  far = numerics.invert_residual(g, weights, y, solver, x_init=y + 10.0)
+  solution, _ = numerics.invert_residual(g, weights, y, solver)
+  again, far = (
+      numerics.invert_residual(g, weights, y, solver, x_init=x_init).solution
+      for x_init in (solution.x + 1e-9, y + 10.0))
   for other in (again, far):
     np.testing.assert_allclose(other.x, solution.x, atol=1e-9)
   assert max(again.num_steps) < min(solution.num_steps)
@@ -105,12 +106,12 @@ def test_log_det_at_the_solution(sign, series, max_examples):
   estimator = numerics.RussianRoulette()
 
   def joint(weights, y):
-    solution, log_det = numerics.invert_and_log_det(
+    solution, log_det = numerics.invert_residual(
         g, weights, y, solver, estimator, seed=3, sign=sign, series=series)
     return solution.x, log_det
 
   def composed(weights, y):
-    x = numerics.invert_residual(g, weights, y, solver, sign=sign).x
+    (x, *_), _ = numerics.invert_residual(g, weights, y, solver, sign=sign)
     return x, numerics.forward_and_log_det(
         g, weights, x, estimator, seed=3, series=series)[1]
 

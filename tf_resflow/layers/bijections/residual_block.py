@@ -174,7 +174,7 @@ class ResidualBlock(bijection.Bijection):
     """
     variables, state = self.g.tensors()
     solver = settings.solver or self.solver
-    solution, log_det = numerics.invert_and_log_det(
+    solution, log_det = numerics.invert_residual(
         self.function, variables, target, solver, self._estimator(settings),
         state=state, sign=sign, seed=settings.seed, memory=self.memory,
         series=self.series, context=self._context(settings.condition, target),

@@ -13,7 +13,23 @@ from tf_resflow.numerics.fixed_point import solver as solver_lib
 from tf_resflow.numerics.log_det import estimator as estimator_lib
 from tf_resflow.numerics.log_det import memory_modes
 from tf_resflow.numerics.log_det import series as series_lib
+from tf_resflow.numerics.log_det import truncation
 from tf_resflow.specs import registries
+
+_NO_LOG_DET = truncation.NoLogDet()
+
+
+class Inverse(NamedTuple):
+  """The inverse of a residual map.
+
+  Attributes:
+    solution: the solver's `Solution`.
+    log_det: `[B]`, nats, at `x`; that of the inverse map is minus this. NaN
+      without an estimator.
+  """
+
+  solution: solver_lib.Solution
+  log_det: tf.Tensor
 
 
 class _Solved(NamedTuple):
@@ -104,37 +120,15 @@ def _implicit_gradient(g, solver, lipschitz_bound, sign, variables, norms, x,
       flat_weights, variables, dweights, unconnected_gradients='zero'), dcontext
 
 
-def _invert(g, variables, y, solver, state, lipschitz_bound, sign, context,
-            x_init, estimator=None, series=None, draw=None):
-  """Returns the `Solution`, and its log-determinant, with an estimator."""
-
-  def solve(y, variables, context):
-    solved = g.traced(
-        _solve, solver, lipschitz_bound, sign, estimator, series)(
-            variables, list(state), y,
-            y if x_init is None else tf.stop_gradient(x_init), draw, *context)
-    x, *diagnostics = solved.solution
-    log_dets = [] if estimator is None else [solved.log_det]
-
-    def gradients(dx, *cotangents):
-      return g.traced(_implicit_gradient, solver, lipschitz_bound, sign)(
-          variables, solved.norms, x, dx,
-          [draw.probe, solved.w, cotangents[0]] if log_dets else [], *context)
-
-    return [x, *log_dets], diagnostics, gradients
-
-  x, *log_dets, num_steps, converged, residual = differentiation.with_gradient(
-      solve, y, variables, list(context))
-  return solver_lib.Solution(x, num_steps, converged, residual), *(
-      log_dets or [None])
-
-
 def invert_residual(
     g: residual_function.ResidualFunction, variables: Any, y: tf.Tensor,
-    solver: solver_lib.Solver, *, state: Sequence[Any] = (),
-    lipschitz_bound: float | None = None, sign: int = 1,
-    context: Sequence[tf.Tensor] = (), x_init: tf.Tensor | None = None,
-) -> solver_lib.Solution:
+    solver: solver_lib.Solver,
+    estimator: estimator_lib.Estimator = _NO_LOG_DET, *,
+    state: Sequence[Any] = (), lipschitz_bound: float | None = None,
+    sign: int = 1, context: Sequence[tf.Tensor] = (),
+    x_init: tf.Tensor | None = None, seed: random.SeedLike = None,
+    memory: str = 'recompute',
+    series: series_lib.LogDetSeries = series_lib.RESIDUAL_SERIES) -> Inverse:
   """Solves `x + g(x) = y`; differentiable in `y`, `variables`, `context`.
 
   Or `x - g(x) = y`. By the implicit function theorem, with
@@ -147,77 +141,72 @@ def invert_residual(
   solver on cotangents scaled to at most one per example. An example whose
   adjoint solve fails gets a NaN gradient, never a wrong one.
 
+  A log-determinant at the solution is that of `forward_and_log_det` there,
+  gradients included. Estimators with a series do both in one pass, in all
+  memory modes whose gradients agree: the norms of `g` converge once, and the
+  gradient linearises `g` once, for the adjoint solve and the series. Only
+  `x, v, w` are kept.
+
   Args:
-    g: as `variables`, `state` and `context`, see `forward_and_log_det`.
+    g: as `variables`, `state`, `context`, `seed` and `memory`, see
+      `forward_and_log_det`.
     y: `[B, ...]`.
     solver: of the fixed point.
+    estimator: of the log-determinant; none by default.
     lipschitz_bound: `Lip(g)` in l2 if known; safeguards acceleration.
     sign: 1, or -1 for `x - g(x) = y`.
     x_init: the initial point, by default `y`.
+    series: the log-determinant to estimate, by default `log|det(I + J)|`,
+      whatever the sign.
 
   Returns:
-    The solver's `Solution`; only `x` is differentiable.
+    An `Inverse`; of its solution only `x` is differentiable.
 
   Example:
     >>> weight, y = tf.constant(0.5), tf.ones([5, 2])
     >>> g = numerics.ResidualFunction(lambda weights, x: weights[0] * x)
     >>> with tf.GradientTape() as tape:
     ...   tape.watch(weight)
-    ...   x = numerics.invert_residual(g, [weight], y, numerics.Anderson()).x
-    >>> np.allclose(x, 1 / 1.5)
-    True
-    >>> np.allclose(tape.gradient(x, weight), -10 / 1.5**2)
+    ...   solution, log_det = numerics.invert_residual(
+    ...       g, [weight], y, numerics.Anderson(), numerics.Exact())
+    >>> np.allclose(solution.x, 1 / 1.5), np.allclose(log_det, 2 * np.log(1.5))
+    (True, True)
+    >>> np.allclose(tape.gradient(solution.x, weight), -10 / 1.5**2)
     True
 
   References:
     Behrmann et al., 2019, Invertible Residual Networks, Algorithm 1.
   """
-  return _invert(g, variables, y, solver, state, lipschitz_bound, sign, context,
-                 x_init)[0]
-
-
-def invert_and_log_det(
-    g: residual_function.ResidualFunction, variables: Any, y: tf.Tensor,
-    solver: solver_lib.Solver, estimator: estimator_lib.Estimator, *,
-    state: Sequence[Any] = (), lipschitz_bound: float | None = None,
-    sign: int = 1, context: Sequence[tf.Tensor] = (),
-    x_init: tf.Tensor | None = None, seed: random.SeedLike = None,
-    memory: str = 'recompute',
-    series: series_lib.LogDetSeries = series_lib.RESIDUAL_SERIES,
-) -> tuple[solver_lib.Solution, tf.Tensor]:
-  """Solves `x + g(x) = y`, and estimates a log-determinant at the solution.
-
-  Equal to `invert_residual` and then `forward_and_log_det`, gradients included.
-  Estimators with a series do both in one pass, in all memory modes whose
-  gradients agree: the norms of `g` converge once, and the gradient linearises
-  `g` once, for the adjoint solve and the series. Only `x, v, w` are kept.
-
-  Its arguments are those of these two.
-
-  Args:
-    series: the log-determinant to estimate, by default `log|det(I + J)|`,
-      whatever the sign.
-
-  Returns:
-    The solver's `Solution`; `log_det`: `[B]`, nats, at `x`; that of the inverse
-    map is minus this.
-
-  Example:
-    >>> g = numerics.ResidualFunction(lambda weights, x: 0.5 * x)
-    >>> solution, log_det = numerics.invert_and_log_det(
-    ...     g, [], tf.ones([5, 2]), numerics.Anderson(), numerics.Exact())
-    >>> np.allclose(log_det, 2 * np.log(1.5))
-    True
-  """
   draw = estimator.draw(y, seed)
-  common = (g, variables, y, solver, state, lipschitz_bound, sign, context,
-            x_init)
-  if estimator.has_series and memory in registries.AGREEING_MEMORY_MODES:
-    return _invert(*common, estimator, series, draw)
-  solution, _ = _invert(*common)
+  takes_one_pass = (
+      estimator.has_series and memory in registries.AGREEING_MEMORY_MODES)
+  of_solve = (solver, lipschitz_bound, sign)
+
+  def solve(y, variables, context):
+    solved = g.traced(_solve, *of_solve, *(
+        (estimator, series) if takes_one_pass else (None, None)))(
+            variables, list(state), y,
+            y if x_init is None else tf.stop_gradient(x_init),
+            draw if takes_one_pass else None, *context)
+    x, *diagnostics = solved.solution
+    log_dets = [solved.log_det] if takes_one_pass else []
+
+    def gradients(dx, *cotangents):
+      return g.traced(_implicit_gradient, *of_solve)(
+          variables, solved.norms, x, dx,
+          [draw.probe, solved.w, cotangents[0]] if takes_one_pass else [],
+          *context)
+
+    return [x, *log_dets], diagnostics, gradients
+
+  x, *log_dets, num_steps, converged, residual = differentiation.with_gradient(
+      solve, y, variables, list(context))
   if estimator.is_skipped:
-    return solution, tf.fill(
-        [tf.shape(y)[0]], tf.constant(float('nan'), y.dtype))
-  return solution, estimator.evaluate(
-      g, variables, list(state), solution.x, draw, memory=memory, series=series,
-      context=context)[1]
+    log_dets = [tf.fill(
+        [tf.shape(y)[0]], tf.constant(float('nan'), y.dtype))]
+  elif not takes_one_pass:
+    log_dets = [estimator.evaluate(
+        g, variables, list(state), x, draw, memory=memory, series=series,
+        context=context)[1]]
+  return Inverse(
+      solver_lib.Solution(x, num_steps, converged, residual), *log_dets)
