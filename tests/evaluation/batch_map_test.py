@@ -165,7 +165,7 @@ def test_classes_of_hybrids_know_the_condition():
   model = conditional_flows.make_labelled_flow(num_classes=2, head_channels=4)
   split = conditional_flows.make_labelled_split(5)
   batches = datasets.evaluation_batches(split, batch_size=2, seed=0)
-  found = evaluation.likelihood.Classification(model)(batches)
+  found = evaluation.likelihood.classifications(model)(batches)
   x = np.concatenate([batch['x'] for batch in batches])
   labels = np.arange(5) % 3
   np.testing.assert_allclose(

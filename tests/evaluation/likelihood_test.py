@@ -298,7 +298,7 @@ class _Linear:
 def test_against_a_softmax(strategy):
   rng = np.random.default_rng(1)
   images = rng.integers(0, 16, [7, 4, 4, 1]).astype(np.uint8)
-  classify = likelihood.Classification(_Linear(), strategy and strategy())
+  classify = likelihood.classifications(_Linear(), strategy and strategy())
 
   def expected(x):
     logits = np.float64(x).reshape([7, 16]) @ _Linear.weights

@@ -252,36 +252,31 @@ def evaluate_inputs(
   if model.augmentation.is_random:
     results['log_prob_repeats'] = log_probs
   if model.has_classifier:
-    results['class_log_prob'] = Classification(
+    results['class_log_prob'] = classifications(
         frozen, used.strategy)(batches)
   return results
 
 
-class Classification:
-  """Classifies by the classifier of a flow; one graph for all calls.
+def classifications(
+    model: models.Flow, strategy: tf.distribute.Strategy | None = None,
+) -> Callable[..., np.ndarray]:
+  """Returns a function that classifies by the classifier of a flow.
 
-  Args:
-    model: a flow with a classifier.
-    strategy: see `EvaluationSettings`.
+  It has one graph. It takes batches, see `batch_map.inputs_of`, and perhaps a
+  seed of the noise of an augmentation, and returns the log-probability of every
+  class, float64 `[N, K]`, nats.
   """
+  classify = batch_map.BatchMap(
+      lambda batch_seed, *given: model.classify(
+          *given, seed=random.per_replica(batch_seed)), strategy, shared=[0])
 
-  def __init__(
-      self, model: models.Flow, strategy: tf.distribute.Strategy | None = None):
-    self._classify = batch_map.BatchMap(
-        lambda batch_seed, *given: model.classify(
-            *given, seed=random.per_replica(batch_seed)), strategy, shared=[0])
-
-  def __call__(self, batches: Iterable[Any], seed: int = 0) -> np.ndarray:
-    """Returns the log-probability of every class, float64 `[N, K]`, nats.
-
-    Args:
-      batches: what `batch_map.inputs_of` takes.
-      seed: of the noise of an augmentation.
-    """
-    logits = np.concatenate(list(self._classify(
+  def log_probs(batches, seed=0):
+    logits = np.concatenate(list(classify(
         (random.fold_in(seed, i).values, *batch_map.inputs_of(batch))
         for i, batch in enumerate(batches))))
     return special.log_softmax(np.float64(logits), axis=-1)
+
+  return log_probs
 
 
 def accuracy_and_cross_entropy(

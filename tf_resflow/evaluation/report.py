@@ -73,7 +73,7 @@ def evaluate(
   batches = used.batches(split, nll.shape[1])
   label = _labels(batches)
   if model.has_classifier:
-    log_probs = likelihood.Classification(
+    log_probs = likelihood.classifications(
         batch_map.frozen(model, used.strategy), used.strategy
     )(batches, used.seed)
     results = results.extended(arrays={'class_log_prob': log_probs})
@@ -103,7 +103,7 @@ class Validation:
     self._biased = likelihood.log_probs_of_splits(
         model, strategy=strategy, estimator='training'
     ) if model.is_biased else None
-    self._classify = likelihood.Classification(
+    self._classify = likelihood.classifications(
         model, strategy) if model.has_classifier else None
 
   def __call__(self, split: datasets.Split) -> dict[str, Any]:
