@@ -177,3 +177,19 @@ def test_columns_go_by_name():
   with pytest.raises(
       ValueError, match="Its column b: holds text such as '3 EUR' in row 4."):
     flow.log_prob(frame.astype(object).replace({'b': {x[4, 1]: '3 EUR'}}))
+
+
+def test_bad_tables(tmp_path):
+  path = tmp_path / 'table.csv'
+  schema = schemas.make_schema('a', 'b "c"', 'd,e')
+
+  def read(text):
+    path.write_text(text)
+    rows_lib.read(schema, path)
+
+  start = f'inputs={path}: expected a table with the columns'
+  testing.check_refusals(read, [
+      ('a,d\n1,2\n', f'{start}...It has no b "c", d,e.'),
+      ('a,"b ""c""","d,e"\n', f'{start}...It has no rows.'),
+      ('a,"b ""c""","d,e"\n1,x,2\n3,4,\n', f'{start}...It has problems:\n'
+       '  b "c": holds text such as \'x\' in line 2\n  d,e: is empty in')])

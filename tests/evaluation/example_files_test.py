@@ -215,32 +215,3 @@ def test_bad_images(tmp_path, model):
            f'{array} label is int64 [6].'),
           ({'x': _integers(), 'label': np.ones([7])},
            f'{array} label is float64 [7].')])
-
-
-_ROWS = np.random.default_rng(0).normal(size=[5, 3])
-_TABLE = schemas.make_schema('a', 'b "c"', 'd,e')
-
-
-def test_columns_in_another_order_among_others(tmp_path):
-  path = tmp_path / 'table.csv'
-  splits.write_table(
-      path, ['d,e', 'other', 'a', 'b "c"'],
-      np.column_stack([_ROWS[:, 2], np.ones(5), _ROWS[:, :2]]))
-  # Also such that hold no numbers.
-  path.write_text(path.read_text().replace('1.0', 'one'))
-  np.testing.assert_array_equal(rows_lib.read(_TABLE, path).x, _ROWS)
-
-
-def test_bad_tables(tmp_path):
-  path = tmp_path / 'table.csv'
-
-  def read(text):
-    path.write_text(text)
-    rows_lib.read(_TABLE, path)
-
-  start = f'inputs={path}: expected a table with the columns'
-  testing.check_refusals(read, [
-      ('a,d\n1,2\n', f'{start}...It has no b "c", d,e.'),
-      ('a,"b ""c""","d,e"\n', f'{start}...It has no rows.'),
-      ('a,"b ""c""","d,e"\n1,x,2\n3,4,\n', f'{start}...It has problems:\n'
-       '  b "c": holds text such as \'x\' in line 2\n  d,e: is empty in')])

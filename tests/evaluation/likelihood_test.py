@@ -284,33 +284,6 @@ def test_exact_up_to_64_dimensions_and_16_draws_beyond():
     evaluation.scoring_rule(flow, num_repeats=16)
 
 
-class _Linear:
-  """Its logits are linear in the pixels."""
-
-  weights = np.random.default_rng(0).normal(size=[16, 3]).astype(np.float32)
-
-  def classify(self, x, seed):
-    del seed  # It draws nothing.
-    return tf.reshape(x, [-1, 16]) @ self.weights
-
-
-@pytest.mark.parametrize('strategy', [None, replicas.two_replicas])
-def test_against_a_softmax(strategy):
-  rng = np.random.default_rng(1)
-  images = rng.integers(0, 16, [7, 4, 4, 1]).astype(np.uint8)
-  classify = likelihood.classifications(_Linear(), strategy and strategy())
-
-  def expected(x):
-    logits = np.float64(x).reshape([7, 16]) @ _Linear.weights
-    return special.log_softmax(logits, axis=1)
-
-  x = (images + np.float32(0.5)) / np.float32(16)
-  found = classify(tf.constant(x[i:i + 3]) for i in (0, 3, 6))
-  np.testing.assert_allclose(found, expected(x), atol=1e-5)
-  # Other classes would be noticed.
-  assert np.abs(found - np.roll(found, 1, axis=1)).max() > 1e-2
-
-
 def test_accuracy_and_cross_entropy():
   log_probs = special.log_softmax(
       np.random.default_rng(1).normal(size=[7, 3]), axis=1)
