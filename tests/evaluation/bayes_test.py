@@ -80,16 +80,16 @@ def test_report_and_arrays(scores):
           'class_log_prob', 'class_log_density', 'class_log_density_stderr')}
 
 
-def _roulette_rule(num_repeats):
-  return evaluation.ScoringRule(
-      _ROULETTE.per_example(), num_repeats, 'for a test')
+def _roulette(num_repeats):
+  return evaluation.EvaluationSettings(
+      estimator=_ROULETTE.per_example(), num_repeats=num_repeats)
 
 
 def test_labels_share_their_draws(split):
   """A flow that ignores its condition leaves the prior, whatever is drawn."""
   ignorant = conditional_flows.make_labelled_flow('float64', is_grown=False)
   scores = bayes.classify(
-      ignorant, split, _PRIOR, rule=_roulette_rule(4), batch_size=4)
+      ignorant, split, _PRIOR, settings=_roulette(4), batch_size=4)
   np.testing.assert_allclose(
       scores.arrays['class_log_prob'], np.tile(_PRIOR, [_NUM_EXAMPLES, 1]),
       atol=1e-9)
@@ -105,7 +105,7 @@ def test_labels_share_their_draws(split):
 @pytest.mark.slow
 def test_estimates_are_those_of_the_exact_densities(model, split):
   """And do not depend on the batches; others are drawn for other seeds."""
-  options = dict(rule=_roulette_rule(128), seed=5)
+  options = dict(settings=_roulette(128), seed=5)
   scores = bayes.classify(model, split, _PRIOR, batch_size=3, **options)
   found, deviation = (scores.arrays[f'class_log_density{suffix}']
                       for suffix in ('', '_stderr'))

@@ -265,23 +265,27 @@ def test_classes_of_given_images():
 
 def test_exact_up_to_64_dimensions_and_16_draws_beyond():
   flow = flows.make_image_flow(16, num_dense_blocks=0)
-  assert evaluation.scoring_rule(flow) == (
+
+  def found(model, *arguments):
+    used = evaluation.scoring_settings(model, *arguments)
+    return used.estimator, used.num_repeats, used.reason
+
+  assert found(flow) == (
       numerics.Exact(), 1, 'exact: at most 64 dimensions')
   wide = models.ResidualFlowConfig(  # Of 72 dimensions.
       image_shape=(9, 8, 1), num_levels=16, num_blocks=(1,), hidden_channels=2,
       num_dense_blocks=0).build()
-  rule = evaluation.scoring_rule(wide)
-  assert rule[1:] == (16, 'averaged draws: more than 64 dimensions')
-  assert rule.estimator.is_random and not rule.estimator.batch_dependent
-  assert evaluation.scoring_rule(wide, num_repeats=40).num_repeats == 40
-  assert evaluation.scoring_rule(wide, 'exact')[:2] == (numerics.Exact(), 1)
-  assert evaluation.scoring_rule(flow, 'roulette:poisson:2')[1:] == (
-      16, 'the given estimator')
-  assert 'bias' in evaluation.scoring_rule(flow, 'fixed:3').reason
+  estimator, *others = found(wide)
+  assert others == [16, 'averaged draws: more than 64 dimensions']
+  assert estimator.is_random and not estimator.batch_dependent
+  assert found(wide, None, 40)[1] == 40
+  assert found(wide, 'exact')[:2] == (numerics.Exact(), 1)
+  assert found(flow, 'roulette:poisson:2')[1:] == (16, 'the given estimator')
+  assert 'bias' in found(flow, 'fixed:3')[2]
   with pytest.raises(ValueError, match='num_repeats=15: expected a number >='):
-    evaluation.scoring_rule(wide, num_repeats=15)
+    evaluation.scoring_settings(wide, num_repeats=15)
   with pytest.raises(ValueError, match='num_repeats=16 has no effect'):
-    evaluation.scoring_rule(flow, num_repeats=16)
+    evaluation.scoring_settings(flow, num_repeats=16)
 
 
 def test_accuracy_and_cross_entropy():

@@ -40,11 +40,12 @@ def _images(examples):
 
 def test_a_flow_that_draws_nothing_is_evaluated_once():
   model = flows.make_flow_without_blocks((9, 8, 1))
-  rule = evaluation.scoring_rule(model)
-  assert rule[1:] == (1, 'no log-determinant of this flow is estimated')
+  settings = evaluation.scoring_settings(model)
+  assert (settings.num_repeats, settings.reason) == (
+      1, 'no log-determinant of this flow is estimated')
   images = np.zeros([3, 9, 8, 1], np.uint8)
   examples = splits.make_split(images, 16)
-  scores = ood.score_examples(model, examples, rule, batch_size=2)
+  scores = ood.score_examples(model, examples, settings, batch_size=2)
   np.testing.assert_allclose(
       scores.log_prob, model.log_prob(_images(examples)), rtol=1e-6)
   np.testing.assert_array_equal(scores.stderr, np.zeros(3))
@@ -53,7 +54,7 @@ def test_a_flow_that_draws_nothing_is_evaluated_once():
 def test_exact_scores_are_exact_densities(flow):
   examples = _examples()
   scores = ood.score_examples(
-      flow, examples, evaluation.scoring_rule(flow), batch_size=4)
+      flow, examples, evaluation.scoring_settings(flow), batch_size=4)
   expected = flow.log_prob(_images(examples), estimator='exact')
   np.testing.assert_allclose(scores.log_prob, expected, rtol=1e-9)
   assert np.ptp(expected) > 0.1
@@ -68,32 +69,32 @@ def test_exact_scores_are_exact_densities(flow):
     'spec', ['adaptive:0.2', 'roulette:geometric:0.3,exact=1'])
 def test_batches_and_devices_change_nothing(flow, spec):
   """Whoever else is in the batch, and wherever it is."""
-  rule = evaluation.scoring_rule(flow, spec)
+  settings = evaluation.scoring_settings(flow, spec)
   scores = [
-      ood.score_examples(flow, _examples(), rule, batch_size=size, seed=5)
+      ood.score_examples(flow, _examples(), settings, batch_size=size, seed=5)
       for size in (11, 3)]
   with replicas.two_replicas().scope():
     model = flow.config.build('float64')
     for target, source in zip(model.variables, flow.variables, strict=True):
       target.assign(source)
   scores.append(ood.score_examples(
-      model, _examples(), rule, batch_size=4, seed=5,
+      model, _examples(), settings, batch_size=4, seed=5,
       strategy=replicas.two_replicas()))
   for other in scores[1:]:
     np.testing.assert_allclose(other.repeats, scores[0].repeats, rtol=1e-9)
     np.testing.assert_array_equal(other.label, scores[0].label)
   # A draw more or less would be noticed, and so would another seed.
   assert np.all(scores[0].stderr > 1e-4)
-  other = ood.score_examples(flow, _examples(), rule, seed=6)
+  other = ood.score_examples(flow, _examples(), settings, seed=6)
   assert np.all(np.abs(other.log_prob - scores[0].log_prob) > 1e-7)
 
 
 def test_stderr_is_that_of_the_error(flow):
   """Unbiased, and as far from the exact score as it says."""
   examples = _examples(60)
-  exact = ood.score_examples(flow, examples, evaluation.scoring_rule(flow))
+  exact = ood.score_examples(flow, examples)
   found = ood.score_examples(
-      flow, examples, evaluation.scoring_rule(flow, 'adaptive:0.3', 24))
+      flow, examples, evaluation.scoring_settings(flow, 'adaptive:0.3', 24))
   assert found.repeats.shape == (24, 60)
   standardized = (found.log_prob - exact.log_prob) / found.stderr
   # Student's t of 23 degrees of freedom; examples share their numbers of terms.
@@ -111,7 +112,7 @@ def hybrid():
 def test_hybrids(hybrid):
   examples = _examples()
   scores = ood.score_examples(
-      hybrid, examples, evaluation.scoring_rule(hybrid, 'adaptive:0.1'),
+      hybrid, examples, evaluation.scoring_settings(hybrid, 'adaptive:0.1'),
       batch_size=4)
   x = tf.constant(_images(examples), tf.float32)
   np.testing.assert_allclose(

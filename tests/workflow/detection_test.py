@@ -17,10 +17,9 @@ def test_inverted_digits(digits_workdir, data_dir, tmp_path):
            label=split.arrays['label'])
   results = workflow.detect(
       flow, path, seed=4, num_examples=120, batch_size=50)
-  rule = evaluation.scoring_rule(flow)
   scores = [
       out_of_distribution.score_examples(
-          flow, part, rule, seed=random.fold_in(4, i), noise_seed=4 * 1009 + i,
+          flow, part, seed=random.fold_in(4, i), noise_seed=4 * 1009 + i,
           num_examples=120)
       for i, part in enumerate((
           split, evaluation.example_files.read_images(path, flow)))]

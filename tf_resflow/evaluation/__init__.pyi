@@ -20,8 +20,7 @@ from .inversion import decode as decode
 from .inversion import NotConvergedError as NotConvergedError
 from .likelihood import evaluate_inputs as evaluate_inputs
 from .likelihood import nll as nll
-from .likelihood import scoring_rule as scoring_rule
-from .likelihood import ScoringRule as ScoringRule
+from .likelihood import scoring_settings as scoring_settings
 from .pictures import interpolations as interpolations
 from .pictures import reconstructions as reconstructions
 from .pictures import samples as samples

@@ -10,6 +10,7 @@ from tf_resflow import models
 from tf_resflow.evaluation import batch_map
 from tf_resflow.evaluation import likelihood
 from tf_resflow.evaluation import results as results_lib
+from tf_resflow.evaluation import settings as settings_lib
 from tf_resflow.evaluation import statistics
 
 
@@ -23,8 +24,8 @@ def log_frequencies(split: datasets.Split) -> np.ndarray:
 
 def classify(
     model: models.Flow, split: datasets.Split, log_prior: np.ndarray, *,
-    rule: likelihood.ScoringRule | None = None,
-    num_examples: int | None = None, **settings: Any) -> results_lib.Results:
+    settings: settings_lib.EvaluationSettings | None = None,
+    num_examples: int | None = None, **changes: Any) -> results_lib.Results:
   """Classifies examples by estimates of `log p(x|y)` for every label.
 
   Every image is dequantised once. For one example all labels share the noise,
@@ -33,10 +34,10 @@ def classify(
   Args:
     model, split: a flow and data whose conditions are labels.
     log_prior: see `log_frequencies`.
-    rule: that of `likelihood.scoring_rule` by default.
+    settings: those of `likelihood.scoring_settings` by default.
     num_examples: see `likelihood.nll`.
-    **settings: others of `EvaluationSettings`. The size of batches
-      does not change the scores, but for rounding.
+    **changes: what takes the place of single settings. The size of batches does
+      not change the scores, but for rounding.
 
   Returns:
     Numbers: `accuracy` and `cross_entropy` with their `_stderr`; how scores are
@@ -47,9 +48,9 @@ def classify(
     `log p(x|y)`, and its `_stderr`; nats.
   """
   num_labels = len(log_prior)
-  rule = rule or likelihood.scoring_rule(model)
   num_examples = num_examples or split.num_examples
-  used = rule.settings(model, **settings)
+  used = settings_lib.EvaluationSettings.of(
+      model, settings or likelihood.scoring_settings(model), **changes)
   examples = used.batches(split, num_examples)
   repeats = likelihood.LogProbs(
       batch_map.frozen(model, used.strategy), used, per_example=True)(
@@ -57,7 +58,7 @@ def classify(
               {**batch, 'condition': np.full(len(batch['x']), label)}
               for label in range(num_labels) for batch in examples),
           num_labels * num_examples,
-          f"Classifying by Bayes' rule: {rule.reason}."
+          f"Classifying by Bayes' rule: {used.reason}."
       ).reshape([-1, num_labels, num_examples]).swapaxes(1, 2)  # [R, N, K]
   log_density = repeats.mean(axis=0)
   stderr, difference_stderr = map(statistics.stderr_per_example, (
@@ -70,8 +71,8 @@ def classify(
       'accuracy_is': "by Bayes' rule from log p(x|y) and the frequencies of "
       'the labels in the training part',
       'accuracy_num_examples': num_examples,
-      'class_score_estimator': rule.estimator.spec(),
-      'class_score_num_repeats': rule.num_repeats,
+      'class_score_estimator': used.estimator.spec(),
+      'class_score_num_repeats': used.num_repeats,
       'class_score_stderr_rms': float(np.sqrt(np.mean(stderr**2))),
       'class_score_difference_stderr_rms': float(
           np.sqrt(np.mean(difference_stderr**2)))

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 import dataclasses
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from scipy import special
@@ -24,31 +24,10 @@ from tf_resflow.numerics import random
 _MIN_SCORE_REPEATS = 16
 
 
-class ScoringRule(NamedTuple):
-  """The estimation of log-likelihoods of single examples.
-
-  Attributes:
-    estimator: of the log-determinants.
-    num_repeats: independent draws that are averaged; 1 if nothing is drawn.
-    reason: explanation in words.
-  """
-
-  estimator: numerics.Estimator
-  num_repeats: int
-  reason: str
-
-  def settings(self, model: models.Flow,
-               **changes: Any) -> settings_lib.EvaluationSettings:
-    """Returns the settings of these scores of a model, with some changed."""
-    return settings_lib.EvaluationSettings.of(
-        model, estimator=self.estimator, num_repeats=self.num_repeats,
-        **changes)
-
-
-def scoring_rule(
+def scoring_settings(
     model: models.Flow, estimator: layers.EstimatorLike = None,
-    num_repeats: int | None = None) -> ScoringRule:
-  """Returns how scores, `log p(x)` of single examples, are estimated.
+    num_repeats: int | None = None) -> settings_lib.EvaluationSettings:
+  """Returns the settings of scores, `log p(x)` of single examples.
 
   The estimator is `Flow.evaluation_estimator`: exact for events of up to 64
   dimensions. Above, scores are means of 16 draws, or more. The score of an
@@ -77,13 +56,15 @@ def scoring_rule(
         problem='has no effect: nothing is drawn')
     if not model.bijection.is_random:
       reason = 'no log-determinant of this flow is estimated'
-    return ScoringRule(estimator, 1, reason)
+    return settings_lib.EvaluationSettings(
+        estimator=estimator, num_repeats=1, reason=reason)
   num_repeats = _MIN_SCORE_REPEATS if num_repeats is None else num_repeats
   errors.check(
       num_repeats >= _MIN_SCORE_REPEATS, 'num_repeats', num_repeats,
       f'a number >= {_MIN_SCORE_REPEATS}',
       'The noise of fewer draws hides differences between images.')
-  return ScoringRule(estimator.per_example(), num_repeats, reason)
+  return settings_lib.EvaluationSettings(
+      estimator=estimator.per_example(), num_repeats=num_repeats, reason=reason)
 
 
 class LogProbs:

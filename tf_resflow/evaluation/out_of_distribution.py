@@ -20,6 +20,7 @@ from tf_resflow import datasets
 from tf_resflow import models
 from tf_resflow.evaluation import batch_map
 from tf_resflow.evaluation import likelihood
+from tf_resflow.evaluation import settings as settings_lib
 from tf_resflow.evaluation import statistics
 
 COLORS = ('#1f77b4', '#ff7f0e')
@@ -86,19 +87,21 @@ class Scores(NamedTuple):
 
 
 def score_examples(
-    model: models.Flow, split: datasets.Split, rule: likelihood.ScoringRule, *,
+    model: models.Flow, split: datasets.Split,
+    settings: settings_lib.EvaluationSettings | None = None, *,
     noise_seed: int = 0, num_examples: int | None = None,
-    **settings: Any) -> Scores:
+    **changes: Any) -> Scores:
   """Estimates the scores of single images, integers or dequantised ones.
 
   Args:
     model: a flow on images of integers.
-    rule: see `likelihood.scoring_rule`.
+    settings: those of `likelihood.scoring_settings` by default.
     noise_seed: of the noise of integers.
-    **settings: others of `EvaluationSettings`. The size of batches
-      does not change the scores, but for rounding.
+    **changes: what takes the place of single settings. The size of batches does
+      not change the scores, but for rounding.
   """
-  used = rule.settings(model, **settings)
+  used = settings_lib.EvaluationSettings.of(
+      model, settings or likelihood.scoring_settings(model), **changes)
   num_examples = num_examples or split.num_examples
   examples = used.batches(split, num_examples, noise_seed)
 
@@ -113,7 +116,7 @@ def score_examples(
   # The mean probability over passes, whose features may be random.
   class_log_prob = special.logsumexp(
       special.log_softmax(np.float64(logits[0]), axis=-1), axis=0
-  ) - np.log(rule.num_repeats) if logits else None
+  ) - np.log(used.num_repeats) if logits else None
   return Scores(np.float64(log_prob), class_log_prob, np.concatenate(
       [batch['label'] for batch in examples]))
 

@@ -66,6 +66,7 @@ class EvaluationSettings:
     strategy: in whose scope the model was made; its devices share the batches,
       and the result does not depend on their number.
     verbose: 1 shows a progress bar.
+    reason: of the estimator and the repeats, in words.
   """
 
   batch_size: Any = None
@@ -75,6 +76,7 @@ class EvaluationSettings:
   estimator: Any = None
   strategy: tf.distribute.Strategy | None = None
   verbose: int = 0
+  reason: str = ''
 
   @classmethod
   def of(cls, model: models.Flow, settings: 'EvaluationSettings | None' = None,

@@ -32,7 +32,7 @@ def detect(
       `evaluation.example_files.read_images`; of the same shape and levels.
     part: of the data of the run.
     num_examples: use only the first ones of both.
-    num_repeats, estimator: see `evaluation.scoring_rule`.
+    num_repeats, estimator: see `evaluation.scoring_settings`.
     data_dir: folder of prepared data, by default that of the run.
     picture: file of the histograms, .png or .svg; none by default.
     seed: the scores are a function of it.
@@ -56,7 +56,8 @@ def detect(
       problem='cannot be used with a flow p(x|c)',
       advice='Other data have no such condition.')
   settings.setdefault('strategy', run.strategy)
-  rule = evaluation.scoring_rule(flow, estimator, num_repeats)
+  used = evaluation.EvaluationSettings.of(flow, evaluation.scoring_settings(
+      flow, estimator, num_repeats), **settings)
   # First, because they may not suit.
   others = _open(flow, other_data, data_dir)
   where = f'{other_data}' if is_file(other_data) else (
@@ -65,20 +66,19 @@ def detect(
   own = run.open(part, data_dir, num_examples=num_examples)
   scores = [
       out_of_distribution.score_examples(
-          flow, split, rule, seed=random.fold_in(seed, i),
-          noise_seed=seed * 1009 + i, num_examples=num_examples, **settings)
+          flow, split, used, seed=random.fold_in(seed, i),
+          noise_seed=seed * 1009 + i, num_examples=num_examples)
       for i, split in enumerate((own, others))]
   report = out_of_distribution.compare_scores(flow, *scores)
   names = f'{run.config.data.dataset}, {part}', (
       os.path.basename(other_data) if is_file(other_data) else other_data)
   if picture is not None:
     out_of_distribution.save_histograms(picture, names, report, scores)
-  used = rule.settings(flow, **settings)
   return evaluation.Results(
       numbers={
           **runs.header(flow, used), 'split': part, 'ood_dataset': other_data,
-          'picture': picture and os.fspath(picture), 'rule': rule.reason,
-          'num_repeats': rule.num_repeats, **report},
+          'picture': picture and os.fspath(picture), 'rule': used.reason,
+          'num_repeats': used.num_repeats, **report},
       arrays={f'{prefix}{name}': array
               for prefix, one in zip(('', 'ood_'), scores, strict=True)
               for name, array in one.arrays().items()},

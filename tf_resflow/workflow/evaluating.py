@@ -73,7 +73,7 @@ def evaluate(
           first={**runs.header(flow, used), 'split': part})
   if classify is None:
     classify = 0 < num_labels <= _MAX_LABELS and (
-        evaluation.scoring_rule(flow).num_repeats == 1)
+        evaluation.scoring_settings(flow).num_repeats == 1)
   if classify:
     classes = bayes.classify(
         flow, split, bayes.log_frequencies(open_fn('train')),
