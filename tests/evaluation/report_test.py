@@ -182,6 +182,10 @@ def test_validations_agree_with_evaluations():
       'validation_bias_stderr': difference.total_stderr,
       'validation_accuracy': classes['accuracy'],
       'validation_cross_entropy': classes['cross_entropy']}, rel=1e-5)
+  training = evaluation.evaluate(
+      flow, split, estimator='training', certify=False).report()
+  assert training['estimator'] == 'training'
+  assert training['bits_per_dim'] == pytest.approx(own.mean(), rel=1e-9)
   # Its graphs are those of the first call, its weights those of every call.
   assert validation(split) == row
   for layer in flow.constrained_layers:

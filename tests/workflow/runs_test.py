@@ -5,8 +5,10 @@ import shutil
 import types
 
 from tests import testing
+from tf_resflow import evaluation
 from tf_resflow import models
 from tf_resflow import workflow
+from tf_resflow.workflow import runs
 
 
 def test_certificates_are_for_embedded_sets():
@@ -45,6 +47,10 @@ def test_only_the_report_of_its_weights_is_taken(table_workdir, tmp_path):
 
 def test_a_flow_without_a_run_has_no_parts():
   flow = models.VectorFlowConfig(event_size=2, num_blocks=1).build()
+  for estimator, expected in (('training', 'training'), (None, 'exact')):
+    assert runs.header(flow, evaluation.EvaluationSettings.of(
+        flow, estimator=estimator)) == {
+            'num_devices': 1, 'estimator': expected, 'dtype': 'float32'}
   testing.check_refusals(lambda call: call(flow), [
       (workflow.evaluate, 'flow=vector_flow has no run, of which a part is'),
       (lambda flow: workflow.detect(flow, 'digits'), 'flow=vector_flow has no '

@@ -69,7 +69,7 @@ def evaluate(
       certify, has_density, {
           model.unit: nll, 'log_prob': log_prob.mean(axis=0),
           'log_prob_stderr': statistics.stderr_per_example(log_prob)}
-  ).extended(first={'estimator': estimator.spec()})
+  ).extended(first={'estimator': str(estimator)})
   batches = used.batches(split, nll.shape[1])
   label = _labels(batches)
   if model.has_classifier:

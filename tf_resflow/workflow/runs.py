@@ -133,7 +133,7 @@ def header(
   return {
       **({} if flow.run is None else {'step': flow.run.step}),
       'num_devices': devices.num_replicas_in_sync if devices else 1,
-      'estimator': settings.estimator.spec(), 'dtype': flow.compute_dtype}
+      'estimator': str(settings.estimator), 'dtype': flow.compute_dtype}
 
 
 def of(flow: models.Flow, what: str) -> Run:
