@@ -78,10 +78,10 @@ def read_inputs(
   """
   is_image = len(event_shape) == 3
   arrays = read_arrays(path, 'inputs', ('x',))
-  expected = (
-      'an .npz file with an array x, floats '
-      f'[n, {", ".join(map(str, event_shape))}]') + (
-          ' in [0, 1), dequantised as (X + U) / num_levels' * is_image)
+  expected = ('an .npz file with an array x, floats '
+              f'[n, {", ".join(map(str, event_shape))}]')
+  if is_image:
+    expected += ' in [0, 1), dequantised as (X + U) / num_levels'
   with errors.format_errors('inputs', path, expected):
     return _numbers(arrays, ['x'], event_shape, {
         np.floating: (0.0, 1.0) if is_image else (-np.inf, np.inf)

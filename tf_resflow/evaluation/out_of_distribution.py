@@ -157,9 +157,8 @@ def compare_scores(
         scores.class_log_prob.max(axis=1) for scores in (inside, outside)
     )).report('class_auroc')
     if np.all(inside.label >= 0):
-      report |= statistics.mean_and_stderr(
-          inside.class_log_prob.argmax(axis=1) == inside.label
-      ).report('accuracy')
+      report |= likelihood.accuracy_and_cross_entropy(
+          inside.class_log_prob, inside.label)['accuracy'].report('accuracy')
   for name, part in zip(('in', 'out'), parts, strict=True):
     report |= {f'{name}_{key}': value for key, value in part.items()}
   return report

@@ -64,23 +64,24 @@ def evaluate(
       model, split, num_examples=num_reconstructions or num_examples,
       settings=used)
   estimator = used.estimator if model.is_random else numerics.Exact()
-  results = _results(
-      model, statistics.summarize_repeats(nll[:, has_density]), used, inverse,
-      certify, has_density, {
-          model.unit: nll, 'log_prob': log_prob.mean(axis=0),
-          'log_prob_stderr': statistics.stderr_per_example(log_prob)}
-  ).extended(first={'estimator': str(estimator)})
+  arrays = {model.unit: nll, 'log_prob': log_prob.mean(axis=0),
+            'log_prob_stderr': statistics.stderr_per_example(log_prob)}
+  numbers: dict[str, Any] = {}
   batches = used.batches(split, nll.shape[1])
   label = _labels(batches)
   if model.has_classifier:
-    log_probs = likelihood.classifications(
+    arrays['class_log_prob'] = likelihood.classifications(
         batch_map.frozen(model, used.strategy), used.strategy
     )(batches, used.seed)
-    results = results.extended(arrays={'class_log_prob': log_probs})
     for name, value in likelihood.accuracy_and_cross_entropy(
-        log_probs, label).items():
-      results = results.extended(value.report(name))
-  return results.extended(arrays={'label': label} if np.any(label >= 0) else {})
+        arrays['class_log_prob'], label).items():
+      numbers |= value.report(name)
+  if np.any(label >= 0):
+    arrays['label'] = label
+  return _results(
+      model, statistics.summarize_repeats(nll[:, has_density]), used, inverse,
+      certify, has_density, arrays).extended(
+          numbers, first={'estimator': str(estimator)})
 
 
 def _labels(batches):
