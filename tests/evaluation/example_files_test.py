@@ -13,7 +13,6 @@ from tests import splits
 from tests import testing
 from tf_resflow import datasets
 from tf_resflow import layers
-from tf_resflow.columns import rows as rows_lib
 from tf_resflow.columns import schema as schema_lib
 from tf_resflow.evaluation import example_files
 
