@@ -176,7 +176,7 @@ def test_objective_of_a_model(model):
   given_labels = dataclasses.replace(_CONFIG, condition_labels=3).build()
   testing.check_refusals(objectives.objective_of, [(
       given_labels,
-      'hybrid=true cannot be used with condition=label. The')])
+      'hybrid=true cannot be used with condition_on=label. The')])
   assert objectives.objective_of(images, spec='nats') == objectives.Nats()
   testing.check_refusals(
       lambda case: objectives.objective_of(case[0], spec=case[1]), [

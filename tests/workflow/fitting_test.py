@@ -1,5 +1,6 @@
 """Data become a flow with a run, which is as `tf_resflow train` makes it."""
 
+import dataclasses
 import gc
 import os
 
@@ -12,6 +13,7 @@ from tf_resflow import configuration
 from tf_resflow import datasets
 from tf_resflow import evaluation
 from tf_resflow import workflow
+from tf_resflow.columns import column_fits
 from tf_resflow.specs import reading
 from tf_resflow.workflow import fitting
 
@@ -51,6 +53,46 @@ def test_a_frame_becomes_a_flow_and_scores(tmp_path):
   loaded = workflow.load(workdir).run
   assert (loaded.report, loaded.summary, loaded.warnings, loaded.facts) == (
       run.report, run.summary, run.warnings, run.facts)
+
+
+def test_a_run_goes_on_with_what_was_fitted_when_it_began(
+    tmp_path, monkeypatch):
+  """Its flow says so, finished or evaluated anew, where others are fitted."""
+  frame, workdir = _frame()[['height', 'weight']], tmp_path / 'run'
+  first = workflow.fit(frame, workdir, **_SHORT)
+  original = column_fits.fit
+
+  def fit(*args, **kwargs):
+    schema, smoothing = original(*args, **kwargs)
+    columns = [dataclasses.replace(c, mean=(3.5,)) for c in schema.columns]
+    return dataclasses.replace(schema, columns=columns), smoothing
+
+  monkeypatch.setattr(column_fits, 'fit', fit)
+  for name in ('', 'report.json'):
+    if name:
+      (workdir / name).unlink()
+    flow = workflow.fit(frame, workdir, **_SHORT)
+    assert flow.run.config.model == flow.config == first.config
+  other = workflow.fit(frame, **_SHORT)
+  assert other.config.schema.columns[0].mean == (3.5,)
+
+
+def test_the_weights_are_those_that_tools_load(tmp_path):
+  """Also if a run keeps no best ones from some step on."""
+  settings = _SHORT | {'num_steps': 4, 'evaluate_every': 1, 'patience': 0,
+                       'schedule': 'constant', 'input_noise': 0.0}
+  frame = _frame()[['height', 'weight']]
+  workflow.fit(frame, tmp_path / 'run', **settings)
+  flow = workflow.fit(frame, tmp_path / 'run', **settings | {
+      'num_steps': 5, 'keep_best': False, 'evaluate_every': 0})
+  loaded = workflow.load(tmp_path / 'run').run
+  assert loaded.step == flow.run.step and loaded.report == flow.run.report
+
+
+def test_a_frame_of_your_own_may_be_called_like_a_data_set():
+  frame = _frame()[['height', 'weight']]
+  assert fitting._config_of(
+      datasets.table(frame, name='cifar10'), {}).model.hidden_units == (32, 32)
 
 
 def test_a_temporary_folder_is_kept_as_long_as_the_flow():

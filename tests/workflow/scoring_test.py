@@ -42,6 +42,11 @@ def test_rows_with_scores_are_refused_at_once(flow, table, monkeypatch):
   testing.check_refusals(lambda rows: workflow.score(flow, rows, **_FAST), [
       (pd.read_csv(table).assign(in_training=1), 'inputs=a data frame: ...It '
        'has a column in_training already: rename it, or leave it out.')])
+  unconditional = models.VectorFlowConfig(event_size=2, num_blocks=1).build()
+  testing.check_refusals(
+      lambda rows: workflow.score(unconditional, rows, **_FAST), [
+          (rows, 'rows=0 of them: expected a row without an empty cell.')
+          for rows in (np.zeros([0, 2]), pd.DataFrame({'x0': [], 'x1': []}))])
 
 
 def test_a_file_is_opened_once(flow, table, tmp_path, monkeypatch):

@@ -4,9 +4,9 @@
   tf_resflow bias --workdirs=runs/iresnet --split=validation --estimator=exact
 
 Draws Figure 2 of the paper from runs on one data set that were trained with
---evaluate_every. For the latest checkpoint of each run, its training estimator
-is compared with an unbiased one on the same examples and noise; the mean
-difference is the bias. Its standard error covers examples and repeats.
+--evaluate_every. The training estimator of each run, with the weights that
+tools load, is compared with an unbiased one on the same examples and noise; the
+mean difference is the bias. Its standard error covers examples and repeats.
 
 A table goes to stderr; the last line of stdout is one JSON object: split, and
 for every run estimator (unbiased), training_estimator,

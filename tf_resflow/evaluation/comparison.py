@@ -132,7 +132,8 @@ def _overfitting(train_nll, test):
 def compare_on_splits(
     model: models.Flow, test_nll: np.ndarray,
     splits: Mapping[str, datasets.Split], *, is_best: bool = False,
-    max_seconds: float = math.inf, seed: int = 0) -> Comparison:
+    max_seconds: float = math.inf, seed: int = 0,
+    strategy: Any = None) -> Comparison:
   """Compares a flow of vectors with mixtures that are fitted to its data.
 
   Mixtures model the same coordinates, and have means that are linear in the
@@ -144,6 +145,7 @@ def compare_on_splits(
     splits: 'train', 'test' and, if there is one, 'validation'.
     is_best: see `compare`.
     max_seconds, seed: see `baselines.fit_mixtures`.
+    strategy: see `EvaluationSettings`.
   """
   has_density = np.isfinite(test_nll)
   parts = [splits[name] for name in ('train', 'test', 'validation')
@@ -160,7 +162,7 @@ def compare_on_splits(
       model.schema.types, *x, conditions=conditions,
       max_seconds=max_seconds, seed=seed)
   train_nll = likelihood.nll(
-      model, splits['train'], num_examples=min(
+      model, splits['train'], strategy=strategy, num_examples=min(
           _MAX_TRAINING_ROWS, splits['train'].num_examples)).mean(axis=0)
   result = compare(test_nll[has_density], found, train_nll, is_best)
   return result._replace(summary=result.summary + (

@@ -135,7 +135,7 @@ def _run(trainer: trainer_lib.Trainer,
   run = callbacks_lib.ActiveRun(trainer, writer, progress_lib.Progress(
       trainer.step, optimizer.num_steps,
       optimizer.batch_size * optimizer.accumulation_steps, trainer.columns,
-      callbacks[1:],  # The log takes no time.
+      [c for c in callbacks if c.after is not callbacks_lib.ActiveRun.log],
       trainer.model.unit_note, _advice(trainer.config)), stop)
   if not trainer.callbacks_done:  # A signal or a kill came before.
     _after_step(run, callbacks)

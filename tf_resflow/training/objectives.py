@@ -79,7 +79,7 @@ class Objective(spec.Specified):
     """Raises `InvalidValueError` if it cannot train on these data.
 
     An objective may need labels (`data.num_classes` is not 0) or a condition
-    (`data.condition` is not None).
+    (`data.condition_labels` is not None).
     """
 
   def loss_of(self, metrics: Mapping[str, Any], event_size: int) -> Any:
@@ -145,7 +145,7 @@ class _Classification(Objective):
     condition = model.condition_spec
     errors.check(
         condition is None or not condition.num_labels, 'hybrid', 'true',
-        problem='cannot be used with condition=label',
+        problem='cannot be used with condition_on=label',
         advice='The classifier would see the label that it predicts.')
 
 

@@ -78,7 +78,7 @@ def evaluate(
     classes = bayes.classify(
         flow, split, bayes.log_frequencies(open_fn('train')),
         num_examples=num_examples, seed=used.seed, strategy=used.strategy,
-        verbose=used.verbose)
+        batch_size=used.batch_size, verbose=used.verbose)
     results = results.extended(classes.numbers, classes.arrays)
   return _compared(results, flow.unit, others)
 

@@ -27,6 +27,7 @@ from tf_resflow.columns import table_files
 from tf_resflow.configuration import flagfiles
 from tf_resflow.datasets import data_config
 from tf_resflow.specs import registries
+from tf_resflow.training import best_checkpoint
 from tf_resflow.training import files
 from tf_resflow.training import strategies
 from tf_resflow.workflow import evaluating
@@ -99,9 +100,13 @@ def fit(
       if workdir is None:
         undo.callback(shutil.rmtree, folder, ignore_errors=True)
       strategy = devices or training.make_strategy(config.run.strategy)
-      flow = _finished(config, folder, strategy, certify)
+      previous = files.check_run(folder, config)
+      flow = None if previous is None else _finished(
+          config.with_data_fields_of(previous), folder, strategy, certify)
       if flow is None:
         config = config.opened()
+        if previous is None:
+          _log_types(config)
         open_fn = functools.cache(config.open_split)  # Each part once.
         flow = _trained(
             config, folder, strategy, open_fn, lock_timeout=lock_timeout,
@@ -129,8 +134,11 @@ def _config_of(data, settings):
       options['condition_on'] = settings['condition_on']
     data = make(data, **options)
   info = None if isinstance(data, str) else data
-  flagfile = re.split('[:/]', info.name if info else data)[0]
-  if flagfile not in flagfiles.names():
+  name = info.name if info else data
+  is_own = info and not (
+      name in datasets.names() and datasets.info(name) is info)
+  flagfile = re.split('[:/]', name)[0]
+  if is_own or flagfile not in flagfiles.names():
     info = info or data_config.DataConfig(**{
         f.name: settings[f.name] for f in data_config.DataConfig.fields()
         if f.name in settings} | {'dataset': data}).read()
@@ -153,31 +161,36 @@ def _finished(config, workdir, strategy, certify):
 
   Its data are not opened.
   """
-  files.check_run(workdir, config)
   said = training.workdir.finished(workdir, config)
   if not said:
     return None
   flow = runs.load(workdir, config=config, strategy=strategy)
   if not flow.run.report or (
-      certify and flow.run.report['lipschitz_bound_max'] is None):
+      certify and flow.certified_bijections
+      and flow.run.report['lipschitz_bound_max'] is None):
     return None
   _logger.warning('%s', said)
   return flow
 
 
-def _trained(config, workdir, strategy, open_fn, **options):
-  """Trains, and returns the flow with the weights to use."""
+def _log_types(config):
+  """Says which types of columns a new run on a table has."""
   schema = getattr(config.model, 'schema', None)
   types = column_fits.described(schema) if schema else ''
   if types:
     _logger.info('Types of columns: %s. --column_types=NAME:TYPE changes them.',
                  types)
+
+
+def _trained(config, workdir, strategy, open_fn, **options):
+  """Trains, and returns the flow with the weights that tools load."""
   trainer = training.train(
       config, workdir, evaluate_fn=_validation_fn(open_fn, strategy),
       save_images_fn=evaluation.plots.save_image_grid,
       callbacks=_pictures(config, open_fn('train')), strategy=strategy,
       split=open_fn('train'), **options)
-  if trainer.best:
+  config = trainer.config  # With what was fitted when the run began.
+  if best_checkpoint.best(workdir):
     with strategy.scope():
       flow, step = training.workdir.restore_model(workdir, model=trainer.model)
   else:
@@ -241,6 +254,7 @@ def _report(flow, open_fn, warnings, start, **options):
           flow, results.arrays[unit].mean(axis=0),
           {name: open_fn(name) for name in names},
           is_best=run.config.run.keep_best, seed=run.config.run.seed,
+          strategy=run.strategy,
           max_seconds=_SHARE_OF_TIME * (time.monotonic() - start))
       results, summary = results.extended(found.report()), found.summary
       warnings += found.warnings

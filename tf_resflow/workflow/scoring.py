@@ -72,6 +72,8 @@ def score(
       flow.run.config.data.missing_in_rows, condition=condition,
       appended=rows_lib.SCORES)
   x, condition = (complete := rows.complete()).x, complete.condition
+  errors.check(len(x), 'rows', f'{len(rows)} of them', 'a row without an empty '
+               'cell')
   diagnoses = diagnose and not flow.is_image and flow.run is not None
   # Before what takes long, because it may be damaged.
   known = training.train_rows.read(flow.run.workdir) if diagnoses else None
