@@ -45,6 +45,7 @@ class Options(fields.Section):
     given: names of the flags in it.
     takes_configuration: whether the tool has the flags of a run's configuration
       as well; its `main` then takes a `configuration.Config`, too.
+    positional: name of the flag that an argument without a name sets.
     sets_up_training: whether TensorFlow is set up for training on CPUs, see
       `startup.set_up_training`.
     excludes: flags that would be ignored where that of the name is set.
@@ -61,6 +62,7 @@ class Options(fields.Section):
   """
 
   takes_configuration: ClassVar[bool] = False
+  positional: ClassVar[str] = ''
   sets_up_training: ClassVar[bool] = False
   excludes: ClassVar[Mapping[str, tuple[str, ...]]] = {}
   requires: ClassVar[Mapping[str, tuple[str, ...]]] = {}

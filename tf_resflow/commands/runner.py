@@ -23,10 +23,10 @@ from tf_resflow.training import signals
 
 TOOLS = (
     'train', 'evaluate', 'score', 'sample', 'ood', 'fid', 'export', 'convert',
-    'baselines', 'benchmark', 'scaling', 'bias')
+    'baselines', 'benchmark', 'study', 'scaling', 'bias')
 
 # Tools that continue a run where it was stopped.
-_CONTINUED = ('train',)
+_CONTINUED = ('train', 'study')
 # Errors of files and devices, not of programs; TensorFlow has its own kinds.
 _OPERATING_ERRORS = (
     'NotFoundError', 'PermissionDeniedError', 'ResourceExhaustedError',
@@ -162,6 +162,8 @@ def _run_tool(
     flags_lib.define(flag_values)
   _, *rest = flag_values(['', *(
       _HELP.get(argument, argument) for argument in arguments)])
+  if rest and tool.Options.positional:
+    flag_values[tool.Options.positional].parse(rest.pop(0))
   if rest:
     return fail(name, f'unexpected argument {rest[0]!r}; flags are written '
                 '--name=value.')
@@ -174,7 +176,7 @@ def _run_tool(
     values.append(values[0].make_config(flag_values))
   startup.load_tensorflow(show_log=flag_values.tf_log)
   if is_own_process and values[0].sets_up_training:
-    startup.set_up_training(values[1].run.jit_compile)
+    startup.set_up_training(*(v.run.jit_compile for v in values[1:]))
   tool.main(*values)
   return 0
 

@@ -228,3 +228,7 @@ DATASETS = dataset_registry.DatasetRegistry('dataset', {
     'array:FILE.npz': 'tf_resflow.datasets.arrays:open_array',
     'table:FILE.csv': 'tf_resflow.datasets.tables:open_table',
 }, suffixes={'array': ('.npz', '.npy'), 'table': TABLE_SUFFIXES})
+
+# Studies (`tf_resflow study NAME`), instances of `experiments.study.Study`.
+STUDIES = spec.Registry('study', {
+}, takes_options=False)

@@ -1,0 +1,46 @@
+"""Errors of differences: closed forms, and coverage by simulation."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from tf_resflow import errors
+from tf_resflow.experiments import comparison
+
+
+def test_sources_of_error():
+  """Seeds alone, and examples alone, have the usual standard errors."""
+  seeds, examples = np.array([0.1, 0.3, 0.8]), np.arange(10.0)
+  found = comparison.of_seeds_and_examples(
+      np.repeat(seeds[:, np.newaxis], 7, axis=1))
+  assert found.stderr == pytest.approx(stats.sem(seeds))
+  interval = stats.ttest_1samp(seeds, 0.0).confidence_interval(0.95)
+  assert (found.low, found.high) == pytest.approx(tuple(interval))
+  found = comparison.of_seeds_and_examples(np.tile(examples, [3, 1]))
+  assert found.stderr == pytest.approx(stats.sem(examples))
+  assert found.mean == pytest.approx(4.5)
+
+
+@pytest.mark.parametrize('of_seeds,of_examples', [
+    (1.0, 0.0), (0.0, 8.0), (0.5, 4.0)])
+def test_intervals_cover_at_least_95_percent(of_seeds, of_examples):
+  rng, num = np.random.default_rng(3), 2000
+  shape = [num, 3, 50]
+  values = (of_seeds * rng.normal(size=[num, 3, 1])
+            + of_examples * rng.normal(size=[num, 1, 50])
+            + 0.3 * rng.normal(size=shape))
+  found = [comparison.of_seeds_and_examples(v) for v in values]
+  misses = sum(f.is_decided for f in found)
+  limit = 0.05 * num + 5.5 * np.sqrt(0.05 * 0.95 * num)
+  assert misses <= limit
+  # An error of examples alone misses the spread of seeds.
+  if of_seeds:
+    naive = np.abs(values.mean(axis=(1, 2))) > 1.96 * stats.sem(
+        values.mean(axis=1), axis=1)
+    assert naive.sum() > limit
+
+
+def test_what_has_no_error_is_refused():
+  for values in (np.ones([1, 5]), np.ones([3, 1]), [[np.nan, 1.0]] * 2):
+    with pytest.raises(errors.InvalidValueError, match='values='):
+      comparison.of_seeds_and_examples(values)

@@ -1,0 +1,71 @@
+"""The log of a study after kills, and by two processes."""
+
+import json
+
+import pytest
+
+from tf_resflow import errors
+from tf_resflow.experiments import study as study_lib
+from tf_resflow.experiments import study_log
+
+_STUDY = study_lib.Study(
+    title='A question', cases={'a': {}, 'b': {}},
+    workloads={'digits': study_lib.Workload(flagfile='digits', num_steps=9)},
+    rates=(0.01, 0.02))
+_TASKS = _STUDY.pending({})
+
+
+def _open(path, study=_STUDY):
+  return study_log.StudyLog(path, 'mine', study)
+
+
+@pytest.fixture
+def path(tmp_path):
+  path = tmp_path / 'study.jsonl'
+  with _open(path) as log:
+    log.append(_TASKS[0], {'bits_per_dim': 0.1 + 0.2})
+  return path
+
+
+def test_records_are_read_again(path):
+  with _open(path) as log:
+    assert log.records[_TASKS[0].name]['bits_per_dim'] == 0.1 + 0.2
+    log.append(_TASKS[1], {})
+  assert list(study_log.read(path, 'mine', _STUDY)) == [
+      t.name for t in _TASKS[:2]]
+  assert json.loads(path.read_text().splitlines()[0])['cases'] == {
+      'a': {}, 'b': {}}
+
+
+@pytest.mark.parametrize('keeps_header', [False, True])
+def test_half_a_line_is_removed(path, keeps_header):
+  text = path.read_text()
+  cut = len(text.splitlines()[0]) + 20 if keeps_header else 20
+  path.write_text(text[:cut])
+  with _open(path) as log:
+    assert not log.records
+    log.append(_TASKS[0], {'bits_per_dim': 0.1 + 0.2})
+  assert path.read_text() == text
+
+
+def test_a_damaged_line_is_refused(path):
+  path.write_text(path.read_text().replace('{"task"', '{"tas', 1))
+  with pytest.raises(errors.InvalidValueError, match='Its line 2 is damaged'):
+    _open(path)
+
+
+def test_another_study_is_refused(path):
+  other = study_lib.Study(**{
+      **{f: getattr(_STUDY, f) for f in ('title', 'cases', 'workloads')},
+      'rates': (0.01, 0.03)})
+  for reads in (lambda: _open(path, other),
+                lambda: study_log.read(path, 'mine', other)):
+    with pytest.raises(errors.InvalidValueError, match='It has another rates'):
+      reads()
+
+
+def test_one_process_at_a_time(path):
+  with _open(path):
+    with pytest.raises(study_log.BusyError, match='another process'):
+      _open(path)
+  _open(path).__exit__()

@@ -1,0 +1,144 @@
+"""A real study by real processes: killed five times, and read from its log."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import pytest
+
+from tests.commands import processes
+from tf_resflow.experiments import study as study_lib
+from tf_resflow.experiments import study_queue
+
+_MODULE = textwrap.dedent("""
+    from tf_resflow.experiments import study
+    from tf_resflow.specs import registries
+
+    registries.STUDIES.register('mine', study.Study(
+        title='Which block?', cases={
+            'residual': {}, 'coupling': {
+                'block': 'coupling', 'activation': 'relu',
+                'lipschitz_coeff': None}},
+        workloads={'moons': study.Workload(
+            flagfile='2d', num_steps=30, settings={
+                'dataset': '2d/moons', 'num_blocks': 2, 'hidden_units': (8,)})},
+        rates=(0.01, 0.1), num_seeds=2, metric='nats', max_extensions=0))
+    """)
+
+
+@pytest.fixture
+def folder(tmp_path):
+  (tmp_path / 'my_study.py').write_text(_MODULE)
+  return tmp_path
+
+
+def _command(*arguments):
+  return [sys.executable, str(processes.ROOT / 'bin' / 'study'), 'mine',
+          '--import=my_study', *arguments]
+
+
+def _records(folder):
+  """Returns the log without its times."""
+  header, *records = map(
+      json.loads, (folder / study_queue.LOG).read_text().splitlines())
+  return header, [
+      {k: v for k, v in record.items() if k != 'seconds'} for record in records]
+
+
+def _wait(condition, process):
+  while process.poll() is None and not condition():
+    time.sleep(0.02)
+  assert process.poll() is None, 'it ended before the kill'
+
+
+@pytest.mark.slow
+def test_a_queue_that_is_killed_five_times_has_the_same_log(folder):
+  once = subprocess.run(
+      _command('--workdir=once'), cwd=folder, capture_output=True, text=True,
+      check=True)
+  whole = _records(folder / 'once')
+  killed = folder / 'killed'
+  # At the start, in runs of all kinds, and after records.
+  for num_records, name in (
+      (0, ''), (0, 'tune-moons-residual-0.01-0'),
+      (1, 'tune-moons-coupling-0.01-0/checkpoints'), (4, 'final'),
+      (6, 'checkpoints')):
+    process = subprocess.Popen(
+        _command('--workdir=killed'), cwd=folder, stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL)
+
+    def is_there(num_records=num_records, name=name):
+      log = killed / study_queue.LOG
+      return log.exists() and len(log.read_text().splitlines()) > (
+          num_records) and any(
+              name in os.path.join(path, '') for path, *_ in os.walk(killed))
+
+    _wait(is_there, process)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+  result = subprocess.run(
+      _command('--workdir=killed', '--output=killed.png'), cwd=folder,
+      capture_output=True, text=True, check=True)
+  assert _records(killed) == whole
+  assert result.stdout == once.stdout
+  assert (folder / 'killed.png').stat().st_size > 0
+  # The log alone makes the same tables.
+  again = subprocess.run(
+      _command('--log=killed/study.jsonl'), cwd=folder, capture_output=True,
+      text=True, check=True)
+  assert again.stdout == once.stdout
+
+
+@pytest.mark.slow
+def test_a_signal_stops_the_run_and_the_queue(folder):
+  process = subprocess.Popen(
+      _command('--workdir=stopped'), cwd=folder, stderr=subprocess.PIPE,
+      text=True)
+  checkpoints = (
+      folder / 'stopped' / 'tune-moons-residual-0.01-0' / 'checkpoints')
+  _wait(checkpoints.exists, process)
+  process.terminate()
+  _, stderr = process.communicate()
+  assert process.returncode == 3, stderr
+  assert 'run the same command again' in stderr
+
+
+def test_a_task_that_fails_keeps_the_records(tmp_path):
+  """Its last line is shown; what was done before stays done."""
+  study = study_lib.Study(
+      title='A question', cases={'a': {}, 'b': {}},
+      workloads={'digits': study_lib.Workload(flagfile='digits', num_steps=9)},
+      rates=(0.01, 0.02))
+
+  def command(tool, arguments):
+    assert tool == 'study' and arguments[0] == 'mine'
+    is_first = arguments[-1] == '--task=tune-digits-a-0.01-0'
+    return [sys.executable, '-c', "print('{\"bits_per_dim\": 1.5, "
+            "\"num_steps\": 9}')" if is_first else
+            "import sys; sys.exit('study: error: the disk is full.')"]
+
+  lines = []
+  queue = study_queue.Queue(
+      study, str(tmp_path), command_fn=command, worker=['mine'],
+      progress_fn=lines.append)
+  with pytest.raises(study_queue.TaskError, match='the disk is full'):
+    queue.run('mine')
+  assert lines[0] == 'A question: 10 runs left.'
+  assert lines[1].startswith(
+      'tune-digits-a-0.01-0: 9 steps, 1.5000 bits_per_dim; ')
+  assert len((tmp_path / study_queue.LOG).read_text().splitlines()) == 2
+
+
+def test_how_long_it_takes_is_said_first():
+  study = study_lib.Study(
+      title='A question', cases={'a': {}, 'b': {}}, num_seeds=3,
+      workloads={'digits': study_lib.Workload(flagfile='digits', seconds=60.0),
+                 'large': study_lib.Workload(flagfile='mnist5k', seconds=600.0)
+                 }, rates=(0.01, 0.02))
+  # Four trials and six finalists of 60 s, six of 600 s.
+  assert study_queue.outlook(study, {}).startswith(
+      'A question: 16 runs left, 1.2 hours of training')

@@ -1,0 +1,142 @@
+"""What a study does next, by its log alone."""
+
+import math
+
+import pytest
+
+from tf_resflow import errors
+from tf_resflow.experiments import study as study_lib
+
+_BUDGETS = {'seconds': 60.0}
+
+
+def _study(**fields):
+  return study_lib.Study(**{
+      'title': 'A question', 'cases': {'a': {}, 'b': {'activation': 'elu'}},
+      'workloads': {
+          'digits': study_lib.Workload(flagfile='digits', num_steps=100),
+          'large': study_lib.Workload(
+              flagfile='mnist5k', num_steps={'a': 40, 'b': 50},
+              rate_factor=0.5)},
+      'rates': (0.01, 0.02, 0.04), 'num_seeds': 2} | fields)
+
+
+def _finish(study, value_fn, kinds=study_lib.TUNE):
+  """Returns the records of a study whose losses are known."""
+  records, order = {}, []
+  while tasks := [t for t in study.pending(records) if t.kind in kinds]:
+    task = tasks[0]
+    order.append(task)
+    value = value_fn(task)
+    records[task.name] = {'kind': task.kind, 'workload': task.workload} | (
+        {} if value is None else {study.metric: value})
+  return records, order
+
+
+def _bowl(lowest):
+  """Losses with a minimum at a rate for each case."""
+  return lambda task: abs(math.log(task.rate / lowest[task.case]))
+
+
+def test_cases_take_turns_and_have_equal_trials():
+  study = _study()
+  _, order = _finish(study, _bowl({'a': 0.02, 'b': 0.02}))
+  assert [(t.case, t.rate) for t in order] == [
+      (case, rate) for rate in study.rates for case in 'ab']
+
+
+@pytest.mark.parametrize('lowest,grid', [
+    ({'a': 0.02, 'b': 0.02}, [0.01, 0.02, 0.04]),
+    ({'a': 0.08, 'b': 0.02}, [0.01, 0.02, 0.04, 0.08, 0.16]),
+    ({'a': 0.005, 'b': 0.08}, [0.0025, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16]),
+    ({'a': 9.0, 'b': 0.02}, [0.01, 0.02, 0.04, 0.08, 0.16])])
+def test_the_grid_grows_where_a_best_rate_is_at_its_edge(lowest, grid):
+  study = _study()
+  records, order = _finish(study, _bowl(lowest))
+  assert study.grid(records) == pytest.approx(grid)
+  assert sorted({t.rate for t in order}) == pytest.approx(grid)
+  assert [len([t for t in order if t.case == c]) for c in 'ab'] == (
+      [len(grid)] * 2)
+  assert study.is_at_edge('a', records) == (lowest['a'] > 1.0)
+
+
+def test_rates_that_diverge_are_worse_than_all_others():
+  study = _study()
+  records, _ = _finish(study, lambda t: None if t.rate > 0.03 else -t.rate)
+  assert study.best_rate('a', records) == 0.02
+  # Lower ones are tried before it gives up.
+  with pytest.raises(
+      errors.InvalidValueError,
+      match=r'rates=\[0.0025, .*: expected rates at which a does not diverge'):
+    _finish(study, lambda t: None)
+
+
+def test_finalists_have_the_best_rate_and_other_seeds():
+  study = _study(metric='accuracy')
+  # Higher is better.
+  records, _ = _finish(study, lambda t: -abs(t.rate - 0.02))
+  finals = study.pending(records)
+  assert {(t.kind, t.rate, t.seed) for t in finals if t.workload == 'digits'
+          } == {('final', 0.02, 1), ('final', 0.02, 2)}
+  assert {t.rate for t in finals if t.workload == 'large'} == {0.01}
+  # Cases take turns, so that a change of the machine meets all.
+  assert [t.case for t in finals] == ['a', 'b'] * 4
+  for final in finals:
+    records[final.name] = {'kind': 'final', 'accuracy': 0.5}
+  compared = study.pending(records)
+  assert [t.name for t in compared] == ['compare-digits-b', 'compare-large-b']
+  for task in compared:
+    records[task.name] = {'kind': 'compare'}
+  assert not study.pending(records)
+  assert study.num_left(records) == 0
+
+
+def test_steps_fill_the_seconds_by_the_median_of_measured_times():
+  study = _study(workloads={
+      'digits': study_lib.Workload(flagfile='digits', **_BUDGETS)})
+  times = [t for t in study.pending({}) if t.kind == study_lib.TIME]
+  assert [t.case for t in times] == ['a', 'b'] * study_lib.NUM_ROUNDS
+  records = {
+      t.name: {'kind': 'time', 'train_step_s': (t.seed + 1) * (
+          0.1 if t.case == 'a' else 0.037)} for t in times}
+  assert study.num_steps('digits', 'a', records) == 300
+  assert study.num_steps('digits', 'b', records) == 810  # 810.8
+
+
+def test_configurations_of_tasks():
+  study = _study(cases={
+      'a': {}, 'b': {'activation': 'elu', 'hidden_channels': 24}})
+  tune, final = (study.make_config(
+      study_lib.Task(kind, 'large', 'b', 0.03, seed), {})
+                 for kind, seed in (('tune', 0), ('final', 2)))
+  assert (tune.model.activation, tune.optimizer.num_steps,
+          tune.optimizer.warmup_steps, tune.optimizer.learning_rate) == (
+              'elu', 50, 5, 0.03)
+  assert tune.data.num_validation == 200
+  assert (final.data.num_validation, final.run.seed) == (0, 2)
+
+
+@pytest.mark.parametrize('fields,expected', [
+    ({'rates': (0.01, 0.02, 0.08)}, 'rates='),
+    ({'num_seeds': 1}, 'num_seeds=1'),
+    ({'cases': {'a': {}}}, 'cases=1'),
+    ({'cases': {'a': {}, 'b c': {}}}, 'name=b c')])
+def test_studies_that_say_nothing_are_refused(fields, expected):
+  with pytest.raises(errors.InvalidValueError, match=expected):
+    _study(**fields)
+
+
+@pytest.mark.parametrize('budget', [{}, {'seconds': 1.0, 'num_steps': 2}])
+def test_a_budget_is_seconds_or_steps(budget):
+  with pytest.raises(errors.InvalidValueError, match='seconds='):
+    study_lib.Workload(flagfile='digits', **budget)
+
+
+def test_settings_that_do_not_suit_are_named_before_the_first_run():
+  coupling = {'block': 'coupling', 'activation': 'relu'}
+  study = _study(cases={'a': {}, 'b': coupling | {'lipschitz_coeff': 0.9}})
+  with pytest.raises(
+      errors.InvalidValueError,
+      match='cases=b: expected settings that suit digits. lipschitz'):
+    study.check()
+  _study(cases={'a': {'lipschitz_coeff': 0.9}, 'b': coupling}).check()

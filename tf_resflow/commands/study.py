@@ -1,0 +1,87 @@
+"""Compares cases, each at its own best rate, by seeds, on held-out data.
+
+  tf_resflow study
+  tf_resflow study activations --workdir=runs/activations
+  tf_resflow study mine --import=my_study --workdir=runs/mine
+  tf_resflow study activations --log=study.jsonl --output=activations.png
+
+A study is a declared value: one of the package, which the tool lists without
+arguments, or your own, which a module of --import registers (docs/studies.md).
+All its cases have the same grid of learning rates and the same seconds of
+training, in numbers of steps that are measured first. Rates are compared on
+validation examples; the finalists, with other seeds, are tested once. Their
+differences are paired by examples, with the errors of seeds and examples. An
+order holds where the interval of 95 % excludes zero; elsewhere it is undecided.
+
+WORKDIR holds the log, study.jsonl, and the runs. The study may be stopped or
+killed at any time: repeat the command to continue it. --log reads a log
+instead. Tables go to stdout.
+"""
+
+import dataclasses
+import os
+
+from tf_resflow import errors
+from tf_resflow.commands import options as options_lib
+from tf_resflow.commands import runner
+from tf_resflow.specs import fields
+from tf_resflow.specs import registries
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options(options_lib.OutputFile):
+  """The study."""
+
+  positional = 'name'
+  sets_up_training = True
+  suffixes = ('.png', '.svg')
+  excludes = {'log': ('workdir',)}
+
+  name: str | None = fields.field(
+      None, help='The study.', choices=registries.STUDIES)
+  workdir: str | None = fields.field(
+      None, help='Folder of its log and runs.')
+  log: str | None = fields.field(
+      None, help='Make the tables from this log alone.')
+  output: str | None = fields.field(
+      None, help='The picture, a new .png or .svg file.')
+  task: str | None = fields.field(
+      None, help='Do this task in this process; used internally.')
+
+  def check(self) -> None:
+    super().check()
+    self.require(
+        not self.name or bool(self.workdir or self.log), 'name',
+        problem='requires --workdir or --log')
+
+
+def main(options: Options) -> None:
+  """Does what is left of the study, and prints its tables."""
+  from tf_resflow.experiments import study_log
+  from tf_resflow.experiments import study_queue
+  from tf_resflow.experiments import study_report
+  from tf_resflow.experiments import trials
+  if options.name is None:
+    for name in registries.STUDIES.names():
+      print(f'{name:24}{registries.STUDIES.get(name).title}')
+    return
+  study = registries.STUDIES.get(options.name)
+  path = options.log or os.path.join(options.workdir, study_queue.LOG)
+  if options.task or options.log:
+    records = study_log.read(path, options.name, study)
+  if options.task:
+    (task,) = (t for t in study.pending(records) if t.name == options.task)
+    options_lib.print_report(trials.run(
+        study, task, records, os.path.join(options.workdir, task.name)), '')
+    return
+  if not options.log:
+    records = study_queue.Queue(
+        study, options.workdir, command_fn=runner.command,
+        worker=options.arguments, progress_fn=options_lib.note,
+    ).run(options.name)
+  errors.check(not study.pending(records), 'log', path,
+               'the log of a study that is done')
+  print(study_report.rates_table(study, records), end='\n\n')
+  print(study_report.table(study, records))
+  if options.output:
+    study_report.save_picture(study, records, options.output)

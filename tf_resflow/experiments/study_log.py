@@ -1,0 +1,107 @@
+"""The log of a study: one JSON object a line, the only state of its queue."""
+
+from collections.abc import Mapping
+import fcntl
+import json
+import os
+from typing import Any
+
+from tf_resflow import errors
+from tf_resflow.experiments import study as study_lib
+
+
+class BusyError(errors.ExpectedError):
+  """Another process works on the study."""
+
+
+class StudyLog:
+  """Appends records to a file, and reads it again after a kill.
+
+  The first line is the study as it was declared; every other one the record of
+  a task that is done. Half a line, of a process that was killed while it wrote,
+  is removed. One process at a time may have the log open.
+
+  Args:
+    path: of the file, which is made if there is none.
+    name: of the study.
+    study: its value.
+
+  Attributes:
+    records: by the names of their tasks, in the order of the file.
+
+  Raises:
+    InvalidValueError: if the file is the log of another study, or damaged.
+    BusyError: if another process has it open.
+  """
+
+  def __init__(self, path: str | os.PathLike, name: str,
+               study: study_lib.Study):
+    self._file: Any = open(path, 'a+', encoding='utf-8')
+    try:
+      fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+      self._file.close()
+      raise BusyError(
+          f'workdir={os.path.dirname(path)}: another process works on this '
+          'study. Wait for it, or end it.') from None
+    self._file.seek(0)
+    text = self._file.read()
+    whole = text[:text.rfind('\n') + 1]
+    if whole:
+      self.records = _parse(whole, path, name, study)
+      self._file.truncate(len(whole.encode()))
+    else:
+      self._file.truncate(0)
+      self.records = {}
+      self._write({'study': name, **study.declared()})
+
+  def __enter__(self):
+    return self
+
+  def __exit__(self, *error):
+    self._file.close()
+
+  def append(self, task: study_lib.Task, values: Mapping[str, Any]) -> None:
+    """Writes the record of a task that is done, to the disk."""
+    record = {'task': task.name, **{
+        key: value for key, value in task._asdict().items() if value}, **values}
+    self._write(record)
+    self.records[task.name] = record
+
+  def _write(self, record):
+    self._file.write(json.dumps(record) + '\n')
+    self._file.flush()
+    os.fsync(self._file.fileno())
+
+
+def read(path: str | os.PathLike, name: str,
+         study: study_lib.Study) -> dict[str, dict[str, Any]]:
+  """Returns the records of a log, by the names of their tasks.
+
+  Raises:
+    OSError: if it cannot be read.
+    InvalidValueError: if it is the log of another study, or damaged.
+  """
+  with open(path, encoding='utf-8', errors='replace') as file:
+    text = file.read()
+  return _parse(text[:text.rfind('\n') + 1], path, name, study)
+
+
+def _parse(text, path, name, study):
+  lines = []
+  for number, line in enumerate(text.splitlines(), 1):
+    try:
+      record = json.loads(line)
+    except ValueError:
+      record = None
+    errors.check(
+        isinstance(record, dict) and ('task' in record) == (number > 1), 'file',
+        path, 'the log of a study', f'Its line {number} is damaged.')
+    lines.append(record)
+  header, *records = lines or [{}]
+  changed = [key for key, value in {
+      'study': name, **study.declared()}.items() if header.get(key) != value]
+  errors.check(
+      not changed, 'file', path, f'the log of the study {name}',
+      f'It has another {", ".join(changed)}. Take another workdir.')
+  return {record['task']: record for record in records}

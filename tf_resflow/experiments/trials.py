@@ -1,0 +1,48 @@
+"""One run of a study, in a process of its own."""
+
+import os
+from typing import Any
+
+import numpy as np
+
+from tf_resflow import training
+from tf_resflow import workflow
+from tf_resflow.experiments import study as study_lib
+
+# Values per example that are compared, in the folder of a finalist.
+ARRAYS = 'test.npz'
+
+
+def run(study: study_lib.Study, task: study_lib.Task,
+        records: study_lib.Records, workdir: str) -> dict[str, Any]:
+  """Trains, or continues the run in a folder, and evaluates it.
+
+  Returns:
+    The record: `num_steps`, the metrics and their standard errors across
+    examples. A run that diverges has none of these.
+  """
+  config = study.make_config(task, records)
+  record: dict[str, Any] = {'num_steps': config.optimizer.num_steps}
+  try:
+    flow = workflow.fit(config, workdir, evaluate_at_end=False, takeover=True)
+  except training.TrainingDivergedError:
+    return record
+  is_final = task.kind == study_lib.FINAL
+  results = workflow.evaluate(
+      flow, 'test' if is_final else 'validation', certify=False,
+      num_reconstructions=1)
+  names = [name for name in ('bits_per_dim', 'nats', 'accuracy')
+           if name in results.numbers]
+  if is_final:
+    np.savez(os.path.join(workdir, ARRAYS), **{
+        name: values_of(results.arrays, name) for name in names})
+  return record | {key: results.numbers[key] for name in names
+                   for key in (name, f'{name}_stderr')}
+
+
+def values_of(arrays: dict[str, Any], metric: str) -> np.ndarray:
+  """Returns the values of a metric of every example, `[N]`."""
+  if metric == 'accuracy':
+    return np.float64(
+        arrays['class_log_prob'].argmax(axis=1) == arrays['label'])
+  return np.mean(arrays[metric], axis=0)
