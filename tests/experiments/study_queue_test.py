@@ -26,7 +26,7 @@ _MODULE = textwrap.dedent("""
         workloads={'moons': study.Workload(
             flagfile='2d', num_steps=30, settings={
                 'dataset': '2d/moons', 'num_blocks': 2, 'hidden_units': (8,)})},
-        rates=(0.01, 0.1), num_seeds=2, metric='nats', max_extensions=0))
+        rates=(0.01, 0.1), num_seeds=2, metrics=('nats',), max_extensions=0))
     """)
 
 
@@ -129,7 +129,7 @@ def test_a_task_that_fails_keeps_the_records(tmp_path):
     queue.run('mine')
   assert lines[0] == 'A question: 10 runs left.'
   assert lines[1].startswith(
-      'tune-digits-a-0.01-0: 9 steps, 1.5000 bits_per_dim; ')
+      'tune-digits-a-0.01-0: 9 steps, 1.5000 bits_per_dim (')
   assert len((tmp_path / study_queue.LOG).read_text().splitlines()) == 2
 
 

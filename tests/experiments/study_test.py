@@ -29,7 +29,7 @@ def _finish(study, value_fn, kinds=study_lib.TUNE):
     order.append(task)
     value = value_fn(task)
     records[task.name] = {'kind': task.kind, 'workload': task.workload} | (
-        {} if value is None else {study.metric: value})
+        {} if value is None else {study.metrics[0]: value})
   return records, order
 
 
@@ -72,7 +72,7 @@ def test_rates_that_diverge_are_worse_than_all_others():
 
 
 def test_finalists_have_the_best_rate_and_other_seeds():
-  study = _study(metric='accuracy')
+  study = _study(metrics=('accuracy',))
   # Higher is better.
   records, _ = _finish(study, lambda t: -abs(t.rate - 0.02))
   finals = study.pending(records)

@@ -24,6 +24,11 @@ TIME, TUNE, FINAL, COMPARE = 'time', 'tune', 'final', 'compare'
 Records = Mapping[str, Mapping[str, Any]]
 
 
+def sign(metric: str) -> int:
+  """Returns -1 for a metric of which higher values are better, else 1."""
+  return -1 if metric == 'accuracy' else 1
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Workload:
   """What the cases of a study are trained on, and for how long.
@@ -90,7 +95,8 @@ class Study:
     workloads: data and budgets, by their names; rates are found on the first.
     rates: learning rates, a geometric sequence.
     num_seeds: number of finalists of a case and a workload.
-    metric: what is compared: `bits_per_dim`, `nats` or `accuracy`.
+    metrics: what is compared, `bits_per_dim`, `nats`, `cross_entropy` or
+      `accuracy`; rates by the first one.
     max_extensions: number of rates by which the grid may grow at either end.
 
   Example:
@@ -107,7 +113,7 @@ class Study:
   workloads: Mapping[str, Workload]
   rates: Sequence[float]
   num_seeds: int = 3
-  metric: str = 'bits_per_dim'
+  metrics: Sequence[str] = ('bits_per_dim',)
   max_extensions: int = 2
 
   def __post_init__(self):
@@ -136,11 +142,6 @@ class Study:
   def reference(self) -> str:
     """Name of the case that others are compared with."""
     return next(iter(self.cases))
-
-  @property
-  def sign(self) -> int:
-    """-1 if higher values of the metric are better, else 1."""
-    return -1 if self.metric == 'accuracy' else 1
 
   def declared(self) -> dict[str, Any]:
     """Returns the study as its log has it, for JSON."""
@@ -217,8 +218,8 @@ class Study:
     return [record and self._loss(record) for record in found]
 
   def _loss(self, record):
-    value = record.get(self.metric)  # None of a run that diverged.
-    return math.inf if value is None else self.sign * value
+    value = record.get(self.metrics[0])  # None of a run that diverged.
+    return math.inf if value is None else sign(self.metrics[0]) * value
 
   def best_rate(self, case: str, records: Records) -> float:
     """Returns the rate of a case with the best validation; all must be done.
@@ -245,8 +246,8 @@ class Study:
     """
     budget = self.workloads[workload]
     if budget.seconds is None:
-      return budget.num_steps if isinstance(
-          budget.num_steps, int) else budget.num_steps[case]
+      steps: Any = budget.num_steps
+      return steps if isinstance(steps, int) else steps[case]
     times = [records[Task(TIME, workload, case, seed=i).name]['train_step_s']
              for i in range(NUM_ROUNDS)]
     return int(float(f'{budget.seconds / np.median(times):.2g}'))

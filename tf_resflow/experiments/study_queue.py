@@ -67,7 +67,8 @@ class Queue:
         values = self._do(task, log.records)
         seconds = time.monotonic() - start
         log.append(task, {**values, 'seconds': round(seconds, 1)})
-        self._say(_line(study, log.records[task.name], log.records))
+        self._say(f'{_line(study, log.records[task.name])}; '
+                  f'{study.num_left(log.records)} runs left')
       return log.records
 
   def _do(self, task, records):
@@ -112,48 +113,46 @@ class Queue:
             'load': round(os.getloadavg()[0], 2)}
 
   def _compare(self, task, records):
-    study = self._study
-    a, b = (
-        np.stack([self._arrays(final) for final in study.finals(
-            task.workload, case, records)])
-        for case in (task.case, study.reference))
-    return comparison.of_seeds_and_examples(a - b)._asdict()
+    """Returns an `Estimate` of the difference to the first case, by metric."""
+    a, b = ([self._arrays(final) for final in self._study.finals(
+        task.workload, case, records)]
+            for case in (task.case, self._study.reference))
+    return {metric: comparison.of_seeds_and_examples(np.subtract(
+        [arrays[metric] for arrays in a], [arrays[metric] for arrays in b]))
+            for metric in self._study.metrics}
 
   def _arrays(self, task):
     path = os.path.join(self._workdir, task.name, trials.ARRAYS)
     with np.load(path) as arrays:
-      return arrays[self._study.metric]
+      return dict(arrays)
 
 
 def outlook(study: study_lib.Study, records: study_lib.Records) -> str:
-  """Returns how many runs are left, and how long they take, as far as known.
-  """
+  """Returns how many runs are left, and the seconds of training, if known."""
   num_left = study.num_left(records)
-  budgets = [w.seconds for w in study.workloads.values()]
+  budgets = {name: w.seconds or 0.0 for name, w in study.workloads.items()}
   text = f'{study.title}: {num_left} runs left'
-  if num_left and None not in budgets:
-    first, num_cases = study.workloads[study.tuning], len(study.cases)
-    total = num_cases * (
-        len(study.grid(records)) * first.seconds
-        + study.num_seeds * sum(budgets))
-    done = sum(study.workloads[r['workload']].seconds
-               for r in records.values()
-               if r['kind'] in (study_lib.TUNE, study_lib.FINAL))
-    text += (f', {(total - done) / 3600.0:.1f} hours of training, and about '
-             'half a minute each')
-  return f'{text}.'
+  if not num_left or not all(budgets.values()):
+    return f'{text}.'
+  total = len(study.cases) * (
+      len(study.grid(records)) * budgets[study.tuning]
+      + study.num_seeds * sum(budgets.values()))
+  done = sum(budgets[record['workload']] for record in records.values()
+             if record['kind'] in (study_lib.TUNE, study_lib.FINAL))
+  return (f'{text}, {(total - done) / 3600.0:.1f} hours of training, and about '
+          'half a minute each.')
 
 
-def _line(study, record, records):
+def _line(study, record):
   """Returns a line about a task that is done."""
-  what = record['task']
   if record['kind'] == study_lib.TIME:
-    return f'{what}: {record["train_step_s"]:.4g} s a step'
-  if record['kind'] == study_lib.COMPARE:
-    return (f'{what}: {record["mean"]:+.4f} [{record["low"]:+.4f}, '
-            f'{record["high"]:+.4f}] {study.metric}')
-  value = record.get(study.metric)
-  value = 'diverged' if value is None else f'{value:.4f} {study.metric}'
-  left = study.num_left(records)
-  return (f'{what}: {record["num_steps"]} steps, {value}; '
-          f'{record["seconds"]:.0f} s; {left} runs left')
+    text = f'{record["train_step_s"]:.4g} s a step'
+  elif record['kind'] == study_lib.COMPARE:
+    text = ', '.join(
+        comparison.Estimate(*record[metric]).text(metric)
+        for metric in study.metrics)
+  else:
+    text = f'{record["num_steps"]:,} steps, ' + ', '.join(
+        f'{record[metric]:.4f} {metric}' if metric in record else 'diverged'
+        for metric in study.metrics)
+  return f'{record["task"]}: {text} ({record["seconds"]:.0f} s)'

@@ -14,39 +14,49 @@ from tf_resflow.experiments import study as study_lib
 def table(study: study_lib.Study, records: study_lib.Records) -> str:
   """Returns the finalists as a table in Markdown, rows of all workloads.
 
-  A cell of a mean has the half width of its interval, and so have differences
-  to the first case; see `comparison.of_seeds_and_examples`.
+  A mean has the half width of its interval, and so has the difference to the
+  first case; see `comparison.of_seeds_and_examples`.
   """
-  rows = [['', 'case', 'learning rate', 'steps', study.metric,
-           f'minus {study.reference}', 'order']]
+  rows = [['', 'case', 'learning rate', 'steps', *(
+      title for metric in study.metrics
+      for title in (metric, f'minus {study.reference}', 'order'))]]
   for workload in study.workloads:
     for case in study.cases:
       finals = study.finals(workload, case, records)
-      compared = records.get(
-          study_lib.Task(study_lib.COMPARE, workload, case).name)
       mark = ' (edge)' if study.is_at_edge(case, records) else ''
       rows.append([
           workload, case, f'{finals[0].rate:g}{mark}',
-          f'{study.num_steps(workload, case, records):,}',
-          _mean([records[final.name] for final in finals], study.metric),
-          *(['', ''] if compared is None else _difference(study, compared))])
+          f'{study.num_steps(workload, case, records):,}'])
+      for metric in study.metrics:
+        rows[-1] += [
+            _mean([records[final.name] for final in finals], metric),
+            *_difference(_compared(workload, case, records), metric)]
   return _markdown(rows)
 
 
 def rates_table(study: study_lib.Study, records: study_lib.Records) -> str:
   """Returns the validation values of all rates as a table in Markdown."""
   rates = study.grid(records)
-  rows = [[f'validation {study.metric}', *(f'{rate:g}' for rate in rates)]]
+  rows = [[f'validation {study.metrics[0]}', *(f'{r:g}' for r in rates)]]
   for case in study.cases:
     best = study.best_rate(case, records)
-    cells = []
-    for rate in rates:
-      value = records[study_lib.Task(
-          study_lib.TUNE, study.tuning, case, rate).name].get(study.metric)
-      text = 'diverged' if value is None else f'{value:.4f}'
-      cells.append(f'**{text}**' if rate == best else text)
-    rows.append([case, *cells])
+    texts = ['diverged' if math.isnan(value) else f'{value:.4f}'
+             for value in _validation(study, case, records)]
+    rows.append([case, *(f'**{text}**' if rate == best else text
+                         for rate, text in zip(rates, texts, strict=True))])
   return _markdown(rows)
+
+
+def _validation(study, case, records):
+  """Returns the validation values of a case by rate; NaN where it diverged."""
+  return [records[study_lib.Task(
+      study_lib.TUNE, study.tuning, case, rate).name].get(
+          study.metrics[0], math.nan) for rate in study.grid(records)]
+
+
+def _compared(workload, case, records):
+  """Returns the record of a comparison; {} of the first case."""
+  return records.get(study_lib.Task(study_lib.COMPARE, workload, case).name, {})
 
 
 def _mean(finals, metric):
@@ -56,18 +66,17 @@ def _mean(finals, metric):
   """
   values = [record[metric] for record in finals]
   stderr = math.hypot(stats.sem(values), finals[0][f'{metric}_stderr'])
-  width = stats.t.ppf(
-      0.5 + comparison.LEVEL / 2, len(values) - 1) * stderr
+  width = stats.t.ppf(0.5 + comparison.LEVEL / 2, len(values) - 1) * stderr
   return f'{np.mean(values):.4f} +- {width:.4f}'
 
 
-def _difference(study, compared):
-  estimate = comparison.Estimate(
-      *(compared[name] for name in comparison.Estimate._fields))
-  order = 'undecided' if not estimate.is_decided else (
-      'better' if study.sign * estimate.mean < 0 else 'worse')
-  return [f'{estimate.mean:+.4f} [{estimate.low:+.4f}, {estimate.high:+.4f}]',
-          order]
+def _difference(compared, metric):
+  if not compared:
+    return ['', '']
+  estimate = comparison.Estimate(*compared[metric])
+  is_better = study_lib.sign(metric) * estimate.mean < 0
+  return [estimate.text(), 'undecided' if not estimate.is_decided else
+          'better' if is_better else 'worse']
 
 
 def _markdown(rows):
@@ -78,33 +87,27 @@ def _markdown(rows):
 def save_picture(study: study_lib.Study, records: study_lib.Records,
                  path: str | os.PathLike) -> None:
   """Draws validation values over rates, and the differences of finalists."""
+  num_panels = len(study.workloads) * len(study.metrics)
   figure = figure_lib.Figure(
-      (4.2 * (1 + len(study.workloads)), 3.4), layout='constrained')
-  curves, *panels = figure.subplots(1, 1 + len(study.workloads))
-  rates = study.grid(records)
+      (4.2 * (1 + num_panels), 3.4), layout='constrained')
+  curves, *panels = figure.subplots(1, 1 + num_panels)
   for case in study.cases:
-    curves.plot(rates, [
-        records[study_lib.Task(
-            study_lib.TUNE, study.tuning, case, rate).name].get(
-                study.metric) or math.nan for rate in rates],
-                'o-', label=case, markersize=4)
+    curves.plot(study.grid(records), _validation(study, case, records), 'o-',
+                label=case, markersize=4)
   curves.set(xscale='log', xlabel='learning rate',
-             ylabel=f'validation {study.metric}', title=study.tuning)
+             ylabel=f'validation {study.metrics[0]}', title=study.tuning)
   curves.legend(frameon=False)
   cases = [case for case in study.cases if case != study.reference]
-  for panel, workload in zip(panels, study.workloads, strict=True):
-    found = [records[study_lib.Task(study_lib.COMPARE, workload, case).name]
-             for case in cases]
-    means = np.array([record['mean'] for record in found])
-    panel.errorbar(
-        means, range(len(cases)), fmt='o', capsize=3,
-        xerr=[means - [r['low'] for r in found],
-              [r['high'] for r in found] - means])
+  for panel, (workload, metric) in zip(panels, (
+      (w, m) for w in study.workloads for m in study.metrics), strict=True):
+    means, _, lows, highs = np.array([
+        _compared(workload, case, records)[metric] for case in cases]).T
+    panel.errorbar(means, range(len(cases)), fmt='o', capsize=3,
+                   xerr=[means - lows, highs - means])
     panel.set_yticks(range(len(cases)), cases)
     panel.set_ylim(len(cases) - 0.5, -0.5)
     panel.axvline(0.0, color='black', linewidth=0.8, linestyle='--')
-    panel.set(title=workload,
-              xlabel=f'{study.metric}, minus {study.reference}')
+    panel.set(title=workload, xlabel=f'{metric}, minus {study.reference}')
   for panel in (curves, *panels):
     panel.grid(alpha=0.3)
   figure.savefig(path, dpi=120)

@@ -1,5 +1,6 @@
 """One run of a study, in a process of its own."""
 
+from collections.abc import Mapping
 import os
 from typing import Any
 
@@ -31,7 +32,7 @@ def run(study: study_lib.Study, task: study_lib.Task,
   results = workflow.evaluate(
       flow, 'test' if is_final else 'validation', certify=False,
       num_reconstructions=1)
-  names = [name for name in ('bits_per_dim', 'nats', 'accuracy')
+  names = [name for name in ('bits_per_dim', 'nats', 'cross_entropy', 'accuracy')
            if name in results.numbers]
   if is_final:
     np.savez(os.path.join(workdir, ARRAYS), **{
@@ -40,9 +41,10 @@ def run(study: study_lib.Study, task: study_lib.Task,
                    for key in (name, f'{name}_stderr')}
 
 
-def values_of(arrays: dict[str, Any], metric: str) -> np.ndarray:
+def values_of(arrays: Mapping[str, Any], metric: str) -> np.ndarray:
   """Returns the values of a metric of every example, `[N]`."""
-  if metric == 'accuracy':
-    return np.float64(
-        arrays['class_log_prob'].argmax(axis=1) == arrays['label'])
-  return np.mean(arrays[metric], axis=0)
+  if metric in arrays:
+    return np.mean(arrays[metric], axis=0)
+  log_probs, label = arrays['class_log_prob'], arrays['label']
+  return np.float64(log_probs.argmax(axis=1) == label) if (
+      metric == 'accuracy') else -log_probs[np.arange(len(label)), label]

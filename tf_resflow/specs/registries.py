@@ -17,6 +17,7 @@ _BLOCK_TYPES = 'tf_resflow.models.block_types'
 _TRAINING = 'tf_resflow.training'
 _COLUMN_TYPES = 'tf_resflow.columns.column_types'
 _CATALOG = 'tf_resflow.datasets.catalog'
+_PAPER = 'tf_resflow.experiments.paper'
 
 # Log-determinant estimators (`--estimator=`): types of `numerics.Estimator`.
 ESTIMATORS = spec.Registry('estimator', {
@@ -231,4 +232,12 @@ DATASETS = dataset_registry.DatasetRegistry('dataset', {
 
 # Studies (`tf_resflow study NAME`), instances of `experiments.study.Study`.
 STUDIES = spec.Registry('study', {
+    'activations': f'{_PAPER}:ACTIVATIONS',
+    'estimators': f'{_PAPER}:ESTIMATORS',
+    'hybrids_0': f'{_PAPER}:HYBRIDS_0',
+    'hybrids_1_d': f'{_PAPER}:HYBRIDS_1_D',
+    'hybrids_1': f'{_PAPER}:HYBRIDS_1',
+    'norms': f'{_PAPER}:NORMS',
+    'norms_2d': f'{_PAPER}:NORMS_2D',
+    'densities': f'{_PAPER}:DENSITIES',
 }, takes_options=False)

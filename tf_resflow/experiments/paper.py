@@ -1,0 +1,85 @@
+"""The tables and figures of the paper: its rows, and studies at CPU size."""
+
+from typing import Any
+
+from tf_resflow.experiments import study
+
+_COUPLING: dict[str, Any] = {
+    'block': 'coupling', 'activation': 'relu', 'lipschitz_coeff': None}
+_BLOCKS: dict[str, dict[str, Any]] = {
+    'residual': {}, 'coupling': _COUPLING,
+    'coupling_1x1': _COUPLING | {'invertible_linear': 'free'}}
+
+ACTIVATIONS = study.Study(
+    title='Table 3, Figure 8: LipSwish, ELU, Softplus, and CPila',
+    cases={name: {'activation': name}
+           for name in ('lipswish', 'elu', 'softplus', 'cpila')},
+    workloads={
+        'digits': study.Workload(flagfile='digits', seconds=60.0),
+        'mnist5k': study.Workload(
+            flagfile='mnist5k', seconds=300.0, rate_factor=0.5)},
+    rates=(0.016, 0.032, 0.064, 0.128))
+
+ESTIMATORS = study.Study(
+    title='Table 3: unbiased estimates, and the truncation of i-ResNets',
+    cases={'roulette': {'estimator': 'roulette:poisson:2,exact=2'},
+           'truncated': {'estimator': 'fixed:3'}},
+    workloads={
+        'digits': study.Workload(flagfile='digits_iresnet', seconds=45.0),
+        'mnist5k': study.Workload(
+            flagfile='mnist5k_iresnet', seconds=240.0)},
+    rates=(0.002, 0.004, 0.008, 0.016))
+
+
+def _hybrids(nll_weight, *metrics):
+  return study.Study(
+      title=f'Tables 4 and 5, lambda = {nll_weight}: residual and coupling '
+      'blocks',
+      cases=_BLOCKS, metrics=metrics,
+      workloads={
+          'digits': study.Workload(
+              flagfile='digits_hybrid', seconds=45.0,
+              settings={'nll_weight': nll_weight}),
+          'mnist5k': study.Workload(
+              flagfile='mnist5k_hybrid', seconds=180.0,
+              settings={'nll_weight': nll_weight})},
+      rates=(0.002, 0.004, 0.008, 0.016))
+
+
+HYBRIDS_0 = _hybrids(0.0, 'cross_entropy', 'accuracy')
+HYBRIDS_1_D = _hybrids('1/D', 'bits_per_dim', 'accuracy')
+HYBRIDS_1 = _hybrids(1.0, 'bits_per_dim', 'accuracy')
+
+
+_NORMS: dict[str, dict[str, Any]] = {
+    'spectral': {'norms': ('2',)}, 'inf': {'norms': ('inf',)},
+    'learned': {'norms': ('learned',), 'norm_bound': 'estimate'}}
+
+NORMS_2D = study.Study(
+    title='Section 5.1, Appendix D: norms in two dimensions',
+    cases=_NORMS, metrics=('nats',),
+    workloads={
+        name: study.Workload(
+            flagfile='2d_norms', seconds=60.0,
+            settings={'dataset': f'2d/{name}', 'norms': None,
+                      'norm_bound': None})
+        for name in ('rings', 'checkerboard')},
+    rates=(0.01, 0.02, 0.04, 0.08))
+
+NORMS = study.Study(
+    title='Section 5.1, Appendix D: norms of images',
+    cases=_NORMS,
+    workloads={'digits': study.Workload(
+        flagfile='digits_lipswish', seconds=60.0)},
+    rates=(0.008, 0.016, 0.032, 0.064))
+
+DENSITIES = study.Study(
+    title='Section 5: densities in two dimensions, residual and coupling '
+    'blocks',
+    cases={'residual': {}, 'coupling': _COUPLING}, metrics=('nats',),
+    workloads={
+        name: study.Workload(
+            flagfile='2d', seconds=60.0, settings={'dataset': f'2d/{name}'})
+        for name in ('pinwheel', '8gaussians', 'swissroll', 'circles', 'rings',
+                     'moons', '2spirals', 'checkerboard')},
+    rates=(0.005, 0.01, 0.02, 0.04))
