@@ -31,9 +31,9 @@ from tf_resflow.specs import registries
 
 _README = documents.ROOT / 'README.md'
 # tests/serving_document_test.py plays the server of that page, and
-# tests/extending_test.py runs this one in processes of its own.
+# tests/extending_test.py runs these in processes of their own.
 _ELSEWHERE = [documents.ROOT / 'docs' / name
-              for name in ('serving.md', 'extending.md')]
+              for name in ('serving.md', 'extending.md', 'studies.md')]
 # Its block is for programs in which TensorFlow has run nothing yet.
 _EARLY = documents.ROOT / 'docs/performance.md'
 _PAGES = [
@@ -148,7 +148,8 @@ def parse(tool, arguments):
   module.Options.define(flag_values)
   if module.Options.takes_configuration:
     flags_lib.define(flag_values)
-  assert flag_values(['', *arguments])[1:] == []
+  _, *rest = flag_values(['', *arguments])
+  assert len(rest) <= bool(module.Options.positional)
   fields = {field.name: field for field in module.Options.flag_fields()}
   for name, value in flags_lib.field_values(
       fields.values(), flag_values).items():

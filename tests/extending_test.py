@@ -4,10 +4,12 @@ In processes of their own: what is registered is registered for all tests of a
 process.
 """
 
+import json
 import os
 import signal
 import subprocess
 import sys
+import textwrap
 
 import pytest
 
@@ -75,3 +77,25 @@ def test_killed_continued_evaluated_and_exported(run):
     assert process.returncode == -signal.SIGKILL, process.stderr
 
   runs.continue_and_evaluate(runs.TRAINED[-1], run.folder, run, run_killed)
+
+
+@pytest.mark.slow
+def test_a_study_of_ones_own_block(run):
+  """That of docs/studies.md has at most 25 lines; its first run of the block.
+  """
+  (code,) = documents.python_blocks(
+      (documents.ROOT / 'docs/studies.md').read_text())
+  assert len(code.code.splitlines()) <= 25
+  (run.folder / 'my_study.py').write_text(documents.shorten(code.code))
+  assert 'Do monotone blocks' in run('study', '--import=my_study')
+  begun = processes.run_python('-c', textwrap.dedent("""
+      import my_study
+      from tf_resflow.experiments import study_log
+      from tf_resflow.specs import registries
+      study = registries.STUDIES.get('monotone')
+      study_log.StudyLog('study.jsonl', 'monotone', study)
+      """), cwd=run.folder, env={'PYTHONPATH': str(processes.ROOT)})
+  assert begun.returncode == 0, begun.stderr
+  trial = run('study', 'monotone', '--import=my_study', '--workdir=.',
+              '--task=tune-rings-monotone-0.01-0')
+  assert 'nats' in json.loads(trial.splitlines()[-1])

@@ -237,7 +237,7 @@ STUDIES = spec.Registry('study', {
     'hybrids_0': f'{_PAPER}:HYBRIDS_0',
     'hybrids_1_d': f'{_PAPER}:HYBRIDS_1_D',
     'hybrids_1': f'{_PAPER}:HYBRIDS_1',
-    'norms': f'{_PAPER}:NORMS',
+    'norms_digits': f'{_PAPER}:NORMS',
     'norms_2d': f'{_PAPER}:NORMS_2D',
     'densities': f'{_PAPER}:DENSITIES',
 }, takes_options=False)

@@ -1,0 +1,41 @@
+"""bin/study: lists, tables of a log, and what it refuses."""
+
+from tests.commands import results
+from tests.experiments import study_report_test
+from tf_resflow.experiments import study_log
+from tf_resflow.specs import registries
+
+_STUDY = study_report_test._STUDY
+
+
+def test_lists_and_refuses(run_tool, tmp_path):
+  listed = run_tool('study')
+  assert listed.status == 0
+  for name in registries.STUDIES.names():
+    assert name in listed.stdout
+  results.check_errors(run_tool, 'study', [
+      (['none', '--workdir=a'], '--name=none: expected one of activations'),
+      (['activations'], '--name=activations requires --workdir or --log.'),
+      (['activations', 'b', '--workdir=a'], "unexpected argument 'b'"),
+      (['activations', '--workdir=a', '--log=b'],
+       '--workdir cannot be used with --log'),
+      (['activations', f'--log={tmp_path}/none'], '[Errno 2]')])
+
+
+def test_tables_of_a_log(run_tool, tmp_path, monkeypatch):
+  monkeypatch.setitem(registries.STUDIES._entries, 'mine', _STUDY)
+  path, records = tmp_path / 'a.jsonl', study_report_test._records(0.1)
+  with study_log.StudyLog(path, 'mine', _STUDY) as log:
+    while tasks := _STUDY.pending(log.records):
+      log.append(tasks[0], records[tasks[0].name])
+  result = run_tool('study', 'mine', f'--log={path}',
+                    f'--output={tmp_path}/a.png')
+  assert result.status == 0, result.stderr
+  assert '| digits | b | 0.01 (edge) | 1,200 |' in result.stdout
+  assert (tmp_path / 'a.png').exists()
+  # Half of it is not read as if it were all.
+  lines = path.read_text().splitlines(keepends=True)
+  path.write_text(''.join(lines[:-1]))
+  results.check_error(
+      run_tool('study', 'mine', f'--log={path}'),
+      f'study: error: --log={path}: expected the log of a study that is done')
