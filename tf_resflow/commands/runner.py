@@ -23,10 +23,11 @@ from tf_resflow.training import signals
 
 TOOLS = (
     'train', 'evaluate', 'score', 'sample', 'ood', 'fid', 'export', 'convert',
-    'baselines', 'benchmark', 'study', 'scaling', 'bias')
+    'baselines', 'benchmark', 'study', 'reproduce', 'scaling',
+    'bias')
 
 # Tools that continue a run where it was stopped.
-_CONTINUED = ('train', 'study')
+_CONTINUED = ('train', 'study', 'reproduce')
 # Errors of files and devices, not of programs; TensorFlow has its own kinds.
 _OPERATING_ERRORS = (
     'NotFoundError', 'PermissionDeniedError', 'ResourceExhaustedError',

@@ -1,5 +1,7 @@
 """The tables and figures of the paper: its rows, and studies at CPU size."""
 
+import csv
+import pathlib
 from typing import Any
 
 from tf_resflow.experiments import study
@@ -83,3 +85,23 @@ DENSITIES = study.Study(
         for name in ('pinwheel', '8gaussians', 'swissroll', 'circles', 'rings',
                      'moons', '2spirals', 'checkerboard')},
     rates=(0.005, 0.01, 0.02, 0.04))
+
+# The studies that stand for the tables of the paper at CPU size.
+OF_TABLES = {
+    'table1': ('activations',), 'table3': ('estimators', 'activations'),
+    **dict.fromkeys(
+        ('table4', 'table5'), ('hybrids_0', 'hybrids_1_d', 'hybrids_1'))}
+
+
+def rows(name: str) -> list[dict[str, str]]:
+  """Returns the rows of `table1` to `table5`, with published values as text.
+
+  Keys are the columns of paper.csv: the metrics (accuracies in percent), the
+  flagfile of the run at full size, empty for models of others, with further
+  flags, and its cost: the operations of a step in linear layers (for couplings
+  in convolutions), counted, and days that are calculated from these, see
+  docs/performance.md.
+  """
+  with (pathlib.Path(__file__).parent / 'paper.csv').open() as file:
+    return [row for row in csv.DictReader(file)
+            if f'table{row["table"]}' == name]

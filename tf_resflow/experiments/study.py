@@ -42,7 +42,8 @@ class Workload:
     num_steps: numbers of updates instead, of all cases or by case, as an
       earlier study measured them.
     num_validation: number of training examples on which rates are compared; the
-      finalists are trained on these, too.
+      finalists are trained on these, too. None for what follows from the data,
+      as for your own vectors.
     rate_factor: of the rates that were found on the first workload.
   """
 
@@ -50,7 +51,7 @@ class Workload:
   settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
   seconds: float | None = None
   num_steps: int | Mapping[str, int] | None = None
-  num_validation: int = 200
+  num_validation: int | None = 200
   rate_factor: float = 1.0
 
   def __post_init__(self):
@@ -256,10 +257,12 @@ class Study:
       self, task: Task, records: Records) -> configuration.Config:
     """Returns the configuration of the run of a task."""
     workload = self.workloads[task.workload]
-    values = flagfiles.settings(workload.flagfile) | dict(
-        workload.settings) | dict(self.cases[task.case])
+    values = flagfiles.settings(workload.flagfile)
+    for name in ('num_validation', 'evaluate_every'):
+      values.pop(name, None)  # Of the single run of the flagfile.
     if task.kind == TUNE:
       values['num_validation'] = workload.num_validation
+    values |= {**workload.settings, **self.cases[task.case]}
     if task.kind != TIME:
       num_steps = self.num_steps(task.workload, task.case, records)
       values |= {

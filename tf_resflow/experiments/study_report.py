@@ -1,5 +1,6 @@
 """Tables and pictures of a study, from the records of its log alone."""
 
+from collections.abc import Sequence
 import math
 import os
 
@@ -31,7 +32,7 @@ def table(study: study_lib.Study, records: study_lib.Records) -> str:
         rows[-1] += [
             _mean([records[final.name] for final in finals], metric),
             *_difference(_compared(workload, case, records), metric)]
-  return _markdown(rows)
+  return markdown(rows)
 
 
 def rates_table(study: study_lib.Study, records: study_lib.Records) -> str:
@@ -44,7 +45,7 @@ def rates_table(study: study_lib.Study, records: study_lib.Records) -> str:
              for value in _validation(study, case, records)]
     rows.append([case, *(f'**{text}**' if rate == best else text
                          for rate, text in zip(rates, texts, strict=True))])
-  return _markdown(rows)
+  return markdown(rows)
 
 
 def _validation(study, case, records):
@@ -79,7 +80,8 @@ def _difference(compared, metric):
           'better' if is_better else 'worse']
 
 
-def _markdown(rows):
+def markdown(rows: Sequence[Sequence[str]]) -> str:
+  """Returns a table, whose first row is the header."""
   lines = ['| ' + ' | '.join(row) + ' |' for row in rows]
   return '\n'.join([lines[0], '|---' * len(rows[0]) + '|', *lines[1:]])
 
