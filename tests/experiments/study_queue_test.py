@@ -44,7 +44,7 @@ def _command(*arguments):
 def _records(folder):
   """Returns the log without its times."""
   header, *records = map(
-      json.loads, (folder / study_queue.LOG).read_text().splitlines())
+      json.loads, (folder / study_lib.LOG).read_text().splitlines())
   return header, [
       {k: v for k, v in record.items() if k != 'seconds'} for record in records]
 
@@ -72,7 +72,7 @@ def test_a_queue_that_is_killed_five_times_has_the_same_log(folder):
         stderr=subprocess.DEVNULL)
 
     def is_there(num_records=num_records, name=name):
-      log = killed / study_queue.LOG
+      log = killed / study_lib.LOG
       return log.exists() and len(log.read_text().splitlines()) > (
           num_records) and any(
               name in os.path.join(path, '') for path, *_ in os.walk(killed))
@@ -130,7 +130,7 @@ def test_a_task_that_fails_keeps_the_records(tmp_path):
   assert lines[0] == 'A question: 10 runs left.'
   assert lines[1].startswith(
       'tune-digits-a-0.01-0: 9 steps, 1.5000 bits_per_dim (')
-  assert len((tmp_path / study_queue.LOG).read_text().splitlines()) == 2
+  assert len((tmp_path / study_lib.LOG).read_text().splitlines()) == 2
 
 
 def test_how_long_it_takes_is_said_first():

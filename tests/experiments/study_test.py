@@ -120,7 +120,7 @@ def test_configurations_of_tasks():
     ({'rates': (0.01, 0.02, 0.08)}, 'rates='),
     ({'num_seeds': 1}, 'num_seeds=1'),
     ({'cases': {'a': {}}}, 'cases=1'),
-    ({'cases': {'a': {}, 'b c': {}}}, 'name=b c')])
+    ({'cases': {'a': {}, 'b/c': {}}}, 'name=b/c')])
 def test_studies_that_say_nothing_are_refused(fields, expected):
   with pytest.raises(errors.InvalidValueError, match=expected):
     _study(**fields)

@@ -1,15 +1,19 @@
-"""Reproduces tables of the paper, at full size or at a size for CPUs.
+"""Reproduces tables and figures of the paper, at full size or for CPUs.
 
-  tf_resflow reproduce table3 --size=paper --workdir=runs/table3
-  tf_resflow reproduce table3 --size=cpu --workdir=runs/table3_cpu
+  tf_resflow reproduce table3 --size=paper --workdir=runs/paper
+  tf_resflow reproduce table3 --size=cpu --workdir=runs/cpu
+  tf_resflow reproduce figure8 --size=cpu --workdir=runs/cpu
 
---size=paper prints every row: what the paper states, what the run of its
-command has, and what that takes, which is calculated, not measured. WORKDIR/RUN
-is where the command trains; a cell is filled where there is such a run, also
-one of tf_resflow convert. Its test part is evaluated if it has no report.
+--size=cpu does the studies of the table on data that come with the package, in
+WORKDIR/STUDY; see tf_resflow study. What they ask is which order holds, not
+which number. Figures are drawn from their runs, into WORKDIR/NAME.png.
 
---size=cpu does the studies of the table on data that come with the package; see
-tf_resflow study. What they ask is which order holds, not which number.
+--size=paper prints every row of a table: what the paper states, what the run of
+its command has, and what that takes, which is calculated, not measured.
+WORKDIR/RUN is where the command trains; a cell is filled where there is such a
+run, also one of tf_resflow convert. Its test part is evaluated if it has no
+report. Figures are drawn from these runs; commands of those that are not there
+are printed.
 """
 
 import dataclasses
@@ -18,11 +22,13 @@ import shlex
 
 from tf_resflow import workflow
 from tf_resflow.commands import options as options_lib
+from tf_resflow.commands import runner
 from tf_resflow.commands import study as study_tool
-from tf_resflow.specs import fields
+from tf_resflow.specs import registries
 from tf_resflow.training import files
 
-_TABLES = tuple(f'table{number}' for number in range(1, 6))
+_NAMES = (*(f'table{number}' for number in range(1, 6)),
+          *(f'figure{number}' for number in range(2, 9)))
 # Of the report of a run, and how a table has them.
 _METRICS = {'bits_per_dim': '{:.3f}', 'accuracy': '{:.2%}'}
 
@@ -35,31 +41,104 @@ class Options(options_lib.Options):
   sets_up_training = True
 
   name: str = options_lib.required(
-      help='The table of the paper.', choices=_TABLES)
+      help='The table or figure of the paper.', choices=_NAMES)
   size: str = options_lib.required(
       help='paper, or cpu.', choices=('paper', 'cpu'))
   workdir: str = options_lib.required(help='Folder of the runs.')
 
 
 def main(options: Options) -> None:
-  """Does the studies of a table, or prints its rows."""
+  """Makes a table or a figure."""
+  if options.name == 'figure3':
+    _memory(options)
+  elif options.name.startswith('figure'):
+    _figure(options)
+  elif options.size == 'paper':
+    _full_table(options)
+  else:
+    from tf_resflow.experiments import paper
+    names = paper.OF_TABLES.get(options.name, ())
+    options.require(
+        bool(names), 'name', 'a table with studies at CPU size',
+        'tf_resflow fid compares samples, with a network of your own.')
+    for name in names:
+      print(f'{name}\n')
+      study_tool.main(_study_options(options, name))
+
+
+def _study_options(options, name):
+  workdir = os.path.join(options.workdir, name)
+  return study_tool.Options(
+      name=name, workdir=workdir, arguments=(name, f'--workdir={workdir}'))
+
+
+def _memory(options):
+  from tf_resflow import configuration
+  from tf_resflow.configuration import flagfiles
+  from tf_resflow.experiments import scaling
+  os.makedirs(options.workdir, exist_ok=True)
+  for name in ('mnist5k',) if options.size == 'cpu' else (
+      'cifar10', 'cifar10_small'):
+    options_lib.print_report(scaling.main(
+        'memory', configuration.make_config(**flagfiles.settings(name)),
+        os.path.join(options.workdir, f'figure3_{name}.png'),
+        command=runner.command('benchmark', []), num_repeats=0,
+        progress_fn=options_lib.note))
+
+
+def _figure(options):
+  """Draws a figure, or says which runs are missing."""
+  from tf_resflow.experiments import figures
+  from tf_resflow.experiments import paper
+  figure = paper.FIGURES[options.name]
+  path = os.path.join(options.workdir, f'{options.name}.png')
+  os.makedirs(options.workdir, exist_ok=True)
+  draw = getattr(figures, figure.draw)
+  if not figure.flagfiles:
+    draw(path)
+  elif options.size == 'cpu':
+    draw(path, _finalists(options, figure))
+  else:
+    runs = {name: [os.path.join(options.workdir, name)]
+            for name in figure.flagfiles}
+    missing = [_command(name, [], folder) for name, (folder,) in runs.items()
+               if not _is_run(folder)]
+    if missing:
+      print('\n'.join(missing))
+      return
+    draw(path, runs)
+  options_lib.note(f'{path} has the figure.')
+
+
+def _finalists(options, figure):
+  """Returns the folders of the finalists of a study, which is done first."""
+  study, chosen = registries.STUDIES.get(figure.study), _study_options(
+      options, figure.study)
+  records = study_tool.finished(chosen)
+  workloads = [figure.workload] if figure.workload else [*study.workloads]
+  return {
+      case if figure.workload else f'{case}, {workload}': [
+          os.path.join(chosen.workdir, task.name)
+          for task in study.finals(workload, case, records)]
+      for workload in workloads for case in figure.cases or study.cases}
+
+
+def _full_table(options):
   from tf_resflow.experiments import paper
   from tf_resflow.experiments import study_report
-  if options.size == 'paper':
-    print(study_report.markdown(
-        [['model', 'published', 'here', 'days on 4 V100, on one H100',
-          'command'], *(_cells(row, options.workdir)
-                        for row in paper.rows(options.name))]))
-    return
-  names = paper.OF_TABLES.get(options.name, ())
-  options.require(
-      bool(names), 'name', 'a table with studies at CPU size',
-      'tf_resflow fid compares samples, with a network of your own.')
-  for name in names:
-    print(f'{name}\n')
-    study_tool.main(study_tool.Options(
-        name=name, workdir=os.path.join(options.workdir, name),
-        arguments=(name, f'--workdir={options.workdir}/{name}')))
+  print(study_report.markdown([
+      ['model', 'published', 'here', 'days on 4 V100, on one H100', 'command'],
+      *(_cells(row, options.workdir) for row in paper.rows(options.name))]))
+
+
+def _is_run(folder):
+  return os.path.exists(os.path.join(folder, files.RUN_FLAGS))
+
+
+def _command(flagfile, settings, folder):
+  return shlex.join([
+      'tf_resflow', 'train', f'--flagfile={flagfile}', *settings,
+      f'--workdir={folder}'])
 
 
 def _cells(row, workdir):
@@ -74,16 +153,14 @@ def _cells(row, workdir):
   folder = os.path.join(workdir, '-'.join([row['flagfile'], *(
       text.strip('-').replace('=', '_') for text in settings)]))
   days = ', '.join(filter(None, (row['days_4_v100'], row['days_h100'])))
-  command = shlex.join([
-      'tf_resflow', 'train', f'--flagfile={row["flagfile"]}', *settings,
-      f'--workdir={folder}'])
   return [row['model'], published, _here(row, folder),
-          days or f'{row["tflop"]} TFLOP a step', f'`{command}`']
+          days or f'{row["tflop"]} TFLOP a step',
+          f'`{_command(row["flagfile"], settings, folder)}`']
 
 
 def _here(row, folder):
   """Returns the metrics of the run in a folder; empty if there is none."""
-  if not os.path.exists(os.path.join(folder, files.RUN_FLAGS)):
+  if not _is_run(folder):
     return ''
   flow = workflow.load(folder)
   report = flow.run.report or workflow.evaluate(

@@ -20,10 +20,12 @@ instead. Tables go to stdout.
 
 import dataclasses
 import os
+from typing import Any
 
 from tf_resflow import errors
 from tf_resflow.commands import options as options_lib
 from tf_resflow.commands import runner
+from tf_resflow.experiments import study as study_lib
 from tf_resflow.specs import fields
 from tf_resflow.specs import registries
 
@@ -54,34 +56,47 @@ class Options(options_lib.OutputFile):
         not self.name or bool(self.workdir or self.log), 'name',
         problem='requires --workdir or --log')
 
+  @property
+  def path(self) -> str:
+    """Path of the log."""
+    return self.log or os.path.join(self.workdir or '', study_lib.LOG)
+
 
 def main(options: Options) -> None:
   """Does what is left of the study, and prints its tables."""
+  # Loads matplotlib.
   from tf_resflow.experiments import study_log
-  from tf_resflow.experiments import study_queue
   from tf_resflow.experiments import study_report
   from tf_resflow.experiments import trials
   if options.name is None:
     for name in registries.STUDIES.names():
-      print(f'{name:24}{registries.STUDIES.get(name).title}')
+      print(f'{name:16}{registries.STUDIES.get(name).title}')
     return
   study = registries.STUDIES.get(options.name)
-  path = options.log or os.path.join(options.workdir, study_queue.LOG)
-  if options.task or options.log:
-    records = study_log.read(path, options.name, study)
   if options.task:
+    records = study_log.read(options.path, options.name, study)
     (task,) = (t for t in study.pending(records) if t.name == options.task)
     options_lib.print_report(trials.run(
         study, task, records, os.path.join(options.workdir, task.name)), '')
     return
-  if not options.log:
-    records = study_queue.Queue(
-        study, options.workdir, command_fn=runner.command,
-        worker=options.arguments, progress_fn=options_lib.note,
-    ).run(options.name)
-  errors.check(not study.pending(records), 'log', path,
-               'the log of a study that is done')
+  records = finished(options)
   print(study_report.rates_table(study, records), end='\n\n')
   print(study_report.table(study, records))
   if options.output:
     study_report.save_picture(study, records, options.output)
+
+
+def finished(options: Options) -> dict[str, dict[str, Any]]:
+  """Returns the records of a study, after what was left of it."""
+  from tf_resflow.experiments import study_log
+  from tf_resflow.experiments import study_queue
+  study = registries.STUDIES.get(options.name)
+  if options.workdir:
+    return study_queue.Queue(
+        study, options.workdir, command_fn=runner.command,
+        worker=options.arguments, progress_fn=options_lib.note,
+    ).run(options.name)
+  records = study_log.read(options.path, options.name, study)
+  errors.check(not study.pending(records), 'log', options.path,
+               'the log of a study that is done')
+  return records

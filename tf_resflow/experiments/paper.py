@@ -2,7 +2,7 @@
 
 import csv
 import pathlib
-from typing import Any
+from typing import Any, NamedTuple
 
 from tf_resflow.experiments import study
 
@@ -85,6 +85,52 @@ DENSITIES = study.Study(
         for name in ('pinwheel', '8gaussians', 'swissroll', 'circles', 'rings',
                      'moons', '2spirals', 'checkerboard')},
     rates=(0.005, 0.01, 0.02, 0.04))
+
+BIAS = study.Study(
+    title='Figure 2: the bias of truncated series as training goes on',
+    cases={'roulette': {'estimator': 'roulette:poisson:2,exact=2'},
+           'one term': {'estimator': 'fixed:1'},
+           'three terms': {'estimator': 'fixed:3'}},
+    workloads={
+        f'coefficient {coeff}': study.Workload(
+            flagfile='digits_iresnet', seconds=30.0, settings={
+                'lipschitz_coeff': coeff, 'num_validation': 200,
+                'evaluate_every': 100})
+        for coeff in (0.98, 0.9)},
+    rates=(0.001, 0.002, 0.004), num_seeds=2)
+
+
+class Figure(NamedTuple):
+  """A figure of the paper.
+
+  Attributes:
+    draw: name of its function in `figures`.
+    flagfiles: of the runs at full size.
+    study: whose finalists are drawn at CPU size, those of all workloads if none
+      is named.
+    workload, cases: which of these.
+  """
+
+  draw: str
+  flagfiles: tuple[str, ...]
+  study: str = ''
+  workload: str = ''
+  cases: tuple[str, ...] = ()
+
+
+FIGURES = {
+    'figure2': Figure('save_bias', ('cifar10_iresnet', 'cifar10_elu'), 'bias'),
+    'figure4': Figure('save_activations', ()),
+    'figure5': Figure('save_samples', ('celeba64',), 'activations', 'mnist5k',
+                      ('cpila',)),
+    'figure6': Figure('save_samples', ('cifar10',), 'activations', 'mnist5k',
+                      ('lipswish',)),
+    'figure7': Figure('save_temperatures', ('celebahq256',), 'activations',
+                      'mnist5k', ('cpila',)),
+    'figure8': Figure(
+        'save_curves', ('cifar10', 'cifar10_elu', 'cifar10_softplus'),
+        'activations', 'digits', ('lipswish', 'elu', 'softplus')),
+}
 
 # The studies that stand for the tables of the paper at CPU size.
 OF_TABLES = {

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import dataclasses
 import json
 import math
+import re
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,10 +17,13 @@ from tf_resflow import configuration
 from tf_resflow import errors
 from tf_resflow.configuration import flagfiles
 
+# Name of the log in the folder of a study.
+LOG = 'study.jsonl'
 # Rounds of measurements of the time of a step, all cases in turn.
 NUM_ROUNDS = 3
 # Kinds of tasks, in the order in which they are done.
 TIME, TUNE, FINAL, COMPARE = 'time', 'tune', 'final', 'compare'
+METRICS = ('bits_per_dim', 'nats', 'cross_entropy', 'accuracy')
 # Records of the log, by the names of their tasks.
 Records = Mapping[str, Mapping[str, Any]]
 
@@ -72,10 +76,12 @@ class Task(NamedTuple):
   @property
   def name(self) -> str:
     """Name of its record and of its folder."""
-    parts = [self.kind, self.workload.replace('/', '_'), self.case]
+    parts = [self.kind, self.workload, self.case]
     if self.rate:
       parts.append(f'{self.rate:g}')
-    return '-'.join([*parts, *[str(self.seed)] * (self.kind != COMPARE)])
+    if self.kind != COMPARE:
+      parts.append(str(self.seed))
+    return '-'.join(parts).replace(' ', '_')
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -131,8 +137,8 @@ class Study:
         'rates', self.rates, 'a rising geometric sequence')
     for name in (*self.cases, *self.workloads):
       errors.check(
-          name.replace('/', '').replace('_', '').isalnum(), 'name', name,
-          'letters, digits, "_" and "/"', 'Folders have it.')
+          not re.search(r'[^\w .]', name), 'name', name,
+          'letters, digits, spaces, "." and "_"', 'Folders have it.')
 
   @property
   def tuning(self) -> str:

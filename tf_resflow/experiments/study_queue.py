@@ -19,7 +19,6 @@ from tf_resflow.experiments import study as study_lib
 from tf_resflow.experiments import study_log
 from tf_resflow.experiments import trials
 
-LOG = 'study.jsonl'
 # Timed updates per measurement.
 _NUM_REPEATS = 15
 # A process that is told to stop saves first.
@@ -60,7 +59,7 @@ class Queue:
     study.check()
     os.makedirs(self._workdir, exist_ok=True)
     with study_log.StudyLog(
-        os.path.join(self._workdir, LOG), name, study) as log:
+        os.path.join(self._workdir, study_lib.LOG), name, study) as log:
       self._say(outlook(study, log.records))
       while tasks := study.pending(log.records):
         task, start = tasks[0], time.monotonic()

@@ -32,8 +32,7 @@ def run(study: study_lib.Study, task: study_lib.Task,
   results = workflow.evaluate(
       flow, 'test' if is_final else 'validation', certify=False,
       num_reconstructions=1)
-  names = [name for name in ('bits_per_dim', 'nats', 'cross_entropy', 'accuracy')
-           if name in results.numbers]
+  names = [name for name in study_lib.METRICS if name in results.numbers]
   if is_final:
     np.savez(os.path.join(workdir, ARRAYS), **{
         name: values_of(results.arrays, name) for name in names})
