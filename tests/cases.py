@@ -11,35 +11,17 @@ import functools
 from typing import Any
 
 import keras
-import tensorflow as tf
-from tensorflow_probability import bijectors as tfb
 
-from tests import case as case_lib
 from tests import conditional_cases
 from tests import networks
 from tf_resflow import bijectors
 from tf_resflow import layers
 from tf_resflow import models
+from tf_resflow.checks import subjects
 from tf_resflow.layers import classifier_head
 from tf_resflow.specs import registries
 
-Case = case_lib.Case
-layer_of = case_lib.layer_of
-
-
-def evaluate(subject: Any, x: tf.Tensor, seed: Any = 1) -> list[tf.Tensor]:
-  """Returns `[y]`, with a log-determinant and logits where there are some."""
-  if isinstance(subject, tfb.Bijector):
-    y = subject.forward(x, seed=seed)
-    return [y, subject.forward_log_det_jacobian(x, seed=seed)]
-  if isinstance(subject, layers.Augmentation):
-    return list(subject.augment(x, seed=seed))
-  if not hasattr(subject, 'forward_and_log_det'):
-    return [subject(x)]
-  outputs = list(subject.forward_and_log_det(x, seed=seed))
-  if getattr(subject, 'has_classifier', False):
-    outputs.append(subject.classify(x, seed=seed))
-  return outputs
+Case = subjects.Case
 
 
 def _plain(layer_class, event_shape=(5,), **kwargs):

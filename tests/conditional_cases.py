@@ -7,10 +7,10 @@ tests see functions of `x` alone.
 import keras
 
 from tests import bound
-from tests import case as case_lib
 from tests import networks
 from tf_resflow import layers
 from tf_resflow import models
+from tf_resflow.checks import subjects
 from tf_resflow.models import block_types
 from tf_resflow.specs import registries
 
@@ -23,7 +23,7 @@ def _bound(make_fn, event_shape, **facts):
             else bound.BoundLayer)
     return kind(subject)
 
-  return case_lib.Case(make, event_shape, has_condition=True, **facts)
+  return subjects.Case(make, event_shape, has_condition=True, **facts)
 
 
 LIPSCHITZ = {
@@ -115,7 +115,7 @@ def conditional_flow(make_fn, event_shape, **facts):
     given.config = flow.config
     return given
 
-  return case_lib.Case(make, event_shape, has_condition=True, **facts)
+  return subjects.Case(make, event_shape, has_condition=True, **facts)
 
 
 # Everything that takes a condition.
@@ -123,7 +123,7 @@ _EVERYWHERE = ('blocks', 'gates', 'act_norm', 'linear', 'base')
 
 
 def conditional_image_flow(
-    block: str, is_random: bool = True) -> case_lib.Case:
+    block: str, is_random: bool = True) -> subjects.Case:
   """Returns a case of a `models.ResidualFlow` p(x|c), of a kind of block."""
   unused = models.BlockType.of(block).unused_injection_points
   return conditional_flow(

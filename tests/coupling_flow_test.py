@@ -50,14 +50,10 @@ def test_bits_per_dim_are_exact(run_tool, workdir, tmp_path):
 def test_flags_about_estimates_are_refused(run_tool, workdir, tmp_path):
   exact = 'cannot be used with a model whose log-determinants are exact.'
   run, output = f'--workdir={workdir}', f'--output={tmp_path}/new.png'
-  study = ('--dataset=digits', '--block=coupling', '--num_blocks=1',
-           '--num_dense_blocks=0', output)
   for tool, flags, message in (
       ('evaluate', (run, '--num_probes=2'), f'--num_probes {exact}'),
       ('export', (run, '--estimator=fixed:3', output), f'--estimator {exact}'),
       ('benchmark', (run, '--evaluation_estimator=fixed:3'),
-       f'--evaluation_estimator {exact}'),
-      ('scaling', (*study, '--study=time'), 'estimator=fixed:4 has no effect'),
-      ('scaling', (*study, '--study=memory'), 'has no effect')):
+       f'--evaluation_estimator {exact}')):
     result = run_tool(tool, *flags)
     assert result.status == 2 and message in result.stderr, (tool, result)

@@ -52,7 +52,7 @@ def test_flags_know_the_types(run):
     # Of the flows that are made of these, what is of the whole.
     pytest.param(
         'mine_coupling or mine_monotone or mine_model or mine_estimator or '
-        '(mine_flow_cond and (test_inverse or test_eager_equals)) or trained',
+        '(mine_flow_cond and (test_inverse or test_traced_equals)) or trained',
         id='others', marks=pytest.mark.slow)])
 def test_conformance(selection, tmp_path):
   """And everything that is registered has a case; the runs of the page."""

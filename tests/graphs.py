@@ -1,34 +1,15 @@
-"""Counts the graphs that TensorFlow traces, operations in one; forgets them."""
+"""Operations of the graphs that TensorFlow traces; forgets them."""
 
-from collections.abc import Iterator
-import contextlib
 import gc
 import resource
 import sys
 import types
-from unittest import mock
 
 import tensorflow as tf
 
-# The class of every graph of a function, a loop or a branch.
-_FUNC_GRAPH = tf.__internal__.FuncGraph
 # By how much memory grows between collections, in KiB, and what it was at them.
 _GROWTH = 200 * 2**10
 _peaks = []
-
-
-@contextlib.contextmanager
-def count_graphs() -> Iterator[list[str]]:
-  """Yields a list that grows by the name of every graph that is made."""
-  names = []
-  original = _FUNC_GRAPH.__init__
-
-  def record(self, name, *args, **kwargs):
-    names.append(name)
-    original(self, name, *args, **kwargs)
-
-  with mock.patch.object(_FUNC_GRAPH, '__init__', record):
-    yield names
 
 
 def operations(function: tf.types.experimental.ConcreteFunction) -> list[

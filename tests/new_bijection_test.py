@@ -92,10 +92,12 @@ def test_it_passes_conformance(run):
       '-m', 'pytest', '-v', '-p', 'no:cacheprovider', 'tests/conformance',
       'tests/bijectors/adapted_test.py', '-k',
       'everything_registered or nothing_public or every_bijection or '
-      '(monotone and ('
-      'test_inverse or test_log_det or test_config or test_frozen or '
-      'test_eager_equals or test_a_solve))')
-  for name in ('every_bijection_has_a_bijector', 'inverse[monotone-float64]',
-               'frozen[vector_flow_monotone]',
-               'config_round_trip[vector_flow_conditional_monotone]'):
+      '(monotone and (test_inverse or test_log_det or test_mean_of or '
+      'test_configurations or test_frozen or test_traced or test_a_solve))')
+  for name in (
+      'every_bijection_has_a_bijector',
+      'inverse_is_that_of_the_forward_direction[monotone]',
+      'frozen_copies_compute_alike_and_nothing_moves_them'
+      '[vector_flow_monotone]',
+      'configurations_hold_everything[vector_flow_conditional_monotone]'):
     assert f'test_{name} PASSED' in printed

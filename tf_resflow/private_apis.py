@@ -6,6 +6,7 @@ is not imported here, so that `numerics` does not need it.
 """
 
 from collections.abc import Callable, Iterator
+import contextlib
 import pickle
 from typing import Any
 
@@ -112,3 +113,24 @@ def python_unpickler() -> type:
   restricted to some opcodes.
   """
   return pickle._Unpickler  # pylint: disable=protected-access
+
+
+@contextlib.contextmanager
+def count_graphs() -> Iterator[list[str]]:
+  """Yields a list that grows by the name of every graph that is made.
+
+  Nothing public counts the graphs of functions, loops and branches.
+  """
+  names: list[str] = []
+  graph = tf.__internal__.FuncGraph
+  original = graph.__init__
+
+  def record(self, name, *args, **kwargs):
+    names.append(name)
+    original(self, name, *args, **kwargs)
+
+  graph.__init__ = record
+  try:
+    yield names
+  finally:
+    graph.__init__ = original

@@ -1,11 +1,8 @@
 """bin/study: lists, tables of a log, and what it refuses."""
 
 from tests.commands import results
-from tests.experiments import study_report_test
-from tf_resflow.experiments import study_log
+from tests.experiments import studies
 from tf_resflow.specs import registries
-
-_STUDY = study_report_test._STUDY
 
 
 def test_lists_and_refuses(run_tool, tmp_path):
@@ -23,11 +20,9 @@ def test_lists_and_refuses(run_tool, tmp_path):
 
 
 def test_tables_of_a_log(run_tool, tmp_path, monkeypatch):
-  monkeypatch.setitem(registries.STUDIES._entries, 'mine', _STUDY)
-  path, records = tmp_path / 'a.jsonl', study_report_test._records(0.1)
-  with study_log.StudyLog(path, 'mine', _STUDY) as log:
-    while tasks := _STUDY.pending(log.records):
-      log.append(tasks[0], records[tasks[0].name])
+  monkeypatch.setitem(registries.STUDIES._entries, 'mine', studies.STUDY)
+  path = tmp_path / 'a.jsonl'
+  studies.write_log(path, 0.1)
   result = run_tool('study', 'mine', f'--log={path}',
                     f'--output={tmp_path}/a.png')
   assert result.status == 0, result.stderr

@@ -2,13 +2,15 @@
 
 import pytest
 
-from tests.conformance import subjects
+from tests import cases
+from tf_resflow.checks import subjects
 
 
 @pytest.fixture(scope='session')
 def subject(request):
   """The `Subject` of the case `request.param`."""
-  return subjects.Subject(request.param)
+  return subjects.Subject(
+      request.param, cases.everything()[request.param])
 
 
 def _name(item):
@@ -27,4 +29,4 @@ def pytest_runtest_teardown(item, nextitem):
     nextitem: the one after it, or None.
   """
   if _name(item) and _name(item) != _name(nextitem):
-    item.funcargs['subject'].forget()
+    vars(item.funcargs['subject']).clear()

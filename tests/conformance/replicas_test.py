@@ -6,22 +6,23 @@ import tensorflow as tf
 from tests import cases
 from tests import replicas
 from tests.conformance import subjects
+from tf_resflow.checks import subjects as subjects_lib
 
 
 def train_on_two_replicas(case):
   """Returns path and values, on both replicas, of every variable."""
   strategy = replicas.two_replicas()
   with strategy.scope():
-    subject, step = subjects.make_step(case, num_replicas=2)
+    subject, step = subjects_lib.make_step(case, num_replicas=2)
 
   @tf.function(autograph=False)
   def run(x):
     strategy.run(lambda x: (step(x), None)[1], args=(x,))
 
-  for x in subjects.global_batches(case):
+  for x in subjects_lib.global_batches(case):
     run(replicas.per_replica(*tf.split(x, 2)))
   return [(v.path, replicas.local_values(v.value))
-          for v in cases.layer_of(subject).variables]
+          for v in subjects_lib.layer_of(subject).variables]
 
 
 # One of each that has variables of its own, draws, or statistics.

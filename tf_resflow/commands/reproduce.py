@@ -9,11 +9,16 @@ WORKDIR/STUDY; see tf_resflow study. What they ask is which order holds, not
 which number. Figures are drawn from their runs, into WORKDIR/NAME.png.
 
 --size=paper prints every row of a table: what the paper states, what the run of
-its command has, and what that takes, which is calculated, not measured.
+its command has, and what that takes, which is calculated, not measured; and
+where the runs depart from the paper.
 WORKDIR/RUN is where the command trains; a cell is filled where there is such a
 run, also one of tf_resflow convert. Its test part is evaluated if it has no
 report. Figures are drawn from these runs; commands of those that are not there
 are printed.
+
+figure3 measures the peak memory of every --memory mode, and time, which is not
+in the paper, how the time of a training step grows with batch, hidden width,
+blocks, image size and terms of the series; every step in a fresh process.
 """
 
 import dataclasses
@@ -28,7 +33,14 @@ from tf_resflow.specs import registries
 from tf_resflow.training import files
 
 _NAMES = (*(f'table{number}' for number in range(1, 6)),
-          *(f'figure{number}' for number in range(2, 9)))
+          *(f'figure{number}' for number in range(2, 9)),
+          'norms', 'densities', 'time')
+# Studies of steps in processes of their own; flagfiles and changes of these.
+_MEASURED = {
+    'figure3': ('memory', {
+        'cpu': {'benchmark': {'batch_size': 16}},
+        'paper': {'cifar10': {}, 'cifar10_small': {}}}),
+    'time': ('time', {'cpu': {'scaling': {}}, 'paper': {'cifar10': {}}})}
 # Of the report of a run, and how a table has them.
 _METRICS = {'bits_per_dim': '{:.3f}', 'accuracy': '{:.2%}'}
 
@@ -41,7 +53,9 @@ class Options(options_lib.Options):
   sets_up_training = True
 
   name: str = options_lib.required(
-      help='The table or figure of the paper.', choices=_NAMES)
+      help='A table or figure of the paper, the norms of Section 5.1 and '
+      'Appendix D, the densities in two dimensions, or the time of steps.',
+      choices=_NAMES)
   size: str = options_lib.required(
       help='paper, or cpu.', choices=('paper', 'cpu'))
   workdir: str = options_lib.required(help='Folder of the runs.')
@@ -49,8 +63,8 @@ class Options(options_lib.Options):
 
 def main(options: Options) -> None:
   """Makes a table or a figure."""
-  if options.name == 'figure3':
-    _memory(options)
+  if options.name in _MEASURED:
+    _measure(options)
   elif options.name.startswith('figure'):
     _figure(options)
   elif options.size == 'paper':
@@ -72,17 +86,18 @@ def _study_options(options, name):
       name=name, workdir=workdir, arguments=(name, f'--workdir={workdir}'))
 
 
-def _memory(options):
+def _measure(options):
   from tf_resflow import configuration
   from tf_resflow.configuration import flagfiles
   from tf_resflow.experiments import scaling
   os.makedirs(options.workdir, exist_ok=True)
-  for name in ('mnist5k',) if options.size == 'cpu' else (
-      'cifar10', 'cifar10_small'):
+  study, sizes = _MEASURED[options.name]
+  for name, changes in sizes[options.size].items():
     options_lib.print_report(scaling.main(
-        'memory', configuration.make_config(**flagfiles.settings(name)),
-        os.path.join(options.workdir, f'figure3_{name}.png'),
-        command=runner.command('benchmark', []), num_repeats=0,
+        study, configuration.make_config(
+            **flagfiles.settings(name) | changes),
+        os.path.join(options.workdir, f'{options.name}_{name}.png'),
+        command=runner.command('benchmark', []),
         progress_fn=options_lib.note))
 
 
@@ -126,9 +141,13 @@ def _finalists(options, figure):
 def _full_table(options):
   from tf_resflow.experiments import paper
   from tf_resflow.experiments import study_report
+  rows, runs = paper.rows(options.name), paper.runs()
   print(study_report.markdown([
       ['model', 'published', 'here', 'days on 4 V100, on one H100', 'command'],
-      *(_cells(row, options.workdir) for row in paper.rows(options.name))]))
+      *(_cells(row, runs, options.workdir) for row in rows)]))
+  for name in dict.fromkeys(row['flagfile'] for row in rows):
+    if name:
+      print(f'\n{name} departs from the paper: {runs[name]["departures"]}.')
 
 
 def _is_run(folder):
@@ -141,7 +160,7 @@ def _command(flagfile, settings, folder):
       f'--workdir={folder}'])
 
 
-def _cells(row, workdir):
+def _cells(row, runs, workdir):
   """Returns a row of the table at full size."""
   published = ', '.join(
       f'{row[metric]}{unit}' for metric, unit in (
@@ -152,9 +171,11 @@ def _cells(row, workdir):
   settings = row['settings'].split()
   folder = os.path.join(workdir, '-'.join([row['flagfile'], *(
       text.strip('-').replace('=', '_') for text in settings)]))
-  days = ', '.join(filter(None, (row['days_4_v100'], row['days_h100'])))
-  return [row['model'], published, _here(row, folder),
-          days or f'{row["tflop"]} TFLOP a step',
+  run = runs[row['flagfile']]
+  days = ', '.join(filter(None, (run['days_4_v100'], run['days_h100'])))
+  if not days and run['tflop']:
+    days = f'{run["tflop"]} TFLOP a step'
+  return [row['model'], published, _here(row, folder), days,
           f'`{_command(row["flagfile"], settings, folder)}`']
 
 

@@ -23,7 +23,7 @@ from tf_resflow.training import signals
 
 TOOLS = (
     'train', 'evaluate', 'score', 'sample', 'ood', 'fid', 'export', 'convert',
-    'baselines', 'benchmark', 'study', 'reproduce', 'scaling',
+    'baselines', 'benchmark', 'check', 'study', 'reproduce',
     'bias')
 
 # Tools that continue a run where it was stopped.

@@ -136,18 +136,30 @@ FIGURES = {
 OF_TABLES = {
     'table1': ('activations',), 'table3': ('estimators', 'activations'),
     **dict.fromkeys(
-        ('table4', 'table5'), ('hybrids_0', 'hybrids_1_d', 'hybrids_1'))}
+        ('table4', 'table5'), ('hybrids_0', 'hybrids_1_d', 'hybrids_1')),
+    'norms': ('norms_digits', 'norms_2d'), 'densities': ('densities',)}
 
 
 def rows(name: str) -> list[dict[str, str]]:
-  """Returns the rows of `table1` to `table5`, with published values as text.
+  """Returns the rows of a table, with published values as text.
 
-  Keys are the columns of paper.csv: the metrics (accuracies in percent), the
-  flagfile of the run at full size, empty for models of others, with further
-  flags, and its cost: the operations of a step in linear layers (for couplings
-  in convolutions), counted, and days that are calculated from these, see
-  docs/performance.md.
+  Keys are the columns of paper.csv: the metrics (accuracies in percent), and
+  the flagfile of the run at full size, empty for models of others, with further
+  flags.
   """
-  with (pathlib.Path(__file__).parent / 'paper.csv').open() as file:
-    return [row for row in csv.DictReader(file)
-            if f'table{row["table"]}' == name]
+  return [row for row in _read('paper.csv') if row['table'] == name]
+
+
+def runs() -> dict[str, dict[str, str]]:
+  """Returns what runs at full size take and where they depart, by flagfile.
+
+  `tflop`: operations of a step in linear layers (for couplings in convolutions
+  alone), counted; `days_4_v100` and `days_h100`: calculated from these, see
+  docs/performance.md, not measured; `departures` from the paper, phrases.
+  """
+  return {row['flagfile']: row for row in _read('paper_runs.csv')}
+
+
+def _read(name):
+  with (pathlib.Path(__file__).parent / name).open() as file:
+    return [*csv.DictReader(file)]

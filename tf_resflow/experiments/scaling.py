@@ -144,7 +144,7 @@ def study_memory(
 
 def main(
     study: str, config: configuration.Config, path: str | os.PathLike, *,
-    command: Sequence[str], num_repeats: int,
+    command: Sequence[str], num_repeats: int = 15,
     progress_fn: Callable[[str], None]) -> dict[str, Any]:
   """Studies time or memory, with every step in a separate process.
 

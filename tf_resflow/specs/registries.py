@@ -228,6 +228,7 @@ DATASETS = dataset_registry.DatasetRegistry('dataset', {
     'images:FOLDER': 'tf_resflow.datasets.image_folder:open_folder',
     'array:FILE.npz': 'tf_resflow.datasets.arrays:open_array',
     'table:FILE.csv': 'tf_resflow.datasets.tables:open_table',
+    'tables:NAME': 'tf_resflow.experiments.tables:open_table',
 }, suffixes={'array': ('.npz', '.npy'), 'table': TABLE_SUFFIXES})
 
 # Studies (`tf_resflow study NAME`), instances of `experiments.study.Study`.

@@ -1,4 +1,4 @@
-"""Attributes of frozen layers; tests/conformance/frozen_test has values."""
+"""Attributes of frozen layers; tests/conformance/ has values."""
 
 import tensorflow as tf
 

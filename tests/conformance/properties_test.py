@@ -1,0 +1,76 @@
+"""Every property that `tf_resflow check` knows, of every case."""
+
+import pytest
+import tensorflow as tf
+
+from tests import cases
+from tests.conformance import subjects
+from tf_resflow.checks import bijections
+from tf_resflow.checks import properties
+
+_KINDS = {
+    properties.LIPSCHITZ: cases.LIPSCHITZ,
+    properties.BIJECTION: cases.BIJECTIONS,
+    properties.BIJECTOR: cases.BIJECTORS,
+    properties.MODEL: cases.MODELS,
+    properties.OTHER: {**cases.CLASSIFIERS, **cases.AUGMENTATIONS,
+                       **cases.AUGMENTED_MODELS}}
+# Checks that compile or trace for seconds: of slow cases these alone have them.
+_COMPILED = {
+    'compiles_with_xla_for_an_unknown_batch_size': (
+        'residual_block_learned', 'residual_conditional_exact',
+        'invertible_conv_free', 'invertible_linear_lu'),
+    'frozen_copies_compute_alike_and_nothing_moves_them': (
+        'residual_block_learned', 'flow_moving_mean', 'flow_norms',
+        'flow_hybrid_factor_out'),
+    'eager_calls_of_all_sizes_share_their_graphs': ()}
+# Where a check takes seconds, with parts that have fast cases, and blocks of
+# other memory modes, which concern gradients alone.
+_SLOW = {
+    'compiles_with_xla_for_an_unknown_batch_size': (
+        'chain', 'residual_conv', 'residual_block_learned',
+        'conditional_labels', 'residual_naive', 'residual_neumann',
+        'residual_backward_in_forward', 'residual_cpila_dense',
+        'residual_conditional_dense', 'inverse_residual', 'sequence_conv',
+        'sequence_mixed', 'induced_conv_upper', 'learned_norms'),
+    'frozen_copies_compute_alike_and_nothing_moves_them': (
+        'conditional_labels', 'flow_coupling', 'flow_hybrid',
+        'vector_flow_inverse', 'vector_flow_conditional_lu', 'inverse_residual',
+        'residual_neumann', 'residual_backward_in_forward', 'residual_naive'),
+    'eager_calls_of_all_sizes_share_their_graphs': (
+        'chain', 'residual_asserted', 'residual_cpila_dense',
+        'residual_neumann', 'residual_backward_in_forward', 'residual_conv',
+        'sequence_mixed', 'learned_norms', 'bijector_residual',
+        'conditional_labels', 'flow_coupling', 'flow_noise', 'vector_flow',
+        'flow_hybrid', 'vector_flow_conditional_lu', 'vector_flow_inverse',
+        'inverse_residual'),
+    'mean_of_all_draws_is_the_log_det': (
+        'residual_conv', 'residual_neumann', 'residual_backward_in_forward',
+        'residual_naive')}
+
+
+def _test_of(check):
+  names = [
+      name for kind, table in _KINDS.items() for name, case in table.items()
+      if check.applies(kind, case) and (
+          name not in cases.SLOW or name in _COMPILED.get(check.name, [name]))]
+
+  @subjects.each(names, slow=_SLOW.get(check.name, ()))
+  def test(subject):
+    check.run(subject)
+
+  test.__doc__ = check.sentence
+  return test
+
+
+for _check in properties.ALL.values():
+  globals()[f'test_{_check.name}'] = _test_of(_check)
+
+
+@subjects.each(
+    name for name, case in cases.BIJECTIONS.items() if not case.per_example)
+def test_one_cotangent_for_all_examples(subject):
+  bijection, x = subject.of()
+  with pytest.raises(tf.errors.InvalidArgumentError, match='one cotangent'):
+    bijections.weighted_gradients(
+        bijection, x, tf.constant([1.0, -0.4, 2.5, 0.3], tf.float64))

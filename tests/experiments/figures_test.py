@@ -1,0 +1,45 @@
+"""Figures of small runs; derivatives against finite differences."""
+
+import numpy as np
+import pytest
+
+from tf_resflow import configuration
+from tf_resflow import workflow
+from tf_resflow.experiments import figures
+
+
+@pytest.mark.parametrize('name', ['softplus', 'elu', 'lipswish'])
+def test_derivatives(name):
+  x, (y, slope, curvature) = figures.derivatives(name)
+  smooth = np.abs(x) > 0.05  # ELU has a kink in its slope at 0.
+  step = x[1] - x[0]
+  for value, derivative in ((y, slope), (slope, curvature)):
+    np.testing.assert_allclose(
+        np.gradient(np.float64(value), step)[1:-1][smooth[1:-1]],
+        derivative[1:-1][smooth[1:-1]], atol=2e-3)
+  # Condition 1 of Section 3.3.
+  assert np.abs(slope).max() <= 1.0 + 1e-6
+
+
+def test_nearest():
+  rng = np.random.default_rng(0)
+  images = rng.integers(0, 256, [7, 4, 4, 1], np.uint8)
+  order = rng.permutation(7)
+  np.testing.assert_array_equal(
+      figures.nearest(images[order][:3], images), order[:3])
+
+
+def test_pictures_of_runs(tmp_path):
+  workdir = str(tmp_path / 'run')
+  workflow.fit(configuration.make_config(
+      num_blocks=(1,), hidden_channels=4, num_dense_blocks=0, num_steps=2,
+      warmup_steps=0, log_every=1, sample_every=0), workdir,
+               evaluate_at_end=False)
+  runs = {'a': [workdir] * 2, 'b': [workdir]}
+  for draw in (figures.save_curves, figures.save_bias, figures.save_samples,
+               figures.save_temperatures, lambda path, _: (
+                   figures.save_activations(path))):
+    path = tmp_path / 'figure.png'
+    draw(str(path), runs)
+    assert path.stat().st_size > 1000
+    path.unlink()

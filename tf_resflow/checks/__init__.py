@@ -1,0 +1,1 @@
+"""Properties that every layer, bijection, bijector and flow must have."""

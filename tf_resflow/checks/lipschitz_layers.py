@@ -1,0 +1,136 @@
+"""Lipschitz layers: their bounds, and their pure functions."""
+
+import numpy as np
+import tensorflow as tf
+
+from tf_resflow.checks import properties
+from tf_resflow.checks import subjects
+from tf_resflow.checks.subjects import close
+from tf_resflow.checks.subjects import require
+from tf_resflow.layers.lipschitz import learned_norms
+
+_ROUNDING = 1.0 + 1e-9
+# Power iteration bounds a norm from below, to a relative 1e-3.
+_MARGIN = 1.0 + 1e-3
+
+
+@properties.check(properties.LIPSCHITZ)
+def no_slope_exceeds_the_bound_or_the_certificate(
+    subject: subjects.Subject) -> None:
+  """Slopes near zero, where activations are steep, and far off keep to bounds.
+  """
+  layer, _ = subject.of()
+  domain = learned_norms.present_order(layer.domain or 2.0)
+  codomain = learned_norms.present_order(layer.codomain or domain)
+  x = subject.case.inputs('float64', batch_size=10)
+  slope = subjects.induced_norm(subjects.jacobians(
+      layer, tf.concat([0.03 * x, x, 10.0 * x], axis=0)), domain, codomain)
+  estimate, certificate = layer.norm_estimate(), layer.certificate()
+  bound, num_constrained = layer.lipschitz_bound, layer.num_constrained
+  margin = _MARGIN**num_constrained * _ROUNDING
+  # Whoever estimates a norm does not know a bound.
+  known = np.inf if layer.bound_source == 'estimate' else bound
+  require(slope <= min(certificate.bound * _ROUNDING, estimate * margin,
+                       known * margin)
+          and 0.0 < estimate <= min(certificate.bound, known) * _ROUNDING
+          and certificate.bound <= bound * 1.5**num_constrained,
+          f'slopes reach {slope}; lipschitz_bound is {bound}, norm_estimate '
+          f'{estimate}, certificate {certificate.bound}')
+  is_asserted = layer.bound_source == 'assertion'
+  require(len(certificate.methods) == (1 if is_asserted else num_constrained)
+          and num_constrained == len(layer.constrained_layers()),
+          f'{num_constrained} constrained layers are certified by '
+          f'{certificate.methods}')
+
+
+def _pure(layer, variables, state, x):
+  """Evaluates a layer by its three pure parts."""
+  norms = layer.converge_norms(variables, state)
+  return layer.evaluate(layer.effective_weights(variables, norms), x)
+
+
+def _differentiate(function, layer, x):
+  """Returns the value of `function(x)` and all its gradients."""
+  with tf.GradientTape() as tape:
+    tape.watch(x)
+    y = function(x)
+  return y, *tape.gradient(
+      y, [x, *(v.value for v in layer.trainable_variables)], tf.cos(y))
+
+
+@properties.check(properties.LIPSCHITZ)
+def pure_parts_agree_with_the_call(subject: subjects.Subject) -> None:
+  """converge_norms, effective_weights and evaluate compute what call does.
+
+  Also if adjacent kernels have absorbed the scales of an activation; and every
+  trainable variable gets a gradient.
+  """
+  layer, x = subject.of()
+  variables, state = layer.tensors()
+  before = [v.numpy().copy() for v in layer.variables]
+  actual = _differentiate(
+      lambda x: _pure(layer, layer.tensors()[0], state, x), layer, x)
+  names = 'x', *(v.path for v in layer.trainable_variables)
+  for name, a, b in zip(
+      ('y', *(f'the gradient of {name}' for name in names)), actual,
+      _differentiate(layer, layer, x), strict=True):
+    require(a is not None and b is not None, f'{name} is None')
+    close(name, a, b, 1e-10, 1e-10)
+    require(np.all(np.isfinite(a)) and np.any(a != 0.0), f'{name} is 0 or NaN')
+  for variable, value in zip(layer.variables, before, strict=True):
+    close(f'{variable.path} after calls', variable.numpy(), value)
+  require(sum(len(v) for v in map(tf.nest.flatten, (variables, state))) >= len(
+      layer.variables), 'tensors() lacks variables')
+
+
+@properties.check(properties.LIPSCHITZ)
+def pure_parts_know_only_the_structure(subject: subjects.Subject) -> None:
+  """They compute the function of another layer, given its tensors."""
+  layer, x = subject.of()
+  other = subject.case.make('float64', seed=1)
+  # Of a layer that a user wrote it is not known.
+  require((layer.structure() == other.structure()) == (
+      layer.bound_source in ('construction', 'estimate')),
+          'structure() is not that of layers with one function of tensors')
+  actual = _pure(layer, *other.tensors(), x)
+  close('y of another layer', actual, other(x), 1e-12, 1e-10)
+  require(not subject.case.has_variables
+          or np.abs(actual - layer(x)).max() > 1e-3, 'weights have no effect')
+
+
+@properties.check(properties.LIPSCHITZ)
+def saved_norms_change_no_result_and_need_no_step(
+    subject: subjects.Subject) -> None:
+  """save_norms changes no output, and has nothing to do the second time."""
+  layer, x = subject.case.make(), subject.case.inputs()
+  before = layer(x)
+  layer.save_norms()
+  close('y after save_norms', layer(x), before, 1e-3, 1e-3)
+  for part in (layer, *layer.constrained_layers()):
+    part.save_norms()
+    require(int(part.save_norms()) == 0, f'{part.name} iterates again')
+
+
+@properties.check(properties.LIPSCHITZ)
+def shapes_are_those_that_are_stated(subject: subjects.Subject) -> None:
+  """compute_output_shape and max_activation_size tell the truth."""
+  layer, _ = subject.of('float32')
+  (y,), shape = subject.outputs('float32'), (None, *subject.case.event_shape)
+  stated, largest = (
+      layer.compute_output_shape(shape), layer.max_activation_size(shape))
+  # What is inside of a layer of Keras is not known.
+  require(stated == (None, *y.shape[1:]) and largest in (
+      0, max(largest, y[0].size)), f'y has the shape {y.shape}, stated are '
+          f'{stated} and max_activation_size {largest}')
+
+
+@properties.check(properties.LIPSCHITZ, properties.BIJECTION)
+def kernels_exceed_their_bound(subject: subjects.Subject) -> None:
+  """Normalisation is at work, or other checks would miss it."""
+  for part in subject.of()[0].constrained_layers():
+    variables, state = part.tensors()
+    weights = part.effective_weights(
+        variables, part.converge_norms(variables, state))
+    before, after = map(np.linalg.norm, (variables[0], weights[0]))
+    require(before > 1.02 * after, f'the norm of the kernel of {part.name} is '
+            f'{before}, and {after} when it is normalised')

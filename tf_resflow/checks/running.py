@@ -1,0 +1,97 @@
+"""Runs all checks of a reader's own type, and says what broke."""
+
+from collections.abc import Iterator
+import inspect
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from tf_resflow import errors
+from tf_resflow.checks import bijections as bijections
+from tf_resflow.checks import execution as execution
+from tf_resflow.checks import lipschitz_layers as lipschitz_layers
+from tf_resflow.checks import properties
+from tf_resflow.checks import storage as storage
+from tf_resflow.checks import subjects
+
+# Errors of the type rather than of this module.
+_ERRORS = (
+    ValueError, TypeError, AttributeError, NotImplementedError, KeyError,
+    AssertionError, tf.errors.OpError)
+
+
+class Outcome(NamedTuple):
+  """What a check found.
+
+  Attributes:
+    problem: what is wrong, with the input; empty if nothing is.
+  """
+
+  check: properties.Check
+  problem: str
+
+
+def case_of(make: Any, event_shape: tuple[int, ...],
+            **settings: Any) -> subjects.Case:
+  """Returns the case of a class or of a function of a dtype.
+
+  What there is to train, and what is random, is asked of an object.
+
+  Args:
+    make: takes `dtype`, and returns a layer, bijection, bijector or flow.
+    event_shape: of one input.
+    **settings: further fields of the case.
+
+  Raises:
+    InvalidValueError: if it cannot be called so, or returns something else.
+  """
+
+  def make_fn(dtype):
+    return make(dtype=dtype)
+
+  try:
+    inspect.signature(make).bind(dtype='float32')
+    made = make_fn('float32')
+  except TypeError as error:
+    raise errors.InvalidValueError(
+        'name', getattr(make, '__name__', make),
+        'a class or function that takes dtype alone', f'{error}. Write a '
+        'function of dtype that returns an object.') from error
+  layer = subjects.layer_of(made)
+  errors.check(
+      hasattr(layer, 'trainable_variables'), 'name', type(made).__name__,
+      'a layer, bijection, bijector or flow')
+  if not layer.built:
+    layer.build((None, *event_shape))
+  kind = properties.kind_of(made)
+  bounds = (made.bi_lipschitz_bounds() if kind == properties.BIJECTION else
+            (0.0, float('inf')))
+  return subjects.Case(
+      make_fn, event_shape, has_variables=bool(layer.trainable_variables),
+      is_random=bool(getattr(layer, 'is_random', False)),
+      has_bi_lipschitz_bounds=bounds[1] < float('inf'), **settings)
+
+
+def run(name: str, case: subjects.Case) -> Iterator[Outcome]:
+  """Runs all checks that apply to a case, and yields what each found."""
+  subject = subjects.Subject(name, case)
+  kind = properties.kind_of(case.make_fn('float32'))
+  for check in properties.ALL.values():
+    if check.applies(kind, case):
+      yield Outcome(check, problem_of(check, subject))
+
+
+def problem_of(check: properties.Check, subject: subjects.Subject) -> str:
+  """Returns what a check says, with the input; errors are those of the type."""
+  example = 0
+  try:
+    check.run(subject)
+    return ''
+  except subjects.CheckFailedError as error:
+    text, example = str(error), error.example
+  except _ERRORS as error:
+    text = f'{type(error).__name__}: {errors.sentence(error)}'
+  x = subject.case.inputs('float64')
+  return f'{text} at x = ' + np.array2string(
+      x[min(example, len(x) - 1)].numpy(), precision=6, threshold=24)
