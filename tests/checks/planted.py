@@ -2,6 +2,7 @@
 
 import itertools
 
+import keras
 import tensorflow as tf
 
 from tests import networks
@@ -51,8 +52,8 @@ class Dense(layers.SpectralDense):
 class Block(layers.ResidualBlock):
   """A residual block, sound."""
 
-  def __init__(self, g=None, dtype=None, **kwargs):
-    super().__init__(g or networks.dense_g(dtype), **kwargs)
+  def __init__(self, g=None, *arguments, dtype=None, **kwargs):
+    super().__init__(g or networks.dense_g(dtype), *arguments, **kwargs)
 
 
 # Lipschitz layers.
@@ -211,3 +212,7 @@ class OneSize(Scale):
   def log_det(self, x):
     return tf.fill([x.shape[0] or 4], tf.reduce_sum(self.scale))
 
+
+for _type in [*globals().values()]:
+  if isinstance(_type, type) and _type.__module__ == __name__:
+    keras.saving.register_keras_serializable('planted')(_type)

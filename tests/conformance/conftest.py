@@ -29,4 +29,5 @@ def pytest_runtest_teardown(item, nextitem):
     nextitem: the one after it, or None.
   """
   if _name(item) and _name(item) != _name(nextitem):
-    vars(item.funcargs['subject']).clear()
+    subject = item.funcargs['subject']
+    subject.__init__(subject.name, subject.case)

@@ -16,8 +16,6 @@ _LAYERED = properties.BIJECTION, properties.MODEL
 _INVERTIBLE = *_LAYERED, properties.BIJECTOR
 _TOLERANCE = {'float32': 1e-4, 'float64': 1e-8}
 _EXACT = numerics.Exact()
-# Numbers of random terms of which the mean of a roulette is taken.
-_NUM_OUTCOMES = 40
 
 
 @properties.check(*_INVERTIBLE)
@@ -84,7 +82,7 @@ def mean_of_all_draws_is_the_log_det(subject: subjects.Subject) -> None:
   if len(made.leaves()) > 1:
     return  # Its parts are checked.
   estimator, size = _Given(), x.shape[1:].num_elements()
-  tails = estimator.distribution.tail_table()
+  tails = np.append(1.0, estimator.distribution.tail_table())
   variables = [v.value for v in made.trainable_variables]
 
   def results(estimator):
@@ -96,12 +94,11 @@ def mean_of_all_draws_is_the_log_det(subject: subjects.Subject) -> None:
         unconnected_gradients=tf.UnconnectedGradients.ZERO)]
 
   means = [tf.zeros_like(t) for t in results(_EXACT)]
-  for number in range(_NUM_OUTCOMES):
+  for number, weight in enumerate((tails[:-1] - tails[1:]) / size):
     for axis in np.eye(size):
       _Given.current = numerics.Draw(
           tf.constant(estimator.num_exact_terms + number), tf.reshape(
               tf.tile(tf.constant(axis * size**0.5), [len(x)]), x.shape))
-      weight = (tails[number] - tails[number + 1]) / size
       means = [mean + weight * t for mean, t in zip(
           means, results(estimator), strict=True)]
   for name, mean, expected in zip(
@@ -127,7 +124,8 @@ def slopes_lie_between_their_bounds(subject: subjects.Subject) -> None:
   require(0.0 < bounds.lower <= least * margin
           and greatest <= bounds.upper * margin
           and bounds.upper < 100 * greatest,
-          f'slopes from {least} to {greatest} have the bounds {bounds[:2]}')
+          f'slopes from {least:.6g} to {greatest:.6g} have the bounds '
+          f'{bounds[:2]}')
 
 
 @properties.check(*_LAYERED)

@@ -1,6 +1,7 @@
 """Traced functions, precisions, seeds, gradients, and numbers of traces."""
 
 from collections.abc import Callable, Sequence
+import functools
 from typing import Any
 
 import numpy as np
@@ -79,8 +80,7 @@ def outputs_and_variables_have_the_dtype(subject: subjects.Subject) -> None:
     for output in subject.outputs(dtype):
       require(output.dtype == dtype,
                        f'an output is {output.dtype}, asked for {dtype}')
-      require(np.all(np.isfinite(output)), 'an output is not finite',
-                       subject.of(dtype)[1])
+      require(np.all(np.isfinite(output)), 'an output is not finite')
     variables = subjects.layer_of(subject.of(dtype)[0]).trainable_variables
     require(
         bool(variables) == subject.case.has_variables,
@@ -172,5 +172,5 @@ def eager_calls_of_all_sizes_share_their_graphs(
   if subject.case.has_variables:
     functions.append(_backward(made))
   for function in functions:
-    require_no_more_graphs(lambda size, function=function: function(
-        subject.case.inputs(batch_size=size)))
+    require_no_more_graphs(functools.partial(
+        lambda of, size: of(subject.case.inputs(batch_size=size)), function))

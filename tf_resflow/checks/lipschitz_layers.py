@@ -34,8 +34,8 @@ def no_slope_exceeds_the_bound_or_the_certificate(
                        known * margin)
           and 0.0 < estimate <= min(certificate.bound, known) * _ROUNDING
           and certificate.bound <= bound * 1.5**num_constrained,
-          f'slopes reach {slope}; lipschitz_bound is {bound}, norm_estimate '
-          f'{estimate}, certificate {certificate.bound}')
+          f'slopes reach {slope:.6g}; lipschitz_bound is {bound:.6g}, '
+          f'norm_estimate {estimate:.6g}, certificate {certificate.bound:.6g}')
   is_asserted = layer.bound_source == 'assertion'
   require(len(certificate.methods) == (1 if is_asserted else num_constrained)
           and num_constrained == len(layer.constrained_layers()),
@@ -92,7 +92,8 @@ def pure_parts_know_only_the_structure(subject: subjects.Subject) -> None:
   require((layer.structure() == other.structure()) == (
       layer.bound_source in ('construction', 'estimate')),
           'structure() is not that of layers with one function of tensors')
-  actual = _pure(layer, *other.tensors(), x)
+  variables, state = other.tensors()
+  actual = _pure(layer, variables, state, x)
   close('y of another layer', actual, other(x), 1e-12, 1e-10)
   require(not subject.case.has_variables
           or np.abs(actual - layer(x)).max() > 1e-3, 'weights have no effect')

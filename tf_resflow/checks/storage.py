@@ -151,7 +151,7 @@ def frozen_copies_compute_alike_and_nothing_moves_them(
     require(not subject.case.has_variables or max(
         np.abs(a - b).max() for a, b in zip(
             results(made, x), before, strict=True)) > 1e-2,
-                     'the variables have no effect', x)
+                     'the variables have no effect')
   # Power iteration takes eigenvalues.
   require(not any('Eig' in op for op in operations(traced)),
                    'frozen() iterates norms')

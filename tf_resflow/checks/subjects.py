@@ -272,8 +272,9 @@ def close(what: str, actual: Any, expected: Any, atol: float = 0.0,
   actual, expected = np.asarray(actual), np.asarray(expected)
   require(actual.shape == expected.shape,
           f'{what} has the shape {actual.shape}, not {expected.shape}')
-  error = np.abs(actual - expected)
-  is_wrong = ~(error <= atol + rtol * np.abs(expected))
+  with np.errstate(invalid='ignore'):  # Infinities may be equal.
+    error = np.abs(actual - expected)
+  is_wrong = ~((error <= atol + rtol * np.abs(expected)) | (actual == expected))
   if is_wrong.any():
     worst = np.unravel_index(np.argmax(np.where(
         is_wrong, np.nan_to_num(error, nan=np.inf), -1.0)), error.shape)

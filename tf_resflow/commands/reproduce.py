@@ -24,6 +24,7 @@ blocks, image size and terms of the series; every step in a fresh process.
 import dataclasses
 import os
 import shlex
+from typing import Any
 
 from tf_resflow import workflow
 from tf_resflow.commands import options as options_lib
@@ -36,7 +37,7 @@ _NAMES = (*(f'table{number}' for number in range(1, 6)),
           *(f'figure{number}' for number in range(2, 9)),
           'norms', 'densities', 'time')
 # Studies of steps in processes of their own; flagfiles and changes of these.
-_MEASURED = {
+_MEASURED: dict[str, tuple[str, dict[str, Any]]] = {
     'figure3': ('memory', {
         'cpu': {'benchmark': {'batch_size': 16}},
         'paper': {'cifar10': {}, 'cifar10_small': {}}}),

@@ -36,7 +36,8 @@ def open_table(name: str, **options: Any) -> datasets.VectorInfo:
       test=frame.iloc[order[-num_test:]], **options)
 
 
-open_table.options = (*data_config.FRAME_FIELDS, 'condition_on')
+open_table.options = (  # type: ignore[attr-defined]
+    *data_config.FRAME_FIELDS, 'condition_on')
 
 
 def _smooth(seed: int, num_rows: int, num_columns: int, heavy_tails=False):
