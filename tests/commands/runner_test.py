@@ -330,7 +330,7 @@ def test_help(shown):
     summary, _, rest = text.partition('\n\n')
     assert summary == tool.__doc__.splitlines()[0]
     # Examples first.
-    assert rest.startswith(f'  tf_resflow {name} --')
+    assert rest.startswith(f'  tf_resflow {name}')
     own_group, _, _ = tool.Options.__doc__.partition('.')
     for field in tool.Options.flag_fields():
       flag = f'[no]{field.flag}' if field.element is bool else field.flag

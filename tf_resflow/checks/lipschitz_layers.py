@@ -8,6 +8,7 @@ from tf_resflow.checks import subjects
 from tf_resflow.checks.subjects import close
 from tf_resflow.checks.subjects import require
 from tf_resflow.layers.lipschitz import learned_norms
+from tf_resflow.layers.lipschitz import lipschitz_layer
 
 _ROUNDING = 1.0 + 1e-9
 # Power iteration bounds a norm from below, to a relative 1e-3.
@@ -29,7 +30,7 @@ def no_slope_exceeds_the_bound_or_the_certificate(
   bound, num_constrained = layer.lipschitz_bound, layer.num_constrained
   margin = _MARGIN**num_constrained * _ROUNDING
   # Whoever estimates a norm does not know a bound.
-  known = np.inf if layer.bound_source == 'estimate' else bound
+  known = np.inf if layer.bound_source == lipschitz_layer.ESTIMATED else bound
   require(slope <= min(certificate.bound * _ROUNDING, estimate * margin,
                        known * margin)
           and 0.0 < estimate <= min(certificate.bound, known) * _ROUNDING
@@ -90,7 +91,7 @@ def pure_parts_know_only_the_structure(subject: subjects.Subject) -> None:
   other = subject.case.make('float64', seed=1)
   # Of a layer that a user wrote it is not known.
   require((layer.structure() == other.structure()) == (
-      layer.bound_source in ('construction', 'estimate')),
+      layer.bound_source in ('construction', lipschitz_layer.ESTIMATED)),
           'structure() is not that of layers with one function of tensors')
   variables, state = other.tensors()
   actual = _pure(layer, variables, state, x)

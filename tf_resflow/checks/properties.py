@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 from tensorflow_probability import bijectors as tfb
 
 from tf_resflow import layers
-from tf_resflow import models
 from tf_resflow.checks import subjects
 
 # Kinds of subjects, by their base classes.
@@ -59,7 +58,8 @@ def check(*kinds: str, needs: str = '') -> Callable:
 
 def kind_of(made: Any) -> str:
   """Returns the kind of a layer, bijection, bijector or flow."""
-  if isinstance(made, models.Flow) and not made.augmentation.is_random:
+  augmentation = getattr(made, 'augmentation', None)
+  if augmentation is not None and not augmentation.is_random:
     return MODEL
   return next((kind for kind, base in _BASES.items() if isinstance(made, base)),
               OTHER)

@@ -119,7 +119,8 @@ class Figure(NamedTuple):
 
 
 FIGURES = {
-    'figure2': Figure('save_bias', ('cifar10_iresnet', 'cifar10_elu'), 'bias'),
+    'figure2': Figure('save_bias', ('cifar10_iresnet', 'cifar10_elu'),
+                      'truncation_bias'),
     'figure4': Figure('save_activations', ()),
     'figure5': Figure('save_samples', ('celeba64',), 'activations', 'mnist5k',
                       ('cpila',)),

@@ -235,7 +235,7 @@ DATASETS = dataset_registry.DatasetRegistry('dataset', {
 STUDIES = spec.Registry('study', {
     'activations': f'{_PAPER}:ACTIVATIONS',
     'estimators': f'{_PAPER}:ESTIMATORS',
-    'bias': f'{_PAPER}:BIAS',
+    'truncation_bias': f'{_PAPER}:BIAS',
     'hybrids_0': f'{_PAPER}:HYBRIDS_0',
     'hybrids_1_d': f'{_PAPER}:HYBRIDS_1_D',
     'hybrids_1': f'{_PAPER}:HYBRIDS_1',
