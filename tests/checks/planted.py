@@ -7,14 +7,13 @@ import tensorflow as tf
 
 from tests import networks
 from tf_resflow import layers
-from tf_resflow.checks import properties
 from tf_resflow.checks import running
 
 
 def finds(make, check, problem):
   """Asserts that a check says which number of a type is wrong, and where."""
   subject = running.subjects.Subject('planted', running.case_of(make, (3,)))
-  found = running.problem_of(properties.ALL[check.__name__], subject)
+  found = running.problem_of(running.ALL[check.__name__], subject)
   assert problem in found and ' at x = [' in found, found
 
 

@@ -20,7 +20,7 @@ def test_kinds_are_those_of_the_base_classes(name, kind):
 
 def test_checks_apply_by_kind_and_by_what_a_case_has():
   case = running.case_of(planted.Scale, (3,))
-  found = {check.name for check in properties.ALL.values() if check.applies(
+  found = {check.name for check in running.ALL.values() if check.applies(
       properties.BIJECTION, case)}
   assert 'log_det_is_that_of_the_jacobian' in found
   assert not found & {

@@ -7,6 +7,7 @@ from tests import cases
 from tests.conformance import subjects
 from tf_resflow.checks import bijections
 from tf_resflow.checks import properties
+from tf_resflow.checks import running
 
 _KINDS = {
     properties.LIPSCHITZ: cases.LIPSCHITZ,
@@ -23,6 +24,7 @@ _COMPILED = {
     'frozen_copies_compute_alike_and_nothing_moves_them': (
         'residual_block_learned', 'flow_moving_mean', 'flow_norms',
         'flow_hybrid_factor_out'),
+    'saved_models_compute_alike': (),
     'eager_calls_of_all_sizes_share_their_graphs': ()}
 # Where a check takes seconds, with parts that have fast cases, and blocks of
 # other memory modes, which concern gradients alone.
@@ -44,6 +46,10 @@ _SLOW = {
         'conditional_labels', 'flow_coupling', 'flow_noise', 'vector_flow',
         'flow_hybrid', 'vector_flow_conditional_lu', 'vector_flow_inverse',
         'inverse_residual'),
+    'saved_models_compute_alike': (
+        'conditional_labels', 'flow_coupling', 'flow_hybrid',
+        'vector_flow_inverse', 'vector_flow_conditional_lu', 'inverse_residual',
+        'residual_neumann', 'residual_backward_in_forward', 'residual_naive'),
     'mean_of_all_draws_is_the_log_det': (
         'residual_conv', 'residual_neumann', 'residual_backward_in_forward',
         'residual_naive')}
@@ -63,7 +69,7 @@ def _test_of(check):
   return test
 
 
-for _check in properties.ALL.values():
+for _check in running.ALL.values():
   globals()[f'test_{_check.name}'] = _test_of(_check)
 
 
@@ -74,3 +80,13 @@ def test_one_cotangent_for_all_examples(subject):
   with pytest.raises(tf.errors.InvalidArgumentError, match='one cotangent'):
     bijections.weighted_gradients(
         bijection, x, tf.constant([1.0, -0.4, 2.5, 0.3], tf.float64))
+
+
+def test_no_check_is_forgotten():
+  """Those of all modules are there, and each has a fast case."""
+  assert len(running.ALL) == 29
+  for check in running.ALL.values():
+    assert any(
+        check.applies(kind, case) and name not in cases.SLOW
+        and name not in _SLOW.get(check.name, ())
+        for kind, table in _KINDS.items() for name, case in table.items())

@@ -15,6 +15,8 @@ from tf_resflow.checks import properties
 from tf_resflow.checks import storage as storage
 from tf_resflow.checks import subjects
 
+# All checks: each of these modules has added its own.
+ALL = properties.ALL
 # Errors of the type rather than of this module.
 _ERRORS = (
     ValueError, TypeError, AttributeError, NotImplementedError, KeyError,
@@ -77,7 +79,7 @@ def run(name: str, case: subjects.Case) -> Iterator[Outcome]:
   """Runs all checks that apply to a case, and yields what each found."""
   subject = subjects.Subject(name, case)
   kind = properties.kind_of(case.make_fn('float32'))
-  for check in properties.ALL.values():
+  for check in ALL.values():
     if check.applies(kind, case):
       yield Outcome(check, problem_of(check, subject))
 

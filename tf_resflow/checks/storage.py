@@ -106,12 +106,16 @@ def operations(concrete_function: Any) -> set[str]:
       f.node_def for f in graph.library.function)) for node in nodes}
 
 
-def trace(made: Any, event_shape: Sequence[int]) -> Any:
-  """Returns a concrete function of the `results`."""
+def _function(made, event_shape):
+  """Returns a traced function of the `results`."""
   return tf.function(
       lambda x: results(made, x), autograph=False,
-      input_signature=[tf.TensorSpec([None, *event_shape], tf.float64)]
-  ).get_concrete_function()
+      input_signature=[tf.TensorSpec([None, *event_shape], tf.float64)])
+
+
+def trace(made: Any, event_shape: Sequence[int]) -> Any:
+  """Returns a concrete function of the `results`."""
+  return _function(made, event_shape).get_concrete_function()
 
 
 @contextlib.contextmanager
@@ -173,3 +177,18 @@ def frozen_copies_state_what_the_original_does(
       ('compute_output_shape', lambda b: b.compute_output_shape(shape))):
     require(state(frozen) == state(made),
                      f'{name} is {state(frozen)}, not {state(made)}')
+
+
+@properties.check(properties.BIJECTION, properties.MODEL)
+def saved_models_compute_alike(subject: subjects.Subject) -> None:
+  """A SavedModel of frozen() has its outputs, without the Python of the type.
+  """
+  made, x = subject.of()
+  frozen, module = made.frozen(), tf.Module()
+  module.run = _function(frozen, subject.case.event_shape)
+  module.held = [v.value for v in frozen.variables]
+  with tempfile.TemporaryDirectory() as folder:
+    tf.saved_model.save(module, folder)
+    loaded = tf.saved_model.load(folder)
+  all_close('an output of the SavedModel', loaded.run(x), results(frozen, x),
+            1e-9)
