@@ -27,7 +27,6 @@ _BOUNDS = {
     'evaluate': 44,
     'sample': 22,
     'export': 50,
-    'bias': 29,
     'fid': 23,
     'benchmark --worker=train': 44,
     'benchmark --worker=evaluate': 25,
@@ -95,8 +94,6 @@ def traces(tmp_path_factory, data_dir):
       'sample': (run, '--batch_size=16', '--num_samples=31',
                  f'--output={root}/samples.png'),
       'export': (run, '--nowarmup', f'--output={root}/exported'),
-      'bias': (f'--workdirs={root}/run', data, '--batch_size=16',
-               '--num_examples=31'),
       'fid': (run, data, '--batch_size=16', '--num_samples=47',
               '--num_images=20', f'--inception={root}/network.keras'),
       **{f'benchmark --worker={task}': (

@@ -23,8 +23,7 @@ from tf_resflow.training import signals
 
 TOOLS = (
     'train', 'evaluate', 'score', 'sample', 'ood', 'fid', 'export', 'convert',
-    'baselines', 'benchmark', 'check', 'study', 'reproduce',
-    'bias')
+    'baselines', 'benchmark', 'check', 'study', 'reproduce')
 
 # Tools that continue a run where it was stopped.
 _CONTINUED = ('train', 'study', 'reproduce')

@@ -4,7 +4,7 @@ Biased and unbiased estimates are made on the same examples and dequantisation
 noise, so that their difference is the bias of the estimator alone.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 import os
 from typing import Any
 
@@ -14,7 +14,6 @@ import numpy as np
 from tf_resflow import datasets
 from tf_resflow import evaluation
 from tf_resflow import models
-from tf_resflow import numerics
 from tf_resflow.evaluation import statistics
 
 # Columns of metrics.csv, with labels, styles and line widths.
@@ -24,43 +23,6 @@ _CURVES = (
     ('validation_biased_bits_per_dim', 'validation, biased estimate', 'C3o--',
      1.6),
     ('validation_bits_per_dim', 'validation, unbiased', 'C0o-', 1.6))
-
-
-def main(
-    runs: Iterable[tuple[
-        str, models.Flow, datasets.Split, numerics.Estimator]],
-    split_name: str, *, picture: str | os.PathLike | None = None,
-    curves: Mapping[str, Mapping[str, np.ndarray]] | None = None,
-    batch_size: int | None = None, **settings: Any,
-) -> dict[str, Any]:
-  """Measures the bias of several runs, and plots their training.
-
-  Args:
-    runs: the name of each, its flow of `tf_resflow.load`, the data, and an
-      unbiased estimator.
-    split_name: of the data.
-    picture, curves: file and runs of `save_bias`, by the names of the runs.
-    batch_size: examples per batch, or fewer where so many do not fit.
-    **settings: of `measure_bias`.
-
-  Returns:
-    A dict for JSON: `split`, and under `runs` the measurements of each run.
-  """
-  reports = {}
-  for name, flow, split, estimator in runs:
-    specs = dict.fromkeys(e.spec() for e in flow.estimators())
-    reports[name] = {
-        'step': flow.run.step, 'training_estimator': ' '.join(specs) or 'none',
-        'estimator': estimator.spec(), **measure_bias(
-            flow, split, estimator=estimator, strategy=flow.run.strategy,
-            batch_size=evaluation.default_batch_size(
-                flow, estimator, batch_size), **settings)}
-  if picture is not None and curves is not None:
-    save_bias(picture, {
-        f'{name}\n{report["training_estimator"]}\nbias on {split_name}: '
-        f'{report["bias"]:+.4f} +- {report["bias_stderr"]:.4f}': curves[name]
-        for name, report in reports.items()})
-  return {'split': split_name, 'runs': reports}
 
 
 def measure_bias(

@@ -16,11 +16,13 @@ def table(study: study_lib.Study, records: study_lib.Records) -> str:
   """Returns the finalists as a table in Markdown, rows of all workloads.
 
   A mean has the half width of its interval, and so has the difference to the
-  first case; see `comparison.of_seeds_and_examples`.
+  first case; see `comparison.of_seeds_and_examples`. The last column has the
+  mean difference of biased estimates of training from unbiased ones.
   """
   rows = [['', 'case', 'learning rate', 'steps', *(
       title for metric in study.metrics
-      for title in (metric, f'minus {study.reference}', 'order'))]]
+      for title in (metric, f'minus {study.reference}', 'order')),
+           'bias of training']]
   for workload in study.workloads:
     for case in study.cases:
       finals = study.finals(workload, case, records)
@@ -32,6 +34,11 @@ def table(study: study_lib.Study, records: study_lib.Records) -> str:
         rows[-1] += [
             _mean([records[final.name] for final in finals], metric),
             *_difference(_compared(workload, case, records), metric)]
+      biases = [records[final.name]['bias'] for final in finals
+                if 'bias' in records[final.name]]
+      rows[-1].append(f'{np.mean(biases):+.4f}' if biases else '')
+  if not any(row[-1] for row in rows[1:]):
+    return markdown([row[:-1] for row in rows])
   return markdown(rows)
 
 

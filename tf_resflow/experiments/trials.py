@@ -8,6 +8,7 @@ import numpy as np
 
 from tf_resflow import training
 from tf_resflow import workflow
+from tf_resflow.experiments import bias
 from tf_resflow.experiments import study as study_lib
 
 # Values per example that are compared, in the folder of a finalist.
@@ -20,7 +21,8 @@ def run(study: study_lib.Study, task: study_lib.Task,
 
   Returns:
     The record: `num_steps`, the metrics and their standard errors across
-    examples. A run that diverges has none of these.
+    examples. A run that diverges has none of these. Finalists that train with
+    a biased estimator have its `bias`, see `bias.measure_bias`.
   """
   config = study.make_config(task, records)
   record: dict[str, Any] = {'num_steps': config.optimizer.num_steps}
@@ -36,6 +38,10 @@ def run(study: study_lib.Study, task: study_lib.Task,
   if is_final:
     np.savez(os.path.join(workdir, ARRAYS), **{
         name: values_of(results.arrays, name) for name in names})
+  if is_final and any(e.is_biased for e in flow.estimators()):
+    found = bias.measure_bias(
+        flow, flow.run.open('test'), strategy=flow.run.strategy)
+    record |= {key: found[key] for key in ('bias', 'bias_stderr')}
   return record | {key: results.numbers[key] for name in names
                    for key in (name, f'{name}_stderr')}
 
