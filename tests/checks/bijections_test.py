@@ -8,16 +8,16 @@ from tf_resflow.checks import bijections
 
 @pytest.mark.parametrize('make, check, problem', [
     (planted.WrongSign, bijections.log_det_is_that_of_the_jacobian,
-     'log_det is'),
+     'at x = ['),
     (planted.WrongInverse, bijections.inverse_is_that_of_the_forward_direction,
      'inverse(forward(x)) in float32 is'),
     (planted.TightBounds, bijections.slopes_lie_between_their_bounds,
      'have the bounds (0.99, 1.01)'),
     (planted.NoGradient, bijections.every_example_has_a_weight_of_its_own,
-     'or a value and no gradient'),
+     'or changes without one'),
     (planted.Biased, bijections.mean_of_all_draws_is_the_log_det,
      'the mean of log_det is'),
     (planted.HidesSolves, bijections.a_solve_that_fails_is_an_error,
-     'there is no error')])
+     'the inverse direction without an error after 2 steps is')])
 def test_defects(make, check, problem):
   planted.finds(make, check, problem)

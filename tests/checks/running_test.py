@@ -20,6 +20,6 @@ def test_what_is_sound_passes(make):
 def test_what_cannot_be_checked():
   for make, problem in (
       (lambda units, dtype: None, "missing a required argument: 'units'"),
-      (lambda dtype: 3, 'expected a layer, bijection, bijector or flow')):
+      (lambda dtype: 3, 'expected a layer, bijection, bijector of')):
     with pytest.raises(errors.InvalidValueError, match=problem):
       running.case_of(make, (3,))

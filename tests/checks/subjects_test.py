@@ -18,14 +18,14 @@ def test_induced_norms(domain, codomain):
 
 
 def test_the_worst_number_is_shown():
-  expected = np.zeros([3, 2])
+  expected = np.zeros([4, 2])
   subjects.close('y', expected + 1e-9, expected, 1e-8)
   for wrong, text in (
-      ([[0, 0], [1e-3, 0.5], [0, 0.1]], 'y is 0.5 instead of 0.0'),
-      ([[0, 0], [0.5, np.nan], [0, 0]], 'y is nan instead of 0.0')):
+      ([[0, 0], [1e-3, 0.5], [0, 0.1], [0, 0]], 'y is 0.5 instead of 0.0'),
+      ([[0, 0], [0.5, np.nan], [0, 0], [0, 0]], 'y is nan instead of 0.0')):
     with pytest.raises(subjects.CheckFailedError, match=text) as error:
       subjects.close('y', wrong, expected, 1e-8)
     assert error.value.example == 1
   with pytest.raises(
-      subjects.CheckFailedError, match=r'has the shape \(1,\), not \(3, 2\)'):
+      subjects.CheckFailedError, match=r'has the shape \(1,\), not \(4, 2\)'):
     subjects.close('y', [0.0], expected)

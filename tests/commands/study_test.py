@@ -14,17 +14,17 @@ def test_lists_and_refuses(run_tool, tmp_path):
       (['none', '--workdir=a'], '--name=none: expected one of activations'),
       (['activations'], '--name=activations requires --workdir or --log.'),
       (['activations', 'b', '--workdir=a'], "unexpected argument 'b'"),
+      (['--workdir=a'], '--workdir=a requires the name of a study.'),
       (['activations', '--workdir=a', '--log=b'],
        '--workdir cannot be used with --log'),
-      (['activations', f'--log={tmp_path}/none'], '[Errno 2]')])
+      ([f'--log={tmp_path}/none'], '[Errno 2]')])
 
 
-def test_tables_of_a_log(run_tool, tmp_path, monkeypatch):
-  monkeypatch.setitem(registries.STUDIES._entries, 'mine', studies.STUDY)
+def test_tables_of_a_log(run_tool, tmp_path):
   path = tmp_path / 'a.jsonl'
   studies.write_log(path, 0.1)
-  result = run_tool('study', 'mine', f'--log={path}',
-                    f'--output={tmp_path}/a.png')
+  # The log says which study it is of.
+  result = run_tool('study', f'--log={path}', f'--output={tmp_path}/a.png')
   assert result.status == 0, result.stderr
   assert '| digits | b | 0.01 (edge) | 1,200 |' in result.stdout
   assert (tmp_path / 'a.png').exists()
@@ -32,5 +32,5 @@ def test_tables_of_a_log(run_tool, tmp_path, monkeypatch):
   lines = path.read_text().splitlines(keepends=True)
   path.write_text(''.join(lines[:-1]))
   results.check_error(
-      run_tool('study', 'mine', f'--log={path}'),
+      run_tool('study', f'--log={path}'),
       f'study: error: --log={path}: expected the log of a study that is done')

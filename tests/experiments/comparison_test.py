@@ -23,7 +23,7 @@ def test_sources_of_error():
 
 @pytest.mark.parametrize('of_seeds,of_examples', [
     (1.0, 0.0), (0.0, 8.0), (0.5, 4.0)])
-def test_intervals_cover_at_least_95_percent(of_seeds, of_examples):
+def test_intervals_cover_95_percent_up_to_noise(of_seeds, of_examples):
   rng, num = np.random.default_rng(3), 2000
   shape = [num, 3, 50]
   values = (of_seeds * rng.normal(size=[num, 3, 1])

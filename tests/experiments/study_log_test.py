@@ -1,5 +1,6 @@
 """The log of a study after kills, and by two processes."""
 
+import dataclasses
 import json
 
 import pytest
@@ -62,6 +63,16 @@ def test_another_study_is_refused(path):
                 lambda: study_log.read(path, 'mine', other)):
     with pytest.raises(errors.InvalidValueError, match='It has another rates'):
       reads()
+  # The first case is the one that others are compared with.
+  turned = dataclasses.replace(_STUDY, cases={'b': {}, 'a': {}})
+  with pytest.raises(errors.InvalidValueError, match='It has another cases'):
+    _open(path, turned)
+
+
+def test_the_study_is_read_from_its_log(path):
+  name, study = study_log.read_declared(path)
+  assert name == 'mine' and study.declared() == _STUDY.declared()
+  assert study.pending({}) == _TASKS
 
 
 def test_one_process_at_a_time(path):

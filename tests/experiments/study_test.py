@@ -97,10 +97,10 @@ def test_steps_fill_the_seconds_by_the_median_of_measured_times():
   times = [t for t in study.pending({}) if t.kind == study_lib.TIME]
   assert [t.case for t in times] == ['a', 'b'] * study_lib.NUM_ROUNDS
   records = {
-      t.name: {'kind': 'time', 'train_step_s': (t.seed + 1) * (
+      t.name: {'kind': 'time', 'step_s': (t.seed + 1) * (
           0.1 if t.case == 'a' else 0.037)} for t in times}
   assert study.num_steps('digits', 'a', records) == 300
-  assert study.num_steps('digits', 'b', records) == 810  # 810.8
+  assert study.num_steps('digits', 'b', records) == 811  # 810.8
 
 
 def test_configurations_of_tasks():
@@ -120,13 +120,19 @@ def test_configurations_of_tasks():
     ({'rates': (0.01, 0.02, 0.08)}, 'rates='),
     ({'num_seeds': 1}, 'num_seeds=1'),
     ({'cases': {'a': {}}}, 'cases=1'),
-    ({'cases': {'a': {}, 'b/c': {}}}, 'name=b/c')])
+    ({'cases': {'a': {}, 'b/c': {}}}, 'name=a, b/c'),
+    ({'cases': {'a b': {}, 'a_b': {}}}, 'name=a b, a_b: expected different'),
+    ({'cases': {'a': {}, 'b': {'learning_rate': 0.1}}},
+     'settings=learning_rate: expected other settings. The study decides'),
+    ({'cases': {'a': {}, 'c': {}}}, 'num_steps=.* a number for each case of'),
+    ({'metrics': ('bpd',)}, 'metrics=bpd: expected some of bits_per_dim')])
 def test_studies_that_say_nothing_are_refused(fields, expected):
   with pytest.raises(errors.InvalidValueError, match=expected):
     _study(**fields)
 
 
-@pytest.mark.parametrize('budget', [{}, {'seconds': 1.0, 'num_steps': 2}])
+@pytest.mark.parametrize('budget', [
+    {}, {'seconds': 1.0, 'num_steps': 2}, {'seconds': 0.0}])
 def test_a_budget_is_seconds_or_steps(budget):
   with pytest.raises(errors.InvalidValueError, match='seconds='):
     study_lib.Workload(flagfile='digits', **budget)

@@ -35,4 +35,6 @@ def test_a_finalist_is_evaluated_on_the_test_part(tmp_path):
 def test_a_run_that_diverges_has_no_figure(tmp_path):
   study = _study(clip_norm=1e30)
   task = study_lib.Task('tune', 'digits', 'a', 1e30)
-  assert trials.run(study, task, {}, str(tmp_path / 'run')) == {'num_steps': 2}
+  assert trials.run(study, task, {}, str(tmp_path / 'run')) == {
+      'num_steps': 2, 'problem':
+      'the loss or its gradient is not finite at step 2'}

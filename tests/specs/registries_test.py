@@ -6,6 +6,7 @@ from tf_resflow import datasets
 from tf_resflow import layers
 from tf_resflow import models
 from tf_resflow import numerics
+from tf_resflow.experiments import study
 from tf_resflow.layers.bijections import invertible_matrix
 from tf_resflow.layers.bijections import masks
 from tf_resflow.models import model_config
@@ -38,7 +39,7 @@ def test_types_derive_from_their_base():
       'MODELS': model_config.ModelConfig}
   values = {
       'DATASETS': datasets.DatasetInfo, 'CONSTRAINTS': layers.Constraint,
-      'NORM_BOUNDS': operator_norms.OperatorNorm}
+      'NORM_BOUNDS': operator_norms.OperatorNorm, 'STUDIES': study.Study}
   for name, table in _TABLES.items():
     for type_name in table.names():
       value = table.get(type_name)

@@ -116,14 +116,17 @@ def slopes_lie_between_their_bounds(subject: subjects.Subject) -> None:
     require(bounds[:2] == (0.0, np.inf), f'the bounds are {bounds}')
     return
   order = bounds.order or 2.0
+  if np.isnan(order):
+    return  # In no norm.
   greatest = subjects.induced_norm(subject.jacobians, order, order)
   least = 1.0 / subjects.induced_norm(
       np.linalg.inv(subject.jacobians), order, order)
   margin = 1.0 + 1e-9 + 1e-3 * len(made.constrained_layers())
-  # No bounds that everything keeps to.
-  require(0.0 < bounds.lower <= least * margin
+  # 0 and infinity stand for what is unknown. Of one part no bound is loose.
+  require(0.0 <= bounds.lower <= least * margin
           and greatest <= bounds.upper * margin
-          and bounds.upper < 100 * greatest,
+          and (len(made.leaves()) > 1 or bounds.upper == np.inf
+               or bounds.upper < 100 * greatest),
           f'slopes from {least:.6g} to {greatest:.6g} have the bounds '
           f'{bounds[:2]}')
 
@@ -151,26 +154,24 @@ def what_reports_computes_what_raises_does(subject: subjects.Subject) -> None:
           2 * (atol + rtol * np.abs(solve.target).max()) + 1e-12)
 
 
-@properties.check(*_LAYERED, needs='is_random')
+@properties.check(*_LAYERED)
 def a_solve_that_fails_is_an_error(subject: subjects.Subject) -> None:
-  """With too few steps the direction that solves raises, and reports it."""
+  """With too few steps no wrong number is returned: it raises, and reports."""
   made, x = subject.of()
   y, solver = tf.constant(subject.outputs()[0]), numerics.Banach(max_steps=2)
-  raises, reports = (
-      (lambda: made.forward_and_log_det(x, solver=solver),
-       lambda: made.transform(x, solver=solver))
-      if made.transform(x).solves else
-      (lambda: made.inverse(y, solver=solver),
-       lambda: made.solve_inverse(y, solver=solver)))
-  try:
-    raises()
-  except tf.errors.InvalidArgumentError as error:
-    require('did not converge' in str(error), f'the error is {error}')
-  else:
-    require(False, 'there is no error after 2 steps')
-  solves = reports().solves
-  require(all(s.solver == solver for s in solves) and not np.all(
-      solves[0].solution.converged), 'a failed solve is not reported')
+  for name, value_fn, report_fn, expected in (
+      ('forward', lambda: made.forward_and_log_det(x, solver=solver)[0],
+       lambda: made.transform(x, solver=solver), y),
+      ('inverse', lambda: made.inverse(y, solver=solver),
+       lambda: made.solve_inverse(y, solver=solver), x)):
+    try:
+      close(f'the {name} direction without an error after 2 steps', value_fn(),
+            expected, 1e-6, 1e-6)
+    except tf.errors.InvalidArgumentError as error:
+      require('did not converge' in str(error), f'the error is {error}')
+      solves = report_fn().solves
+      require(any(not np.all(s.solution.converged) for s in solves) and all(
+          s.solver == solver for s in solves), 'a failed solve is not reported')
 
 
 @properties.check(*_LAYERED)
@@ -205,9 +206,12 @@ def weighted_gradients(
 def every_example_has_a_weight_of_its_own(subject: subjects.Subject) -> None:
   """Gradients are linear in a weight of the log-determinant per example."""
   made, x = subject.of()
-  if not subject.case.per_example:
-    return
   weights = tf.constant([1.0, -0.4, 2.5, 0.3], tf.float64)
+  try:
+    weighted_gradients(made, x, weights)
+  except tf.errors.InvalidArgumentError as error:
+    require('one cotangent' in str(error), f'the error is {error}')
+    return  # It says that it has one weight for all.
   alone = [weighted_gradients(made, x, one_hot)
            for one_hot in tf.eye(len(x), dtype=tf.float64)]
   actual = weighted_gradients(made, x, weights)
@@ -216,8 +220,11 @@ def every_example_has_a_weight_of_its_own(subject: subjects.Subject) -> None:
           1e-12, 1e-9)
   # A volume that never changes has no gradient.
   log_det = made.forward_and_log_det(x, seed=4)[1]
-  require((max(np.abs(a).max() for a in actual) > 0.0) == np.any(log_det != 0),
-          'log_det has a gradient and no value, or a value and no gradient')
+  with subjects.changed(made.trainable_variables):
+    other = made.forward_and_log_det(x, seed=4)[1]
+  changes = max(np.ptp(log_det), np.abs(other - log_det).max()) > 1e-12
+  require((max(np.abs(a).max() for a in actual) > 0.0) == changes,
+          'log_det has a gradient and is constant, or changes without one')
 
 
 @properties.check(properties.MODEL)

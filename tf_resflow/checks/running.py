@@ -5,7 +5,6 @@ import inspect
 from typing import Any, NamedTuple
 
 import numpy as np
-import tensorflow as tf
 
 from tf_resflow import errors
 from tf_resflow.checks import bijections as bijections
@@ -17,10 +16,6 @@ from tf_resflow.checks import subjects
 
 # All checks: each of these modules has added its own.
 ALL = properties.ALL
-# Errors of the type rather than of this module.
-_ERRORS = (
-    ValueError, TypeError, AttributeError, NotImplementedError, KeyError,
-    AssertionError, tf.errors.OpError)
 
 
 class Outcome(NamedTuple):
@@ -54,16 +49,16 @@ def case_of(make: Any, event_shape: tuple[int, ...],
 
   try:
     inspect.signature(make).bind(dtype='float32')
-    made = make_fn('float32')
   except TypeError as error:
     raise errors.InvalidValueError(
         'name', getattr(make, '__name__', make),
         'a class or function that takes dtype alone', f'{error}. Write a '
         'function of dtype that returns an object.') from error
+  made = make_fn('float32')
   layer = subjects.layer_of(made)
   errors.check(
-      hasattr(layer, 'trainable_variables'), 'name', type(made).__name__,
-      'a layer, bijection, bijector or flow')
+      hasattr(layer, 'built'), 'name', type(made).__name__,
+      'a layer, bijection, bijector of this package, or flow')
   if not layer.built:
     layer.build((None, *event_shape))
   kind = properties.kind_of(made)
@@ -86,14 +81,14 @@ def run(name: str, case: subjects.Case) -> Iterator[Outcome]:
 
 def problem_of(check: properties.Check, subject: subjects.Subject) -> str:
   """Returns what a check says, with the input; errors are those of the type."""
-  example = 0
   try:
     check.run(subject)
     return ''
   except subjects.CheckFailedError as error:
-    text, example = str(error), error.example
-  except _ERRORS as error:
-    text = f'{type(error).__name__}: {errors.sentence(error)}'
-  x = subject.case.inputs('float64')
-  return f'{text} at x = ' + np.array2string(
-      x[min(example, len(x) - 1)].numpy(), precision=6, threshold=24)
+    if error.example is None:
+      return str(error)
+    x = subject.case.inputs('float64')[error.example]
+    return f'{error} at x = ' + np.array2string(
+        x.numpy(), precision=6, threshold=24)
+  except Exception as error:  # pylint: disable=broad-exception-caught
+    return f'{type(error).__name__}: {errors.sentence(error)}'

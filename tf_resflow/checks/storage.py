@@ -1,7 +1,6 @@
 """Configurations, Keras files, checkpoints, and frozen copies."""
 
-from collections.abc import Iterator, Sequence
-import contextlib
+from collections.abc import Sequence
 import json
 import os
 import tempfile
@@ -118,19 +117,6 @@ def trace(made: Any, event_shape: Sequence[int]) -> Any:
   return _function(made, event_shape).get_concrete_function()
 
 
-@contextlib.contextmanager
-def _changed(variables: Sequence[Any]) -> Iterator[None]:
-  """Gives all variables other values, for a while."""
-  before = [v.numpy() for v in variables]
-  for variable, value in zip(variables, before, strict=True):
-    variable.assign(-0.5 * value + 0.1)
-  try:
-    yield
-  finally:
-    for variable, value in zip(variables, before, strict=True):
-      variable.assign(value)
-
-
 @properties.check(properties.BIJECTION, properties.MODEL)
 def frozen_copies_compute_alike_and_nothing_moves_them(
     subject: subjects.Subject) -> None:
@@ -146,7 +132,7 @@ def frozen_copies_compute_alike_and_nothing_moves_them(
   gradients = tape.gradient(loss, [v.value for v in made.trainable_variables])
   require(all(g is None for g in gradients),
                    'the variables have gradients')
-  with _changed(made.trainable_variables):
+  with subjects.changed(made.trainable_variables):
     # Neither eagerly nor in a graph does it follow the variables.
     # What is evaluated may be frozen already.
     for outputs in (results(frozen, x), traced(x), results(frozen.frozen(), x)):

@@ -1,6 +1,7 @@
 """What is checked: an object, its inputs, and results that checks share."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+import contextlib
 import dataclasses
 import functools
 from typing import Any, NamedTuple
@@ -25,10 +26,11 @@ class CheckFailedError(errors.ExpectedError):
 
   Args:
     problem: which number is wrong.
-    example: position in the batch of the input at which it is.
+    example: position in the batch of the input at which it is, if it is at
+      one.
   """
 
-  def __init__(self, problem: str, example: int = 0):
+  def __init__(self, problem: str, example: int | None = None):
     super().__init__(problem)
     self.example = example
 
@@ -92,7 +94,8 @@ class Case:
 
 def layer_of(subject: Any) -> keras.layers.Layer:
   """Returns the Keras layer that owns the variables of a subject."""
-  return subject.layer if isinstance(subject, tfb.Bijector) else subject
+  return getattr(subject, 'layer', subject) if isinstance(
+      subject, tfb.Bijector) else subject
 
 
 def evaluate(subject: Any, x: tf.Tensor, seed: Any = 1) -> list[tf.Tensor]:
@@ -216,6 +219,19 @@ class Subject:
         initial, [v.numpy() for v in layer.variables])
 
 
+@contextlib.contextmanager
+def changed(variables: Sequence[Any]) -> Iterator[None]:
+  """Gives all variables other values, for a while."""
+  before = [v.numpy() for v in variables]
+  for variable, value in zip(variables, before, strict=True):
+    variable.assign(-0.5 * value + 0.1)
+  try:
+    yield
+  finally:
+    for variable, value in zip(variables, before, strict=True):
+      variable.assign(value)
+
+
 def jacobians(fn: Callable, x: tf.Tensor) -> np.ndarray:
   """Returns the Jacobians of an example-by-example function, `[B, M, D]`."""
   with tf.GradientTape(persistent=True) as tape:
@@ -278,9 +294,10 @@ def close(what: str, actual: Any, expected: Any, atol: float = 0.0,
   if is_wrong.any():
     worst = np.unravel_index(np.argmax(np.where(
         is_wrong, np.nan_to_num(error, nan=np.inf), -1.0)), error.shape)
+    is_batch = actual.ndim and len(actual) == BATCH_SIZE
     raise CheckFailedError(
         f'{what} is {actual[worst]} instead of {expected[worst]}',
-        *worst[:1])
+        worst[0] if is_batch else None)
 
 
 def all_close(what: str, actual: Iterable, expected: Iterable,

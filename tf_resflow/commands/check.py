@@ -34,6 +34,7 @@ class Options(options_lib.Options):
   event_shape: tuple[int, ...] = fields.field(
       (5,), help='Shape of an input, without the batch.', minimum=1)
   pixels: bool = fields.field(False, help='Inputs lie in [0, 1].')
+  integers: bool = fields.field(False, help='Inputs are whole numbers.')
   kernel_scale: float = fields.field(
       1.0, help='Standard deviation of what is added to initial kernels, so '
       'that they exceed their bounds; lower it for networks without any.',
@@ -62,7 +63,7 @@ def main(options: Options) -> None:
         errors.sentence(error)) from error
   case = running.case_of(
       make, options.event_shape, is_pixels=options.pixels,
-      kernel_scale=options.kernel_scale)
+      is_integer=options.integers, kernel_scale=options.kernel_scale)
   problems = {}
   for check, problem in running.run(options.name, case):
     options_lib.note(f'{"BROKEN" if problem else "ok    "} {check.name}: '
@@ -71,6 +72,7 @@ def main(options: Options) -> None:
   broken = {name: text for name, text in problems.items() if text}
   options_lib.print_report(
       {'num_checks': len(problems), 'broken': broken},
-      f'{len(problems) - len(broken)} of {len(problems)} properties hold.')
+      f'{len(problems) - len(broken)} of {len(problems)} properties of a '
+      f'{running.properties.kind_of(case.make_fn("float32"))} hold.')
   if broken:
     raise errors.ExpectedError(f'broken: {", ".join(broken)}.')

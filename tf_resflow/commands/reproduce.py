@@ -10,11 +10,10 @@ which number. Figures are drawn from their runs, into WORKDIR/NAME.png.
 
 --size=paper prints every row of a table: what the paper states, what the run of
 its command has, and what that takes, which is calculated, not measured; and
-where the runs depart from the paper.
-WORKDIR/RUN is where the command trains; a cell is filled where there is such a
-run, also one of tf_resflow convert. Its test part is evaluated if it has no
-report. Figures are drawn from these runs; commands of those that are not there
-are printed.
+where the runs depart from the paper. WORKDIR/RUN is where the command trains; a
+cell is filled where there is such a finished run; one of tf_resflow convert is
+evaluated. Figures are drawn from these runs; commands of those that are not
+there are printed.
 
 figure3 measures the peak memory of every --memory mode, and time, which is not
 in the paper, how the time of a training step grows with batch, hidden width,
@@ -30,7 +29,6 @@ from tf_resflow import workflow
 from tf_resflow.commands import options as options_lib
 from tf_resflow.commands import runner
 from tf_resflow.commands import study as study_tool
-from tf_resflow.specs import registries
 from tf_resflow.training import files
 
 _NAMES = (*(f'table{number}' for number in range(1, 6)),
@@ -128,9 +126,8 @@ def _figure(options):
 
 def _finalists(options, figure):
   """Returns the folders of the finalists of a study, which is done first."""
-  study, chosen = registries.STUDIES.get(figure.study), _study_options(
-      options, figure.study)
-  records = study_tool.finished(chosen)
+  chosen = _study_options(options, figure.study)
+  study, records = study_tool.finished(chosen)
   workloads = [figure.workload] if figure.workload else [*study.workloads]
   return {
       case if figure.workload else f'{case}, {workload}': [
@@ -144,7 +141,8 @@ def _full_table(options):
   from tf_resflow.experiments import study_report
   rows, runs = paper.rows(options.name), paper.runs()
   print(study_report.markdown([
-      ['model', 'published', 'here', 'days on 4 V100, on one H100', 'command'],
+      ['model', 'published', 'here', 'days on 4 V100, one H100 (or TFLOP)',
+       'command'],
       *(_cells(row, runs, options.workdir) for row in rows)]))
   for name in dict.fromkeys(row['flagfile'] for row in rows):
     if name:
@@ -175,7 +173,7 @@ def _cells(row, runs, workdir):
   run = runs[row['flagfile']]
   days = ', '.join(filter(None, (run['days_4_v100'], run['days_h100'])))
   if not days and run['tflop']:
-    days = f'{run["tflop"]} TFLOP a step'
+    days = f'({run["tflop"]} TFLOP a step)'
   return [row['model'], published, _here(row, folder), days,
           f'`{_command(row["flagfile"], settings, folder)}`']
 
@@ -184,9 +182,13 @@ def _here(row, folder):
   """Returns the metrics of the run in a folder; empty if there is none."""
   if not _is_run(folder):
     return ''
+  metrics = [metric for metric in _METRICS if row[metric]]
   flow = workflow.load(folder)
-  report = flow.run.report or workflow.evaluate(
-      flow, certify=False, num_reconstructions=1).report()
-  return ', '.join(
-      text.format(report[metric]) for metric, text in _METRICS.items()
-      if row[metric] and metric in report)
+  report = flow.run.report
+  if not report and flow.run.is_converted and metrics:
+    report = workflow.evaluate(
+        flow, certify=False, num_reconstructions=1).report()
+  if metrics and not report:
+    return 'not finished'
+  return ', '.join(_METRICS[metric].format(report[metric])
+                   for metric in metrics if metric in report)

@@ -3,7 +3,7 @@
   tf_resflow study
   tf_resflow study activations --workdir=runs/activations
   tf_resflow study mine --import=my_study --workdir=runs/mine
-  tf_resflow study activations --log=study.jsonl --output=activations.png
+  tf_resflow study --log=study.jsonl --output=activations.png
 
 A study is a declared value: one of the package, which the tool lists without
 arguments, or your own, which a module of --import registers (docs/studies.md).
@@ -14,8 +14,9 @@ differences are paired by examples, with the errors of seeds and examples. An
 order holds where the interval of 95 % excludes zero; elsewhere it is undecided.
 
 WORKDIR holds the log, study.jsonl, and the runs. The study may be stopped or
-killed at any time: repeat the command to continue it. --log reads a log
-instead. Tables go to stdout.
+killed at any time: repeat the command to continue it. --log makes the tables of
+a log alone. They go to stdout: a mean +- the half width of its interval, and
+the difference to the first case with its interval.
 """
 
 import dataclasses
@@ -25,6 +26,7 @@ from typing import Any
 from tf_resflow import errors
 from tf_resflow.commands import options as options_lib
 from tf_resflow.commands import runner
+from tf_resflow.configuration import flag_parsing as flags_lib
 from tf_resflow.experiments import study as study_lib
 from tf_resflow.specs import fields
 from tf_resflow.specs import registries
@@ -55,6 +57,8 @@ class Options(options_lib.OutputFile):
     self.require(
         not self.name or bool(self.workdir or self.log), 'name',
         problem='requires --workdir or --log')
+    self.require(self.workdir is None or bool(self.name), 'workdir',
+                 problem='requires the name of a study')
 
   @property
   def path(self) -> str:
@@ -68,35 +72,38 @@ def main(options: Options) -> None:
   from tf_resflow.experiments import study_log
   from tf_resflow.experiments import study_report
   from tf_resflow.experiments import trials
-  if options.name is None:
+  if options.name is None and options.log is None:
     for name in registries.STUDIES.names():
       print(f'{name:16}{registries.STUDIES.get(name).title}')
     return
-  study = registries.STUDIES.get(options.name)
   if options.task:
+    study = registries.STUDIES.get(options.name)
     records = study_log.read(options.path, options.name, study)
     (task,) = (t for t in study.pending(records) if t.name == options.task)
     options_lib.print_report(trials.run(
-        study, task, records, os.path.join(options.workdir, task.name)), '')
+        study, task, records, os.path.join(options.workdir, task.name),
+        flags_lib.modules_of(options.arguments)), '')
     return
-  records = finished(options)
+  study, records = finished(options)
   print(study_report.rates_table(study, records), end='\n\n')
   print(study_report.table(study, records))
   if options.output:
     study_report.save_picture(study, records, options.output)
 
 
-def finished(options: Options) -> dict[str, dict[str, Any]]:
-  """Returns the records of a study, after what was left of it."""
+def finished(
+    options: Options) -> tuple[study_lib.Study, dict[str, dict[str, Any]]]:
+  """Returns a study and its records, after what was left of it."""
   from tf_resflow.experiments import study_log
   from tf_resflow.experiments import study_queue
-  study = registries.STUDIES.get(options.name)
   if options.workdir:
-    return study_queue.Queue(
+    study = registries.STUDIES.get(options.name)
+    return study, study_queue.Queue(
         study, options.workdir, command_fn=runner.command,
         worker=options.arguments, progress_fn=options_lib.note,
-    ).run(options.name)
-  records = study_log.read(options.path, options.name, study)
+        imports=flags_lib.modules_of(options.arguments)).run(options.name)
+  name, study = study_log.read_declared(options.path)
+  records = study_log.read(options.path, name, study)
   errors.check(not study.pending(records), 'log', options.path,
                'the log of a study that is done')
-  return records
+  return study, records

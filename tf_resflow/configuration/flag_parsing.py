@@ -41,7 +41,7 @@ def import_modules(
   Raises:
     InvalidValueError: if a module cannot be imported.
   """
-  modules = _modules(arguments)
+  modules = modules_of(arguments)
   if modules and os.getcwd() not in sys.path:
     sys.path.append(os.getcwd())
   if modules:
@@ -51,7 +51,8 @@ def import_modules(
   return modules
 
 
-def _modules(arguments: Sequence[str]) -> tuple[str, ...]:
+def modules_of(arguments: Sequence[str]) -> tuple[str, ...]:
+  """Returns the modules of `--import` in a command line."""
   values = flags.FlagValues()
   define_import(values)
   values.set_gnu_getopt(True)
@@ -255,7 +256,7 @@ def from_flagfile(
         not nested, 'flagfile', problem='cannot be used in a run',
         advice='Write its lines there.')
     arguments = stored_arguments(path)
-    missing = [m for m in _modules(arguments) if m not in sys.modules]
+    missing = [m for m in modules_of(arguments) if m not in sys.modules]
     if not missing:
       values = flags.FlagValues()
       define(values)

@@ -9,7 +9,7 @@ import dataclasses
 import json
 import math
 import re
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -23,7 +23,11 @@ LOG = 'study.jsonl'
 NUM_ROUNDS = 3
 # Kinds of tasks, in the order in which they are done.
 TIME, TUNE, FINAL, COMPARE = 'time', 'tune', 'final', 'compare'
+# Metrics that can be compared.
 METRICS = ('bits_per_dim', 'nats', 'cross_entropy', 'accuracy')
+# Settings that a study decides itself.
+_OWN = {'learning_rate', 'num_steps', 'warmup_steps', 'seed', 'sample_every',
+        'checkpoint_every'}
 # Records of the log, by the names of their tasks.
 Records = Mapping[str, Mapping[str, Any]]
 
@@ -31,6 +35,16 @@ Records = Mapping[str, Mapping[str, Any]]
 def sign(metric: str) -> int:
   """Returns -1 for a metric of which higher values are better, else 1."""
   return -1 if metric == 'accuracy' else 1
+
+
+def _folder(name):
+  return name.replace(' ', '_')
+
+
+def _check_settings(settings):
+  own = _OWN & {*settings}
+  errors.check(not own, 'settings', ', '.join(sorted(own)), 'other settings',
+               'The study decides on these.')
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -46,8 +60,9 @@ class Workload:
     num_steps: numbers of updates instead, of all cases or by case, as an
       earlier study measured them.
     num_validation: number of training examples on which rates are compared; the
-      finalists are trained on these, too. None for what follows from the data,
-      as for your own vectors.
+      finalists are trained on these, too, to the end. None for what follows
+      from the data: runs on your own vectors hold a part out, and keep their
+      best step, finalists as well.
     rate_factor: of the rates that were found on the first workload.
   """
 
@@ -60,8 +75,10 @@ class Workload:
 
   def __post_init__(self):
     errors.check(
-        (self.seconds is None) != (self.num_steps is None), 'seconds',
-        self.seconds, 'a number, unless num_steps is given')
+        (self.seconds is None) != (self.num_steps is None)
+        and (self.seconds is None or self.seconds > 0), 'seconds',
+        self.seconds, 'a number > 0, unless num_steps is given')
+    _check_settings(self.settings)
 
 
 class Task(NamedTuple):
@@ -81,7 +98,7 @@ class Task(NamedTuple):
       parts.append(f'{self.rate:g}')
     if self.kind != COMPARE:
       parts.append(str(self.seed))
-    return '-'.join(parts).replace(' ', '_')
+    return _folder('-'.join(parts))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -93,7 +110,7 @@ class Study:
   of a case is the lowest or the highest, the grid of all cases is extended by
   one. The finalists, one rate a case, are trained again with other seeds, on
   all workloads and without a validation part, and evaluated on the test part:
-  once.
+  once. The learning rate warms up over a tenth of the steps.
 
   Attributes:
     title: the question, a phrase.
@@ -135,10 +152,23 @@ class Study:
         len(self.rates) >= 2 and np.all(ratios > 0) and np.allclose(
             ratios, ratios[0], rtol=1e-2),
         'rates', self.rates, 'a rising geometric sequence')
-    for name in (*self.cases, *self.workloads):
+    errors.check(
+        self.metrics and {*self.metrics} <= {*METRICS}, 'metrics',
+        ', '.join(self.metrics), f'some of {", ".join(METRICS)}')
+    for names in (self.cases, self.workloads):
+      folders = {_folder(name) for name in names}
       errors.check(
-          not re.search(r'[^\w .]', name), 'name', name,
-          'letters, digits, spaces, "." and "_"', 'Folders have it.')
+          len(folders) == len(names) and not any(
+              re.search(r'[^\w.]', folder) for folder in folders), 'name',
+          ', '.join(names), 'different names of letters, digits, spaces, "." '
+          'and "_"', 'Folders have them.')
+    for settings in self.cases.values():
+      _check_settings(settings)
+    for name, workload in self.workloads.items():
+      steps = workload.num_steps
+      errors.check(
+          not isinstance(steps, Mapping) or {*steps} == {*self.cases},
+          'num_steps', steps, f'a number for each case of {name}')
 
   @property
   def tuning(self) -> str:
@@ -151,8 +181,19 @@ class Study:
     return next(iter(self.cases))
 
   def declared(self) -> dict[str, Any]:
-    """Returns the study as its log has it, for JSON."""
-    return json.loads(json.dumps(dataclasses.asdict(self)))
+    """Returns the study as its log has it, with its flagfiles, for JSON."""
+    return json.loads(json.dumps({
+        **dataclasses.asdict(self), 'flagfiles': {
+            name: flagfiles.settings(workload.flagfile)
+            for name, workload in self.workloads.items()}}))
+
+  @classmethod
+  def from_declared(cls, declared: Mapping[str, Any]) -> Self:
+    """Returns the study that `declared` describes."""
+    values = {f.name: declared[f.name] for f in dataclasses.fields(cls)}
+    return cls(**values | {'workloads': {
+        name: Workload(**fields) for name, fields in
+        declared['workloads'].items()}})
 
   def pending(self, records: Records) -> list[Task]:
     """Returns the tasks that are known to be next; none if all is done.
@@ -216,7 +257,9 @@ class Study:
       below = [rates[0] / ratio] if 0 in best else []
       if not above and not below:
         break
-      rates = [float(f'{rate:.3g}') for rate in (*below, *rates, *above)]
+      below, above = ([float(f'{rate:.3g}') for rate in new]
+                      for new in (below, above))
+      rates = [*below, *rates, *above]
     return rates
 
   def _values(self, case, rates, records):
@@ -249,26 +292,36 @@ class Study:
   def num_steps(self, workload: str, case: str, records: Records) -> int:
     """Returns the number of updates of a case: those that fill the seconds.
 
-    It has two significant digits, by the median of the measured times.
+    It has three significant digits, by the median of the rounds.
     """
     budget = self.workloads[workload]
     if budget.seconds is None:
       steps: Any = budget.num_steps
       return steps if isinstance(steps, int) else steps[case]
-    times = [records[Task(TIME, workload, case, seed=i).name]['train_step_s']
+    times = [records[Task(TIME, workload, case, seed=i).name]['step_s']
              for i in range(NUM_ROUNDS)]
-    return int(float(f'{budget.seconds / np.median(times):.2g}'))
+    return max(int(float(f'{budget.seconds / np.median(times):.3g}')), 1)
 
   def make_config(
-      self, task: Task, records: Records) -> configuration.Config:
-    """Returns the configuration of the run of a task."""
+      self, task: Task, records: Records, imports: Sequence[str] = (),
+  ) -> configuration.Config:
+    """Returns the configuration of the run of a task.
+
+    Args:
+      task: of the study.
+      records: those before it.
+      imports: modules with types of the study.
+    """
     workload = self.workloads[task.workload]
     values = flagfiles.settings(workload.flagfile)
     for name in ('num_validation', 'evaluate_every'):
       values.pop(name, None)  # Of the single run of the flagfile.
-    if task.kind == TUNE:
-      values['num_validation'] = workload.num_validation
-    values |= {**workload.settings, **self.cases[task.case]}
+    if workload.num_validation is not None:
+      is_trial = task.kind == TUNE
+      values |= {'num_validation': workload.num_validation if is_trial else 0,
+                 'evaluate_every': 0, 'keep_best': False, 'patience': 0}
+    values |= {'imports': tuple(imports), **workload.settings,
+               **self.cases[task.case]}
     if task.kind != TIME:
       num_steps = self.num_steps(task.workload, task.case, records)
       values |= {

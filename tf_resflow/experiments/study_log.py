@@ -87,6 +87,18 @@ def read(path: str | os.PathLike, name: str,
   return _parse(text[:text.rfind('\n') + 1], path, name, study)
 
 
+def read_declared(path: str | os.PathLike) -> tuple[str, study_lib.Study]:
+  """Returns the name and the value of the study of a log; see `read`."""
+  with open(path, encoding='utf-8', errors='replace') as file:
+    header = file.readline()
+  try:
+    declared = json.loads(header)
+    return declared['study'], study_lib.Study.from_declared(declared)
+  except (ValueError, KeyError, TypeError) as error:
+    raise errors.InvalidValueError(
+        'file', path, 'the log of a study', 'Its line 1 is damaged.') from error
+
+
 def _parse(text, path, name, study):
   lines = []
   for number, line in enumerate(text.splitlines(), 1):
@@ -99,8 +111,10 @@ def _parse(text, path, name, study):
         path, 'the log of a study', f'Its line {number} is damaged.')
     lines.append(record)
   header, *records = lines or [{}]
+  # As text, since the first case is the one that others are compared with.
   changed = [key for key, value in {
-      'study': name, **study.declared()}.items() if header.get(key) != value]
+      'study': name, **study.declared()}.items()
+             if json.dumps(header.get(key)) != json.dumps(value)]
   errors.check(
       not changed, 'file', path, f'the log of the study {name}',
       f'It has another {", ".join(changed)}. Take another workdir.')

@@ -18,11 +18,10 @@ from tf_resflow.experiments import comparison
 from tf_resflow.experiments import study as study_lib
 from tf_resflow.experiments import study_log
 from tf_resflow.experiments import trials
+from tf_resflow.training import signals
 
 # Timed updates per measurement.
 _NUM_REPEATS = 15
-# A process that is told to stop saves first.
-_SECONDS_TO_STOP = 120.0
 
 
 class TaskError(errors.ExpectedError):
@@ -37,16 +36,19 @@ class Queue:
     workdir: folder of its log and runs.
     command_fn: from a tool and its arguments to the command of a process.
     worker: arguments of the tool `study` that name the study there.
+    imports: modules with types of the study.
     progress_fn: called with lines for people.
   """
 
   def __init__(self, study: study_lib.Study, workdir: str, *,
                command_fn: Callable[[str, Sequence[str]], list[str]],
-               worker: Sequence[str], progress_fn: Callable[[str], object]):
+               worker: Sequence[str], progress_fn: Callable[[str], object],
+               imports: Sequence[str] = ()):
     self._study = study
     self._workdir = workdir
     self._command_fn = command_fn
     self._worker = worker
+    self._imports = imports
     self._say = progress_fn
 
   def run(self, name: str) -> dict[str, dict[str, Any]]:
@@ -67,7 +69,7 @@ class Queue:
         seconds = time.monotonic() - start
         log.append(task, {**values, 'seconds': round(seconds, 1)})
         self._say(f'{_line(study, log.records[task.name])}; '
-                  f'{study.num_left(log.records)} runs left')
+                  f'{_left(study, log.records)}')
       return log.records
 
   def _do(self, task, records):
@@ -84,41 +86,48 @@ class Queue:
 
   def _output(self, command, path):
     """Returns what a process writes to stdout; its stderr goes to a file."""
-    with open(path, 'wb') as file:
+    # A signal waits until the process has saved.
+    with open(path, 'ab') as file, signals.deferring() as stop:
       process = subprocess.Popen(
           command, stdout=subprocess.PIPE, stderr=file, text=True)
       try:
-        output, _ = process.communicate()
-      except BaseException:
+        with stop.interruptible():
+          output, _ = process.communicate()
+      except KeyboardInterrupt:
         process.terminate()
-        process.wait(_SECONDS_TO_STOP)
+        process.wait()
         raise
     if process.returncode:
       with open(path, encoding='utf-8', errors='replace') as file:
         last = (file.read().strip().splitlines() or ['no message'])[-1]
-      raise TaskError(f'a run ended with status {process.returncode}: {last} '
-                      f'{path} has its output. The same command continues.')
+      raise TaskError(
+          f'a run ended with status {process.returncode}: {last} {path} has '
+          'its output. Repeat the command when the cause is removed.')
     return output
 
   def _time(self, task, records):
-    config = self._study.make_config(task, records)
+    config = self._study.make_config(task, records, self._imports)
     with tempfile.NamedTemporaryFile('w', suffix='.flags') as file:
       file.write(flags_lib.to_flagfile(config))
       file.flush()
       measured = benchmarking.report.measure(self._command_fn('benchmark', [
           f'--flagfile={file.name}', '--tasks=train',
           f'--num_repeats={_NUM_REPEATS}']), ['train'])
-    return {'train_step_s': measured['train_step_s'],
-            'load': round(os.getloadavg()[0], 2)}
+    return {'step_s': measured['train_step_mean_s']}
 
   def _compare(self, task, records):
     """Returns an `Estimate` of the difference to the first case, by metric."""
-    a, b = ([self._arrays(final) for final in self._study.finals(
-        task.workload, case, records)]
-            for case in (task.case, self._study.reference))
+    finals = [self._study.finals(task.workload, case, records)
+              for case in (task.case, self._study.reference)]
+    # Of a finalist that diverged nothing can be compared.
+    metrics = [metric for metric in self._study.metrics if all(
+        metric in records[final.name] for of_case in finals
+        for final in of_case)]
+    a, b = ([self._arrays(final) for final in of_case] if metrics else []
+            for of_case in finals)
     return {metric: comparison.of_seeds_and_examples(np.subtract(
         [arrays[metric] for arrays in a], [arrays[metric] for arrays in b]))
-            for metric in self._study.metrics}
+            for metric in metrics}
 
   def _arrays(self, task):
     path = os.path.join(self._workdir, task.name, trials.ARRAYS)
@@ -142,16 +151,25 @@ def outlook(study: study_lib.Study, records: study_lib.Records) -> str:
           'half a minute each.')
 
 
+def _left(study, records):
+  """Returns how many runs are left, and about how long they take."""
+  seconds = [record['seconds'] for record in records.values()
+             if record['kind'] in (study_lib.TUNE, study_lib.FINAL)]
+  num_left = study.num_left(records)
+  minutes = num_left * np.mean(seconds or [0.0]) / 60.0
+  return f'{num_left} runs left' + (f', {minutes:.0f} min' if seconds else '')
+
+
 def _line(study, record):
   """Returns a line about a task that is done."""
   if record['kind'] == study_lib.TIME:
-    text = f'{record["train_step_s"]:.4g} s a step'
+    text = f'{record["step_s"]:.4g} s a step'
   elif record['kind'] == study_lib.COMPARE:
     text = ', '.join(
         comparison.Estimate(*record[metric]).text(metric)
-        for metric in study.metrics)
+        for metric in study.metrics if metric in record) or 'nothing to compare'
   else:
     text = f'{record["num_steps"]:,} steps, ' + ', '.join(
-        f'{record[metric]:.4f} {metric}' if metric in record else 'diverged'
-        for metric in study.metrics)
+        f'{record[metric]:.4f} {metric}' for metric in study.metrics
+        if metric in record) + record.get('problem', '')
   return f'{record["task"]}: {text} ({record["seconds"]:.0f} s)'

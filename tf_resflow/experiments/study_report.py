@@ -15,9 +15,9 @@ from tf_resflow.experiments import study as study_lib
 def table(study: study_lib.Study, records: study_lib.Records) -> str:
   """Returns the finalists as a table in Markdown, rows of all workloads.
 
-  A mean has the half width of its interval, and so has the difference to the
-  first case; see `comparison.of_seeds_and_examples`. The last column has the
-  mean difference of biased estimates of training from unbiased ones.
+  A mean has the half width of its interval of 95 %, the difference to the first
+  case its interval, see `comparison.of_seeds_and_examples`. The last column has
+  the mean difference of biased estimates of training from unbiased ones.
   """
   rows = [['', 'case', 'learning rate', 'steps', *(
       title for metric in study.metrics
@@ -72,6 +72,8 @@ def _mean(finals, metric):
 
   The error across examples, which they share, is that of the first one.
   """
+  if not all(metric in record for record in finals):
+    return 'diverged'
   values = [record[metric] for record in finals]
   stderr = math.hypot(stats.sem(values), finals[0][f'{metric}_stderr'])
   width = stats.t.ppf(0.5 + comparison.LEVEL / 2, len(values) - 1) * stderr
@@ -79,8 +81,8 @@ def _mean(finals, metric):
 
 
 def _difference(compared, metric):
-  if not compared:
-    return ['', '']
+  if metric not in compared:
+    return ['', 'undecided' if compared else '']
   estimate = comparison.Estimate(*compared[metric])
   is_better = study_lib.sign(metric) * estimate.mean < 0
   return [estimate.text(), 'undecided' if not estimate.is_decided else
@@ -110,7 +112,8 @@ def save_picture(study: study_lib.Study, records: study_lib.Records,
   for panel, (workload, metric) in zip(panels, (
       (w, m) for w in study.workloads for m in study.metrics), strict=True):
     means, _, lows, highs = np.array([
-        _compared(workload, case, records)[metric] for case in cases]).T
+        _compared(workload, case, records).get(metric, [math.nan] * 4)
+        for case in cases]).T
     panel.errorbar(means, range(len(cases)), fmt='o', capsize=3,
                    xerr=[means - lows, highs - means])
     panel.set_yticks(range(len(cases)), cases)

@@ -1,49 +1,72 @@
 """One run of a study, in a process of its own."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+import json
+import math
 import os
+import re
 from typing import Any
 
 import numpy as np
 
+from tf_resflow import errors
 from tf_resflow import training
 from tf_resflow import workflow
 from tf_resflow.experiments import bias
 from tf_resflow.experiments import study as study_lib
+from tf_resflow.training import files
 
-# Values per example that are compared, in the folder of a finalist.
-ARRAYS = 'test.npz'
+# Values per example that are compared, and the record, in the folder of a
+# finalist.
+ARRAYS, RECORD = 'test.npz', 'test.json'
 
 
 def run(study: study_lib.Study, task: study_lib.Task,
-        records: study_lib.Records, workdir: str) -> dict[str, Any]:
+        records: study_lib.Records, workdir: str,
+        imports: Sequence[str] = ()) -> dict[str, Any]:
   """Trains, or continues the run in a folder, and evaluates it.
 
+  A finalist that was evaluated before a kill is not evaluated again.
+
   Returns:
-    The record: `num_steps`, the metrics and their standard errors across
-    examples. A run that diverges has none of these. Finalists that train with
-    a biased estimator have its `bias`, see `bias.measure_bias`.
+    The record: `num_steps`, the metrics that are finite and their standard
+    errors across examples; or the `problem` of a run that diverged. Finalists
+    that train with a biased estimator have its `bias`, see `bias.measure_bias`.
   """
-  config = study.make_config(task, records)
+  path = os.path.join(workdir, RECORD)
+  if os.path.exists(path):
+    return json.loads(files.read_text(path))
+  config = study.make_config(task, records, imports)
   record: dict[str, Any] = {'num_steps': config.optimizer.num_steps}
   try:
     flow = workflow.fit(config, workdir, evaluate_at_end=False, takeover=True)
-  except training.TrainingDivergedError:
-    return record
+  except training.TrainingDivergedError as error:
+    return record | {'problem': _problem(error)}
   is_final = task.kind == study_lib.FINAL
-  results = workflow.evaluate(
-      flow, 'test' if is_final else 'validation', certify=False,
-      num_reconstructions=1)
-  names = [name for name in study_lib.METRICS if name in results.numbers]
+  try:
+    results = workflow.evaluate(
+        flow, 'test' if is_final else 'validation', certify=False,
+        num_reconstructions=1)
+  except errors.InvalidValueError as error:  # Densities are not finite.
+    return record | {'problem': _problem(error)}
+  names = [name for name in study_lib.METRICS if math.isfinite(
+      results.numbers.get(name, math.nan))]
+  record |= {key: results.numbers[key] for name in names
+             for key in (name, f'{name}_stderr')}
   if is_final:
+    if any(e.is_biased for e in flow.estimators()):
+      found = bias.measure_bias(
+          flow, flow.run.open('test'), strategy=flow.run.strategy)
+      record |= {key: found[key] for key in ('bias', 'bias_stderr')}
     np.savez(os.path.join(workdir, ARRAYS), **{
         name: values_of(results.arrays, name) for name in names})
-  if is_final and any(e.is_biased for e in flow.estimators()):
-    found = bias.measure_bias(
-        flow, flow.run.open('test'), strategy=flow.run.strategy)
-    record |= {key: found[key] for key in ('bias', 'bias_stderr')}
-  return record | {key: results.numbers[key] for name in names
-                   for key in (name, f'{name}_stderr')}
+    files.write_text(path, json.dumps(record))
+  return record
+
+
+def _problem(error):
+  """Returns the beginning of a message, without paths."""
+  return re.split('[;(]', errors.sentence(error))[0].strip()
 
 
 def values_of(arrays: Mapping[str, Any], metric: str) -> np.ndarray:
