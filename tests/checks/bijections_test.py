@@ -17,6 +17,9 @@ from tf_resflow.checks import bijections
      'or changes without one'),
     (planted.Biased, bijections.mean_of_all_draws_is_the_log_det,
      'the mean of log_det is'),
+    (planted.OneWay, bijections.log_dets_of_both_directions_are_opposite,
+     'inverse_log_det_jacobian is'),
+    (planted.SkipsMore, bijections.skipping_takes_no_log_det, 'the value is'),
     (planted.HidesSolves, bijections.a_solve_that_fails_is_an_error,
      'the inverse direction without an error after 2 steps is')])
 def test_defects(make, check, problem):

@@ -14,7 +14,9 @@ from tf_resflow.checks import storage
      'of the checkpoint is'),
     (planted.FrozenFollows,
      storage.frozen_copies_compute_alike_and_nothing_moves_them,
-     'the variables have gradients')])
+     'the variables have gradients'),
+    (planted.RenamesItsCopy, storage.frozen_copies_state_what_the_original_does,
+     'name is other')])
 def test_defects(make, check, problem):
   planted.finds(make, check, problem)
 
