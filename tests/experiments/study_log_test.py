@@ -32,8 +32,9 @@ def test_records_are_read_again(path):
   with _open(path) as log:
     assert log.records[_TASKS[0].name]['bits_per_dim'] == 0.1 + 0.2
     log.append(_TASKS[1], {})
-  assert list(study_log.read(path, 'mine', _STUDY)) == [
-      t.name for t in _TASKS[:2]]
+  name, study, records = study_log.read(path)
+  assert name == 'mine' and study.declared() == _STUDY.declared()
+  assert list(records) == [t.name for t in study.pending({})[:2]]
   assert json.loads(path.read_text().splitlines()[0])['cases'] == {
       'a': {}, 'b': {}}
 
@@ -59,20 +60,31 @@ def test_another_study_is_refused(path):
   other = study_lib.Study(**{
       **{f: getattr(_STUDY, f) for f in ('title', 'cases', 'workloads')},
       'rates': (0.01, 0.03)})
-  for reads in (lambda: _open(path, other),
-                lambda: study_log.read(path, 'mine', other)):
-    with pytest.raises(errors.InvalidValueError, match='It has another rates'):
-      reads()
+  with pytest.raises(errors.InvalidValueError, match='It has another rates'):
+    _open(path, other)
   # The first case is the one that others are compared with.
   turned = dataclasses.replace(_STUDY, cases={'b': {}, 'a': {}})
   with pytest.raises(errors.InvalidValueError, match='It has another cases'):
     _open(path, turned)
 
 
-def test_the_study_is_read_from_its_log(path):
-  name, study = study_log.read_declared(path)
-  assert name == 'mine' and study.declared() == _STUDY.declared()
-  assert study.pending({}) == _TASKS
+def test_logs_of_before_a_field_was_there_go_on(path):
+  header, *rest = path.read_text().splitlines()
+  header = json.loads(header)
+  del header['max_extensions']
+  path.write_text('\n'.join([json.dumps(header), *rest, '']))
+  with _open(path) as log:
+    assert len(log.records) == 1
+
+
+def test_flagfiles_that_change_are_another_study(path):
+  """But for what a study decides itself; the log alone is read as it is."""
+  text = path.read_text()
+  assert '"learning_rate"' not in text
+  path.write_text(text.replace('"activation": "', '"activation": "other', 1))
+  with pytest.raises(errors.InvalidValueError, match='another flagfiles'):
+    _open(path)
+  assert len(study_log.read(path)[2]) == 1
 
 
 def test_one_process_at_a_time(path):

@@ -139,6 +139,10 @@ def test_how_long_it_takes_is_said_first():
       workloads={'digits': study_lib.Workload(flagfile='digits', seconds=60.0),
                  'large': study_lib.Workload(flagfile='mnist5k', seconds=600.0)
                  }, rates=(0.01, 0.02))
-  # Four trials and six finalists of 60 s, six of 600 s.
-  assert study_queue.outlook(study, {}).startswith(
-      'A question: 16 runs left, 1.2 hours of training')
+  # Four trials and six finalists of 60 s, six of 600 s, 15 s of start each.
+  assert study_queue.outlook(study, {}) == '16 runs left, about 1:14 h'
+  # One took twice as long: other programs ran as well.
+  (task, *_) = [t for t in study._trials({})]
+  assert study_queue.outlook(study, {task.name: {
+      'kind': 'tune', 'workload': 'digits', 'seconds': 150.0,
+      'bits_per_dim': 2.0}}) == '15 runs left, about 2:26 h'

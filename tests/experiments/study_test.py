@@ -82,13 +82,14 @@ def test_finalists_have_the_best_rate_and_other_seeds():
   # Cases take turns, so that a change of the machine meets all.
   assert [t.case for t in finals] == ['a', 'b'] * 4
   for final in finals:
-    records[final.name] = {'kind': 'final', 'accuracy': 0.5}
+    records[final.name] = {
+        'kind': 'final', 'workload': final.workload, 'accuracy': 0.5}
   compared = study.pending(records)
   assert [t.name for t in compared] == ['compare-digits-b', 'compare-large-b']
   for task in compared:
     records[task.name] = {'kind': 'compare'}
   assert not study.pending(records)
-  assert study.num_left(records) == 0
+  assert study.num_left(records) == {'digits': 0, 'large': 0}
 
 
 def test_steps_fill_the_seconds_by_the_median_of_measured_times():
@@ -97,10 +98,23 @@ def test_steps_fill_the_seconds_by_the_median_of_measured_times():
   times = [t for t in study.pending({}) if t.kind == study_lib.TIME]
   assert [t.case for t in times] == ['a', 'b'] * study_lib.NUM_ROUNDS
   records = {
-      t.name: {'kind': 'time', 'step_s': (t.seed + 1) * (
+      t.name: {'kind': 'time', 'step_s': (t.seed + 4) / 5 * (
           0.1 if t.case == 'a' else 0.037)} for t in times}
-  assert study.num_steps('digits', 'a', records) == 300
-  assert study.num_steps('digits', 'b', records) == 811  # 810.8
+  assert study.num_steps('digits', 'a', records) == 600
+  assert study.num_steps('digits', 'b', records) == 1620  # 1621.6
+
+
+def test_times_that_differ_are_measured_again():
+  study = _study(workloads={
+      'digits': study_lib.Workload(flagfile='digits', **_BUDGETS)})
+  # Something else ran in the first round of b.
+  records = {t.name: {'kind': 'time', 'step_s': 0.2 if (
+      t.case, t.seed) == ('b', 0) else 0.1} for t in study.pending({})}
+  again = study.pending(records)
+  assert [(t.case, t.seed) for t in again] == [('b', 3), ('b', 4), ('b', 5)]
+  records |= {t.name: {'kind': 'time', 'step_s': 0.12} for t in again}
+  assert study.pending(records)[0].kind == study_lib.TUNE
+  assert study.num_steps('digits', 'b', records) == 500
 
 
 def test_configurations_of_tasks():

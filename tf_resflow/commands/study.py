@@ -78,7 +78,7 @@ def main(options: Options) -> None:
     return
   if options.task:
     study = registries.STUDIES.get(options.name)
-    records = study_log.read(options.path, options.name, study)
+    *_, records = study_log.read(options.path)
     (task,) = (t for t in study.pending(records) if t.name == options.task)
     options_lib.print_report(trials.run(
         study, task, records, os.path.join(options.workdir, task.name),
@@ -86,7 +86,8 @@ def main(options: Options) -> None:
     return
   study, records = finished(options)
   print(study_report.rates_table(study, records), end='\n\n')
-  print(study_report.table(study, records))
+  print(study_report.table(study, records), end='\n\n')
+  print(study_report.looks(study, records))
   if options.output:
     study_report.save_picture(study, records, options.output)
 
@@ -102,8 +103,7 @@ def finished(
         study, options.workdir, command_fn=runner.command,
         worker=options.arguments, progress_fn=options_lib.note,
         imports=flags_lib.modules_of(options.arguments)).run(options.name)
-  name, study = study_log.read_declared(options.path)
-  records = study_log.read(options.path, name, study)
+  _, study, records = study_log.read(options.path)
   errors.check(not study.pending(records), 'log', options.path,
                'the log of a study that is done')
   return study, records

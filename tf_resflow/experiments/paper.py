@@ -82,8 +82,7 @@ DENSITIES = study.Study(
     workloads={
         name: study.Workload(
             flagfile='2d', seconds=60.0, settings={'dataset': f'2d/{name}'})
-        for name in ('pinwheel', '8gaussians', 'swissroll', 'circles', 'rings',
-                     'moons', '2spirals', 'checkerboard')},
+        for name in ('pinwheel', '8gaussians', '2spirals', 'checkerboard')},
     rates=(0.005, 0.01, 0.02, 0.04))
 
 BIAS = study.Study(

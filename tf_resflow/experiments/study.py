@@ -4,6 +4,7 @@ A study is planned by its log alone: `Study.pending` returns what is to be done
 after the records that are there, so that a queue that was killed goes on.
 """
 
+import collections
 from collections.abc import Mapping, Sequence
 import dataclasses
 import json
@@ -19,15 +20,19 @@ from tf_resflow.configuration import flagfiles
 
 # Name of the log in the folder of a study.
 LOG = 'study.jsonl'
-# Rounds of measurements of the time of a step, all cases in turn.
+# Rounds of measurements of the time of a step, all cases in turn; as many again
+# where times of a case differ by this factor.
 NUM_ROUNDS = 3
+_UNSTEADY = 1.5
 # Kinds of tasks, in the order in which they are done.
 TIME, TUNE, FINAL, COMPARE = 'time', 'tune', 'final', 'compare'
 # Metrics that can be compared.
 METRICS = ('bits_per_dim', 'nats', 'cross_entropy', 'accuracy')
-# Settings that a study decides itself.
+# Settings that a study decides itself, and those of the single run of a
+# flagfile.
 _OWN = {'learning_rate', 'num_steps', 'warmup_steps', 'seed', 'sample_every',
         'checkpoint_every'}
+_OF_RUN = {'num_validation', 'evaluate_every'}
 # Records of the log, by the names of their tasks.
 Records = Mapping[str, Mapping[str, Any]]
 
@@ -79,6 +84,12 @@ class Workload:
         and (self.seconds is None or self.seconds > 0), 'seconds',
         self.seconds, 'a number > 0, unless num_steps is given')
     _check_settings(self.settings)
+
+  @property
+  def shared(self) -> dict[str, Any]:
+    """What all cases have from the flagfile."""
+    return {name: value for name, value in flagfiles.settings(
+        self.flagfile).items() if name not in _OWN | _OF_RUN}
 
 
 class Task(NamedTuple):
@@ -184,13 +195,17 @@ class Study:
     """Returns the study as its log has it, with its flagfiles, for JSON."""
     return json.loads(json.dumps({
         **dataclasses.asdict(self), 'flagfiles': {
-            name: flagfiles.settings(workload.flagfile)
+            name: workload.shared
             for name, workload in self.workloads.items()}}))
 
   @classmethod
   def from_declared(cls, declared: Mapping[str, Any]) -> Self:
-    """Returns the study that `declared` describes."""
-    values = {f.name: declared[f.name] for f in dataclasses.fields(cls)}
+    """Returns the study that `declared` describes.
+
+    Fields that a log of an earlier version lacks have their defaults.
+    """
+    values = {f.name: declared[f.name] for f in dataclasses.fields(cls)
+              if f.name in declared}
     return cls(**values | {'workloads': {
         name: Workload(**fields) for name, fields in
         declared['workloads'].items()}})
@@ -207,19 +222,31 @@ class Study:
         return tasks
     return []
 
-  def num_left(self, records: Records) -> int:
-    """Returns the number of runs that are left, if no grid is extended."""
-    num_rates = len(self.grid(records))
-    num_runs = len(self.cases) * (
-        num_rates + self.num_seeds * len(self.workloads))
-    return num_runs - sum(
-        record['kind'] in (TUNE, FINAL) for record in records.values())
+  def num_left(self, records: Records) -> dict[str, int]:
+    """Returns the numbers of runs left by workload, if no grid is extended.
+    """
+    done = collections.Counter(
+        record['workload'] for record in records.values()
+        if record['kind'] in (TUNE, FINAL))
+    return {name: len(self.cases) * (
+        self.num_seeds + len(self.grid(records)) * (name == self.tuning))
+            - done[name] for name in self.workloads}
 
   def _times(self, records):
-    del records
-    return [Task(TIME, name, case, seed=i) for i in range(NUM_ROUNDS)
+    return [Task(TIME, name, case, seed=i) for i in range(2 * NUM_ROUNDS)
             for name, workload in self.workloads.items() if workload.seconds
-            for case in self.cases]
+            for case in self.cases
+            if i < NUM_ROUNDS or self._is_unsteady(name, case, records)]
+
+  def _is_unsteady(self, workload, case, records):
+    times = self._measured(workload, case, records)[:NUM_ROUNDS]
+    return bool(times) and max(times) > _UNSTEADY * min(times)
+
+  def _measured(self, workload, case, records):
+    """Returns the times of a step of a case, in seconds, by round."""
+    tasks = [Task(TIME, workload, case, seed=i) for i in range(2 * NUM_ROUNDS)]
+    return [records[task.name]['step_s'] for task in tasks
+            if task.name in records]
 
   def _trials(self, records):
     return [Task(TUNE, self.tuning, case, rate)
@@ -298,9 +325,8 @@ class Study:
     if budget.seconds is None:
       steps: Any = budget.num_steps
       return steps if isinstance(steps, int) else steps[case]
-    times = [records[Task(TIME, workload, case, seed=i).name]['step_s']
-             for i in range(NUM_ROUNDS)]
-    return max(int(float(f'{budget.seconds / np.median(times):.3g}')), 1)
+    step_s = np.median(self._measured(workload, case, records))
+    return max(int(float(f'{budget.seconds / step_s:.3g}')), 1)
 
   def make_config(
       self, task: Task, records: Records, imports: Sequence[str] = (),
@@ -313,9 +339,7 @@ class Study:
       imports: modules with types of the study.
     """
     workload = self.workloads[task.workload]
-    values = flagfiles.settings(workload.flagfile)
-    for name in ('num_validation', 'evaluate_every'):
-      values.pop(name, None)  # Of the single run of the flagfile.
+    values = workload.shared
     if workload.num_validation is not None:
       is_trial = task.kind == TUNE
       values |= {'num_validation': workload.num_validation if is_trial else 0,

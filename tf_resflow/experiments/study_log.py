@@ -48,7 +48,16 @@ class StudyLog:
     text = self._file.read()
     whole = text[:text.rfind('\n') + 1]
     if whole:
-      self.records = _parse(whole, path, name, study)
+      header, old, self.records = _parse(whole, path)
+      # As text, since the first case is the one that others are compared with.
+      old = {'study': header['study'], **old.declared(),
+             'flagfiles': header['flagfiles']}
+      changed = [key for key, value in {
+          'study': name, **study.declared()}.items()
+                 if json.dumps(old[key]) != json.dumps(value)]
+      errors.check(
+          not changed, 'file', path, f'the log of the study {name}',
+          f'It has another {", ".join(changed)}. Take another workdir.')
       self._file.truncate(len(whole.encode()))
     else:
       self._file.truncate(0)
@@ -74,48 +83,32 @@ class StudyLog:
     os.fsync(self._file.fileno())
 
 
-def read(path: str | os.PathLike, name: str,
-         study: study_lib.Study) -> dict[str, dict[str, Any]]:
-  """Returns the records of a log, by the names of their tasks.
+def read(path: str | os.PathLike) -> tuple[
+    str, study_lib.Study, dict[str, dict[str, Any]]]:
+  """Returns the name and the value of the study of a log, and the records.
 
   Raises:
     OSError: if it cannot be read.
-    InvalidValueError: if it is the log of another study, or damaged.
+    InvalidValueError: if it is not the log of a study, or damaged.
   """
   with open(path, encoding='utf-8', errors='replace') as file:
     text = file.read()
-  return _parse(text[:text.rfind('\n') + 1], path, name, study)
+  header, study, records = _parse(text[:text.rfind('\n') + 1], path)
+  return header['study'], study, records
 
 
-def read_declared(path: str | os.PathLike) -> tuple[str, study_lib.Study]:
-  """Returns the name and the value of the study of a log; see `read`."""
-  with open(path, encoding='utf-8', errors='replace') as file:
-    header = file.readline()
-  try:
-    declared = json.loads(header)
-    return declared['study'], study_lib.Study.from_declared(declared)
-  except (ValueError, KeyError, TypeError) as error:
-    raise errors.InvalidValueError(
-        'file', path, 'the log of a study', 'Its line 1 is damaged.') from error
-
-
-def _parse(text, path, name, study):
+def _parse(text, path):
+  """Returns the header, its study, and the records by their tasks."""
   lines = []
-  for number, line in enumerate(text.splitlines(), 1):
+  for number, line in enumerate(text.splitlines() or [''], 1):
     try:
-      record = json.loads(line)
-    except ValueError:
-      record = None
-    errors.check(
-        isinstance(record, dict) and ('task' in record) == (number > 1), 'file',
-        path, 'the log of a study', f'Its line {number} is damaged.')
-    lines.append(record)
-  header, *records = lines or [{}]
-  # As text, since the first case is the one that others are compared with.
-  changed = [key for key, value in {
-      'study': name, **study.declared()}.items()
-             if json.dumps(header.get(key)) != json.dumps(value)]
-  errors.check(
-      not changed, 'file', path, f'the log of the study {name}',
-      f'It has another {", ".join(changed)}. Take another workdir.')
-  return {record['task']: record for record in records}
+      lines.append(json.loads(line))
+      is_valid = 'task' in lines[-1] if number > 1 else bool(
+          study_lib.Study.from_declared(lines[0]))
+    except (ValueError, KeyError, TypeError):
+      is_valid = False
+    errors.check(is_valid, 'file', path, 'the log of a study',
+                 f'Its line {number} is damaged.')
+  header, *records = lines
+  return header, study_lib.Study.from_declared(header), {
+      record['task']: record for record in records}

@@ -22,6 +22,8 @@ from tf_resflow.training import signals
 
 # Timed updates per measurement.
 _NUM_REPEATS = 15
+# Seconds of imports, tracing and evaluation of a run, about.
+_START = 15.0
 
 
 class TaskError(errors.ExpectedError):
@@ -62,14 +64,14 @@ class Queue:
     os.makedirs(self._workdir, exist_ok=True)
     with study_log.StudyLog(
         os.path.join(self._workdir, study_lib.LOG), name, study) as log:
-      self._say(outlook(study, log.records))
+      self._say(f'{study.title}: {outlook(study, log.records)}.')
       while tasks := study.pending(log.records):
         task, start = tasks[0], time.monotonic()
         values = self._do(task, log.records)
         seconds = time.monotonic() - start
         log.append(task, {**values, 'seconds': round(seconds, 1)})
         self._say(f'{_line(study, log.records[task.name])}; '
-                  f'{_left(study, log.records)}')
+                  f'{outlook(study, log.records)}')
       return log.records
 
   def _do(self, task, records):
@@ -136,28 +138,24 @@ class Queue:
 
 
 def outlook(study: study_lib.Study, records: study_lib.Records) -> str:
-  """Returns how many runs are left, and the seconds of training, if known."""
-  num_left = study.num_left(records)
-  budgets = {name: w.seconds or 0.0 for name, w in study.workloads.items()}
-  text = f'{study.title}: {num_left} runs left'
-  if not num_left or not all(budgets.values()):
-    return f'{text}.'
-  total = len(study.cases) * (
-      len(study.grid(records)) * budgets[study.tuning]
-      + study.num_seeds * sum(budgets.values()))
-  done = sum(budgets[record['workload']] for record in records.values()
-             if record['kind'] in (study_lib.TUNE, study_lib.FINAL))
-  return (f'{text}, {(total - done) / 3600.0:.1f} hours of training, and about '
-          'half a minute each.')
+  """Returns how many runs are left, and about how long they take, if known.
 
-
-def _left(study, records):
-  """Returns how many runs are left, and about how long they take."""
-  seconds = [record['seconds'] for record in records.values()
-             if record['kind'] in (study_lib.TUNE, study_lib.FINAL)]
-  num_left = study.num_left(records)
-  minutes = num_left * np.mean(seconds or [0.0]) / 60.0
-  return f'{num_left} runs left' + (f', {minutes:.0f} min' if seconds else '')
+  Runs have the seconds of their workload and those of a start, times what those
+  that are done took of these.
+  """
+  left = study.num_left(records)
+  text = f'{sum(left.values())} runs left'
+  budgets = {name: workload.seconds and workload.seconds + _START
+             for name, workload in study.workloads.items()}
+  if not any(left.values()) or not all(budgets.values()):
+    return text
+  runs = [record for record in records.values()
+          if record['kind'] in (study_lib.TUNE, study_lib.FINAL)]
+  factor = sum(record['seconds'] for record in runs) / sum(
+      budgets[record['workload']] for record in runs) if runs else 1.0
+  seconds = factor * sum(left[name] * budgets[name] for name in left)
+  hours, minutes = divmod(round(seconds / 60.0), 60)
+  return f'{text}, about {hours}:{minutes:02} h'
 
 
 def _line(study, record):

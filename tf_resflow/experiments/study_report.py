@@ -55,6 +55,16 @@ def rates_table(study: study_lib.Study, records: study_lib.Records) -> str:
   return markdown(rows)
 
 
+def looks(study: study_lib.Study, records: study_lib.Records) -> str:
+  """Returns a line on how often test parts were looked at, by whom."""
+  counts = [[record.get('looks', 0) for record in records.values()
+             if (record['kind'], record['workload']) == (study_lib.FINAL, name)]
+            for name in study.workloads]
+  return 'Looks at test parts: ' + ', '.join(
+      f'{name} {sum(each)} by {len(each)} finalists'
+      for name, each in zip(study.workloads, counts, strict=True)) + '.'
+
+
 def _validation(study, case, records):
   """Returns the validation values of a case by rate; NaN where it diverged."""
   return [records[study_lib.Task(

@@ -16,9 +16,9 @@ from tf_resflow.experiments import bias
 from tf_resflow.experiments import study as study_lib
 from tf_resflow.training import files
 
-# Values per example that are compared, and the record, in the folder of a
-# finalist.
-ARRAYS, RECORD = 'test.npz', 'test.json'
+# Values per example that are compared, the record, and the number of looks at
+# the test part, in the folder of a finalist.
+ARRAYS, RECORD, _LOOKS = 'test.npz', 'test.json', 'looks'
 
 
 def run(study: study_lib.Study, task: study_lib.Task,
@@ -31,7 +31,8 @@ def run(study: study_lib.Study, task: study_lib.Task,
   Returns:
     The record: `num_steps`, the metrics that are finite and their standard
     errors across examples; or the `problem` of a run that diverged. Finalists
-    that train with a biased estimator have its `bias`, see `bias.measure_bias`.
+    have the number of `looks` at the test part, and those that train with a
+    biased estimator its `bias`, see `bias.measure_bias`.
   """
   path = os.path.join(workdir, RECORD)
   if os.path.exists(path):
@@ -43,6 +44,8 @@ def run(study: study_lib.Study, task: study_lib.Task,
   except training.TrainingDivergedError as error:
     return record | {'problem': _problem(error)}
   is_final = task.kind == study_lib.FINAL
+  if is_final:
+    record['looks'] = _looks(os.path.join(workdir, _LOOKS))
   try:
     results = workflow.evaluate(
         flow, 'test' if is_final else 'validation', certify=False,
@@ -62,6 +65,13 @@ def run(study: study_lib.Study, task: study_lib.Task,
         name: values_of(results.arrays, name) for name in names})
     files.write_text(path, json.dumps(record))
   return record
+
+
+def _looks(path):
+  """Counts one more in a file, of a byte each, and returns their number."""
+  with open(path, 'ab') as file:
+    file.write(b'.')
+    return file.tell()
 
 
 def _problem(error):
