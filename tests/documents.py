@@ -1,8 +1,10 @@
 """The code of README.md and docs/: finds its blocks and runs the Python.
 
-To run a page as it stands, in the folder in which its files shall appear:
+To run a page as it stands, in the folder in which its files shall appear, or to
+make its tables anew from the logs of studies in docs/studies:
 
     python -m tests.documents docs/tfp.md
+    python -m tests.documents --rebuild docs/paper.md
 """
 
 import itertools
@@ -12,10 +14,19 @@ import shlex
 import sys
 from typing import NamedTuple
 
+from tf_resflow.experiments import paper
+from tf_resflow.experiments import study_log
+from tf_resflow.experiments import study_report
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+LOGS = ROOT / 'docs' / 'studies'
 
 _BLOCK = re.compile(r'^```python\n(.*?)^```$', re.DOTALL | re.MULTILINE)
 _SHELL = re.compile(r'^```bash\n(.*?)^```$', re.DOTALL | re.MULTILINE)
+# What is made of a log, or of published values: <!-- study: NAME --> ... .
+_MADE = re.compile(
+    r'^<!-- (study|published): (\w+) -->\n(.*?)^<!-- end -->$',
+    re.DOTALL | re.MULTILINE)
 _OPERATORS = ('&&', '|', '>', ';', '||')
 # What tests make of the lengths of training and of Markov chains.
 _SHORT = 2
@@ -76,6 +87,25 @@ def _calls(words):
   return []
 
 
+def made(text: str) -> list[tuple[str, str]]:
+  """Returns the kinds and names of the tables of a page that are made."""
+  return [(match[1], match[2]) for match in _MADE.finditer(text)]
+
+
+def rebuilt(text: str) -> str:
+  """Returns a page with its tables made anew."""
+  return _MADE.sub(
+      lambda match: f'<!-- {match[1]}: {match[2]} -->\n'
+      f'{_made(match[1], match[2])}\n<!-- end -->', text)
+
+
+def _made(kind, name):
+  if kind == 'published':
+    return study_report.markdown(paper.published(name))
+  _, study, records = study_log.read(LOGS / f'{name}.jsonl')
+  return study_report.text(study, records)
+
+
 def shorten(code: str) -> str:
   """Replaces the numbers of lines `num_... = NUMBER`."""
   return _LENGTH.sub(rf'\g<1>{_SHORT}', code)
@@ -107,4 +137,9 @@ def run(page: pathlib.Path, stand_alone=False, names=(), is_short=False):
 
 
 if __name__ == '__main__':
-  run(pathlib.Path(sys.argv[1]).resolve())
+  *options, path = sys.argv[1:]
+  if options == ['--rebuild']:
+    page = pathlib.Path(path)
+    page.write_text(rebuilt(page.read_text()))
+  else:
+    run(pathlib.Path(path).resolve())

@@ -8,6 +8,7 @@ import importlib
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 
@@ -27,6 +28,7 @@ from tf_resflow import training
 from tf_resflow.commands import runner
 from tf_resflow.configuration import flag_parsing as flags_lib
 from tf_resflow.configuration import flagfiles
+from tf_resflow.experiments import study_log
 from tf_resflow.specs import registries
 
 _README = documents.ROOT / 'README.md'
@@ -180,6 +182,25 @@ def test_flags_of_calls(monkeypatch):
 
 def test_every_tool_is_called_somewhere():
   assert {call.tool for call in calls()} == set(runner.TOOLS)
+
+
+@pytest.mark.parametrize(
+    'page', [page for page in documents.pages()
+             if documents.made(page.read_text())], ids=lambda page: page.stem)
+def test_tables_of_pages_are_those_of_logs(page):
+  text = page.read_text()
+  assert documents.rebuilt(text) == text, (
+      f'python -m tests.documents --rebuild {page}')
+
+
+@pytest.mark.parametrize(
+    'path', [*documents.LOGS.glob('*.jsonl')], ids=lambda path: path.stem)
+def test_logs_are_those_of_the_studies_of_the_package(path, tmp_path):
+  """Done to the end, and not those of settings that have changed since."""
+  shutil.copy(path, tmp_path)
+  study = registries.STUDIES.get(path.stem)
+  with study_log.StudyLog(tmp_path / path.name, path.stem, study) as log:
+    assert not study.pending(log.records)
 
 
 def test_promises_are_those_that_tests_are_marked_with():

@@ -11,7 +11,7 @@ def test_lists_and_refuses(run_tool, tmp_path):
   for name in registries.STUDIES.names():
     assert name in listed.stdout
   results.check_errors(run_tool, 'study', [
-      (['none', '--workdir=a'], '--name=none: expected one of activations'),
+      (['none', '--workdir=a'], '--name=none: expected one of blocks'),
       (['activations'], '--name=activations requires --workdir or --log.'),
       (['activations', 'b', '--workdir=a'], "unexpected argument 'b'"),
       (['--workdir=a'], '--workdir=a requires the name of a study.'),

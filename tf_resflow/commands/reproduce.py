@@ -4,9 +4,10 @@
   tf_resflow reproduce table3 --size=cpu --workdir=runs/cpu
   tf_resflow reproduce figure8 --size=cpu --workdir=runs/cpu
 
---size=cpu does the studies of the table on data that come with the package, in
-WORKDIR/STUDY; see tf_resflow study. What they ask is which order holds, not
-which number. Figures are drawn from their runs, into WORKDIR/NAME.png.
+--size=cpu prints what the paper states, does the studies of the table on data
+that come with the package, in WORKDIR/STUDY, and prints theirs; see tf_resflow
+study. What they ask is which order holds, not which number. Figures are drawn
+from their runs, into WORKDIR/NAME.png.
 
 --size=paper prints every row of a table: what the paper states, what the run of
 its command has, and what that takes, which is calculated, not measured; and
@@ -70,10 +71,12 @@ def main(options: Options) -> None:
     _full_table(options)
   else:
     from tf_resflow.experiments import paper
+    from tf_resflow.experiments import study_report
     names = paper.OF_TABLES.get(options.name, ())
     options.require(
         bool(names), 'name', 'a table with studies at CPU size',
         'tf_resflow fid compares samples, with a network of your own.')
+    print(study_report.markdown(paper.published(options.name)), end='\n\n')
     for name in names:
       print(f'{name}\n')
       study_tool.main(_study_options(options, name))
@@ -174,14 +177,14 @@ def _cells(row, runs, workdir):
   days = ', '.join(filter(None, (run['days_4_v100'], run['days_h100'])))
   if not days and run['tflop']:
     days = f'({run["tflop"]} TFLOP a step)'
-  return [row['model'], published, _here(row, folder), days,
+  return [row['model'], published or '-', _here(row, folder), days or '-',
           f'`{_command(row["flagfile"], settings, folder)}`']
 
 
 def _here(row, folder):
-  """Returns the metrics of the run in a folder; empty if there is none."""
+  """Returns the metrics of the run in a folder."""
   if not _is_run(folder):
-    return ''
+    return '-'
   metrics = [metric for metric in _METRICS if row[metric]]
   flow = workflow.load(folder)
   report = flow.run.report

@@ -85,9 +85,7 @@ def main(options: Options) -> None:
         flags_lib.modules_of(options.arguments)), '')
     return
   study, records = finished(options)
-  print(study_report.rates_table(study, records), end='\n\n')
-  print(study_report.table(study, records), end='\n\n')
-  print(study_report.looks(study, records))
+  print(study_report.text(study, records))
   if options.output:
     study_report.save_picture(study, records, options.output)
 

@@ -145,9 +145,9 @@ def outlook(study: study_lib.Study, records: study_lib.Records) -> str:
   """
   left = study.num_left(records)
   text = f'{sum(left.values())} runs left'
-  budgets = {name: workload.seconds and workload.seconds + _START
-             for name, workload in study.workloads.items()}
-  if not any(left.values()) or not all(budgets.values()):
+  budgets = {name: workload.seconds + _START
+             for name, workload in study.workloads.items() if workload.seconds}
+  if not any(left.values()) or {*budgets} != {*left}:
     return text
   runs = [record for record in records.values()
           if record['kind'] in (study_lib.TUNE, study_lib.FINAL)]

@@ -12,6 +12,12 @@ from tf_resflow.experiments import comparison
 from tf_resflow.experiments import study as study_lib
 
 
+def text(study: study_lib.Study, records: study_lib.Records) -> str:
+  """Returns all that a study says, in Markdown."""
+  return '\n\n'.join(part(study, records) for part in (
+      rates_table, table, looks))
+
+
 def table(study: study_lib.Study, records: study_lib.Records) -> str:
   """Returns the finalists as a table in Markdown, rows of all workloads.
 
@@ -37,8 +43,6 @@ def table(study: study_lib.Study, records: study_lib.Records) -> str:
       biases = [records[final.name]['bias'] for final in finals
                 if 'bias' in records[final.name]]
       rows[-1].append(f'{np.mean(biases):+.4f}' if biases else '')
-  if not any(row[-1] for row in rows[1:]):
-    return markdown([row[:-1] for row in rows])
   return markdown(rows)
 
 
@@ -100,9 +104,10 @@ def _difference(compared, metric):
 
 
 def markdown(rows: Sequence[Sequence[str]]) -> str:
-  """Returns a table, whose first row is the header."""
-  lines = ['| ' + ' | '.join(row) + ' |' for row in rows]
-  return '\n'.join([lines[0], '|---' * len(rows[0]) + '|', *lines[1:]])
+  """Returns a table, whose first row is the header, without empty columns."""
+  columns = [i for i in range(len(rows[0])) if any(row[i] for row in rows[1:])]
+  lines = ['| ' + ' | '.join(row[i] for i in columns) + ' |' for row in rows]
+  return '\n'.join([lines[0], '|---' * len(columns) + '|', *lines[1:]])
 
 
 def save_picture(study: study_lib.Study, records: study_lib.Records,

@@ -233,6 +233,7 @@ DATASETS = dataset_registry.DatasetRegistry('dataset', {
 
 # Studies (`tf_resflow study NAME`), instances of `experiments.study.Study`.
 STUDIES = spec.Registry('study', {
+    'blocks': f'{_PAPER}:BLOCKS',
     'activations': f'{_PAPER}:ACTIVATIONS',
     'estimators': f'{_PAPER}:ESTIMATORS',
     'truncation_bias': f'{_PAPER}:BIAS',
