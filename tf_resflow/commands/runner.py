@@ -120,7 +120,8 @@ def _run(name: str, arguments: Sequence[str], stop: signals.Stop) -> int:
     flag_values = _common_flags()
     arguments = flagfiles.resolve(arguments, [
         field.flag for field in _tool(name).Options.flag_fields()])
-    name = _answering(name, arguments)
+    name, *needed = _answering(name, arguments)
+    arguments = [*needed, *arguments]
     return _run_tool(name, arguments, flag_values)
   except errors.ExpectedError as error:
     return fail(name, errors.sentence(error), error.exit_status)
@@ -182,14 +183,16 @@ def _run_tool(
 
 
 def _answering(name, arguments):
-  """Returns the tool that answers a command: flags may have moved to another.
+  """Returns the tool that answers a command, and arguments that it needs then.
+
+  Flags may have moved to another tool.
   """
-  for flag, other in getattr(_tool(name), 'MOVED', {}).items():
+  for flag, answer in getattr(_tool(name), 'MOVED', {}).items():
     if any(re.match(f'--?{flag}(=|$)', argument) for argument in arguments):
-      print(f'note: --{flag} is answered by tf_resflow {other}.',
+      print(f'note: --{flag} is answered by tf_resflow {" ".join(answer)}.',
             file=sys.stderr)
-      return other
-  return name
+      return answer
+  return (name,)
 
 
 def _unknown_flag(error: flags.UnrecognizedFlagError) -> str:

@@ -51,6 +51,9 @@ class Options(options_lib.Evaluation, options_lib.Certification):
   top: int | None = fields.field(
       None, help='Print this many rows of the lowest log p(x), by their places '
       'in the table.', minimum=1)
+  verify: bool = fields.field(
+      False, help='Also invert the examples, and compute Lipschitz bounds, as '
+      'tf_resflow evaluate does; --certify asks for it, too.')
   dtype: str = fields.changed(options_lib.Devices, 'dtype', 'float64')
 
   def check(self) -> None:
@@ -85,6 +88,7 @@ def main(options: Options) -> None:
   flow = options.open(options.dtype, options.strategy)
   results = workflow.score(
       flow, options.rows, certify=options.certify,
+      verify=options.verify or bool(options.certify),
       diagnose=bool(options.output or options.top),
       **options.settings(flow, dequantizes=False, of_estimates=(
           'num_probes', 'num_repeats'))

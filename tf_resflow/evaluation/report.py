@@ -1,5 +1,6 @@
 """Reports of evaluations, and of the validations of a run."""
 
+import dataclasses
 import logging
 from typing import Any
 
@@ -78,9 +79,9 @@ def evaluate(
       numbers |= value.report(name)
   if np.any(label >= 0):
     arrays['label'] = label
-  return _results(
-      model, statistics.summarize_repeats(nll[:, has_density]), used, inverse,
-      certify, has_density, arrays).extended(
+  return _verified(_results(
+      model, statistics.summarize_repeats(nll[:, has_density]), used,
+      has_density, arrays), model, used, inverse, certify).extended(
           numbers, first={'estimator': str(estimator)})
 
 
@@ -142,28 +143,25 @@ class Validation:
 
 def report_inputs(
     model: models.Flow, x: np.ndarray, arrays: dict[str, np.ndarray], *,
-    certify: bool = True, condition: Any = None, index: Any = None,
-    **settings: Any) -> results_lib.Results:
+    verify: bool = True, certify: bool = True, condition: Any = None,
+    index: Any = None, **settings: Any) -> results_lib.Results:
   """Returns the results of `likelihood.evaluate_inputs`, and a report on them.
 
   Args:
     model, x, condition, **settings: those of `evaluate_inputs`; examples are
       inverted with the seed 0.
     arrays: what it returned.
-    certify: compute guaranteed Lipschitz bounds.
+    verify: invert the examples, and compute Lipschitz bounds.
+    certify: these are guaranteed.
     index: see `column_checks.rows_with_density`.
 
   Returns:
-    The arrays, and numbers with the keys of `evaluate` (the `_stderr` of the
+    The arrays, and numbers with the keys of `evaluate`, but for those of what
+    was not verified (the `_stderr` of the
     density is None for a single example, `estimator_stderr` 0 without random
     estimates).
   """
   used = settings_lib.EvaluationSettings.of(model, **settings)
-  examples = {'x': x}
-  if condition is not None:
-    examples['condition'] = batch_map.conditions_for(model, condition, len(x))
-  inverse = inversion.check_inverse(
-      model, datasets.Split.of_arrays(examples), settings=used, seed=0)
   nll = arrays[model.unit]
   has_density = _rows_with_density(model, nll[np.newaxis], lambda: x, index)
   nll = nll[has_density]
@@ -175,7 +173,15 @@ def report_inputs(
       len(nll),
       # The NLL is a linear function of log-densities.
       statistics.estimator_stderr(model.to_loss(repeats)), len(repeats))
-  return _results(model, summary, used, inverse, certify, has_density, arrays)
+  results = _results(model, summary, used, has_density, arrays)
+  if not verify:
+    return results
+  examples = {'x': x}
+  if condition is not None:
+    examples['condition'] = batch_map.conditions_for(model, condition, len(x))
+  return _verified(results, model, used, inversion.check_inverse(
+      model, datasets.Split.of_arrays(examples), settings=used, seed=0),
+                   certify)
 
 
 def _rows_with_density(model, nll, x_fn, index=None):
@@ -187,27 +193,15 @@ def _rows_with_density(model, nll, x_fn, index=None):
       x_fn(), schema.types, schema.names, index)
 
 
-def _results(
-    model, summary, settings, inverse, certify, has_density, arrays):
-  if settings.verbose and certify:
-    _logger.info('Certifying %d blocks.', len(model.certified_bijections))
-  bounds = model.lipschitz_bounds(certify=certify)
+def _results(model, summary, settings, has_density, arrays):
+  """Returns what is known of the density."""
   numbers = {
       **summary.report(model.unit),
       'estimator_stderr': summary.estimator_stderr,
       'num_examples': summary.num_examples, 'num_repeats': summary.num_repeats,
-      'num_probes': settings.num_probes,
-      **inverse,
-      'lipschitz_bound_max': _largest([b.certificate for b in bounds]),
-      'lipschitz_power_iteration_max': _largest(
-          [b.power_iteration for b in bounds])}
+      'num_probes': settings.num_probes}
   if not has_density.all():
     numbers['num_without_density'] = int(np.sum(~has_density))
-  estimated = [b for b in bounds if b.is_estimated]
-  if estimated:
-    numbers |= {
-        'lipschitz_bound_is': 'an estimate, not proven: see --norm_bound',
-        'lipschitz_bound_exceeded_by_max': max(b.excess for b in estimated)}
   if model.augmentation.num_points:
     numbers[f'{model.unit}_is'] = (
         f'-log of the mean of p over {model.augmentation.num_points} points of '
@@ -217,12 +211,30 @@ def _results(
   elif model.augmentation.is_random:
     numbers[f'{model.unit}_is'] = (
         'an upper bound: the mean over noise u of -log p(x, u) + log q(u)')
+  return results_lib.Results(
+      numbers=numbers, arrays=arrays, unit_notes={model.unit: model.unit_note})
+
+
+def _verified(results, model, settings, inverse, certify):
+  """Adds the numbers of inverses, and Lipschitz bounds."""
+  if settings.verbose and certify:
+    _logger.info('Certifying %d blocks.', len(model.certified_bijections))
+  bounds = model.lipschitz_bounds(certify=certify)
+  numbers = {
+      **inverse,
+      'lipschitz_bound_max': _largest([b.certificate for b in bounds]),
+      'lipschitz_power_iteration_max': _largest(
+          [b.power_iteration for b in bounds])}
+  estimated = [b for b in bounds if b.is_estimated]
+  if estimated:
+    numbers |= {
+        'lipschitz_bound_is': 'an estimate, not proven: see --norm_bound',
+        'lipschitz_bound_exceeded_by_max': max(b.excess for b in estimated)}
   num_failed = inverse['inverse_num_not_converged']
   notes = (f'note: {num_failed} inverses of a block did not converge; '
            'reconstruction_error_max counts them.',) if num_failed else ()
-  return results_lib.Results(
-      numbers=numbers, arrays=arrays, bounds=bounds, notes=notes,
-      unit_notes={model.unit: model.unit_note})
+  return dataclasses.replace(results, bounds=bounds).extended(
+      numbers, notes=notes)
 
 
 def _largest(bounds):

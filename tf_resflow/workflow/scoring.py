@@ -23,8 +23,8 @@ _ROUNDING = 1e-4
 
 def score(
     flow: models.Flow, rows: Any, *, condition: Any = None,
-    diagnose: bool = True, certify: bool | None = None, **settings: Any,
-) -> evaluation.Results:
+    diagnose: bool = True, verify: bool = False, certify: bool | None = None,
+    **settings: Any) -> evaluation.Results:
   """Scores given rows or images by their log p(x).
 
   Rows of a table are found by the names of their columns, in any order; those
@@ -41,8 +41,9 @@ def score(
       stands beside them.
     diagnose: whether to compare vectors with the data of the run, by
       `in_training` and `p_value`.
-    certify: compute guaranteed Lipschitz bounds; by default for vectors and
-      small built-in data sets.
+    verify: whether to invert the examples and to compute Lipschitz bounds, too.
+    certify: then, whether they are guaranteed; by default for vectors and small
+      built-in data sets.
     **settings: see `evaluation.EvaluationSettings`; the repeats are averaged.
 
   Returns:
@@ -51,7 +52,8 @@ def score(
     for rows that the run was trained on, else 0; and `p_value`, see
     `evaluation.statistics.conformal_p_values`. The `arrays` are these, `x`, the
     condition, and those of `evaluation.evaluate_inputs`; the report has the
-    keys of `evaluation.evaluate`, and `num_with_empty_cells`,
+    keys of `evaluation.evaluate` (those of inverses and bounds if they were
+    asked for), and `num_with_empty_cells`,
     `num_in_training` and the mean of the other rows,
     `nats_not_in_training`. What cannot be known is left out, and a note says
     so.
@@ -85,7 +87,7 @@ def score(
       condition=condition, settings=used)
   results = evaluation.report.report_inputs(
       flow, x, arrays, settings=used, condition=condition, index=complete.index,
-      certify=bool(certify) if flow.run is None else
+      verify=verify, certify=bool(certify) if flow.run is None else
       flow.run.should_certify(certify)).extended(first={
           **runs.header(flow, used), 'latent_order': 'channels_last'})
   if flow.run is not None and flow.run.is_converted:
