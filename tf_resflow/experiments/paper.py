@@ -19,7 +19,7 @@ ACTIVATIONS = study.Study(
     workloads={
         'digits': study.Workload(flagfile='digits', seconds=60.0),
         'mnist5k': study.Workload(
-            flagfile='mnist5k', seconds=300.0, rate_factor=0.5)},
+            flagfile='mnist5k', seconds=150.0, rate_factor=0.5)},
     rates=(0.016, 0.032, 0.064, 0.128))
 
 ESTIMATORS = study.Study(
@@ -29,7 +29,7 @@ ESTIMATORS = study.Study(
     workloads={
         'digits': study.Workload(flagfile='digits_iresnet', seconds=45.0),
         'mnist5k': study.Workload(
-            flagfile='mnist5k_iresnet', seconds=240.0)},
+            flagfile='mnist5k_iresnet', seconds=120.0)},
     rates=(0.002, 0.004, 0.008, 0.016))
 
 
@@ -39,7 +39,7 @@ BLOCKS = study.Study(
     workloads={
         'digits': study.Workload(flagfile='digits_lipswish', seconds=60.0),
         'mnist5k': study.Workload(
-            flagfile='mnist5k_lipswish', seconds=240.0, rate_factor=0.5)},
+            flagfile='mnist5k_lipswish', seconds=120.0, rate_factor=0.5)},
     rates=(0.004, 0.008, 0.016, 0.032))
 
 
@@ -58,7 +58,7 @@ def _hybrids(nll_weight, *metrics, **workloads):
 
 HYBRIDS_0 = _hybrids(0.0, 'cross_entropy', 'accuracy', digits=45.0)
 HYBRIDS_1_D = _hybrids(
-    '1/D', 'bits_per_dim', 'accuracy', digits=45.0, mnist5k=180.0)
+    '1/D', 'bits_per_dim', 'accuracy', digits=45.0, mnist5k=90.0)
 HYBRIDS_1 = _hybrids(1.0, 'bits_per_dim', 'accuracy', digits=45.0)
 
 _NORMS: dict[str, dict[str, Any]] = {
