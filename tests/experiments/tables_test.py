@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from tf_resflow import configuration
 from tf_resflow import datasets
 from tf_resflow import errors
 from tf_resflow.experiments import tables
@@ -43,6 +44,30 @@ def test_the_test_part_is_the_last_fifth_of_a_permutation():
         np.array(sorted(map(tuple, np.float32(a)))) for a in (
             info.open(part).arrays['x'], x[rows]))
     np.testing.assert_array_equal(found, expected)
+
+
+def test_folds_of_a_repetition_have_every_row_once():
+  x = np.float32(tables.TABLES['iris']().to_numpy())
+  folds = [[datasets.info(f'tables:iris/{repetition}.{fold}of4')
+            for fold in range(4)] for repetition in (0, 1)]
+  for infos in folds:
+    parts = [info.open('test').arrays['x'] for info in infos]
+    np.testing.assert_array_equal(
+        sorted(map(tuple, np.concatenate(parts))), sorted(map(tuple, x)))
+    rest = infos[1].open('train').arrays['x']
+    np.testing.assert_array_equal(sorted(map(tuple, np.concatenate(
+        [rest, parts[1]]))), sorted(map(tuple, x)))
+  assert len({info.fingerprint for infos in folds for info in infos}) == 8
+  # A name is no path.
+  config = configuration.make_config(dataset='tables:iris/1.3of4')
+  assert config.data.dataset == 'tables:iris/1.3of4'
+
+
+@pytest.mark.parametrize('fold', [
+    '1', '0.4of4', '0.0of1', '0.0of76', '-1.0of2'])
+def test_folds_that_are_none_are_refused(fold):
+  with pytest.raises(errors.InvalidValueError, match='a fold such as'):
+    datasets.info(f'tables:iris/{fold}')
 
 
 def test_unknown_tables_are_refused():

@@ -70,7 +70,7 @@ class DataSource(fields.Section):
 
   def check(self) -> None:
     name, path = registries.DATASETS.split(self.dataset)
-    if name and path:
+    if name and path and not name.endswith(':NAME'):
       object.__setattr__(
           self, 'dataset', self.dataset.removesuffix(path) + _absolute(path))
     if self.test_file is not None:

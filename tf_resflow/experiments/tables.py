@@ -1,10 +1,12 @@
 """The twelve tables of docs/tables.md: data sets `tables:NAME`.
 
 Five come with scikit-learn, the others are drawn from nothing that a competitor
-models exactly. The last fifth of a fixed permutation is the test part.
+models exactly. The last fifth of a fixed permutation is the test part; that of
+`tables:NAME/REPETITION.FOLDofK` is one of K folds of another permutation.
 """
 
 from collections.abc import Callable
+import re
 from typing import Any
 
 import numpy as np
@@ -21,19 +23,40 @@ _PERMUTATION_SEED = 99
 def open_table(name: str, **options: Any) -> datasets.VectorInfo:
   """Returns the data set of one of the `TABLES`; see `datasets.table`.
 
+  Args:
+    name: of the table, or `NAME/REPETITION.FOLDofK`, both from 0: a fold of a
+      repeated cross-validation.
+    **options: of `datasets.table`.
+
   Example:
-    >>> open_table('wine').event_shape
-    (13,)
+    >>> open_table('wine').num_test, open_table('wine/2.1of3').num_test
+    (35, 59)
   """
-  errors.check(name in TABLES, 'dataset', f'tables:{name}',
+  table, slash, fold = name.partition('/')
+  errors.check(table in TABLES, 'dataset', f'tables:{name}',
                f'one of {", ".join(TABLES)}')
-  frame = TABLES[name]()
+  frame = TABLES[table]()
   frame = frame.rename(columns=lambda column: column.replace('/', '_'))
-  order = np.random.default_rng(_PERMUTATION_SEED).permutation(len(frame))
-  num_test = len(frame) // 5
-  return datasets.table(
-      frame.iloc[order[:-num_test]], name=f'tables:{name}',
-      test=frame.iloc[order[-num_test:]], **options)
+  if slash:
+    test, train = _fold(name, fold, len(frame))
+  else:
+    train, test = np.split(
+        np.random.default_rng(_PERMUTATION_SEED).permutation(len(frame)),
+        [len(frame) - len(frame) // 5])
+  return datasets.table(frame.iloc[train], name=f'tables:{name}',
+                        test=frame.iloc[test], **options)
+
+
+def _fold(name, text, num_rows):
+  """Returns the indices of the rows of a fold and of the others, or raises."""
+  numbers = re.fullmatch(r'(\d+)\.(\d+)of(\d+)', text)
+  repetition, i, num_folds = map(int, numbers.groups() if numbers else [0] * 3)
+  errors.check(
+      i < num_folds and 2 <= num_folds <= num_rows // 2, 'dataset',
+      f'tables:{name}', 'a fold such as tables:wine/0.4of5')
+  folds = np.array_split(np.random.default_rng(
+      [_PERMUTATION_SEED, repetition]).permutation(num_rows), num_folds)
+  return folds.pop(i), np.concatenate(folds)
 
 
 open_table.options = (  # type: ignore[attr-defined]

@@ -14,7 +14,8 @@ class DatasetRegistry(spec.Registry):
 
   A pattern is a word and a placeholder. It stands for all texts such as
   `table:my/file.csv`, and its value is a function, the opener, of the text
-  after the colon, which may have keywords as options.
+  after the colon, which may have keywords as options. That text is a path,
+  unless the placeholder is `NAME`.
 
   Args:
     noun: name of the value in messages.
