@@ -1,5 +1,6 @@
-"""Whether one kind of run is better than another: seeds and examples."""
+"""Whether one kind of run is better: by seeds and examples, or by folds."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -12,10 +13,10 @@ LEVEL = 0.95
 
 
 class Estimate(NamedTuple):
-  """A mean over seeds and examples, with its confidence interval.
+  """A mean over trained models and examples, with its confidence interval.
 
   Attributes:
-    stderr: from both sources, see `of_seeds_and_examples`.
+    stderr: see `of_seeds_and_examples` and `of_folds`.
     low, high: the interval.
   """
 
@@ -62,8 +63,66 @@ def of_seeds_and_examples(
           np.isfinite(values).all()), 'values',
       f'an array {list(values.shape)}', '[S, N], finite, 2 or more of both')
   num_seeds, _ = values.shape
-  stderr = float(np.hypot(
-      stats.sem(values.mean(axis=1)), stats.sem(values.mean(axis=0))))
-  mean, width = float(values.mean()), stats.t.ppf(
-      0.5 + level / 2, num_seeds - 1) * stderr
-  return Estimate(mean, stderr, float(mean - width), float(mean + width))
+  return _estimate(values.mean(), np.hypot(
+      stats.sem(values.mean(axis=1)), stats.sem(values.mean(axis=0))),
+                   num_seeds, level)
+
+
+def of_folds(values: npt.ArrayLike, num_folds: int, level: float = LEVEL
+             ) -> Estimate:
+  """Returns the mean of values of a repeated cross-validation.
+
+  With `v_j` the mean of the test rows of one of `J` folds,
+
+    stderr^2 = (1 / J + n_test / n_train) var_j(v_j),
+
+  and the interval is that of Student's t with `J - 1` degrees of freedom. The
+  second term stands for what folds share: training rows, and of repetitions the
+  test rows, too. With `K` folds it is `1 / (K - 1)`, however often they are
+  drawn again.
+
+  Args:
+    values: `[J]`, of all folds of all repetitions; J >= 2.
+    num_folds: K >= 2, of one repetition.
+    level: probability of the interval.
+
+  Example:
+    >>> of_folds([1.0, 2.0, 3.0, 2.0], num_folds=2).mean
+    2.0
+
+  References:
+    Nadeau and Bengio, 2003, Inference for the Generalization Error, Section 3.
+  """
+  values = np.asarray(values, np.float64)
+  errors.check(
+      values.ndim == 1 and len(values) >= 2 and bool(
+          np.isfinite(values).all()), 'values',
+      f'an array {list(values.shape)}', '[J], finite, 2 or more')
+  errors.check(num_folds >= 2, 'num_folds', num_folds, 'a number >= 2')
+  variance = 1.0 / len(values) + 1.0 / (num_folds - 1)
+  return _estimate(values.mean(), np.sqrt(variance) * values.std(ddof=1),
+                   len(values), level)
+
+
+def of_finalists(
+    values: Sequence[npt.ArrayLike], num_folds: int = 0) -> Estimate:
+  """Returns the mean of values `[N]` of the examples of each finalist.
+
+  Examples that have no finite value, by any of the models that were tested on
+  them, are left out.
+
+  Args:
+    values: of finalists that were tested on the same examples or, with
+      `num_folds`, each on those of its fold.
+    num_folds: see `of_folds`; 0 for none.
+  """
+  if num_folds:
+    return of_folds([np.mean(each, where=np.isfinite(each)) for each in values],
+                    num_folds)
+  stacked = np.asarray(values)
+  return of_seeds_and_examples(stacked[:, np.isfinite(stacked).all(axis=0)])
+
+
+def _estimate(mean, stderr, num_models, level):
+  width = stats.t.ppf(0.5 + level / 2, num_models - 1) * stderr
+  return Estimate(*map(float, (mean, stderr, mean - width, mean + width)))
