@@ -7,12 +7,14 @@ import subprocess
 import sys
 import textwrap
 import time
+import zipfile
 
 import pytest
 
 from tests.commands import processes
 from tf_resflow.experiments import study as study_lib
 from tf_resflow.experiments import study_queue
+from tf_resflow.experiments import trials
 
 _MODULE = textwrap.dedent("""
     from tf_resflow.experiments import study
@@ -131,6 +133,77 @@ def test_a_task_that_fails_keeps_the_records(tmp_path):
   assert lines[1].startswith(
       'tune-digits-a-0.01-0: 9 steps, 1.5000 bits_per_dim (')
   assert len((tmp_path / study_lib.LOG).read_text().splitlines()) == 2
+
+
+_PROGRAM = textwrap.dedent("""
+    import sys
+    import numpy as np
+
+    rows, seed = np.load(sys.argv[1]), int(sys.argv[3])
+    assert len(rows['train']) == 96 and len(rows['validation']) == 24
+    np.savez(sys.argv[2], log_prob=np.full(len(rows['points']), -float(seed)))
+    """)
+
+
+def _queue(folder, text=_PROGRAM, requirements=()):
+  """Returns the queue of a study of two programs; its tasks run in here."""
+  path = folder / 'program.py'
+  path.write_text(text)
+  program = study_lib.Program(script=path, requirements=requirements)
+  study = study_lib.Study(
+      title='A question', cases={'a': program, 'b': program}, rates=(),
+      workloads={'iris': study_lib.Workload(
+          flagfile='table', settings={'dataset': 'tables:iris'})},
+      num_seeds=2, metrics=('nats',))
+
+  def command(unused_tool, arguments):
+    name = arguments[-1].removeprefix('--task=')
+    (task,) = (t for t in study.pending({}) if t.name == name)
+    record = trials.run(study, task, {}, str(folder / name))
+    return [sys.executable, '-c', f'print({json.dumps(record)!r})']
+
+  return study_queue.Queue(
+      study, str(folder), command_fn=command, worker=['mine'],
+      progress_fn=lambda line: None)
+
+
+def test_programs_are_run_and_compared(tmp_path):
+  records = _queue(tmp_path).run('mine')
+  for case in 'ab':
+    for seed in (1, 2):
+      record = records[f'final-iris-{case}-{seed}']
+      assert record['nats'] == seed and record['looks'] == 1
+  assert records['compare-iris-b']['nats'] == (0.0, 0.0, 0.0, 0.0)
+
+
+def test_a_program_that_fails_is_told_like_a_task(tmp_path):
+  with pytest.raises(
+      study_queue.TaskError,
+      match='ended with status 1: ValueError: no rows .*final-iris-a-1.log'):
+    _queue(tmp_path, 'raise ValueError("no rows")').run('mine')
+
+
+@pytest.mark.slow
+def test_environments_are_made_once(tmp_path):
+  """One with a wheel that is nowhere else, and without what is here."""
+  wheel = tmp_path / 'tiny-1.0-py3-none-any.whl'
+  with zipfile.ZipFile(wheel, 'w') as file:
+    info = 'tiny-1.0.dist-info/'
+    for name, text in (
+        ('tiny.py', 'x = 1'),
+        (info + 'METADATA', 'Metadata-Version: 2.1\nName: tiny\nVersion: 1.0'),
+        (info + 'WHEEL', 'Wheel-Version: 1.0\nGenerator: test\n'
+         'Root-Is-Purelib: true\nTag: py3-none-any'),
+        (info + 'RECORD', '')):
+      file.writestr(name, text)
+  with pytest.raises(
+      study_queue.TaskError, match="No module named 'numpy'"):
+    _queue(tmp_path, 'import tiny\nimport numpy', [str(wheel)]).run('mine')
+  (folder,) = (tmp_path / 'environments').glob('*/')
+  made = (folder / 'requirements.txt').stat().st_mtime_ns
+  with pytest.raises(study_queue.TaskError, match="No module named 'numpy'"):
+    _queue(tmp_path, 'import tiny\nimport numpy', [str(wheel)]).run('mine')
+  assert (folder / 'requirements.txt').stat().st_mtime_ns == made
 
 
 def test_how_long_it_takes_is_said_first():

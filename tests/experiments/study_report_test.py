@@ -5,6 +5,7 @@ from scipy import stats
 
 from tests.experiments import studies
 from tf_resflow.experiments import comparison
+from tf_resflow.experiments import study as study_lib
 from tf_resflow.experiments import study_report
 
 
@@ -24,7 +25,37 @@ def test_tables():
       '| a | **2.0000** | 2.0000 |', '| b | **2.0000** | diverged |']
 
 
+def _without_rates(**fields):
+  """Returns a study without rates and its records: b is better, c is not."""
+  study = study_lib.Study(
+      title='A question', cases={'a': {}, 'b': {}, 'c': {}}, rates=(),
+      workloads={'iris': study_lib.Workload(flagfile='table', **fields)},
+      metrics=('nats',), num_seeds=4)
+  records = {}
+  for case, shift in zip('abc', (0.0, -2.0, 0.125), strict=True):
+    for task in study.finals('iris', case, {}):
+      records[task.name] = {'nats': 5.0 + shift + task.seed,
+                            'nats_stderr': 0.5}
+  return study, records | {
+      'compare-iris-b': {'nats': [-2.0, 0.5, -2.5, -1.5]},
+      'compare-iris-c': {'nats': [0.125, 0.1, -0.25, 0.5]}}
+
+
+def test_a_study_without_rates_has_a_row_for_each_workload():
+  width = stats.t.ppf(0.975, 3) * np.hypot(stats.sem([1, 2, 3, 4]), 0.5)
+  assert study_report.table(*_without_rates()).splitlines() == [
+      '| nats | a | b | c |', '|---|---|---|---|',
+      f'| iris | 7.50 +- {width:.2f} | 5.50 +- {width:.2f} (**-2.00 +- 0.50**) '
+      f'| 7.62 +- {width:.2f} (+0.12 +- 0.38) |']
+  width = stats.t.ppf(0.975, 3) * np.std([1, 2, 3, 4], ddof=1) * np.sqrt(1.25)
+  assert f'| iris | 7.50 +- {width:.2f} | 5.50' in study_report.table(
+      *_without_rates(folds=2))
+
+
 def test_picture(tmp_path):
   path = tmp_path / 'a.png'
-  study_report.save_picture(studies.STUDY, studies.records(-0.2), path)
-  assert path.stat().st_size > 0
+  for study, records in (
+      (studies.STUDY, studies.records(-0.2)), _without_rates()):
+    study_report.save_picture(study, records, path)
+    assert path.stat().st_size > 0
+    path.unlink()

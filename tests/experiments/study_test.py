@@ -4,7 +4,9 @@ import math
 
 import pytest
 
+from tf_resflow import configuration
 from tf_resflow import errors
+from tf_resflow.configuration import flagfiles
 from tf_resflow.experiments import study as study_lib
 
 _BUDGETS = {'seconds': 60.0}
@@ -139,17 +141,102 @@ def test_configurations_of_tasks():
     ({'cases': {'a': {}, 'b': {'learning_rate': 0.1}}},
      'settings=learning_rate: expected other settings. The study decides'),
     ({'cases': {'a': {}, 'c': {}}}, 'num_steps=.* a number for each case of'),
-    ({'metrics': ('bpd',)}, 'metrics=bpd: expected some of bits_per_dim')])
+    ({'metrics': ('bpd',)}, 'metrics=bpd: expected some of bits_per_dim'),
+    ({'workloads': {'digits': study_lib.Workload(flagfile='digits')}},
+     'seconds=None: expected a number > 0, unless num_steps'),
+    ({'workloads': {'digits': study_lib.Workload(
+        flagfile='digits', num_steps=9, folds=2)}},
+     'folds=2 cannot be used on the data that rates are found on'),
+    ({'rates': (), 'workloads': {'digits': study_lib.Workload(
+        flagfile='digits', folds=5, num_seeds=3)}},
+     'num_seeds=3: expected a multiple of 5 folds')])
 def test_studies_that_say_nothing_are_refused(fields, expected):
   with pytest.raises(errors.InvalidValueError, match=expected):
     _study(**fields)
 
 
-@pytest.mark.parametrize('budget', [
-    {}, {'seconds': 1.0, 'num_steps': 2}, {'seconds': 0.0}])
-def test_a_budget_is_seconds_or_steps(budget):
-  with pytest.raises(errors.InvalidValueError, match='seconds='):
-    study_lib.Workload(flagfile='digits', **budget)
+@pytest.fixture
+def script(tmp_path):
+  path = tmp_path / 'a.py'
+  path.write_text('')
+  return path
+
+
+def _without_rates(script, **fields):
+  return _study(**{
+      'rates': (), 'metrics': ('nats',), 'cases': {
+          'a': {}, 'b': {'num_steps': 7},
+          'c': study_lib.Program(script=script, requirements=['x==1'])},
+      'workloads': {
+          'iris': study_lib.Workload(
+              flagfile='table', settings={'dataset': 'tables:iris'}),
+          'folds': study_lib.Workload(
+              flagfile='table', settings={'dataset': 'tables:iris'}, folds=2,
+              num_seeds=4)}} | fields)
+
+
+def test_without_rates_there_are_finalists_alone(script):
+  study = _without_rates(script)
+  finals = study.pending({})
+  assert [t.name for t in finals if t.case == 'a'] == [
+      'final-iris-a-1', 'final-folds-a-1', 'final-iris-a-2', 'final-folds-a-2',
+      'final-folds-a-3', 'final-folds-a-4']
+  assert len(finals) == sum(study.num_left({}).values()) == 18
+  assert {t.kind for t in study.pending({t.name: {} for t in finals})} == {
+      'compare'}
+  study.check()
+
+
+def test_without_rates_a_run_is_that_of_its_settings(script):
+  study = _without_rates(script)
+  alone = configuration.make_config(
+      **flagfiles.settings('table') | {'dataset': 'tables:iris', 'seed': 2},
+      sample_every=0)
+  a, b = (study.make_config(study_lib.Task('final', 'iris', case, seed=2), {})
+          for case in 'ab')
+  assert a == alone and a.optimizer.learning_rate == 5e-3
+  assert b == alone.replace(num_steps=7)
+  assert [study.make_config(study_lib.Task(
+      'final', 'folds', case, seed=seed), {}).data.dataset.partition('/')[2]
+          for seed, case in ((1, 'a'), (2, 'c'), (3, 'a'))] == [
+              '0.0of2', '0.1of2', '1.0of2']
+
+
+def test_programs_have_no_trials(script):
+  study = _without_rates(script, rates=(0.01, 0.02), workloads={
+      'iris': study_lib.Workload(
+          flagfile='table', settings={'dataset': 'tables:iris'},
+          num_steps=10)}, cases={
+              'c': study_lib.Program(script=script), 'a': {}})
+  records, order = _finish(study, _bowl({'a': 0.015}))
+  assert {t.case for t in order} == {'a'}
+  assert {t.rate for t in study.pending(records) if t.case == 'c'} == {0.0}
+  assert study.num_left(records) == {'iris': 4}
+
+
+def test_programs_are_of_vectors(script):
+  study = _without_rates(script, workloads={
+      'digits': study_lib.Workload(flagfile='digits')})
+  with pytest.raises(
+      errors.InvalidValueError,
+      match='cases=a: expected settings that suit digits. dataset=digits: '
+      'expected vectors'):
+    study.check()
+
+
+def test_logs_have_the_text_of_programs_and_read_those_without_new_fields(
+    script):
+  study = _without_rates(script)
+  declared = study.declared()
+  assert study_lib.Study.from_declared(declared).declared() == declared
+  script.write_text('changed')
+  assert _without_rates(script).declared()['cases'] != declared['cases']
+  # As a version wrote it that had neither folds nor programs.
+  study = _study()
+  old = study.declared()
+  for workload in old['workloads'].values():
+    del workload['folds'], workload['num_seeds']
+  assert study_lib.Study.from_declared(old).declared() == study.declared()
 
 
 def test_settings_that_do_not_suit_are_named_before_the_first_run():

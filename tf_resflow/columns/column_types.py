@@ -284,6 +284,22 @@ def _types(specs, x):
   return [ColumnType.get(spec) for spec in specs or ['real'] * np.shape(x)[-1]]
 
 
+def dequantized(specs: Sequence[str], x: Any) -> np.ndarray:
+  """Returns rows `[N, D]` in float64; with whole numbers points of their cells.
+
+  These are `x + u`, `[N, K, D]`, with the `cell_points` `u` in the columns of
+  whole numbers.
+  """
+  x = np.asarray(x, np.float64)
+  whole = [i for i, t in enumerate(_types(specs, x)) if t.is_integer]
+  if not whole:
+    return x
+  points = cell_points(len(whole))
+  u = np.zeros([len(points), x.shape[1]])
+  u[:, whole] = points
+  return x[:, np.newaxis] + u
+
+
 def mapped(specs: Sequence[str], x: Any) -> tuple[np.ndarray, np.ndarray]:
   """Maps rows to real numbers.
 
@@ -295,14 +311,7 @@ def mapped(specs: Sequence[str], x: Any) -> tuple[np.ndarray, np.ndarray]:
     `y` `[N, D]` and `log|det dy/dx|` `[N]`, nats, both float64; with columns of
     whole numbers of the points of each row's cell, `[N, K, D]` and `[N, K]`.
   """
-  x = np.asarray(x, np.float64)
-  types = _types(specs, x)
-  whole = [i for i, column_type in enumerate(types) if column_type.is_integer]
-  if whole:
-    points = cell_points(len(whole))
-    u = np.zeros([len(points), x.shape[1]])
-    u[:, whole] = points
-    x = x[:, np.newaxis] + u
+  types, x = _types(specs, x), dequantized(specs, x)
   y = [t.forward(column, np)
        for t, column in zip(types, np.moveaxis(x, -1, 0), strict=True)]
   return np.stack(y, axis=-1), sum(

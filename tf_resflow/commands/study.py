@@ -9,9 +9,11 @@ A study is a declared value: one of the package, which the tool lists without
 arguments, or your own, which a module of --import registers (docs/studies.md).
 All its cases have the same grid of learning rates and the same seconds of
 training, in numbers of steps that are measured first. Rates are compared on
-validation examples; the finalists, with other seeds, are tested once. Their
-differences are paired by examples, with the errors of seeds and examples. An
-order holds where the interval of 95 % excludes zero; elsewhere it is undecided.
+validation examples; the finalists, with other seeds, are tested once. A study
+without rates has finalists alone, each with its own settings, and a case may be
+a program of other libraries. Differences are paired by examples, with the
+errors of seeds and examples, or of folds. An order holds where the interval of
+95 % excludes zero; elsewhere it is undecided.
 
 WORKDIR holds the log, study.jsonl, and the runs. The study may be stopped or
 killed at any time: repeat the command to continue it. --log makes the tables of

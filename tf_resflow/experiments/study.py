@@ -1,4 +1,4 @@
-"""Studies as values: cases at their best learning rates, compared when tested.
+"""Studies as values: cases that are trained alike, and compared when tested.
 
 A study is planned by its log alone: `Study.pending` returns what is to be done
 after the records that are there, so that a queue that was killed goes on.
@@ -17,7 +17,11 @@ import numpy as np
 from tf_resflow import configuration
 from tf_resflow import errors
 from tf_resflow.configuration import flagfiles
+from tf_resflow.experiments import program as program_lib
+from tf_resflow.experiments import workload as workload_lib
 
+Program = program_lib.Program
+Workload = workload_lib.Workload
 # Name of the log in the folder of a study.
 LOG = 'study.jsonl'
 # Rounds of measurements of the time of a step, all cases in turn; as many again
@@ -28,10 +32,10 @@ _UNSTEADY = 1.5
 TIME, TUNE, FINAL, COMPARE = 'time', 'tune', 'final', 'compare'
 # Metrics that can be compared.
 METRICS = ('bits_per_dim', 'nats', 'cross_entropy', 'accuracy')
-# Settings that a study decides itself, and those of the single run of a
-# flagfile.
-_OWN = {'learning_rate', 'num_steps', 'warmup_steps', 'seed', 'sample_every',
-        'checkpoint_every'}
+# Settings that every study decides itself, and one that finds rates, too; and
+# those of the single run of a flagfile.
+_OWN = {'seed', 'sample_every'}
+_TUNED = {'learning_rate', 'num_steps', 'warmup_steps', 'checkpoint_every'}
 _OF_RUN = {'num_validation', 'evaluate_every'}
 # Records of the log, by the names of their tasks.
 Records = Mapping[str, Mapping[str, Any]]
@@ -44,52 +48,6 @@ def sign(metric: str) -> int:
 
 def _folder(name):
   return name.replace(' ', '_')
-
-
-def _check_settings(settings):
-  own = _OWN & {*settings}
-  errors.check(not own, 'settings', ', '.join(sorted(own)), 'other settings',
-               'The study decides on these.')
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Workload:
-  """What the cases of a study are trained on, and for how long.
-
-  Attributes:
-    flagfile: name of the flagfile with the settings of all cases.
-    settings: settings in place of these.
-    seconds: of training of every run. Their numbers of updates follow from the
-      times of updates, which are measured first, in turn and on an idle
-      machine.
-    num_steps: numbers of updates instead, of all cases or by case, as an
-      earlier study measured them.
-    num_validation: number of training examples on which rates are compared; the
-      finalists are trained on these, too, to the end. None for what follows
-      from the data: runs on your own vectors hold a part out, and keep their
-      best step, finalists as well.
-    rate_factor: of the rates that were found on the first workload.
-  """
-
-  flagfile: str
-  settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-  seconds: float | None = None
-  num_steps: int | Mapping[str, int] | None = None
-  num_validation: int | None = 200
-  rate_factor: float = 1.0
-
-  def __post_init__(self):
-    errors.check(
-        (self.seconds is None) != (self.num_steps is None)
-        and (self.seconds is None or self.seconds > 0), 'seconds',
-        self.seconds, 'a number > 0, unless num_steps is given')
-    _check_settings(self.settings)
-
-  @property
-  def shared(self) -> dict[str, Any]:
-    """What all cases have from the flagfile."""
-    return {name: value for name, value in flagfiles.settings(
-        self.flagfile).items() if name not in _OWN | _OF_RUN}
 
 
 class Task(NamedTuple):
@@ -123,12 +81,15 @@ class Study:
   all workloads and without a validation part, and evaluated on the test part:
   once. The learning rate warms up over a tenth of the steps.
 
+  Without rates there are finalists alone, each with its own settings.
+
   Attributes:
     title: the question, a phrase.
     cases: settings of every case, by its name, None for the default of a field;
-      the first is the one that others are compared with.
+      or a `Program`, of which there are only finalists. The first is the one
+      that others are compared with.
     workloads: data and budgets, by their names; rates are found on the first.
-    rates: learning rates, a geometric sequence.
+    rates: learning rates, a geometric sequence; or none.
     num_seeds: number of finalists of a case and a workload.
     metrics: what is compared, `bits_per_dim`, `nats`, `cross_entropy` or
       `accuracy`; rates by the first one.
@@ -144,7 +105,7 @@ class Study:
   """
 
   title: str
-  cases: Mapping[str, Mapping[str, Any]]
+  cases: Mapping[str, Mapping[str, Any] | Program]
   workloads: Mapping[str, Workload]
   rates: Sequence[float]
   num_seeds: int = 3
@@ -155,14 +116,11 @@ class Study:
     errors.check(len(self.cases) >= 2, 'cases', len(self.cases), '2 or more')
     errors.check(
         bool(self.workloads), 'workloads', 'none', '1 or more')
-    errors.check(
-        self.num_seeds >= 2, 'num_seeds', self.num_seeds, 'a number >= 2',
-        'Errors of differences need it.')
     ratios = np.diff(np.log(self.rates))
     errors.check(
-        len(self.rates) >= 2 and np.all(ratios > 0) and np.allclose(
-            ratios, ratios[0], rtol=1e-2),
-        'rates', self.rates, 'a rising geometric sequence')
+        len(self.rates) == 0 or len(self.rates) >= 2 and np.all(
+            ratios > 0) and np.allclose(ratios, ratios[0], rtol=1e-2),
+        'rates', self.rates, 'a rising geometric sequence, or ()')
     errors.check(
         self.metrics and {*self.metrics} <= {*METRICS}, 'metrics',
         ', '.join(self.metrics), f'some of {", ".join(METRICS)}')
@@ -173,13 +131,52 @@ class Study:
               re.search(r'[^\w.]', folder) for folder in folders), 'name',
           ', '.join(names), 'different names of letters, digits, spaces, "." '
           'and "_"', 'Folders have them.')
-    for settings in self.cases.values():
-      _check_settings(settings)
+    for settings in (*self.flows.values(), *(
+        workload.settings for workload in self.workloads.values())):
+      own = (_OWN | _TUNED if self.rates else _OWN) & {*settings}
+      errors.check(not own, 'settings', ', '.join(sorted(own)),
+                   'other settings', 'The study decides on these.')
     for name, workload in self.workloads.items():
-      steps = workload.num_steps
+      self._check_workload(name, workload)
+
+  def _check_workload(self, name, workload):
+    steps, num_seeds = workload.num_steps, self._num_seeds(workload)
+    errors.check(
+        not isinstance(steps, Mapping) or {*steps} == {*self.flows},
+        'num_steps', steps, f'a number for each case of {name}')
+    if self.rates:
+      errors.check(workload.seconds or steps, 'seconds', workload.seconds,
+                   'a number > 0, unless num_steps is given')
       errors.check(
-          not isinstance(steps, Mapping) or {*steps} == {*self.cases},
-          'num_steps', steps, f'a number for each case of {name}')
+          not workload.folds or name != self.tuning, 'folds', workload.folds,
+          problem='cannot be used on the data that rates are found on',
+          advice='They would be found on rows that finalists are tested on.')
+    errors.check(
+        num_seeds >= 2, 'num_seeds', num_seeds, 'a number >= 2',
+        'Errors of differences need it.')
+    errors.check(
+        num_seeds % (workload.folds or 1) == 0, 'num_seeds', num_seeds,
+        f'a multiple of {workload.folds} folds')
+
+  @property
+  def flows(self) -> dict[str, Mapping[str, Any]]:
+    """The cases that are settings of a flow."""
+    return {name: case for name, case in self.cases.items()
+            if isinstance(case, Mapping)}
+
+  def program(self, case: str) -> Program | None:
+    """Returns the program of a case that is one."""
+    value = self.cases[case]
+    return None if isinstance(value, Mapping) else value
+
+  def _num_seeds(self, workload):
+    return workload.num_seeds or self.num_seeds
+
+  def _shared(self, workload):
+    """Returns what all cases have from the flagfile of a workload."""
+    left_out = _OWN | _TUNED | _OF_RUN if self.rates else _OWN
+    return {name: value for name, value in flagfiles.settings(
+        workload.flagfile).items() if name not in left_out}
 
   @property
   def tuning(self) -> str:
@@ -194,9 +191,11 @@ class Study:
   def declared(self) -> dict[str, Any]:
     """Returns the study as its log has it, with its flagfiles, for JSON."""
     return json.loads(json.dumps({
-        **dataclasses.asdict(self), 'flagfiles': {
-            name: workload.shared
-            for name, workload in self.workloads.items()}}))
+        **dataclasses.asdict(self), 'cases': {
+            name: case if isinstance(case, Mapping) else case.declared()
+            for name, case in self.cases.items()},
+        'flagfiles': {name: self._shared(workload)
+                      for name, workload in self.workloads.items()}}))
 
   @classmethod
   def from_declared(cls, declared: Mapping[str, Any]) -> Self:
@@ -206,9 +205,11 @@ class Study:
     """
     values = {f.name: declared[f.name] for f in dataclasses.fields(cls)
               if f.name in declared}
-    return cls(**values | {'workloads': {
-        name: Workload(**fields) for name, fields in
-        declared['workloads'].items()}})
+    return cls(**values | {
+        'cases': {name: Program(**case) if 'script' in case else case
+                  for name, case in declared['cases'].items()},
+        'workloads': {name: Workload(**fields) for name, fields in
+                      declared['workloads'].items()}})
 
   def pending(self, records: Records) -> list[Task]:
     """Returns the tasks that are known to be next; none if all is done.
@@ -228,14 +229,15 @@ class Study:
     done = collections.Counter(
         record['workload'] for record in records.values()
         if record['kind'] in (TUNE, FINAL))
-    return {name: len(self.cases) * (
-        self.num_seeds + len(self.grid(records)) * (name == self.tuning))
-            - done[name] for name in self.workloads}
+    num_trials = len(self._trials(records))
+    return {name: len(self.cases) * self._num_seeds(workload) + num_trials * (
+        name == self.tuning) - done[name]
+            for name, workload in self.workloads.items()}
 
   def _times(self, records):
     return [Task(TIME, name, case, seed=i) for i in range(2 * NUM_ROUNDS)
             for name, workload in self.workloads.items() if workload.seconds
-            for case in self.cases
+            for case in self.flows
             if i < NUM_ROUNDS or self._is_unsteady(name, case, records)]
 
   def _is_unsteady(self, workload, case, records):
@@ -250,15 +252,19 @@ class Study:
 
   def _trials(self, records):
     return [Task(TUNE, self.tuning, case, rate)
-            for rate in self.grid(records) for case in self.cases]
+            for rate in self.grid(records) for case in self.flows]
 
   def _finals(self, records):
-    best = {case: self.best_rate(case, records) for case in self.cases}
+    best = {case: self.best_rate(case, records) for case in self.flows
+            if self.rates}
     # The seeds are not that of the trials.
     return [
-        Task(FINAL, name, case, best[case] * workload.rate_factor, seed)
-        for seed in range(1, self.num_seeds + 1)
-        for name, workload in self.workloads.items() for case in self.cases]
+        Task(FINAL, name, case, workload.rate_factor * best.get(case, 0.0),
+             seed)
+        for seed in range(1, 1 + max(map(
+            self._num_seeds, self.workloads.values())))
+        for name, workload in self.workloads.items()
+        if seed <= self._num_seeds(workload) for case in self.cases]
 
   def _comparisons(self, records):
     del records
@@ -274,9 +280,9 @@ class Study:
     """Returns the rates of all cases, those at its ends that were added, too.
     """
     rates = [float(rate) for rate in self.rates]
-    ratio = rates[1] / rates[0]
-    for _ in range(self.max_extensions):
-      values = [self._values(case, rates, records) for case in self.cases]
+    for _ in range(self.max_extensions if rates else 0):
+      ratio = rates[1] / rates[0]
+      values = [self._values(case, rates, records) for case in self.flows]
       if any(None in of_case for of_case in values):
         break
       best = {int(np.argmin(of_case)) for of_case in values}
@@ -316,22 +322,24 @@ class Study:
     rates = self.grid(records)
     return self.best_rate(case, records) in (rates[0], rates[-1])
 
-  def num_steps(self, workload: str, case: str, records: Records) -> int:
+  def num_steps(
+      self, workload: str, case: str, records: Records) -> int | None:
     """Returns the number of updates of a case: those that fill the seconds.
 
-    It has three significant digits, by the median of the rounds.
+    It has three significant digits, by the median of the rounds. None if it is
+    that of its settings.
     """
     budget = self.workloads[workload]
     if budget.seconds is None:
-      steps: Any = budget.num_steps
-      return steps if isinstance(steps, int) else steps[case]
+      steps = budget.num_steps
+      return steps[case] if isinstance(steps, Mapping) else steps
     step_s = np.median(self._measured(workload, case, records))
     return max(int(float(f'{budget.seconds / step_s:.3g}')), 1)
 
   def make_config(
       self, task: Task, records: Records, imports: Sequence[str] = (),
   ) -> configuration.Config:
-    """Returns the configuration of the run of a task.
+    """Returns the configuration of the run of a task, of a program its data.
 
     Args:
       task: of the study.
@@ -339,28 +347,35 @@ class Study:
       imports: modules with types of the study.
     """
     workload = self.workloads[task.workload]
-    values = workload.shared
-    if workload.num_validation is not None:
+    values = self._shared(workload)
+    if self.rates and workload.num_validation is not None:
       is_trial = task.kind == TUNE
       values |= {'num_validation': workload.num_validation if is_trial else 0,
                  'evaluate_every': 0, 'keep_best': False, 'patience': 0}
     values |= {'imports': tuple(imports), **workload.settings,
-               **self.cases[task.case]}
+               **self.flows.get(task.case, {})}
+    if 'dataset' in values:
+      values['dataset'] = workload.dataset(values['dataset'], task.seed)
     if task.kind != TIME:
-      num_steps = self.num_steps(task.workload, task.case, records)
-      values |= {
-          'num_steps': num_steps, 'warmup_steps': num_steps // 10,
-          'learning_rate': task.rate, 'seed': task.seed, 'sample_every': 0,
-          'checkpoint_every': max(num_steps // 4, 1)}
+      values |= {'seed': task.seed, 'sample_every': 0}
+      num_steps = task.case in self.flows and self.num_steps(
+          task.workload, task.case, records)
+      if num_steps:
+        values |= {'num_steps': num_steps,
+                   'checkpoint_every': max(num_steps // 4, 1)}
+      if num_steps and self.rates:
+        values |= {'learning_rate': task.rate, 'warmup_steps': num_steps // 10}
     return configuration.make_config(**{
         name: value for name, value in values.items() if value is not None})
 
   def check(self) -> None:
     """Raises `InvalidValueError` if the settings of a case are refused."""
     for workload in self.workloads:
-      for case in self.cases:
+      for case in self.flows or [self.reference]:
         try:
-          self.make_config(Task(TIME, workload, case), {})
+          config = self.make_config(Task(TIME, workload, case), {})
+          if len(self.flows) < len(self.cases):
+            program_lib.check(config)
         except errors.InvalidValueError as error:
           raise errors.InvalidValueError(
               'cases', case, f'settings that suit {workload}',

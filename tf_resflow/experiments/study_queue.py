@@ -2,9 +2,11 @@
 """
 
 from collections.abc import Callable, Sequence
+import hashlib
 import json
 import os
 import subprocess
+import sys
 import tempfile
 import time
 from typing import Any
@@ -15,9 +17,11 @@ from tf_resflow import benchmarking
 from tf_resflow import errors
 from tf_resflow.configuration import flag_parsing as flags_lib
 from tf_resflow.experiments import comparison
+from tf_resflow.experiments import program as program_lib
 from tf_resflow.experiments import study as study_lib
 from tf_resflow.experiments import study_log
 from tf_resflow.experiments import trials
+from tf_resflow.training import files
 from tf_resflow.training import signals
 
 # Timed updates per measurement.
@@ -82,9 +86,38 @@ class Queue:
       return self._compare(task, records)
     folder = os.path.join(self._workdir, task.name)
     os.makedirs(folder, exist_ok=True)
+    log = f'{folder}.log'
     output = self._output(self._command_fn('study', [
-        *self._worker, f'--task={task.name}']), f'{folder}.log')
-    return json.loads(output.splitlines()[-1])
+        *self._worker, f'--task={task.name}']), log)
+    record = json.loads(output.splitlines()[-1])
+    program = self._study.program(task.case)
+    if program is None:
+      return record
+    self._output([self._python(program), os.fspath(program.script), *(
+        os.path.join(folder, name) for name in (
+            program_lib.ROWS, program_lib.VALUES)), str(task.seed)], log)
+    found, nats = program_lib.read_values(folder)
+    np.savez(os.path.join(folder, trials.ARRAYS), nats=nats)
+    return record | found
+
+  def _python(self, program):
+    """Returns the interpreter of a program; makes its environment first."""
+    if not program.requirements:
+      return sys.executable
+    text = '\n'.join(program.requirements)
+    folder = os.path.join(self._workdir, 'environments', hashlib.sha256(
+        text.encode()).hexdigest()[:16])
+    python = os.path.join(folder, 'bin', 'python')
+    is_whole = os.path.join(folder, 'requirements.txt')
+    if not os.path.exists(is_whole):
+      self._say(f'Installing {", ".join(program.requirements)}.')
+      os.makedirs(os.path.dirname(folder), exist_ok=True)
+      log = f'{folder}.log'
+      self._output([sys.executable, '-m', 'venv', '--clear', folder], log)
+      self._output(
+          [python, '-m', 'pip', 'install', *program.requirements], log)
+      files.write_text(is_whole, text)
+    return python
 
   def _output(self, command, path):
     """Returns what a process writes to stdout; its stderr goes to a file."""
@@ -127,9 +160,12 @@ class Queue:
         for final in of_case)]
     a, b = ([self._arrays(final) for final in of_case] if metrics else []
             for of_case in finals)
-    return {metric: comparison.of_seeds_and_examples(np.subtract(
-        [arrays[metric] for arrays in a], [arrays[metric] for arrays in b]))
-            for metric in metrics}
+    folds = self._study.workloads[task.workload].folds
+    # What no case has a value of is infinite in both.
+    with np.errstate(invalid='ignore'):
+      return {metric: comparison.of_finalists([
+          x[metric] - y[metric] for x, y in zip(a, b, strict=True)], folds)
+              for metric in metrics}
 
   def _arrays(self, task):
     path = os.path.join(self._workdir, task.name, trials.ARRAYS)
@@ -167,7 +203,8 @@ def _line(study, record):
         comparison.Estimate(*record[metric]).text(metric)
         for metric in study.metrics if metric in record) or 'nothing to compare'
   else:
-    text = f'{record["num_steps"]:,} steps, ' + ', '.join(
+    steps = record.get('num_steps')  # A program has none.
+    text = (f'{steps:,} steps, ' if steps else '') + ', '.join(
         f'{record[metric]:.4f} {metric}' for metric in study.metrics
         if metric in record) + record.get('problem', '')
   return f'{record["task"]}: {text} ({record["seconds"]:.0f} s)'

@@ -15,7 +15,7 @@ from tf_resflow.experiments import study as study_lib
 def text(study: study_lib.Study, records: study_lib.Records) -> str:
   """Returns all that a study says, in Markdown."""
   return '\n\n'.join(part(study, records) for part in (
-      rates_table, table, looks))
+      *[rates_table] * bool(study.rates), table, looks))
 
 
 def table(study: study_lib.Study, records: study_lib.Records) -> str:
@@ -24,7 +24,13 @@ def table(study: study_lib.Study, records: study_lib.Records) -> str:
   A mean has the half width of its interval of 95 %, the difference to the first
   case its interval, see `comparison.of_seeds_and_examples`. The last column has
   the mean difference of biased estimates of training from unbiased ones.
+
+  Without rates it has a row for each workload, a column for each case, in
+  parentheses the difference to the first case, bold where an order holds.
   """
+  if not study.rates:
+    return '\n\n'.join(
+        _grid(study, records, metric) for metric in study.metrics)
   rows = [['', 'case', 'learning rate', 'steps', *(
       title for metric in study.metrics
       for title in (metric, f'minus {study.reference}', 'order')),
@@ -32,13 +38,14 @@ def table(study: study_lib.Study, records: study_lib.Records) -> str:
   for workload in study.workloads:
     for case in study.cases:
       finals = study.finals(workload, case, records)
-      mark = ' (edge)' if study.is_at_edge(case, records) else ''
-      rows.append([
-          workload, case, f'{finals[0].rate:g}{mark}',
-          f'{study.num_steps(workload, case, records):,}'])
+      rows.append([workload, case, '', ''])
+      if case in study.flows:
+        mark = ' (edge)' if study.is_at_edge(case, records) else ''
+        rows[-1][2:] = [f'{finals[0].rate:g}{mark}',
+                        f'{study.num_steps(workload, case, records):,}']
       for metric in study.metrics:
         rows[-1] += [
-            _mean([records[final.name] for final in finals], metric),
+            _mean(study, workload, case, records, metric),
             *_difference(_compared(workload, case, records), metric)]
       biases = [records[final.name]['bias'] for final in finals
                 if 'bias' in records[final.name]]
@@ -46,11 +53,28 @@ def table(study: study_lib.Study, records: study_lib.Records) -> str:
   return markdown(rows)
 
 
+def _grid(study, records, metric):
+  """Returns the table of a study without rates."""
+  rows = [[metric, *study.cases]]
+  for workload in study.workloads:
+    rows.append([workload])
+    for case in study.cases:
+      cell = _mean(study, workload, case, records, metric)
+      compared = _compared(workload, case, records)
+      if metric in compared:
+        estimate = comparison.Estimate(*compared[metric])
+        mark = '**' if estimate.is_decided else ''
+        cell += (f' ({mark}{estimate.mean:+.2f} +- '
+                 f'{estimate.high - estimate.mean:.2f}{mark})')
+      rows[-1].append(cell)
+  return markdown(rows)
+
+
 def rates_table(study: study_lib.Study, records: study_lib.Records) -> str:
   """Returns the validation values of all rates as a table in Markdown."""
   rates = study.grid(records)
   rows = [[f'validation {study.metrics[0]}', *(f'{r:g}' for r in rates)]]
-  for case in study.cases:
+  for case in study.flows:
     best = study.best_rate(case, records)
     texts = ['diverged' if math.isnan(value) else f'{value:.4f}'
              for value in _validation(study, case, records)]
@@ -81,17 +105,22 @@ def _compared(workload, case, records):
   return records.get(study_lib.Task(study_lib.COMPARE, workload, case).name, {})
 
 
-def _mean(finals, metric):
+def _mean(study, workload, case, records, metric):
   """Returns the mean of finalists, with the half width of its interval.
 
   The error across examples, which they share, is that of the first one.
   """
+  finals = [records[final.name]
+            for final in study.finals(workload, case, records)]
   if not all(metric in record for record in finals):
     return 'diverged'
   values = [record[metric] for record in finals]
-  stderr = math.hypot(stats.sem(values), finals[0][f'{metric}_stderr'])
+  folds = study.workloads[workload].folds
+  stderr = comparison.of_folds(values, folds).stderr if folds else math.hypot(
+      stats.sem(values), finals[0][f'{metric}_stderr'])
   width = stats.t.ppf(0.5 + comparison.LEVEL / 2, len(values) - 1) * stderr
-  return f'{np.mean(values):.4f} +- {width:.4f}'
+  digits = 4 if study.rates else 2
+  return f'{np.mean(values):.{digits}f} +- {width:.{digits}f}'
 
 
 def _difference(compared, metric):
@@ -112,12 +141,18 @@ def markdown(rows: Sequence[Sequence[str]]) -> str:
 
 def save_picture(study: study_lib.Study, records: study_lib.Records,
                  path: str | os.PathLike) -> None:
-  """Draws validation values over rates, and the differences of finalists."""
+  """Draws validation values over rates, and the differences of finalists.
+
+  Without rates the differences alone, a row for each workload.
+  """
+  if not study.rates:
+    _save_dots(study, records, path)
+    return
   num_panels = len(study.workloads) * len(study.metrics)
   figure = figure_lib.Figure(
       (4.2 * (1 + num_panels), 3.4), layout='constrained')
   curves, *panels = figure.subplots(1, 1 + num_panels)
-  for case in study.cases:
+  for case in study.flows:
     curves.plot(study.grid(records), _validation(study, case, records), 'o-',
                 label=case, markersize=4)
   curves.set(xscale='log', xlabel='learning rate',
@@ -126,15 +161,46 @@ def save_picture(study: study_lib.Study, records: study_lib.Records,
   cases = [case for case in study.cases if case != study.reference]
   for panel, (workload, metric) in zip(panels, (
       (w, m) for w in study.workloads for m in study.metrics), strict=True):
-    means, _, lows, highs = np.array([
-        _compared(workload, case, records).get(metric, [math.nan] * 4)
-        for case in cases]).T
-    panel.errorbar(means, range(len(cases)), fmt='o', capsize=3,
-                   xerr=[means - lows, highs - means])
+    _draw_differences(
+        panel, study, records, metric,
+        [(workload, case) for case in cases], range(len(cases)))
     panel.set_yticks(range(len(cases)), cases)
     panel.set_ylim(len(cases) - 0.5, -0.5)
-    panel.axvline(0.0, color='black', linewidth=0.8, linestyle='--')
-    panel.set(title=workload, xlabel=f'{metric}, minus {study.reference}')
+    panel.set(title=workload)
   for panel in (curves, *panels):
     panel.grid(alpha=0.3)
   figure.savefig(path, dpi=120)
+
+
+def _save_dots(study, records, path):
+  workloads, others = [*study.workloads], [
+      case for case in study.cases if case != study.reference]
+  figure = figure_lib.Figure(
+      (6.4 * len(study.metrics), 1.2 + 0.35 * len(workloads)),
+      layout='constrained')
+  for panel, metric in zip(
+      figure.subplots(1, len(study.metrics), squeeze=False)[0], study.metrics,
+      strict=True):
+    for i, case in enumerate(others):
+      _draw_differences(
+          panel, study, records, metric,
+          [(workload, case) for workload in workloads],
+          np.arange(len(workloads)) + 0.6 * ((i + 1) / (len(others) + 1) - 0.5),
+          label=case)
+    panel.set_yticks(range(len(workloads)), workloads)
+    panel.set_ylim(len(workloads) - 0.5, -0.5)
+    panel.set_xscale('symlog')  # Differences are of many sizes.
+    panel.legend(frameon=False)
+    panel.grid(alpha=0.3)
+  figure.savefig(path, dpi=120)
+
+
+def _draw_differences(panel, study, records, metric, compared, places, **style):
+  """Draws the differences of workloads and cases to the first case."""
+  means, _, lows, highs = np.array([
+      _compared(workload, case, records).get(metric, [math.nan] * 4)
+      for workload, case in compared]).T
+  panel.errorbar(means, places, fmt='o', capsize=3, markersize=4,
+                 xerr=[means - lows, highs - means], **style)
+  panel.axvline(0.0, color='black', linewidth=0.8, linestyle='--')
+  panel.set(xlabel=f'{metric}, minus {study.reference}')

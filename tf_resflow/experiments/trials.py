@@ -13,6 +13,7 @@ from tf_resflow import errors
 from tf_resflow import training
 from tf_resflow import workflow
 from tf_resflow.experiments import bias
+from tf_resflow.experiments import program
 from tf_resflow.experiments import study as study_lib
 from tf_resflow.training import files
 
@@ -26,7 +27,8 @@ def run(study: study_lib.Study, task: study_lib.Task,
         imports: Sequence[str] = ()) -> dict[str, Any]:
   """Trains, or continues the run in a folder, and evaluates it.
 
-  A finalist that was evaluated before a kill is not evaluated again.
+  A finalist that was evaluated before a kill is not evaluated again. For a
+  program, which the queue starts, its rows are written.
 
   Returns:
     The record: `num_steps`, the metrics that are finite and their standard
@@ -38,6 +40,9 @@ def run(study: study_lib.Study, task: study_lib.Task,
   if os.path.exists(path):
     return json.loads(files.read_text(path))
   config = study.make_config(task, records, imports)
+  if study.program(task.case):
+    program.write_rows(config, workdir)
+    return {'looks': _looks(os.path.join(workdir, _LOOKS))}
   record: dict[str, Any] = {'num_steps': config.optimizer.num_steps}
   try:
     flow = workflow.fit(config, workdir, evaluate_at_end=False, takeover=True)
