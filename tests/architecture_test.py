@@ -117,7 +117,10 @@ def registered_names() -> Iterator[str]:
 
 
 def mirrored_tests() -> Iterator[str]:
-  """Every module and tool has a test, and every test of a package is one."""
+  """Every module and tool has a test, and every test of a package is one.
+
+  What studies run beside flows (`programs`) are no modules.
+  """
 
   def test_of(path):
     # bin/ starts the modules of commands.
@@ -126,7 +129,8 @@ def mirrored_tests() -> Iterator[str]:
     return pathlib.Path('tests', *folder, f'{path.stem}_test.py')
 
   tests = {test_of(file): file for file in _files('tf_resflow/**/*.py', 'bin/*')
-           if file.stem not in ('__init__', '__main__')}
+           if file.stem not in ('__init__', '__main__')
+           and 'programs' not in file.parts}
   for test, file in tests.items():
     if not (_ROOT / test).exists():
       yield f'{file}: has no {test}.'

@@ -20,9 +20,13 @@ _DISTRIBUTIONS = {
 
 
 def imported():
-  """Returns the top-level packages of all imports, wherever in the files."""
+  """Returns the top-level packages of all imports, wherever in the files.
+
+  What studies run beside flows (`programs`) has environments of its own.
+  """
   files = [path for folder in _OURS
-           for path in (_ROOT / folder).rglob('*.py')]
+           for path in (_ROOT / folder).rglob('*.py')
+           if path.parent.name != 'programs']
   files += [path for path in (_ROOT / 'bin').iterdir() if path.is_file()]
   names = set()
   for path in files:

@@ -1,0 +1,71 @@
+"""The programs of the study of tables, on data whose entropy is known."""
+
+import ast
+import os
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from tf_resflow.experiments import table_study
+from tf_resflow.experiments import tables
+
+_STUDY = table_study.TABLES
+
+
+def _nats(case, folder, train, test, mapped=lambda x: x, log_det=0.0):
+  """Returns the mean -log p of a program's density."""
+  rows = {'train': train, 'validation': train[::5], 'points': test}
+  np.savez(
+      folder / 'rows.npz', **rows,
+      **{f'mapped_{part}': mapped(x) for part, x in rows.items()},
+      **{f'log_det_{part}': np.broadcast_to(log_det, len(x)) for part, x in
+         rows.items()})
+  script = os.fspath(_STUDY.program(case).script)
+  subprocess.run(
+      [sys.executable, script, 'rows.npz', 'values.npz', '1'], cwd=folder,
+      check=True)
+  return -np.load(folder / 'values.npz')['log_prob'].mean()
+
+
+def test_workloads_are_the_tables():
+  assert list(_STUDY.workloads) == [*tables.TABLES, 'wine in folds']
+  assert len(_STUDY.pending({})) == (12 * 3 + 15) * len(_STUDY.cases)
+
+
+def test_gaussian_in_the_units_of_the_data(tmp_path):
+  rng = np.random.default_rng(0)
+  law = stats.multivariate_normal([1.0, -2.0], [[4.0, 1.0], [1.0, 3.0]])
+  train, test = (law.rvs(2000, random_state=rng) for _ in range(2))
+  nats = _nats('gaussian', tmp_path, train, test, lambda x: 3 * x - 1,
+               2 * np.log(3))
+  assert nats == pytest.approx(-law.logpdf(test).mean(), abs=0.005)
+
+
+def test_mixture_of_logarithms(tmp_path):
+  """Two log-normal columns, each of them far away with probability 1/2."""
+  rng = np.random.default_rng(0)
+  laws = stats.lognorm(0.5), stats.lognorm(0.5, scale=100.0)
+  train, test = (np.where(rng.random([1000, 1]) < 0.5, *(
+      law.rvs([1000, 2], random_state=rng) for law in laws)) for _ in range(2))
+  nats = _nats('mixture', tmp_path, train, test)
+  log_prob = np.logaddexp(
+      *(law.logpdf(test).sum(axis=1) for law in laws)) - np.log(2)
+  assert nats == pytest.approx(-log_prob.mean(), abs=0.02)
+
+
+@pytest.mark.parametrize('case', [
+    case for case in _STUDY.cases if _STUDY.program(case)])
+def test_programs_import_what_they_require(case):
+  program = _STUDY.program(case)
+  tree = ast.parse(pathlib.Path(program.script).read_text())
+  names = {name.partition('.')[0] for node in ast.walk(tree)
+           for name in ([alias.name for alias in node.names] if isinstance(
+               node, ast.Import) else [node.module] if isinstance(
+                   node, ast.ImportFrom) else [])}
+  installed = {'numpy', 'scipy', 'sklearn', 'threadpoolctl'}
+  required = {r.partition('==')[0] for r in program.requirements}
+  assert names - sys.stdlib_module_names <= (required or installed)
