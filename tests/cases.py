@@ -194,6 +194,9 @@ BIJECTIONS = {
 }
 
 BIJECTORS = {
+    'bijector_conditional': conditional_cases.conditional(
+        lambda dtype: bijectors.ResidualBlock(
+            networks.conditional_g(dtype), [3]), (3,), is_random=True),
     'bijector_act_norm': Case(
         lambda dtype: bijectors.ActNorm([3], dtype=dtype), (3,)),
     'bijector_coupling': Case(
@@ -356,8 +359,8 @@ def invertible() -> dict[str, Case]:
 
 def everything() -> dict[str, Case]:
   """Returns all cases."""
-  return {**LIPSCHITZ, **CLASSIFIERS, **AUGMENTATIONS, **AUGMENTED_MODELS,
-          **invertible()}
+  return {**LIPSCHITZ, **CLASSIFIERS, **conditional_cases.NETWORKS,
+          **AUGMENTATIONS, **AUGMENTED_MODELS, **invertible()}
 
 
 def representatives() -> list[str]:

@@ -1,12 +1,12 @@
 """What takes a condition, for conformance tests.
 
-`tests/cases.py` adds these to its tables: conditions are given, so that the
-tests see functions of `x` alone.
+`tests/cases.py` adds these to its tables.
 """
+
+import functools
 
 import keras
 
-from tests import bound
 from tests import networks
 from tf_resflow import layers
 from tf_resflow import models
@@ -14,32 +14,44 @@ from tf_resflow.checks import subjects
 from tf_resflow.models import block_types
 from tf_resflow.specs import registries
 
+conditional = functools.partial(subjects.Case, has_condition=True)
 
-def _bound(make_fn, event_shape, **facts):
-  """A case of what takes a condition, for conditions that are given."""
-  def make(dtype):
-    subject = make_fn(dtype)
-    kind = (bound.BoundBijection if isinstance(subject, layers.Bijection)
-            else bound.BoundLayer)
-    return kind(subject)
-
-  return subjects.Case(make, event_shape, has_condition=True, **facts)
-
+# Of conditions themselves.
+NETWORKS = {
+    'label_embedding': subjects.Case(
+        lambda dtype: layers.LabelEmbedding(3, 4, seed=1, dtype=dtype), (),
+        num_labels=3),
+    'vector_network': subjects.Case(
+        lambda dtype: layers.VectorNetwork(
+            2, 4, (3,), mean=(0.3, 0.1), std=(1.5, 2.0), seed=1, dtype=dtype),
+        (2,), kernel_scale=0.3),
+    'keras_network': subjects.Case(
+        lambda dtype: layers.KerasNetwork(keras.Sequential([
+            keras.layers.Conv2D(
+                3, 2, kernel_initializer=keras.initializers.GlorotUniform(1),
+                dtype=dtype),
+            keras.layers.Flatten(dtype=dtype),
+            keras.layers.Dense(
+                4, 'tanh', dtype=dtype,
+                kernel_initializer=keras.initializers.GlorotUniform(2))]),
+                                          (3, 3, 1), dtype=dtype), (3, 3, 1),
+        kernel_scale=0.3),
+}
 
 LIPSCHITZ = {
-    'condition_shift': _bound(
+    'condition_shift': conditional(
         lambda dtype: layers.ConditionShift(4, dtype=dtype), (5,)),
-    'condition_shift_image': _bound(
+    'condition_shift_image': conditional(
         lambda dtype: layers.ConditionShift(4, dtype=dtype), (3, 2, 2)),
-    'condition_gate': _bound(
+    'condition_gate': conditional(
         lambda dtype: layers.ConditionGate(4, dtype=dtype), (5,)),
-    'sequence_conditional': _bound(networks.conditional_g, (3,)),
-    'sequence_conditional_conv': _bound(
+    'sequence_conditional': conditional(networks.conditional_g, (3,)),
+    'sequence_conditional_conv': conditional(
         networks.conditional_conv_g, (4, 4, 2)),
 }
 
 
-def _conditional_chain(dtype, network):
+def _conditional_chain(network, dtype):
   """All kinds of parts, behind a network of conditions."""
   return layers.Conditional(layers.SequentialBijection([
       layers.ConditionalLinear(4, max_log_scale=0.2, dtype=dtype),
@@ -49,73 +61,46 @@ def _conditional_chain(dtype, network):
       layers.Squeeze(dtype=dtype), layers.FactorOut(layers.SequentialBijection([
           layers.Flatten(dtype=dtype), layers.ConditionalAffine(
               4, per_feature=True, max_log_scale=0.5, dtype=dtype)]))]),
-                            network)
+                            NETWORKS[network].make_fn(dtype))
 
 
-# For conditions that are given.
 BIJECTIONS = {
-    'residual_conditional_dense': _bound(
+    'residual_conditional_dense': conditional(
         lambda dtype: layers.ResidualBlock(networks.conditional_g(dtype)),
         (3,), is_random=True),
-    'residual_conditional_exact': _bound(
+    'residual_conditional_exact': conditional(
         lambda dtype: layers.ResidualBlock(
             networks.conditional_g(dtype), estimator='exact'), (3,)),
-    **{f'residual_conditional_{memory}': _bound(
+    **{f'residual_conditional_{memory}': conditional(
         lambda dtype, memory=memory: layers.ResidualBlock(
             networks.conditional_conv_g(dtype), memory=memory), (4, 4, 2),
         is_random=True, per_example=memory != 'backward_in_forward')
        for memory in registries.MEMORY_MODES.names()},
-    'conditional_coupling': _bound(
+    'conditional_coupling': conditional(
         lambda dtype: layers.AffineCoupling(
             networks.conditional_network(dtype)), (4,),
         has_bi_lipschitz_bounds=False, kernel_scale=0.2),
-    'conditional_affine': _bound(
+    'conditional_affine': conditional(
         lambda dtype: layers.ConditionalAffine(4, dtype=dtype), (2, 3, 2),
         kernel_scale=0.3),
-    'conditional_affine_feature': _bound(
+    'conditional_affine_feature': conditional(
         lambda dtype: layers.ConditionalAffine(
             4, per_feature=True, dtype=dtype), (2, 2), kernel_scale=0.3),
-    'conditional_linear': _bound(
+    'conditional_linear': conditional(
         lambda dtype: layers.ConditionalLinear(4, dtype=dtype), (2, 2, 3)),
-    'conditional_linear_feature': _bound(
+    'conditional_linear_feature': conditional(
         lambda dtype: layers.ConditionalLinear(
             4, per_feature=True, dtype=dtype), (4,)),
-    'conditional_labels': _bound(
-        lambda dtype: _conditional_chain(
-            dtype, layers.LabelEmbedding(3, 4, seed=1, dtype=dtype)),
-        (4, 4, 2), is_random=True, kernel_scale=0.3),
-    'conditional_vectors': _bound(
-        lambda dtype: _conditional_chain(dtype, layers.VectorNetwork(
-            2, 4, (3,), mean=(0.3, 0.1), std=(1.5, 2.0), seed=1, dtype=dtype)),
-        (4, 4, 2), is_random=True, kernel_scale=0.3),
-    'conditional_images': _bound(
+    **{f'conditional_{name}': conditional(
+        functools.partial(_conditional_chain, network), (4, 4, 2),
+        is_random=True, kernel_scale=0.3)
+       for name, network in (
+           ('labels', 'label_embedding'), ('vectors', 'vector_network'))},
+    'conditional_images': conditional(
         lambda dtype: layers.Conditional(
-            layers.ConditionalAffine(4, dtype=dtype), layers.KerasNetwork(
-                keras.Sequential([
-                    keras.layers.Conv2D(
-                        3, 2, kernel_initializer=(
-                            keras.initializers.GlorotUniform(1)), dtype=dtype),
-                    keras.layers.Flatten(dtype=dtype),
-                    keras.layers.Dense(
-                        4, 'tanh', kernel_initializer=(
-                            keras.initializers.GlorotUniform(2)),
-                        dtype=dtype)]
-                                 ), (3, 3, 1), dtype=dtype)), (3,),
-        kernel_scale=0.3),
+            layers.ConditionalAffine(4, dtype=dtype),
+            NETWORKS['keras_network'].make_fn(dtype)), (3,), kernel_scale=0.3),
 }
-
-
-def conditional_flow(make_fn, event_shape, **facts):
-  """A case of a flow p(x|c), for conditions that are given."""
-  def make(dtype):
-    flow = make_fn(dtype)
-    given = models.Flow(
-        bound.BoundBijection(flow.bijection), event_shape, flow.num_levels,
-        flow.classifier)
-    given.config = flow.config
-    return given
-
-  return subjects.Case(make, event_shape, has_condition=True, **facts)
 
 
 # Everything that takes a condition.
@@ -126,7 +111,7 @@ def conditional_image_flow(
     block: str, is_random: bool = True) -> subjects.Case:
   """Returns a case of a `models.ResidualFlow` p(x|c), of a kind of block."""
   unused = models.BlockType.of(block).unused_injection_points
-  return conditional_flow(
+  return conditional(
       models.ResidualFlowConfig(
           image_shape=(4, 4, 1), num_levels=17, num_blocks=(1, 1),
           hidden_channels=4, num_dense_blocks=1, dense_hidden_units=4,
@@ -147,21 +132,21 @@ MODELS = {
     'flow_conditional_residual': conditional_image_flow('residual'),
     'flow_conditional_coupling': conditional_image_flow(
         'coupling', is_random=False),
-    **{f'vector_flow_conditional_{linear}': conditional_flow(
+    **{f'vector_flow_conditional_{linear}': conditional(
         models.VectorFlowConfig(
             event_size=3, num_blocks=1, hidden_units=(5, 4),
             invertible_linear=linear, condition_size=2, condition_features=4,
             condition_hidden_units=(5,), condition_at=_EVERYWHERE).build,
         (3,), is_random=True, kernel_scale=0.3)
        for linear in ('none', 'free', 'lu')},
-    **{f'vector_flow_conditional_{block}': conditional_flow(
+    **{f'vector_flow_conditional_{block}': conditional(
         models.VectorFlowConfig(
             event_size=3, num_blocks=1, hidden_units=(5,), block=block,
             condition_size=2, condition_features=4,
             condition_hidden_units=(5,)).build,
         (3,), is_random=True, kernel_scale=0.3)
        for block in ('inverse', *of_a_g())},
-    'flow_conditional_factor_out': conditional_flow(
+    'flow_conditional_factor_out': conditional(
         models.ResidualFlowConfig(
             image_shape=(4, 4, 1), num_levels=17, num_blocks=(1, 1),
             hidden_channels=4, num_dense_blocks=0, factor_out=True,

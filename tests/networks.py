@@ -165,7 +165,7 @@ def plain_network(kind, sizes, dtype: str, **kwargs) -> keras.Sequential:
 def moving_mean(dtype: str) -> layers.MovingMean:
   """Returns a layer with means that are not zero, on events `[2, 3, 2]`."""
   layer = layers.MovingMean(dtype=dtype)
-  layer.build((None, 2, 3, 2))
+  layers.build_once(layer, (None, 2, 3, 2))
   layer.moving_mean.assign([0.3, -0.5])
   return layer
 

@@ -5,26 +5,13 @@ import tensorflow as tf
 
 from tests.checks import planted
 from tf_resflow.checks import execution
+from tf_resflow.checks import subjects
 
-
-@pytest.mark.parametrize('make, check, problem', [
-    (planted.ForgetsTheSeed, execution.seeds_decide_what_is_drawn,
-     'log_det does not depend on the seed'),
-    (planted.OneSize, execution.traced_equals_eager_for_an_unknown_batch_size,
-     'has the shape'),
-    (planted.OneSizeInverse,
-     execution.traced_inverse_equals_eager_for_an_unknown_batch_size, 'shape'),
-    (planted.LeavesTheGraph,
-     execution.compiles_with_xla_for_an_unknown_batch_size, 'XLA'),
-    (planted.OfOnePrecision, execution.outputs_and_variables_have_the_dtype,
-     'asked for float64'),
-    (planted.Disconnected, execution.gradients_reach_every_trainable_variable,
-     'is None, not finite or 0')])
-def test_defects(make, check, problem):
-  planted.finds(make, check, problem)
+test_defects = planted.defects_of(execution)
 
 
 def test_counts_every_graph():
   function = tf.function(lambda x: x + 1.0)
-  assert execution.new_graphs(
-      lambda size: function(tf.ones([size])), (1, 2, 3)) == 3
+  with pytest.raises(
+      subjects.CheckFailedError, match=r'\[6, 7, 9\] made 3 graphs'):
+    execution.require_no_more_graphs(lambda size: function(tf.ones([size])))

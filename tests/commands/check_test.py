@@ -30,6 +30,10 @@ def test_names_what_broke(run_tool, tmp_path, monkeypatch):
   found = run_tool('check', 'sines:Sine', '--event_shape=2')
   report = results.report(found)
   assert report['num_checks'] > 8 and report['broken'] == {}
+  # What was not looked at is listed, with the reason.
+  reason = report['not_applicable']['kernels_exceed_their_bound']
+  assert reason == 'no constrained kernel: no bound to exceed'
+  assert f'n/a    kernels_exceed_their_bound: {reason}' in found.stderr
   assert 'ok     no_slope_exceeds_the_bound_or_the_certificate: ' in (
       found.stderr)
   found = run_tool('check', 'sines:Steep', '--event_shape=2')

@@ -18,7 +18,7 @@ from tf_resflow.checks import subjects
 def test_samples_and_densities_of_all_sizes_share_their_graphs():
   case = cases.MODELS['flow_hybrid']
   model = case.make()
-  subjects.evaluate(model, case.inputs())
+  subjects.evaluate(subjects.Instance(model), case.inputs())
   density = model.distribution()
 
   def use(size):

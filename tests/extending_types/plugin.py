@@ -91,7 +91,7 @@ def _add_cases(my_types):
   cases.MODELS['mine_flow_densenet'] = cases.Case(
       make_densenet().build, (4, 4, 1), is_pixels=True, is_random=True)
   cases.MODELS['mine_flow_conditional_densenet'] = (
-      conditional_cases.conditional_flow(
+      conditional_cases.conditional(
           make_densenet(condition_labels=3, condition_features=4,
                         condition_at=('linear', 'base')).build,
           (4, 4, 1), is_pixels=True, is_random=True))

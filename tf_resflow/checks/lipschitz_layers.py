@@ -7,6 +7,7 @@ from tf_resflow.checks import properties
 from tf_resflow.checks import subjects
 from tf_resflow.checks.subjects import close
 from tf_resflow.checks.subjects import require
+from tf_resflow.checks.subjects import Subject
 from tf_resflow.layers.lipschitz import learned_norms
 from tf_resflow.layers.lipschitz import lipschitz_layer
 
@@ -16,16 +17,20 @@ _MARGIN = 1.0 + 1e-3
 
 
 @properties.check(properties.LIPSCHITZ)
-def no_slope_exceeds_the_bound_or_the_certificate(
-    subject: subjects.Subject) -> None:
+def no_slope_exceeds_the_bound_or_the_certificate(subject: Subject) -> None:
   """Slopes near zero, where activations are steep, and far off keep to bounds.
+
+  So do those for conditions of all sizes.
   """
   layer, _ = subject.of()
   domain = learned_norms.present_order(layer.domain or 2.0)
   codomain = learned_norms.present_order(layer.codomain or domain)
   x = subject.case.inputs('float64', batch_size=10)
-  slope = subjects.induced_norm(subjects.jacobians(
-      layer, tf.concat([0.03 * x, x, 10.0 * x], axis=0)), domain, codomain)
+  x = tf.concat([0.03 * x, x, 10.0 * x], axis=0)
+  if layer.spec is not None:  # Far conditions, too.
+    layer = layer.given(
+        layer.condition(x) * np.geomspace(1e-3, 1e6, len(x))[:, np.newaxis])
+  slope = subjects.induced_norm(subjects.jacobians(layer, x), domain, codomain)
   certificate, bound = layer.certificate(), layer.lipschitz_bound
   num_constrained = layer.num_constrained
   estimate = layer.norm_estimate()
@@ -49,67 +54,59 @@ def no_slope_exceeds_the_bound_or_the_certificate(
           f'{certificate.methods}')
 
 
-def _pure(layer, variables, state, x):
-  """Evaluates a layer by its three pure parts."""
-  norms = layer.converge_norms(variables, state)
-  return layer.evaluate(layer.effective_weights(variables, norms), x)
-
-
-def _differentiate(function, layer, x):
-  """Returns the value of `function(x)` and all its gradients."""
-  with tf.GradientTape() as tape:
-    tape.watch(x)
-    y = function(x)
-  return y, *tape.gradient(
-      y, [x, *(v.value for v in layer.trainable_variables)], tf.cos(y))
+def _pure(layer, x, source=None):
+  """Evaluates a layer by its pure parts, with the tensors of another one."""
+  source = source or layer
+  variables, state = source.tensors()
+  condition = layer.condition(x)
+  return layer.evaluate(
+      layer.effective_weights(
+          variables, layer.converge_norms(variables, state)), x,
+      *(source.context(condition) if condition is not None else ()))
 
 
 @properties.check(properties.LIPSCHITZ)
-def pure_parts_agree_with_the_call(subject: subjects.Subject) -> None:
+def pure_parts_agree_with_the_call(subject: Subject) -> None:
   """converge_norms, effective_weights and evaluate compute what call does.
 
-  Also if adjacent kernels have absorbed the scales of an activation; and every
-  trainable variable gets a gradient.
+  Also if adjacent kernels have absorbed the scales of an activation; so do
+  gradients.
   """
   layer, x = subject.of()
-  variables, state = layer.tensors()
   before = [v.numpy().copy() for v in layer.variables]
-  actual = _differentiate(
-      lambda x: _pure(layer, layer.tensors()[0], state, x), layer, x)
-  names = 'x', *(v.path for v in layer.trainable_variables)
-  for name, a, b in zip(
-      ('y', *(f'the gradient of {name}' for name in names)), actual,
-      _differentiate(layer, layer, x), strict=True):
-    require(a is not None and b is not None, f'{name} is None')
-    close(name, a, b, 1e-10, 1e-10)
-    require(np.all(np.isfinite(a)) and np.any(a != 0.0), f'{name} is 0 or NaN')
+  (y, actual), (y_of_call, expected) = (subjects.differentiate(
+      function, layer, x, tf.cos) for function in (
+          _pure, lambda layer, x: layer(x)))
+  close('y', y, y_of_call, 1e-10, 1e-10)
+  for name, gradient in actual.items():
+    close(f'the gradient of {name}', gradient, expected[name], 1e-10, 1e-10)
   for variable, value in zip(layer.variables, before, strict=True):
     close(f'{variable.path} after calls', variable.numpy(), value)
-  require(sum(len(v) for v in map(tf.nest.flatten, (variables, state))) >= len(
-      layer.variables), 'tensors() lacks variables')
+  # Conditions are multiplied by their matrices before.
+  require(len(tf.nest.flatten(layer.tensors())) + sum(
+      len(part.variables) for part in layer.conditional_layers()
+  ) >= len(layer.variables), 'tensors() lacks variables')
 
 
 @properties.check(properties.LIPSCHITZ)
-def pure_parts_know_only_the_structure(subject: subjects.Subject) -> None:
+def pure_parts_know_only_the_structure(subject: Subject) -> None:
   """They compute the function of another layer, given its tensors."""
   layer, x = subject.of()
-  other = subject.case.make('float64', seed=1)
+  other = subjects.Instance(subject.case.make('float64', seed=1))
   # Of a layer that a user wrote it is not known.
   require((layer.structure() == other.structure()) == (
       layer.bound_source in ('construction', lipschitz_layer.ESTIMATED)),
           'structure() is not that of layers with one function of tensors')
-  variables, state = other.tensors()
-  actual = _pure(layer, variables, state, x)
+  actual = _pure(layer, x, other)
   close('y of another layer', actual, other(x), 1e-12, 1e-10)
   require(not subject.case.has_variables
           or np.abs(actual - layer(x)).max() > 1e-3, 'weights have no effect')
 
 
 @properties.check(properties.LIPSCHITZ)
-def saved_norms_change_no_result_and_need_no_step(
-    subject: subjects.Subject) -> None:
+def saved_norms_change_no_result_and_need_no_step(subject: Subject) -> None:
   """save_norms changes no output, and has nothing to do the second time."""
-  layer, x = subject.case.make(), subject.case.inputs()
+  layer, x = subjects.Instance(subject.case.make()), subject.case.inputs()
   before = layer(x)
   layer.save_norms()
   close('y after save_norms', layer(x), before, 1e-3, 1e-3)
@@ -119,7 +116,7 @@ def saved_norms_change_no_result_and_need_no_step(
 
 
 @properties.check(properties.LIPSCHITZ)
-def shapes_are_those_that_are_stated(subject: subjects.Subject) -> None:
+def shapes_are_those_that_are_stated(subject: Subject) -> None:
   """compute_output_shape and max_activation_size tell the truth."""
   layer, _ = subject.of('float32')
   (y,), shape = subject.outputs('float32'), (None, *subject.case.event_shape)
@@ -132,13 +129,13 @@ def shapes_are_those_that_are_stated(subject: subjects.Subject) -> None:
 
 
 @properties.check(properties.LIPSCHITZ, properties.BIJECTION)
-def kernels_exceed_their_bound(subject: subjects.Subject) -> None:
+def kernels_exceed_their_bound(subject: Subject) -> str | None:
   """Normalisation is at work, or other checks would miss it."""
-  for part in subject.of()[0].constrained_layers():
-    variables, state = part.tensors()
-    weights = part.effective_weights(
-        variables, part.converge_norms(variables, state))
-    before, after = map(np.linalg.norm, (variables[0], weights[0]))
+  constrained = subject.of()[0].constrained_layers()
+  for part in constrained:
+    before, after = (np.linalg.norm(weights[0]) for weights in (
+        part.tensors()[0], part.present_weights()))
     require(before > 1.02 * after, f'the norm of the kernel of {part.name} is '
             f'{before}, and {after} when it is normalised: a larger '
             '--kernel_scale shows what normalisation does')
+  return None if constrained else 'no constrained kernel: no bound to exceed'

@@ -1,6 +1,5 @@
 """Configurations, Keras files, checkpoints, and frozen copies."""
 
-from collections.abc import Sequence
 import json
 import os
 import tempfile
@@ -12,44 +11,46 @@ import tensorflow as tf
 from tensorflow_probability import bijectors as tfb
 from tensorflow_probability import distributions as tfd
 
-from tf_resflow import numerics
+from tf_resflow import layers
 from tf_resflow.checks import properties
 from tf_resflow.checks import subjects
 from tf_resflow.checks.subjects import all_close
 from tf_resflow.checks.subjects import close
+from tf_resflow.checks.subjects import Instance
 from tf_resflow.checks.subjects import require
+from tf_resflow.checks.subjects import Subject
 
 
-@properties.check(
-    properties.LIPSCHITZ, properties.BIJECTION, properties.MODEL,
-    properties.OTHER)
-def configurations_hold_everything(subject: subjects.Subject) -> None:
+def _require_alike(what, copy, subject):
+  """Compares all outputs of a copy, to the last bit."""
+  all_close(f'an output of the {what}', subjects.both_directions(
+      Instance(copy), subject.of('float32')[1]), subject.outputs('float32'))
+
+
+@properties.check(*(kind for kind in properties.KINDS
+                    if kind != properties.BIJECTOR))
+def configurations_hold_everything(subject: Subject) -> None:
   """get_config is JSON, from which an equal object is made."""
-  layer, x = subject.of('float32')
+  layer = subject.of('float32')[0].layer
   config = keras.saving.serialize_keras_object(layer)
   copy = keras.saving.deserialize_keras_object(json.loads(json.dumps(config)))
   require(type(copy) is type(layer), f'it is a {type(copy)}')
   # As JSON, which has lists for tuples.
-  texts = [json.dumps(a.get_config()) for a in (copy, layer)]
-  require(texts[0] == texts[1], 'get_config of the copy differs: '
-                   f'{texts[0]} instead of {texts[1]}')
-  if not copy.built:
-    copy.build((None, *subject.case.event_shape))
+  found, expected = (json.dumps(a.get_config()) for a in (copy, layer))
+  require(found == expected, 'get_config of the copy differs: '
+          f'{found} instead of {expected}')
+  layers.build_once(copy, (None, *subject.case.event_shape))
   copy.set_weights(layer.get_weights())
-  all_close('an output of the copy', subjects.evaluate(copy, x),
-                     subject.outputs('float32'), 0.0)
+  _require_alike('copy', copy, subject)
 
 
 @properties.check(properties.MODEL)
-def keras_files_hold_everything(subject: subjects.Subject) -> None:
+def keras_files_hold_everything(subject: Subject) -> None:
   """A model that is saved as .keras computes the same when it is loaded."""
-  model, x = subject.of('float32')
   with tempfile.TemporaryDirectory() as folder:
     path = os.path.join(folder, 'model.keras')
-    model.save(path)
-    loaded = keras.saving.load_model(path)
-  all_close('an output of the file', subjects.evaluate(loaded, x),
-                     subject.outputs('float32'), 0.0)
+    subject.of('float32')[0].save(path)
+    _require_alike('file', keras.saving.load_model(path), subject)
 
 
 def _nest(bijector, event_shape):
@@ -61,41 +62,33 @@ def _nest(bijector, event_shape):
 
 
 @properties.check(*properties.KINDS, needs='has_variables')
-def checkpoints_hold_everything(subject: subjects.Subject) -> None:
-  """tf.train.Checkpoint saves all variables, and training can continue.
+def checkpoints_hold_everything(subject: Subject) -> None:
+  """tf.train.Checkpoint saves all variables, and training continues alike.
 
   Those of a bijector inside of Chain, Invert and a TransformedDistribution.
   """
   made, x = subject.of('float32')
-  other = subject.case.make(seed=1)
-  layer, other_layer = map(subjects.layer_of, (made, other))
-  saved, restored = made, other
-  if isinstance(made, tfb.Bijector):
-    saved, restored = [
-        _nest(bijector, subject.case.event_shape) for bijector in (made, other)]
+  other = Instance(subject.case.make(seed=1))
+  saved, restored = made.it, other.it
+  if made.kind == properties.BIJECTOR:
+    saved, restored = (
+        _nest(it, subject.case.event_shape) for it in (saved, restored))
     for kind in ('trainable_variables', 'variables'):
       found = {v.ref() for v in getattr(saved, kind)}
-      require(
-          found == {v.value.ref() for v in getattr(layer, kind)},
-          f'{kind} of a distribution of it are others')
+      require(found == {v.value.ref() for v in getattr(made.layer, kind)},
+              f'{kind} of a distribution of it are others')
   with tempfile.TemporaryDirectory() as folder:
     path = tf.train.Checkpoint(subject=saved).write(
         os.path.join(folder, 'ckpt'))
     tf.train.Checkpoint(subject=restored).read(path).assert_consumed()
   # assert_consumed is content with a checkpoint that holds nothing.
-  for a, b in zip(layer.variables, other_layer.variables, strict=True):
-    close(f'{a.path} of the checkpoint', b.numpy(), a.numpy(), 0.0)
-  all_close('an output of the checkpoint', subjects.evaluate(other, x),
-                     subject.outputs('float32'), 0.0)
-
-
-def results(made: Any, x: tf.Tensor) -> list[tf.Tensor]:
-  """Returns everything that a bijection or a flow computes of `x`."""
-  y, log_det = made.forward_and_log_det(x, seed=3)
-  return [y, log_det, made.inverse(y), made(x),
-          made.forward_and_log_det(x, estimator=numerics.Exact())[1],
-          *([made.classify(x)] if getattr(
-              made, 'has_classifier', False) else [])]
+  for a, b in zip(made.layer.variables, other.layer.variables, strict=True):
+    close(f'{a.path} of the checkpoint', b.numpy(), a.numpy())
+  _require_alike('checkpoint', other.it, subject)
+  (loss, gradients), (_, expected) = (
+      subjects.differentiate(subjects.loss, one, x) for one in (other, made))
+  all_close('a gradient after the checkpoint', gradients.values(),
+            expected.values(), 1e-6 * np.abs(loss))
 
 
 def operations(concrete_function: Any) -> set[str]:
@@ -105,76 +98,65 @@ def operations(concrete_function: Any) -> set[str]:
       f.node_def for f in graph.library.function)) for node in nodes}
 
 
-def _function(made, event_shape):
-  """Returns a traced function of the `results`."""
-  return tf.function(
-      lambda x: results(made, x), autograph=False,
-      input_signature=[tf.TensorSpec([None, *event_shape], tf.float64)])
+def _saved(function, variables):
+  """Returns a SavedModel of a function, without the Python of its types."""
+  module = tf.Module()
+  module.run, module.held = function, [v.value for v in variables]
+  with tempfile.TemporaryDirectory() as folder:
+    tf.saved_model.save(module, folder)
+    return tf.saved_model.load(folder)
 
 
-def trace(made: Any, event_shape: Sequence[int]) -> Any:
-  """Returns a concrete function of the `results`."""
-  return _function(made, event_shape).get_concrete_function()
-
-
-@properties.check(properties.BIJECTION, properties.MODEL)
+@properties.check(*properties.LAYERED)
 def frozen_copies_compute_alike_and_nothing_moves_them(
-    subject: subjects.Subject) -> None:
-  """frozen() is a function of fixed weights, without power iteration."""
+    subject: Subject) -> None:
+  """frozen(), and its SavedModel, have fixed weights, without power iteration.
+
+  What takes a condition is saved with an input of that name.
+  """
   made, x = subject.of()
-  if getattr(made, 'has_classifier', False):
-    made.classify(x)
-  before = [t.numpy() for t in results(made, x)]
-  frozen = made.frozen()
-  traced = trace(frozen, subject.case.event_shape)
-  with tf.GradientTape() as tape:
-    loss = tf.add_n([tf.reduce_sum(r) for r in results(frozen, x)])
-  gradients = tape.gradient(loss, [v.value for v in made.trainable_variables])
-  require(all(g is None for g in gradients),
-                   'the variables have gradients')
-  with subjects.changed(made.trainable_variables):
+  frozen, inputs = Instance(made.frozen()), made.inputs(x)
+  if made.spec is not None:  # Others than it has seen.
+    inputs['condition'] = tf.reverse(inputs['condition'], [0])
+  given, kept, again = (one.given(inputs.get('condition')) for one in (
+      # What is evaluated may be frozen already.
+      made, frozen, Instance(frozen.frozen())))
+  before = [t.numpy() for t in subjects.results(given, x)]
+  function = subjects.traced(subjects.results, frozen, inputs)
+  saved = _saved(function, frozen.layer.variables)
+  _, gradients = subjects.differentiate(lambda _, x: tf.add_n([
+      tf.reduce_sum(t) for t in subjects.results(kept, x)]), made, x)
+  require(not any(np.any(gradients[name]) for name in made.variables_by_path),
+          'the variables have gradients')
+  with subjects.changed(made.variables_by_path):
     # Neither eagerly nor in a graph does it follow the variables.
-    # What is evaluated may be frozen already.
-    for outputs in (results(frozen, x), traced(x), results(frozen.frozen(), x)):
-      for a, b in zip(outputs, before, strict=True):
-        close('an output of frozen()', a, b, 1e-9, 1e-7)
+    for what, outputs in (
+        ('frozen()', subjects.results(kept, x)),
+        ('frozen().frozen()', subjects.results(again, x)),
+        ('the SavedModel', saved.run(**inputs))):
+      all_close(f'an output of {what}', outputs, before, 1e-9, 1e-7)
     require(not subject.case.has_variables or max(
         np.abs(a - b).max() for a, b in zip(
-            results(made, x), before, strict=True)) > 1e-2,
-                     'the variables have no effect')
+            subjects.results(given, x), before, strict=True)) > 1e-2,
+            'the variables have no effect')
   # Power iteration takes eigenvalues.
-  require(not any('Eig' in op for op in operations(traced)),
-                   'frozen() iterates norms')
+  require(not any('Eig' in op for op in operations(
+      function.get_concrete_function())), 'frozen() iterates norms')
 
 
 @properties.check(properties.BIJECTION)
-def frozen_copies_state_what_the_original_does(
-    subject: subjects.Subject) -> None:
-  """Bounds, randomness, parts and shapes are the same."""
+def frozen_copies_state_what_the_original_does(subject: Subject) -> None:
+  """Bounds, randomness, conditions, parts and shapes are the same."""
   made, _ = subject.of('float32')
   frozen = made.frozen()
   shape = (None, *subject.case.event_shape)
   close('bounds', frozen.bi_lipschitz_bounds()[:2],
-                 made.bi_lipschitz_bounds()[:2], 0.0, 1e-6)
+        made.bi_lipschitz_bounds()[:2], 0.0, 1e-6)
   for name, state in (
       ('name', lambda b: b.name), ('is_random', lambda b: b.is_random),
+      ('condition_spec', lambda b: b.condition_spec),
       ('is_initialized', lambda b: b.is_initialized),
       ('the number of leaves', lambda b: len(b.leaves())),
       ('compute_output_shape', lambda b: b.compute_output_shape(shape))):
     require(state(frozen) == state(made),
-                     f'{name} is {state(frozen)}, not {state(made)}')
-
-
-@properties.check(properties.BIJECTION, properties.MODEL)
-def saved_models_compute_alike(subject: subjects.Subject) -> None:
-  """A SavedModel of frozen() has its outputs, without the Python of the type.
-  """
-  made, x = subject.of()
-  frozen, module = made.frozen(), tf.Module()
-  module.run = _function(frozen, subject.case.event_shape)
-  module.held = [v.value for v in frozen.variables]
-  with tempfile.TemporaryDirectory() as folder:
-    tf.saved_model.save(module, folder)
-    loaded = tf.saved_model.load(folder)
-  all_close('an output of the SavedModel', loaded.run(x), results(frozen, x),
-            1e-9)
+            f'{name} is {state(frozen)}, not {state(made)}')

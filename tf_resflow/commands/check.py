@@ -7,8 +7,9 @@ MODULE:NAME is a class, or a function, that takes dtype alone and returns an
 object; the current folder is searched, too. Every property that types of this
 package have is checked: log-determinants against the full float64 Jacobian,
 inverses, gradients, the mean over all draws, bounds against singular values,
-frozen copies, configurations, checkpoints, traced and compiled functions. A
-line says what broke, and at which input.
+conditions, frozen copies, configurations, checkpoints, traced and compiled
+functions. What takes a condition is given one, by its `condition_spec`. A line
+says what broke, and at which input, or why a property does not apply.
 
 Lines go to stderr; the last line of stdout is one JSON object. The exit status
 is 2 if something broke.
@@ -32,7 +33,8 @@ class Options(options_lib.Options):
 
   name: str = options_lib.required(help='MODULE:NAME, see above.')
   event_shape: tuple[int, ...] = fields.field(
-      (5,), help='Shape of an input, without the batch.', minimum=1)
+      (5,), help='Shape of an input, without the batch; that of a condition '
+      'network is known.', minimum=1)
   pixels: bool = fields.field(False, help='Inputs lie in [0, 1].')
   integers: bool = fields.field(False, help='Inputs are whole numbers.')
   kernel_scale: float = fields.field(
@@ -64,15 +66,21 @@ def main(options: Options) -> None:
   case = running.case_of(
       make, options.event_shape, is_pixels=options.pixels,
       is_integer=options.integers, kernel_scale=options.kernel_scale)
-  problems = {}
-  for check, problem in running.run(options.name, case):
-    options_lib.note(f'{"BROKEN" if problem else "ok    "} {check.name}: '
-                     f'{problem or check.sentence}')
-    problems[check.name] = problem
-  broken = {name: text for name, text in problems.items() if text}
+  outcomes = []
+  for outcome in running.run(options.name, case):
+    check, problem, reason = outcome
+    outcomes.append(outcome)
+    options_lib.note(
+        f'{"BROKEN" if problem else "n/a   " if reason else "ok    "} '
+        f'{check.name}: {problem or reason or check.sentence}')
+  broken = {o.check.name: o.problem for o in outcomes if o.problem}
+  not_applicable = {o.check.name: o.reason for o in outcomes if o.reason}
+  num_checks = len(outcomes) - len(not_applicable)
   options_lib.print_report(
-      {'num_checks': len(problems), 'broken': broken},
-      f'{len(problems) - len(broken)} of {len(problems)} properties of a '
-      f'{running.properties.kind_of(case.make_fn("float32"))} hold.')
+      {'num_checks': num_checks, 'broken': broken,
+       'not_applicable': not_applicable},
+      f'{num_checks - len(broken)} of {num_checks} properties of a '
+      f'{running.properties.kind_of(case.make_fn("float32"))} hold; '
+      f'{len(not_applicable)} do not apply.')
   if broken:
     raise errors.ExpectedError(f'broken: {", ".join(broken)}.')
