@@ -107,6 +107,44 @@ def test_a_table_of_percentages(run_tool, tmp_path, caplog):
     np.testing.assert_allclose(found, other, rtol=1e-6, atol=1e-4)
 
 
+def test_a_table_of_grids(run_tool, tmp_path, caplog):
+  """Samples are on them; a row that is not stands for its cell, and is marked.
+  """
+  rng, path, run = np.random.default_rng(0), tmp_path / 'x.csv', tmp_path / 'r'
+  frame = pd.DataFrame({
+      'mass': 25 * np.round(rng.normal(160, 15, 300)).astype(int),
+      'price': np.round(rng.normal(0.0, 0.2, 300), 2)})
+  frame.to_csv(path, index=False)
+  results.report(run_tool(
+      'train', f'--dataset=table:{path}', f'--workdir={run}', *_SHORT,
+      *_VECTORS))
+  assert 'integer:25: mass; signed_integer:0.01: price' in caplog.text
+  results.report(run_tool(
+      'sample', f'--workdir={run}', f'--output={tmp_path}/s.csv',
+      '--num_samples=200'))
+  lines = (tmp_path / 's.csv').read_text().splitlines()[1:]
+  for line in lines:
+    assert re.fullmatch(r'[0-9]+,-?[0-9]\.[0-9]{1,2}', line), line
+    assert int(line.split(',')[0]) % 25 == 0
+  new = pd.concat([frame[:3]] * 2, ignore_index=True)
+  new.loc[3:4, 'mass'] += [10, 24]
+  flow = tf_resflow.load(f'{run}')
+  scored = tf_resflow.score(flow, new)
+  scores = scored.frame()
+  assert scores['off_grid'].tolist() == [0, 0, 0, 1, 1, 0]
+  assert scored.report()['num_off_grid'] == 2
+  assert ('2 of 6 rows have a value between those that its column can take, '
+          'and stand for the cell that it is in, from the next lower one on: '
+          'mass is not a multiple of 25 >= 0 in row 3 '
+          f'({new["mass"][3]}), row 4') in caplog.text
+  np.testing.assert_allclose(scores['log_prob'][3:], scores['log_prob'][:3])
+  served = serving.VectorSignatures(flow).log_prob(
+      *np.float32(new).T)['log_prob']
+  for other in served, flow.log_prob(new):
+    np.testing.assert_allclose(scores['log_prob'], other, rtol=1e-5)
+  assert 'off_grid' not in tf_resflow.score(flow, frame[:3]).frame()
+
+
 def test_a_table_with_all_problems(run_tool, tmp_path, caplog):
   """The message has the flags with which a run succeeds, in every format."""
   rng, num_rows = np.random.default_rng(0), 80

@@ -1,5 +1,7 @@
 """Types of columns against SciPy, finite differences and uniform cells."""
 
+import decimal
+
 import numpy as np
 from scipy import special
 import tensorflow as tf
@@ -74,6 +76,30 @@ def test_float32_decides_what_is_supported():
           [spec], dtype=dtype).forward_and_log_det(seen)[1]), expected)
 
 
+def test_grids_are_exact():
+  """Decimals are those of Python's text; naive quotients are not."""
+  k = np.arange(-3000.0, 90_000.0, 7)
+  for text in ('0.01', '0.1', '0.05', '0.25', '2.5', '25', '1', '1e-05'):
+    x = np.array([float(decimal.Decimal(text) * int(i)) for i in k])
+    grid = column_types.SignedInteger(float(text))
+    np.testing.assert_array_equal(grid.values(k), x)
+    layer = layers.UniformDequantization([1], steps=[float(text)])
+    for dtype in ('float32', 'float64'):
+      rows = np.stack([x, x], axis=1).astype(dtype)
+      np.testing.assert_array_equal(grid.units(rows[:, 1], np), k)
+      y, log_weight = layer.augment(tf.constant(rows), seed=0)
+      assert np.all((y[:, 1] >= k) & (y[:, 1] < k + 1))
+      np.testing.assert_array_equal(layer.project(y), rows)
+      np.testing.assert_allclose(log_weight, -np.log(float(text)), rtol=1e-6)
+      between = rows[:, 1] + np.array(0.3 * float(text), dtype)
+      assert grid.is_on(rows[:, 1]).all() and not grid.is_on(between).any()
+      np.testing.assert_array_equal(
+          layer.points(tf.stack([between] * 2, axis=1))[0, :, 1],
+          np.array(k + 1 / 32, dtype))
+  assert grid.spec() == 'signed_integer:1e-05'
+  assert np.any(np.floor(x / 1e-5) != k)
+
+
 def test_fitted():
   rng = np.random.default_rng(0)
   x = 3.0 + 2.0 * rng.standard_normal(100_000)
@@ -82,6 +108,7 @@ def test_fitted():
   integer = column_types.Integer.fitted
   assert (integer(np.arange(3)).spec(), integer(np.arange(-1, 3)).spec()) == (
       'integer', 'signed_integer')
+  assert integer(np.arange(3), 25.0).spec() == 'integer:25'
 
 
 def test_cell_points_are_a_latin_hypercube():

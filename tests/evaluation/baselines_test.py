@@ -173,6 +173,18 @@ def test_a_mixture_of_two_blobs():
   assert 'not_tried' not in mixture.details
 
 
+def test_grids_and_real_numbers_have_comparable_nats():
+  """Per unit of the file, whatever the step; of the same rounded numbers."""
+  x = np.round(
+      np.random.default_rng(0).normal(5.0, 0.3, [4000, 1]), 2)
+  values = [baselines.fit_columns(
+      types, x[:3000], x[3000:], x[:3000], num_components=[1]
+  )['gaussian'].values for types in (['signed_integer:0.01'], ['real'])]
+  np.testing.assert_allclose(*values, atol=0.02)
+  np.testing.assert_allclose(
+      values[0].mean(), stats.norm(5.0, 0.3).entropy(), atol=0.05)
+
+
 def test_cells_have_the_mean_density_of_their_points():
   """Against the integral over the cell of the fitted density."""
   train, test = _blobs(300, 0), np.floor(_blobs(20, 1))[:, np.newaxis]

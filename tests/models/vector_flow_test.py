@@ -42,7 +42,8 @@ def test_couplings_take_turns():
 _RANGES = {
     'real': (-30.0, 30.0), 'log': (-30.0, 30.0), 'logit:100': (-30.0, 30.0),
     'heavy:1:2': (-30.0, 30.0), 'integer': (0, 400),
-    'signed_integer': (-60, 60)}
+    'signed_integer': (-60, 60), 'integer:25': (0, 400),
+    'signed_integer:0.01': (-60, 60)}
 
 
 @pytest.mark.parametrize('types', [
@@ -62,9 +63,9 @@ def test_densities_integrate_and_probabilities_sum_to_one(types):
     column_type = column_types.ColumnType.get(name)
     data.append(column_type.inverse(latents[:, i], np))
     if column_type.is_integer:
-      data[-1] = np.floor(data[-1])
-      x = np.arange(*_RANGES[name], dtype=float)
-      log_weight = np.zeros(len(x))
+      data[-1] = column_type.values(np.floor(data[-1]))
+      x = column_type.values(np.arange(*_RANGES[name], dtype=float))
+      log_weight = np.full(len(x), np.log(column_type.step))
     else:
       y = np.linspace(*_RANGES[name], 150)
       x = column_type.inverse(y, np)
@@ -83,8 +84,9 @@ def test_densities_integrate_and_probabilities_sum_to_one(types):
   for name, column in zip(types, samples.T, strict=True):
     column_type = column_types.ColumnType.get(name)
     if column_type.is_integer:
-      np.testing.assert_array_equal(column, np.floor(column))
-      column = column + 0.5
+      k = column_type.units(column, np)
+      np.testing.assert_array_equal(column, column_type.values(k))
+      column = k + 0.5
     assert np.all(column_type.supports(column))
 
 

@@ -93,6 +93,23 @@ def warn_of_density(
           'Remove one of them.', ', '.join(among))
 
 
+def rows_off_grids(
+    x: np.ndarray, types: Sequence[str], names: Sequence[str] = (),
+    index: Any = None, noun: str = 'rows') -> np.ndarray:
+  """Returns which rows have a value between the multiples of a step, `[N]`.
+
+  They are named in a warning. The arguments are those of `rows_with_density`.
+  """
+  is_on, places = column_types.with_density(
+      types, x, names, index, on_grids=True)
+  if places:
+    _logger.warning(
+        '%d of %d %s have a value between those that its column can take, and '
+        'stand for the cell that it is in, from the next lower one on: %s.',
+        np.sum(~is_on), len(x), noun, places)
+  return ~is_on
+
+
 def rows_with_density(
     x: np.ndarray, types: Sequence[str], names: Sequence[str] = (),
     index: Any = None, noun: str = 'rows') -> np.ndarray:

@@ -16,6 +16,9 @@ from tf_resflow.specs import registries
 
 # Larger whole numbers plus a fraction are rounded too much in float32.
 _LARGEST_WHOLE = 2**20
+# Least number of values of a grid, and step in robust standard deviations.
+_MIN_GRID_VALUES = 20
+_MIN_STEP = 0.01
 # Mean log-likelihood of a Gaussian of mapped values that a type has to gain,
 # nats a row, and in all.
 _MIN_GAIN = 0.02
@@ -43,22 +46,31 @@ def detected(
 ) -> column_types.ColumnType:
   """Returns the type of a column `[N]`, which supports `others`, too.
 
-  It is that of whole numbers if all values are; otherwise that under which the
-  values are most likely if mapped values are Gaussian, as for the power of Box
-  and Cox. Bounds of [0, 1] and [0, 100] are tried, no others, and only where no
-  value is rounded to a bound in float32.
+  It is a grid if all values are multiples of one step, at least 20 different
+  ones, and the step is at least 1 % of a robust standard deviation; and if all
+  are whole numbers. Otherwise it is that under which the values are most likely
+  if mapped values are Gaussian, as for the power of Box and Cox. Bounds of
+  [0, 1] and [0, 100] are tried, no others, and only where no value is rounded
+  to a bound in float32.
 
   Example:
     >>> rng = np.random.default_rng(0)
     >>> x = rng.standard_normal(1000)
     >>> detected(x), detected(np.exp(x)), detected(np.round(9 * x))
     (real, log, signed_integer)
+    >>> detected(np.round(x, 1)), detected(25 * np.round(99 + 9 * x))
+    (signed_integer:0.1, integer:25)
 
   References:
     Box and Cox, 1964, An Analysis of Transformations, Section 3.
   """
   known = np.concatenate([x, others])
-  if np.all(known == np.round(known)) and np.abs(known).max() <= _LARGEST_WHOLE:
+  step, largest = column_types.step_of(known), np.abs(known).max()
+  if step and largest <= step * _LARGEST_WHOLE and (
+      step >= _MIN_STEP * column_types.Heavy.fitted(x).scale and
+      len(np.unique(x)) >= _MIN_GRID_VALUES):
+    return column_types.Integer.fitted(known, step)
+  if np.all(known == np.round(known)) and largest <= _LARGEST_WHOLE:
     return column_types.Integer.fitted(known)
   best: column_types.ColumnType = column_types.Real()
   highest = _gaussian_log_likelihood(best, x)
@@ -159,14 +171,15 @@ def _of_spec(name, spec, x, size, index):
   column_type = column_types.ColumnType.get(spec, 'column_types')
   if ':' not in spec:
     column_type = type(column_type).fitted(x[:size])
-  has_density, places = column_types.with_density(
-      [column_type.spec()], x[:, np.newaxis], [name], index)
-  errors.check(
-      has_density.all(), 'column_types', f'{name}:{spec}', 'a type of which '
-      f'all training values are {column_type.expected} in float32',
-      f'{np.sum(~has_density):,} of {len(x):,} are not: {places}. Use '
-      f'--column_types={name}:{_kind(detected(x).spec())}'
-      f'{"" if index is None else f", or --drop={name}"}.')
+  for on_grids in (False, True):
+    is_right, places = column_types.with_density(
+        [column_type.spec()], x[:, np.newaxis], [name], index, on_grids)
+    errors.check(
+        is_right.all(), 'column_types', f'{name}:{spec}', 'a type of which '
+        f'all training values are {column_type.expected} in float32',
+        f'{np.sum(~is_right):,} of {len(x):,} are not: {places}. Use '
+        f'--column_types={name}:{_kind(detected(x).spec())}'
+        f'{"" if index is None else f", or --drop={name}"}.')
   return column_type
 
 

@@ -2,7 +2,8 @@
 
 They are known without TensorFlow: the maths of a type is written once, for
 NumPy and for TensorFlow, as functions of a module with `exp`, `log`, `log1p`,
-`abs`, `sign`, `sqrt`, `sinh`, `minimum` and `maximum` (`numpy` or `tf.math`).
+`abs`, `floor`, `sign`, `sqrt`, `sinh`, `minimum` and `maximum` (`numpy` or
+`tf.math`).
 
 To add one: a subclass of `ColumnType` and a line in `registries.COLUMN_TYPES`.
 """
@@ -10,6 +11,7 @@ To add one: a subclass of `ColumnType` and a line in `registries.COLUMN_TYPES`.
 from collections.abc import Sequence
 import copy
 import dataclasses
+import fractions
 from typing import Any, ClassVar
 
 import numpy as np
@@ -20,6 +22,10 @@ from tf_resflow.specs import spec
 
 # Rows that a message names.
 _NUM_NAMED = 3
+# Decimal places of a grid, from millions on.
+_DECIMALS = range(-6, 10)
+# Relative difference from a multiple of a step that is rounding in float32.
+_ROUNDING = 2.0**-22
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,8 +36,8 @@ class ColumnType(spec.Specified):
   f'(x)`, exactly; it is zero outside of the support of the type, an interval.
 
   Attributes:
-    is_integer: whether values are integers, of which `f(x + u)` with uniform
-      `u` is modelled.
+    is_integer: whether values are a grid, `x = k step` with integers `k`, of
+      which `f(k + u)` with uniform `u` is modelled.
     bounds: both ends of the support, which are not in it.
     expected: description of the support.
 
@@ -59,6 +65,19 @@ class ColumnType(spec.Specified):
     tiny = np.finfo(low.dtype).tiny
     return tuple(np.where(np.abs(end) < tiny, np.copysign(tiny, end), end)
                  for end in (np.nextafter(low, high), np.nextafter(high, low)))
+
+  @property
+  def step(self) -> Any:
+    """The step of a grid; 1 for other numbers."""
+    return 1.0
+
+  def units(self, x: Any, math: Any) -> Any:
+    """Returns what `f` takes: values, or the `k` of a grid."""
+    return x
+
+  def is_on(self, x: np.ndarray) -> np.ndarray:
+    """Returns whether numbers are on the grid but for rounding, if any."""
+    return np.full(x.shape, True)
 
   def supports(self, x: Any) -> Any:
     """Returns whether values are in the support, a bool array."""
@@ -178,26 +197,75 @@ class Heavy(ColumnType):
 
 
 @dataclasses.dataclass(frozen=True)
-class Integer(Log):
-  """A whole number `x` from 0, of which `f(x + u) = log(x + u)` is modelled.
+class Grid(ColumnType):
+  """A multiple of a step, `x = k step`; `u` is uniform on [0, 1).
 
-  `u` is uniform on [0, 1). Samples are rounded down: none is negative.
+  A number between two multiples stands for the lower one, whose cell it is in.
+
+  Example:
+    >>> cents = ColumnType.get('integer:0.01')
+    >>> cents.units(np.array([0.37, 0.29, 0.295]), np).tolist()
+    [37.0, 29.0, 29.0]
+    >>> cents.values(np.array([37.0, 3.0])).tolist(), cents
+    ([0.37, 0.03], integer:0.01)
   """
 
   is_integer: ClassVar = True
-  expected: ClassVar = 'an integer >= 0'
+  step: float = 1.0
 
-  @classmethod
-  def fitted(cls, x: np.ndarray) -> ColumnType:
-    return cls() if x.min() >= 0 else SignedInteger()
+  def __post_init__(self):
+    errors.check(0.0 < self.step < 1e18, 'step', self.step, 'a number > 0')
+
+  @property
+  def expected(self) -> str:
+    return 'an integer' if self.step == 1.0 else f'a multiple of {self.step:g}'
+
+  @property
+  def ratio(self) -> tuple[Any, Any]:
+    """The step as a fraction of whole numbers, which floats have exactly."""
+    pairs = [fractions.Fraction(str(step)).as_integer_ratio()
+             for step in np.ravel(self.step)]
+    dtype = np.asarray(self.step).dtype
+    return tuple(np.array(part, dtype).reshape(np.shape(self.step))
+                 for part in zip(*pairs, strict=True))
+
+  def units(self, x: Any, math: Any) -> Any:
+    up, down = self.ratio
+    t = x * down / up
+    return math.floor(t + math.minimum(_ROUNDING * math.abs(t), 0.25))
+
+  def values(self, k: Any) -> Any:
+    """Returns `k step`, correctly rounded."""
+    up, down = self.ratio
+    return k * up / down
+
+  def is_on(self, x: np.ndarray) -> np.ndarray:
+    # Rounded down and up.
+    return self.units(x, np) == -self.units(-x, np)
+
+  def spec(self) -> str:
+    return super().spec().removesuffix('.0').removesuffix(':1')
 
 
 @dataclasses.dataclass(frozen=True)
-class SignedInteger(Real):
-  """A whole number `x`, of which `f(x + u) = x + u` is modelled."""
+class Integer(Grid, Log):
+  """A whole number `k` of steps from 0, of which `log(k + u)` is modelled.
 
-  is_integer: ClassVar = True
-  expected: ClassVar = 'an integer'
+  Samples are rounded down: none is negative.
+  """
+
+  @property
+  def expected(self) -> str:
+    return f'{super().expected} >= 0'
+
+  @classmethod
+  def fitted(cls, x: np.ndarray, step: float = 1.0) -> ColumnType:
+    return (cls if x.min() >= 0 else SignedInteger)(step)
+
+
+@dataclasses.dataclass(frozen=True)
+class SignedInteger(Grid, Real):
+  """A whole number `k` of steps, of which `k + u` is modelled."""
 
 
 def stacked(types: Sequence[ColumnType], dtype: Any) -> ColumnType:
@@ -237,9 +305,34 @@ def rounded(x: Any) -> np.ndarray:
   return np.where(np.abs(x) < np.finfo(x.dtype).tiny, np.float32(0.0), x)
 
 
+def is_close(x: np.ndarray, other: np.ndarray) -> np.ndarray:
+  """Returns whether the difference of numbers is rounding in float32."""
+  return np.abs(x - other) <= _ROUNDING * np.abs(other)
+
+
+def step_of(x: np.ndarray) -> float:
+  """Returns the largest decimal of which all numbers are multiples, or 0.
+
+  Differences that are rounding in float32 do not count.
+
+  Example:
+    >>> step_of(np.array([0.1 + 0.2, 1.0])), step_of(np.array([50.0, 75.0]))
+    (0.1, 25.0)
+  """
+  for decimals in _DECIMALS:
+    if is_close(np.round(x, decimals), x).all():
+      places = 10.0**abs(decimals)
+      units = np.rint(x * places if decimals > 0 else x / places)
+      if np.abs(units).max() >= 2**53:
+        break
+      step = float(np.gcd.reduce(units.astype(np.int64)))
+      return step / places if decimals > 0 else step * places
+  return 0.0
+
+
 def with_density(
     specs: Sequence[str], x: np.ndarray, names: Sequence[str] = (),
-    index: Any = None) -> tuple[np.ndarray, str]:
+    index: Any = None, on_grids: bool = False) -> tuple[np.ndarray, str]:
   """Returns which rows have values that their columns can take, bool `[N]`.
 
   What counts is the number that float32 has.
@@ -249,6 +342,8 @@ def with_density(
     x: `[N, D]`.
     names: of the columns, if they have some.
     index: of the table of the rows, by default they count from 1.
+    on_grids: whether to return which rows have multiples of the step in all
+      columns that are grids instead.
 
   Returns:
     Them, and a description of the first other values, empty if there are none.
@@ -258,20 +353,20 @@ def with_density(
     'p is not strictly between 0 and 1 in row 2 (0.999999999)'
   """
   types = _types(specs, x)
-  is_supported = np.stack([
-      t.supports(column + np.float32(0.5 * t.is_integer)) & (
-          not t.is_integer or column == np.floor(column))
+  is_right = np.stack([
+      t.is_on(column) if on_grids else
+      t.supports(np.float32(t.units(column, np) + 0.5 * t.is_integer))
       for t, column in zip(types, rounded(x).T, strict=True)], axis=1)
   noun, numbers = ('row', range(1, len(x) + 1)) if index is None else (
       index.name, index)
   places = []
-  for i in np.flatnonzero(~is_supported.all(axis=0)):
-    rows = np.flatnonzero(~is_supported[:, i])
+  for i in np.flatnonzero(~is_right.all(axis=0)):
+    rows = np.flatnonzero(~is_right[:, i])
     shown = [f'{noun} {numbers[row]} ({x[row, i]:.15g})'
              for row in rows[:_NUM_NAMED]] + ['...'] * (len(rows) > _NUM_NAMED)
     places.append(f'{names[i] if names else f"x{i}"} is not '
                   f'{types[i].expected} in {", ".join(shown)}')
-  return is_supported.all(axis=1), '; '.join(places)
+  return is_right.all(axis=1), '; '.join(places)
 
 
 def one_per_cell(y: np.ndarray) -> np.ndarray:
@@ -284,20 +379,28 @@ def _types(specs, x):
   return [ColumnType.get(spec) for spec in specs or ['real'] * np.shape(x)[-1]]
 
 
-def dequantized(specs: Sequence[str], x: Any) -> np.ndarray:
-  """Returns rows `[N, D]` in float64; with whole numbers points of their cells.
-
-  These are `x + u`, `[N, K, D]`, with the `cell_points` `u` in the columns of
-  whole numbers.
+def _with_cells(types, x):
+  """Returns rows `[N, D]` in steps of their columns, with `[N, K, D]` of cells.
   """
-  x = np.asarray(x, np.float64)
-  whole = [i for i, t in enumerate(_types(specs, x)) if t.is_integer]
+  x = np.stack([t.units(column, np) for t, column in zip(
+      types, np.asarray(x, np.float64).T, strict=True)], axis=1)
+  whole = [i for i, column_type in enumerate(types) if column_type.is_integer]
   if not whole:
     return x
   points = cell_points(len(whole))
   u = np.zeros([len(points), x.shape[1]])
   u[:, whole] = points
   return x[:, np.newaxis] + u
+
+
+def dequantized(specs: Sequence[str], x: Any) -> np.ndarray:
+  """Returns rows `[N, D]` in float64, with grids points of their cells.
+
+  These are `(k + u) step`, `[N, K, D]`, with the `cell_points` `u` in the
+  columns that are grids.
+  """
+  types = _types(specs, x)
+  return _with_cells(types, x) * [t.step for t in types]
 
 
 def mapped(specs: Sequence[str], x: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -308,11 +411,13 @@ def mapped(specs: Sequence[str], x: Any) -> tuple[np.ndarray, np.ndarray]:
     x: `[N, D]`, values that the types support.
 
   Returns:
-    `y` `[N, D]` and `log|det dy/dx|` `[N]`, nats, both float64; with columns of
-    whole numbers of the points of each row's cell, `[N, K, D]` and `[N, K]`.
+    `y` `[N, D]` and `log|det dy/dx|` `[N]`, nats, both float64; with columns
+    that are grids of the points of each row's cell, `[N, K, D]` and `[N, K]`.
   """
-  types, x = _types(specs, x), dequantized(specs, x)
+  types = _types(specs, x)
+  x = _with_cells(types, x)
   y = [t.forward(column, np)
        for t, column in zip(types, np.moveaxis(x, -1, 0), strict=True)]
   return np.stack(y, axis=-1), sum(
-      t.log_slope(column, np) for t, column in zip(types, y, strict=True))
+      t.log_slope(column, np) - np.log(t.step)
+      for t, column in zip(types, y, strict=True))

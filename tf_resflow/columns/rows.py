@@ -16,7 +16,7 @@ from tf_resflow.columns import schema as schema_lib
 from tf_resflow.columns import table_files
 
 # Columns that are appended to rows that are scored.
-SCORES = ('log_prob', 'log_prob_stderr', 'in_training', 'p_value')
+SCORES = ('log_prob', 'log_prob_stderr', 'in_training', 'p_value', 'off_grid')
 # Largest number of levels of a category.
 _MAX_LEVELS = 100
 # Largest number of columns that a message names.
@@ -331,8 +331,11 @@ def _cells(column, values):
   """Returns the cells of coordinates `[N, K]`: levels, or numbers."""
   if column.levels:
     return np.array(column.levels, object)[values.argmax(axis=1)]
-  values = values[:, 0]
-  is_integer = column_types.ColumnType.get(column.type).is_integer
-  if is_integer and np.all(np.isfinite(values) & (np.abs(values) < 2**62)):
-    return values.astype(np.int64)
-  return values
+  values, column_type = values[:, 0], column_types.ColumnType.get(column.type)
+  if not column_type.is_integer:
+    return values
+  values = np.float64(values)
+  values = np.where(column_type.is_on(values), column_type.values(
+      column_type.units(values, np)), values)
+  is_whole = (values == np.floor(values)) & (np.abs(values) < 2**53)
+  return values.astype(np.int64) if is_whole.all() else values

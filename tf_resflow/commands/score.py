@@ -14,8 +14,9 @@ names it must not have yet: log_prob, in nats; log_prob_stderr, its standard
 error, where log-determinants are estimated; in_training, 1 for rows that the
 run was trained on; and p_value = (1 + k) / (m + 1), where k of the m rows of
 the test part have at most the log_prob of the row: low values mean outliers
-(docs/evaluation.md). If the run has --missing=drop, rows with an empty cell
-stay, without scores.
+(docs/evaluation.md). Where some rows have a value between the multiples of the
+step of its column, such as 2.5 among whole numbers, off_grid is 1 for these. If
+the run has --missing=drop, rows with an empty cell stay, without scores.
 
 An .npz file of --output has these, and log_det [n], bits_per_dim or nats [n], z
 [n, D] and log_det_repeats [repeats, n], with noise channels also

@@ -312,9 +312,9 @@ class VectorInfo(DatasetInfo):
         self.schema or schema_lib.Schema.unnamed(self.event_size), x,
         conditions[0] if conditions else None, num_validation,
         self.asked_types, self.name, self.index.get('train'))
-    column_checks.rows_with_density(
-        load_fn('test')[0], schema.types, schema.names, self.index.get('test'),
-        'test rows')
+    for check in column_checks.rows_with_density, column_checks.rows_off_grids:
+      check(load_fn('test')[0], schema.types, schema.names,
+            self.index.get('test'), 'test rows')
     return dataclasses.replace(
         self, asked_types=None, schema=schema, smoothing=smoothing)
 

@@ -159,7 +159,8 @@ def report_inputs(
     The arrays, and numbers with the keys of `evaluate`, but for those of what
     was not verified (the `_stderr` of the
     density is None for a single example, `estimator_stderr` 0 without random
-    estimates).
+    estimates); and, if there are some, `off_grid`, 1 for rows with a value
+    between the multiples of the step of its column, and `num_off_grid`.
   """
   used = settings_lib.EvaluationSettings.of(model, **settings)
   nll = arrays[model.unit]
@@ -174,6 +175,12 @@ def report_inputs(
       # The NLL is a linear function of log-densities.
       statistics.estimator_stderr(model.to_loss(repeats)), len(repeats))
   results = _results(model, summary, used, has_density, arrays)
+  if model.augmentation.num_points:
+    off_grid = column_checks.rows_off_grids(
+        x, model.schema.types, model.schema.names, index)
+    if off_grid.any():
+      results = results.extended({'num_off_grid': int(off_grid.sum())}, {
+          'off_grid': off_grid.astype(int)})
   if not verify:
     return results
   examples = {'x': x}
@@ -205,7 +212,7 @@ def _results(model, summary, settings, has_density, arrays):
   if model.augmentation.num_points:
     numbers[f'{model.unit}_is'] = (
         f'-log of the mean of p over {model.augmentation.num_points} points of '
-        'the cell of each row of whole numbers, about -log P(x)'
+        'the cell of each row, about -log P(x), plus the log of its steps'
         if model.latent_size <= latent_model.MAX_EXACT_SIZE else
         'an upper bound: the mean of -log p over points of each cell')
   elif model.augmentation.is_random:

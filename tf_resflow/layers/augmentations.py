@@ -223,66 +223,91 @@ class NoiseChannels(Augmentation):
 
 @base_layer.configured
 class UniformDequantization(Augmentation):
-  """`y = x + u` for whole numbers `x`, with `u` uniform on [0, 1).
+  """`y = k + u` for numbers `x = k step`, with `u` uniform on [0, 1).
 
   For a density `p` of `y`, the probability of `x` is the mean of `p` over the
-  cell of `x`, `P(x) = int p(x + u) du`. Training maximises the lower bound `E
-  log p(x + u)`; evaluation approximates `log P(x)` by the log of the mean of
-  `p` over `num_points` fixed points of the cell (`column_types.cell_points`).
-  Values of other columns are densities. Where a value should be whole and is
-  not, log-densities are minus infinity.
+  cell of `k`, `P(x) = int p(k + u) du`. Log-densities are `log P(x) - log step`
+  summed over columns, per unit of `x`, so that they compare with those of
+  models that know of no step. Training maximises the lower bound `E log p(k +
+  u)`; evaluation approximates `log P(x)` by the log of the mean of `p` over
+  `num_points` fixed points of the cell (`column_types.cell_points`). Values of
+  other columns are densities. A value between two multiples of the step is that
+  of the lower one, in whose cell it is.
 
   Args:
-    columns: indices of the columns of whole numbers.
+    columns: indices of the columns that are grids.
     num_points: number of fixed points in evaluation.
+    steps: of these columns; by default 1, of whole numbers.
 
   Example:
-    >>> cells = layers.UniformDequantization([1])
-    >>> y, _ = cells.augment(tf.constant([[0.5, 3.0]]), seed=0)
+    >>> cells = layers.UniformDequantization([1], steps=[25.0])
+    >>> y, _ = cells.augment(tf.constant([[0.5, 75.0]]), seed=0)
     >>> bool(3.0 <= y[0, 1] < 4.0), cells.project(y).numpy().tolist()
-    (True, [[0.5, 3.0]])
+    (True, [[0.5, 75.0]])
 
   References:
     Theis et al., 2016, A Note on the Evaluation of Generative Models, 3.1.
   """
 
-  def __init__(self, columns: Sequence[int], num_points: int = 16, **kwargs):
+  def __init__(self, columns: Sequence[int], num_points: int = 16,
+               steps: Sequence[float] = (), **kwargs):
     super().__init__(**kwargs)
     errors.check(num_points >= 1, 'num_points', num_points, 'an integer >= 1')
+    errors.check(
+        len(steps) in (0, len(columns)), 'steps', tuple(steps),
+        f'{len(columns)} numbers, one per column, or none')
     self.columns = tuple(columns)
     self.num_points = num_points
+    self.steps = tuple(steps)
 
   def _is_integer(self, x):
     return tf.constant([i in self.columns for i in range(x.shape[-1])])
 
-  def _log_indicator(self, x):
-    """Returns 0, or minus infinity for examples with a fraction, `[B]`."""
-    zeros = bijection.zero_log_det(x)
-    return tf.where(
-        tf.reduce_any(self._is_integer(x) & (x != tf.floor(x)), axis=-1),
-        tf.constant(-np.inf, zeros.dtype), zeros)
+  def _grid(self, x):
+    """Returns the types of all columns; those that are no grid count in ones.
+    """
+    steps = dict(zip(self.columns, self.steps, strict=False))
+    return column_types.stacked(
+        [column_types.SignedInteger(steps.get(i, 1.0))
+         for i in range(x.shape[-1])], x.dtype.as_numpy_dtype)
+
+  def cells(self, x: tf.Tensor) -> tf.Tensor:
+    """Returns `k` in the columns that are grids, others as they are."""
+    grid = self._grid(x)
+    up, down = grid.ratio
+    t = x * down / up
+    # A gradient by `x` is that at a point of its cell. Infinity stays itself.
+    k = t + tf.stop_gradient(tf.where(
+        tf.math.is_finite(t), grid.units(x, tf.math) - t, tf.zeros_like(t)))
+    return tf.where(self._is_integer(x), k, x)
+
+  def _log_weight(self, x):
+    """Returns minus the sum of the logarithms of steps, `[B]`."""
+    return bijection.common_log_det(x, tf.constant(
+        -np.sum(np.log(self.steps)), x.dtype))
 
   def augment(self, x: tf.Tensor, condition: Any = None, *,
               seed: numerics.random.SeedLike = None) -> Augmented:
     del condition
+    k = self.cells(x)
     # Not 0, which has no logarithm.
-    y = x + tf.maximum(
+    y = k + tf.maximum(
         numerics.random.uniform(tf.shape(x), seed, x.dtype), 2.0**-24)
     # Rounding may reach the next cell.
-    y = tf.minimum(y, tf.math.nextafter(x + 1.0, x))
-    return Augmented(
-        tf.where(self._is_integer(x), y, x), self._log_indicator(x))
+    y = tf.minimum(y, tf.math.nextafter(k + 1.0, k))
+    return Augmented(tf.where(self._is_integer(x), y, x), self._log_weight(x))
 
   def points(self, x: tf.Tensor) -> tf.Tensor:
     u = np.zeros([self.num_points, 1, x.shape[-1]])
     u[:, 0, list(self.columns)] = column_types.cell_points(
         len(self.columns), self.num_points)
-    return x + tf.constant(u, x.dtype)
+    return self.cells(x) + tf.constant(u, x.dtype)
 
   def averaged(self, x: tf.Tensor, *arguments: Any, **settings: Any
                ) -> tf.Tensor:
-    return self._log_indicator(x) + super().averaged(x, *arguments, **settings)
+    return self._log_weight(x) + super().averaged(x, *arguments, **settings)
 
   def project(self, y: tf.Tensor) -> tf.Tensor:
-    return tf.where(self._is_integer(y), tf.floor(y), y)
+    return tf.where(
+        self._is_integer(y), self._grid(y).values(tf.floor(y)), y)
 

@@ -21,8 +21,8 @@ class VectorFlow(flow.Flow):
 
   Its first bijections map columns to real numbers, standardise and whiten them,
   if the schema of the configuration says so; densities are those of vectors in
-  their original units, and probabilities in columns of whole numbers, which are
-  dequantised.
+  their original units, and probabilities divided by the step in columns that
+  are grids, as of whole numbers, which are dequantised.
 
   Args:
     config: a `VectorFlowConfig`, or its fields as a dict.
@@ -60,8 +60,8 @@ class VectorFlow(flow.Flow):
     if mean:
       first.append(layers.Standardize(
           mean, std, schema.whitening, name='standardize', dtype=dtype))
-    integers = [i for i, name in enumerate(schema.types)
-                if column_types.ColumnType.get(name).is_integer]
+    steps = {i: t.step for i, t in enumerate(map(
+        column_types.ColumnType.get, schema.types)) if t.is_integer}
     super().__init__(
         conditions.make_flow(
             first + make_act_norms('first') + blocks.make_blocks((
@@ -72,7 +72,8 @@ class VectorFlow(flow.Flow):
                 for index in range(config.num_blocks)), make_act_norms),
             config, dtype),
         (config.event_size,), augmentation=layers.UniformDequantization(
-            integers, name='dequantization', dtype=dtype) if integers else None,
+            [*steps], steps=[*steps.values()], name='dequantization',
+            dtype=dtype) if steps else None,
         name=name, **kwargs)
     self.config = config
 
@@ -83,7 +84,7 @@ class VectorFlow(flow.Flow):
 
     A flow that is trained on `f^-1(f(x) + std e)`, where `f` maps and
     standardises columns, learns the density smoothed by noise of that size.
-    Whole numbers stay whole, and all values inside of the support of their
+    Multiples of a step stay such, and all values inside of the support of their
     columns. Rows with a value outside of it are returned as they are.
 
     References:
@@ -103,12 +104,13 @@ class VectorFlow(flow.Flow):
   def standardize(self, x: tf.Tensor) -> tf.Tensor:
     """Returns mapped columns in their standard deviations, `[B, D]`.
 
-    Whole numbers stand for the middle of their cells; values that a column
-    cannot take become NaN.
+    Multiples of a step stand for the middle of their cells; values that a
+    column cannot take become NaN.
     """
     middle = [0.5 * column_types.ColumnType.get(name).is_integer
-              for name in self.schema.types] or 0.0
-    x += tf.constant(middle, x.dtype)
+              for name in self.schema.types]
+    if any(middle):
+      x = self.augmentation.cells(x) + tf.constant(middle, x.dtype)
     y = self._mapped(x)
     for bijection in self._maps():
       y = tf.where(bijection.supports(x), y, tf.constant(math.nan, y.dtype))

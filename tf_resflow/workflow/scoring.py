@@ -49,14 +49,15 @@ def score(
   Returns:
     `frame()` has the rows with columns appended: `log_prob`, nats;
     `log_prob_stderr`, where log-determinants are estimated; `in_training`, 1
-    for rows that the run was trained on, else 0; and `p_value`, see
-    `evaluation.statistics.conformal_p_values`. The `arrays` are these, `x`, the
-    condition, and those of `evaluation.evaluate_inputs`; the report has the
-    keys of `evaluation.evaluate` (those of inverses and bounds if they were
-    asked for), and `num_with_empty_cells`,
-    `num_in_training` and the mean of the other rows,
-    `nats_not_in_training`. What cannot be known is left out, and a note says
-    so.
+    for rows that the run was trained on, else 0; `p_value`, see
+    `evaluation.statistics.conformal_p_values`; and, if there are such rows,
+    `off_grid`, 1 for those with a value between the multiples of the step of
+    its column, which stand for the cell that it is in. The `arrays` are these,
+    `x`, the condition, and those of `evaluation.evaluate_inputs`; the report
+    has the keys of `evaluation.evaluate` (those of inverses and bounds if they
+    were asked for), and `num_with_empty_cells`, `num_in_training` and the mean
+    of the other rows, `nats_not_in_training`. What cannot be known is left out,
+    and a note says so.
 
   Raises:
     InvalidValueError: if the rows do not suit the flow or have a column of
