@@ -45,3 +45,40 @@ def test_columns_without_a_density_are_warned_of(caplog):
   assert text.startswith('Few different whole numbers are in c1 (6); samples')
   # Fewer rows than columns say nothing of it.
   assert _warnings(caplog, *np.eye(3)[:, :2] + a[:2]) == []
+
+
+def test_atoms_are_named(caplog):
+  rng = np.random.default_rng(0)
+  x = np.exp(rng.normal(size=500))
+  rain = np.where(rng.uniform(size=500) < 0.6, 0.0, x)
+  clipped = np.where(np.arange(500) % 50 == 0, 7.5, x)  # 2 %.
+  both = np.where(np.arange(500) % 3 == 0, 10.0, rain)
+  texts = _warnings(caplog, x, rain, clipped, both)
+  assert [text.partition(':')[0] for text in texts] == [
+      f'Column c1 is 0 in {100 * np.mean(rain == 0):.0f} % of 500 rows',
+      'Column c2 is 7.5 in 2 % of 500 rows',
+      f'Column c3 is 0 in {100 * np.mean(both == 0):.0f} % of 500 rows']
+  assert 'unbounded there' in texts[0]
+  # Not among its like, in fewer rows, or in few rows of all.
+  rounded = np.round(rng.normal(size=500), 1)
+  rounded[:20] = rng.normal(size=20)
+  for column, types in (
+      (rounded, ('real',)), (np.append(x, [7.5] * 9), ('real',)),
+      (rain[:100], ('real',)), (np.round(rain), ('integer',))):
+    assert not column_checks.unbounded(['a'], column[:, None], types)
+
+
+def test_heaps_are_named(caplog):
+  """Of whole numbers and of real ones; zero, and chance, do not count."""
+  rng = np.random.default_rng(0)
+  age = np.round(rng.normal(50.0, 12.0, 800))
+  age[:500] = 5.0 * np.round(age[:500] / 5.0)
+  height = rng.normal(170.0, 10.0, 800)
+  height[30:] = np.round(height[30:])
+  zero = np.where(np.arange(800) % 4 > 0, 0.0, np.round(age + 0.3 * height))
+  *_, text = _warnings(
+      caplog, age, height, zero, np.round(9.0 * height),
+      types=('integer', 'real', 'integer', 'integer'))
+  assert text.endswith(
+      f'smooth over: c0: 5 ({100 * np.mean(age % 5 == 0):.0f} %), c1: 1 (96 %).'
+  )

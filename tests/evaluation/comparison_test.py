@@ -103,6 +103,14 @@ def test_mixtures_of_the_same_rows():
   found = comparison.compare_on_splits(flow, truth, parts)
   difference = found.differences['gaussian']
   assert abs(difference.mean) < 0.01 + 3.0 * difference.stderr < 0.05
+  # Nats at an atom say nothing.
+  x[::3, 0] = 0.5
+  atoms = {name: splits.make_split(part, None) for name, part in zip(
+      parts, np.split(x, [2000, 2400]), strict=True)}
+  assert found.summary.endswith('the mixture.')
+  assert comparison.compare_on_splits(flow, truth, atoms).summary.endswith(
+      ' Nats are unbounded there and compare nothing: x0 is 0.5 in 33 % of '
+      '2,000 rows.')
   # Rows without a density are left out.
   truth[:3] = np.inf
   assert '(597 rows)' in comparison.compare_on_splits(

@@ -20,6 +20,11 @@ _MISSING = {-1, -9, -99, -999, -9999, 999, 9999, 99999, 2**31 - 1, -2**31}
 _FEW_VALUES = 6
 # Largest share of distinct values in a column that is taken for discrete.
 _MAX_SHARE_OF_VALUES = 0.1
+# Of an atom: least share of rows, times that of the values beside it, and rows.
+_MIN_ATOM, _MIN_ATOM_RATIO, _MIN_ATOM_ROWS = 0.02, 5, 100
+# Of a heap: least step in robust standard deviations and in steps of the grid,
+# share of the values that are not 0, and distinct ones.
+_MIN_HEAP_STEP, _MIN_STEPS, _MIN_HEAP, _MIN_HEAP_VALUES = 0.01, 4, 0.5, 5
 
 
 def column_problem(train: np.ndarray, test: np.ndarray) -> str:
@@ -52,31 +57,89 @@ def _far_value(column: np.ndarray) -> tuple[float, ...]:
   return ()
 
 
+def unbounded(
+    names: Sequence[str], x: np.ndarray, types: Sequence[str],
+) -> dict[str, str]:
+  """Returns columns of which the likelihood is unbounded, and why.
+
+  They are no grids and have few distinct values, or an atom, of which the
+  largest is named: a value of at least 2 % of more than 100 rows, and of five
+  times as many as any of the next three values on either side.
+
+  Args:
+    names, x, types: see `warn_of_density`.
+
+  Example:
+    >>> x = np.random.default_rng(0).normal(size=[200, 1]).clip(0.0)
+    >>> unbounded(['rain'], x, ['real'])
+    {'rain': 'is 0 in 49 % of 200 rows'}
+  """
+  found = {}
+  for name, column, spec in zip(names, np.float64(x).T, types, strict=True):
+    if column_types.ColumnType.get(spec).is_integer:
+      continue
+    values, counts = np.unique(column, return_counts=True)
+    beside = np.delete(np.lib.stride_tricks.sliding_window_view(
+        np.pad(counts, 3), 7), 3, axis=1)
+    is_atom = counts >= np.maximum(
+        _MIN_ATOM * len(column), _MIN_ATOM_RATIO * beside.max(axis=1))
+    if len(values) <= _MAX_SHARE_OF_VALUES * len(column):
+      found[name] = (f'has only {len(values)} distinct values in '
+                     f'{len(column):,} rows')
+    elif is_atom.any() and len(column) > _MIN_ATOM_ROWS:
+      i = np.argmax(counts * is_atom)
+      share = 100 * counts[i] / len(column)
+      found[name] = (
+          f'is {values[i]:.6g} in {share:.0f} % of {len(column):,} rows')
+  return found
+
+
+def _heap(column: np.ndarray) -> str:
+  """Describes a coarse grid on which most but not all values lie, or ''."""
+  width = column_types.Heavy.fitted(column).scale
+  least = max(_MIN_HEAP_STEP * width, _MIN_STEPS * column_types.step_of(column))
+  column = column[column != 0.0]  # It is a multiple of everything.
+  for power in range(int(np.log10(100.0 * width)) + 1, -9, -1):
+    for factor in (5.0, 2.5, 2.0, 1.0):
+      step = float(f'{factor}e{power}')
+      on = column[column_types.SignedInteger(step).is_on(column)]
+      if step < least or len(on) == len(column):
+        return ''
+      if len(on) >= _MIN_HEAP * len(column) and (
+          len(np.unique(on)) >= _MIN_HEAP_VALUES):
+        return f'{step:g} ({100 * len(on) / len(column):.0f} %)'
+  return ''
+
+
 def warn_of_density(
     names: Sequence[str], train: np.ndarray, types: Sequence[str]) -> None:
   """Warns of modelled columns that are better no density.
 
-  Of those for which the likelihood is unbounded, and of few whole numbers.
+  Of those for which the likelihood is unbounded, of few whole numbers, and of
+  values most of which lie on a coarse grid.
 
   Args:
     names: of the D columns.
     train: `[N, D]`.
     types: specs of their `ColumnType`.
   """
-  columns, few = {}, []
+  columns, few, heaps = {}, [], []
+  thin = unbounded(names, train, types)
   for name, column, spec in zip(names, np.float64(train).T, types, strict=True):
     far, num_values = _far_value(column), len(np.unique(column))
+    if heap := _heap(column):
+      heaps.append(f'{name}: {heap}')
     if far:
       _logger.warning(
           'Column %s has %.12g in %d of %d rows, far from all others (%g to %g)'
           ': if it stands for missing values, empty these cells.', name, *far)
     if not column_types.ColumnType.get(spec).is_integer:
       columns[name] = column
-      if num_values <= _MAX_SHARE_OF_VALUES * len(column) and not far:
+      if name in thin and not far:
         _logger.warning(
-            'Column %s has only %d distinct values in %d rows: the likelihood '
-            'is unbounded. Scale it to whole numbers, which have probabilities,'
-            ' or leave it out.', name, num_values, len(column))
+            'Column %s %s: the likelihood is unbounded there. Numbers of a grid'
+            ' have probabilities (--column_types=%s:integer:STEP); or leave it '
+            'out, or make it a condition.', name, thin[name], name)
     elif num_values <= _FEW_VALUES:
       few.append(f'{name} ({num_values})')
   if few:
@@ -84,6 +147,10 @@ def warn_of_density(
         'Few different whole numbers are in %s; samples have others, too. Make '
         'such columns a condition, to model the others given these.',
         ', '.join(few))
+  if heaps:
+    _logger.warning(
+        'Most values, not all, are multiples of one number, which flows smooth '
+        'over: %s.', ', '.join(heaps))
   if len(train) > len(columns) > 1:
     values, vectors = np.linalg.eigh(np.corrcoef(list(columns.values())))
     if values[0] < _MIN_RELATIVE_STD**2:

@@ -9,6 +9,7 @@ from numpy import typing as npt
 
 from tf_resflow import datasets
 from tf_resflow import models
+from tf_resflow.columns import column_checks
 from tf_resflow.evaluation import baselines as baselines_lib
 from tf_resflow.evaluation import likelihood
 from tf_resflow.evaluation import statistics
@@ -138,7 +139,8 @@ def compare_on_splits(
 
   Mixtures model the same coordinates, and have means that are linear in the
   condition if there is one, see `baselines.fit_columns`. Rows without a density
-  under the flow are left out.
+  under the flow are left out. The summary names columns for which the
+  likelihood is unbounded.
 
   Args:
     test_nll: `[N]`, -log p of the test rows under the flow, nats.
@@ -165,5 +167,11 @@ def compare_on_splits(
       model, splits['train'], strategy=strategy, num_examples=min(
           _MAX_TRAINING_ROWS, splits['train'].num_examples)).mean(axis=0)
   result = compare(test_nll[has_density], found, train_nll, is_best)
+  schema = model.schema
+  unbounded = column_checks.unbounded(
+      schema.names, x[0], [column.type for column in schema.modelled])
+  places = ', '.join(f'{name} {why}' for name, why in unbounded.items())
   return result._replace(summary=result.summary + (
-      ' Their means are linear in the condition.' if conditions else ''))
+      ' Their means are linear in the condition.' if conditions else '') + (
+          f' Nats are unbounded there and compare nothing: {places}.'
+          if places else ''))
