@@ -70,7 +70,8 @@ def test_an_index_and_columns_without_anything_are_left_out(tmp_path, caplog):
   frame = _frame().set_axis(np.arange(30)[::-1])
   testing.check_refusals(tables.open_table, [
     (_write(tmp_path / 'own.csv', frame, index=True),
-     "...\n  Unnamed: 0: column 1 has no name\nAdd '--drop=Unnamed: 0' to")])
+     '...\n  Unnamed: 0: column 1 has no name; numbers the rows, 0 to 29\n'
+     "Add '--drop=Unnamed: 0' to")])
 
 
 def test_a_column_is_parsed_once(monkeypatch):
@@ -223,6 +224,22 @@ def test_all_problems_at_once(tmp_path):
     'Add --drop=city,land,big,const,e --missing=drop to leave these out. Or '
     'add --drop=land,big,const,e --missing=drop --condition_on=city to model '
     'the others given city. Fix the file.')
+
+
+def test_row_numbers_are_named(tmp_path, caplog):
+  """In any order, under any name; in the advice, too, but not for conditions.
+  """
+  order = np.random.default_rng(0).permutation(30)
+  frame = _frame().assign(rownames=np.arange(1, 31), id=order, n=order + 2)
+  tables.table(frame, condition_on=['id'])
+  assert [record.getMessage() for record in caplog.records] == [
+    "table: column rownames numbers the rows, 1 to 30: drop=('rownames',) "
+    'leaves it out.']
+  frame.loc[3, 'a'] = np.nan
+  testing.check_refusals(tables.open_table, [
+    (_write(tmp_path / 'own.csv', frame), '...\n  a: is empty in line 5\n  '
+     'rownames: numbers the rows, 1 to 30\n  id: numbers the rows, 0 to 29\n'
+     'Add --drop=rownames,id --missing=drop to leave these out.')])
 
 
 def test_other_problems():

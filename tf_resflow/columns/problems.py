@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 import shlex
+from typing import Any
 
 from tf_resflow import errors
 from tf_resflow.specs import spec
@@ -17,6 +18,7 @@ class Problems:
     where: which file following problems are in, if not the first.
     dropped: names of columns that have to be left out.
     categories: those of them that can be conditions.
+    hints: by column, what is a problem beside others only.
 
   Args:
     drop: names of columns that are already left out.
@@ -39,6 +41,7 @@ class Problems:
     self.where = ''
     self.dropped: list[str] = []
     self.categories: list[str] = []
+    self.hints: dict[str, str] = {}
     self._options = options
     self._drop = tuple(drop)
     self._remedies: set[str] = set()
@@ -66,6 +69,8 @@ class Problems:
 
   def check(self) -> None:
     """Raises `FormatError` if there are problems."""
+    for column, text in self.hints.items() if self._texts else ():
+      self.add(column, text)
     lines = [f'  {column}: {"; ".join(texts)}' if column else
              f'  {"; ".join(texts)}' for column, texts in self._texts.items()]
     if not lines:
@@ -85,19 +90,19 @@ class Problems:
     missing = 'drop' if 'missing' in self._remedies else ''
     advice = []
     if drop or missing:
-      advice.append(f'Add {self._text_of(drop=drop, missing=missing)} to leave '
+      advice.append(f'Add {self.text_of(drop=drop, missing=missing)} to leave '
                     'these out.')
     # But for those that have to be renamed.
     if names := tuple(name for name in self.categories if name in drop):
       others = tuple(name for name in drop if name not in names)
-      given = self._text_of(drop=others, missing=missing, condition_on=names)
+      given = self.text_of(drop=others, missing=missing, condition_on=names)
       advice.append(
           f'Or add {given} to model the others given {spec.text_of(names)}.')
     if 'fix' in self._remedies:
       advice.append('Fix the file.')
     return [' '.join(advice)]
 
-  def _text_of(self, **options):
+  def text_of(self, **options: Any) -> str:
     """Returns options as flags or arguments, but for empty ones."""
     if self._options == 'flags':
       return ' '.join(shlex.quote(f'--{name}={spec.text_of(value)}')

@@ -112,6 +112,7 @@ class _Data:
     rule, condition = self.config.test_rows, self.config.condition_on
     # All columns are modelled, until the condition is taken from them.
     schema = self._schema()
+    self._find_row_numbers(schema)
     rows = test = self._complete(schema, self.table)
     if self.tested is not None:
       test = self._complete(schema, self.tested, _IN_TEST_FILE)
@@ -128,6 +129,10 @@ class _Data:
         len(x['test']) > 1, problem=f'The test part has {len(x["test"])} rows; '
         'standard errors need two.')
     self._check(schema, **x)
+    for name, text in self.problems.hints.items():
+      _logger.warning(
+          '%s: column %s %s: %s leaves it out.', self.name, name, text,
+          self.problems.text_of(drop=(name,)))
     _warn_of_copies(self.name, **parts)
     # Runs of earlier versions know a table by its names and rows.
     others = () if rule == 'random' and self.tested is None else (
@@ -188,6 +193,17 @@ class _Data:
       if is_index or is_empty.all():
         found.add(name)
     return found
+
+  def _find_row_numbers(self, schema):
+    """Adds hints of columns that number the rows, in any order."""
+    known = list(self.table.frame.columns)
+    for name in schema.names:
+      numbers = np.sort(self.table.numbers(known.index(name))[0])
+      steps = numbers - np.arange(len(numbers))
+      if name not in self.config.condition_on and len(steps) > 1 and (
+          np.all(steps == 0) or np.all(steps == 1)):
+        self.problems.hints[name] = (
+            f'numbers the rows, {numbers[0]:.0f} to {numbers[-1]:.0f}')
 
   def _complete(self, schema, table, where=''):
     """Returns the rows without an empty cell, and adds problems."""
