@@ -53,6 +53,13 @@ def test_whole_numbers_are_integers_in_frames():
   schema = schemas.make_schema('n', 'y', types=['integer', 'real'])
   frame = rows_lib.to_frame(schema, np.float32([[3, 0.5], [4, 1.5]]))
   assert frame['n'].dtype == np.int64 and frame['y'].tolist() == [0.5, 1.5]
+  # So are conditions; what is between two multiples stays.
+  schema = schemas.make_schema(
+      'n', 'm', types=['integer:0.01', 'integer:25'], conditions=['c', 'd'])
+  frame = rows_lib.to_frame(
+      schema, np.float32([[0.37, 50], [0.29, 60]]), [[2008, 1.5], [2009, 2.0]])
+  assert frame.to_csv(index=False, lineterminator='\n') == (
+      'n,m,c,d\n0.37,50,2008,1.5\n0.29,60,2009,2.0\n')
 
 
 def test_rows_that_are_not_complete_are_kept():

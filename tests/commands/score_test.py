@@ -54,15 +54,15 @@ def test_scores_of_a_table(run_tool, run, table, tmp_path):
   header = next(line for line in result.stderr.splitlines()
                 if line.split()[:1] == ['line'])
   assert header.split() == [
-      'line', 'a', 'b', 'c', 'log_prob', 'in_training', 'p_value']
+      'line', 'b', 'd', 'log_prob', 'in_training', 'p_value']
   lines = result.stderr.splitlines()
   lines = lines[lines.index(header) + 1:][:3]
   # The first line has the names.
   assert [int(line.split()[0]) - 2 for line in lines] == np.argsort(
       log_prob)[:3].tolist()
   assert lines[0].split()[0] == '102'
-  assert float(lines[0].split()[1]) == given[100, 0]
-  assert float(lines[0].split()[6]) == pytest.approx(1 / 21, rel=1e-5)
+  assert float(lines[0].split()[1]) == given[100, 1]
+  assert float(lines[0].split()[5]) == pytest.approx(1 / 21, rel=1e-5)
 
 
 def test_rows_with_empty_cells_keep_their_place(run_tool, run, tmp_path):

@@ -86,9 +86,10 @@ def test_the_lowest_rows():
   cells = pd.DataFrame(
       {name: [10, 20, 30] for name in 'abcd'},
       pd.Index([2, 5, 6], name='line'))
-  lines = _results(cells, log_prob=[3.0, np.nan, -1.5]).lowest(5).splitlines()
+  lines = _results(cells, log_prob=[3.0, np.nan, -1.5]).lowest(
+      5, ['d', 'b', 'c']).splitlines()
   assert [line.split() for line in lines] == [
-      ['line', 'a', 'b', 'c', 'log_prob'], ['6', '30', '30', '30', '-1.5'],
+      ['line', 'b', 'c', 'd', 'log_prob'], ['6', '30', '30', '30', '-1.5'],
       ['2', '10', '10', '10', '3']]
   lines = _results(log_prob=[3.0, 2.0]).lowest(1).splitlines()
   assert [line.split() for line in lines] == [['row', 'log_prob'], ['2', '2']]

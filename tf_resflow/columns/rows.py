@@ -332,10 +332,11 @@ def _cells(column, values):
   if column.levels:
     return np.array(column.levels, object)[values.argmax(axis=1)]
   values, column_type = values[:, 0], column_types.ColumnType.get(column.type)
-  if not column_type.is_integer:
+  if column_type.is_integer:
+    values = np.float64(values)
+    values = np.where(column_type.is_on(values), column_type.values(
+        column_type.units(values, np)), values)
+  elif column.role == schema_lib.MODELLED:
     return values
-  values = np.float64(values)
-  values = np.where(column_type.is_on(values), column_type.values(
-      column_type.units(values, np)), values)
   is_whole = (values == np.floor(values)) & (np.abs(values) < 2**53)
   return values.astype(np.int64) if is_whole.all() else values

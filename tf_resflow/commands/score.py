@@ -50,8 +50,8 @@ class Options(options_lib.Evaluation, options_lib.Certification):
       None, help='Write the scores to this .npz file, see above, or those of '
       'vectors to a .csv file.')
   top: int | None = fields.field(
-      None, help='Print this many rows of the lowest log p(x), by their places '
-      'in the table.', minimum=1)
+      None, help='Print the modelled columns of this many rows of the lowest '
+      'log p(x), by their places in the table.', minimum=1)
   verify: bool = fields.field(
       False, help='Also invert the examples, and compute Lipschitz bounds, as '
       'tf_resflow evaluate does; --certify asks for it, too.')
@@ -95,5 +95,5 @@ def main(options: Options) -> None:
           'num_probes', 'num_repeats'))
   ).extended(first={'inputs': options.inputs})
   if options.top:
-    options_lib.note(results.lowest(options.top))
+    options_lib.note(results.lowest(options.top, flow.schema.names))
   options.print(results)

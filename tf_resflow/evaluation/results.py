@@ -85,15 +85,15 @@ class Results:
     scores = scores.convert_dtypes()  # Integers, also beside missing values.
     return cells.assign(**{name: scores[name].array for name in scores})
 
-  def lowest(self, num_rows: int) -> str:
+  def lowest(self, num_rows: int, columns: Sequence[str] = ()) -> str:
     """Returns the `num_rows` rows with the lowest log p(x) as text.
 
-    Of their cells those of the first three columns are shown.
+    Of their cells those of `columns` are shown, by default all.
     """
     frame = self.frame()
     name = frame.index.name
-    shown = [column for i, column in enumerate(frame)
-             if i < 3 or column in rows_lib.SCORES]
+    cells = {*columns} & {*frame} or {*frame}
+    shown = [c for c in frame if c in cells or c in rows_lib.SCORES]
     return frame[shown].dropna(subset='log_prob').sort_values(
         'log_prob', kind='stable')[:num_rows].rename_axis(
             index=None, columns=name).to_string(float_format='{:.6g}'.format)
