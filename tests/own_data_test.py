@@ -145,6 +145,48 @@ def test_a_table_of_grids(run_tool, tmp_path, caplog):
   assert 'off_grid' not in tf_resflow.score(flow, frame[:3]).frame()
 
 
+@pytest.mark.slow
+def test_a_table_with_thin_directions(run_tool, tmp_path, caplog):
+  """Offsets of 1e6 and noise of 0.1: all scores are those of float64."""
+  rng, path, run = np.random.default_rng(0), tmp_path / 'x.csv', tmp_path / 'r'
+  a = 1e6 + rng.normal(0.0, 100.0, 300)
+  frame = pd.DataFrame({
+      'a': a, 'b': a + rng.normal(0.0, 0.1, 300),
+      'c': 1e6 + rng.normal(0.0, 0.1, 300), 'd': rng.normal(size=300)})
+  frame.to_csv(path, index=False)
+  report = results.report(run_tool(
+      'train', f'--dataset=table:{path}', f'--workdir={run}', *_SHORT,
+      *_VECTORS, '--num_steps=20', '--input_noise=0.1'))
+  assert 'Rows are float64: float32 would cost digits of ' in caplog.text
+  flow, exact = (tf_resflow.load(f'{run}', dtype=dtype)
+                 for dtype in ('float32', 'float64'))
+  expected = exact.log_prob(frame).numpy()
+  scores = tf_resflow.score(flow, frame).frame()
+  assert scores['in_training'].sum() == 192
+  served = results.report(run_tool(
+      'export', f'--workdir={run}', f'--output={tmp_path}/s', '--nowarmup'))
+  assert served['dtype'] == 'float64'
+  served = tf.saved_model.load(f'{tmp_path}/s').signatures
+  for found in (
+      flow.log_prob(frame), flow.log_prob(frame.to_numpy().tolist()),
+      scores['log_prob'], served['log_prob'](
+          **{name: tf.constant(frame[name]) for name in frame})['log_prob']):
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+  test = flow.run.open('test').arrays['x'].numpy()
+  np.testing.assert_allclose(
+      report['nats'], -exact.log_prob(test).numpy().mean(), atol=1e-4)
+  assert report['reconstruction_error_max'] < 1e-3
+  z = flow.draw_latents(200, seed=0)
+  x = flow.inverse(z).numpy()
+  np.testing.assert_allclose(
+      x, exact.inverse(tf.cast(z, tf.float64)), rtol=1e-9, atol=1e-3)
+  assert len(np.unique(x[:, 2])) == 200 > len(np.unique(np.float32(x[:, 2])))
+  for call in flow.distribution, flow.bijector:
+    with pytest.raises(ValueError, match='dtype=float32: expected float64'):
+      call()
+  assert exact.distribution().log_prob(x).shape == 200
+
+
 def test_a_table_with_all_problems(run_tool, tmp_path, caplog):
   """The message has the flags with which a run succeeds, in every format."""
   rng, num_rows = np.random.default_rng(0), 80

@@ -8,6 +8,7 @@ from tests import schemas
 from tests import splits
 from tests import testing
 from tf_resflow import datasets
+from tf_resflow.columns import column_checks
 from tf_resflow.columns import column_fits
 
 _NORMAL = np.random.default_rng(0).standard_normal(2000)
@@ -78,6 +79,27 @@ def test_asked_types_are_checked():
       # Also where columns are only standardised.
       ((np.append(_NORMAL, 1e15)[:, None], 'none'), 'column_types=a:real leaves'
        ' ...because of outliers such as 1e+15. Use --column_types=a:h')])
+
+
+def test_rows_are_float64_where_float32_would_cost_digits(caplog):
+  """Of a column, or of a direction that only whitening widens."""
+  rng = np.random.default_rng(1)
+  for offset, noise, dtype in (
+      (0.0, 1.0, None), (50.0, 1.0, None), (1e5, 1.0, 'float64'),
+      (50.0, 1e-3, 'float64'), (1e6, 0.1, 'float64')):
+    a = offset + _NORMAL
+    x = np.stack([a, a + noise * rng.standard_normal(2000)], axis=1)
+    assert _fit(x).dtype == dtype, (offset, noise)
+  assert _fit(1e6 + 0.1 * rng.standard_normal([2000, 1])).dtype
+  assert splits.refusal(_fit, np.stack([
+      1e10 + _NORMAL, 1e10 + _NORMAL + 1e-3 * rng.standard_normal(2000)],
+                                       axis=1)).startswith(
+      'columns=a,b vary too little for their size, together if not alone, for')
+  for scale, is_condition, is_right in (
+      (1e-3, True, True), (1e-5, True, False), (1e-7, False, True),
+      (1e-9, False, False)):
+    assert is_right != bool(column_checks.column_problem(
+        1.0 + scale * _NORMAL, np.ones(2), is_condition))
 
 
 def test_columns_near_their_bounds():

@@ -12,6 +12,8 @@ from tf_resflow.columns import column_types
 _logger = logging.getLogger(__name__)
 # Least standard deviation over the largest value: float32 has 7 digits.
 _MIN_RELATIVE_STD = 1e-4
+# The same of columns that may be float64, which has 16 digits.
+_MIN_MODELLED_STD = 1e-8
 # Largest value whose square float32 has.
 _LARGEST = 1e18
 # Values that stand for missing ones in many files.
@@ -27,8 +29,11 @@ _MIN_ATOM, _MIN_ATOM_RATIO, _MIN_ATOM_ROWS = 0.02, 5, 100
 _MIN_HEAP_STEP, _MIN_STEPS, _MIN_HEAP, _MIN_HEAP_VALUES = 0.01, 4, 0.5, 5
 
 
-def column_problem(train: np.ndarray, test: np.ndarray) -> str:
-  """Returns why a column, float64, cannot be learned in float32, or ''.
+def column_problem(
+    train: np.ndarray, test: np.ndarray, is_condition: bool = False) -> str:
+  """Returns why a column, float64, cannot be learned, or ''.
+
+  Conditions are float32.
 
   Example:
     >>> column_problem(np.ones(8), np.ones(2))
@@ -40,9 +45,11 @@ def column_problem(train: np.ndarray, test: np.ndarray) -> str:
   if largest >= _LARGEST or std <= 1 / _LARGEST:
     return (f'reaches {largest:.3g} with standard deviation {std:.3g}, whose '
             'square float32 does not have; use other units')
-  if std < _MIN_RELATIVE_STD * np.abs(train).max():
+  least = _MIN_RELATIVE_STD if is_condition else _MIN_MODELLED_STD
+  if std < least * np.abs(train).max():
     return (f'has standard deviation {std:.3g} around mean {train.mean():.10g},'
-            ' too small for float32; subtract a constant')
+            f' too small for float{32 if is_condition else 64}; subtract a '
+            'constant')
   return ''
 
 
@@ -102,7 +109,8 @@ def _heap(column: np.ndarray) -> str:
   for power in range(int(np.log10(100.0 * width)) + 1, -9, -1):
     for factor in (5.0, 2.5, 2.0, 1.0):
       step = float(f'{factor}e{power}')
-      on = column[column_types.SignedInteger(step).is_on(column)]
+      units = np.rint(column / step)
+      on = units[np.isclose(column / step, units, 1e-9, 0.0)]
       if step < least or len(on) == len(column):
         return ''
       if len(on) >= _MIN_HEAP * len(column) and (

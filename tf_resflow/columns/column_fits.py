@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 import dataclasses
+import logging
 import re
 from typing import Any
 
@@ -14,6 +15,7 @@ from tf_resflow.columns import schema as schema_lib
 from tf_resflow.specs import fields
 from tf_resflow.specs import registries
 
+_logger = logging.getLogger(__name__)
 # Larger whole numbers plus a fraction are rounded too much in float32.
 _LARGEST_WHOLE = 2**20
 # Least number of values of a grid, and step in robust standard deviations.
@@ -27,6 +29,8 @@ _MIN_TOTAL_GAIN = 3.0
 _MAX_WHITENED = 64
 # Share of the distinct values of a column that float32 has to keep apart.
 _MIN_SHARE_OF_VALUES = 0.9
+# Rounding of standardised, whitened rows that costs less than 1e-4 nats.
+_MAX_ROUNDING = 3e-5
 # Eigenvalues of correlations below this are those of thin directions.
 _THIN = 0.02
 # Candidates of `smoothing`, and the rows that it uses.
@@ -68,7 +72,7 @@ def detected(
   step, largest = column_types.step_of(known), np.abs(known).max()
   if step and largest <= step * _LARGEST_WHOLE and (
       step >= _MIN_STEP * column_types.Heavy.fitted(x).scale and
-      len(np.unique(x)) >= _MIN_GRID_VALUES):
+      len(np.unique(np.rint(x / step))) >= _MIN_GRID_VALUES):
     return column_types.Integer.fitted(known, step)
   if np.all(known == np.round(known)) and largest <= _LARGEST_WHOLE:
     return column_types.Integer.fitted(known)
@@ -133,7 +137,7 @@ def fit(
   z = column_types.one_per_cell(y)
   y = y.reshape([-1, len(names)])
   mean, std = y.mean(axis=0), y.std(axis=0)
-  columns = [
+  columns: list[Any] = [
       dataclasses.replace(column, type=t.spec(), mean=(m,), std=(s,))
       for column, t, m, s in zip(
           schema.modelled, types, mean.tolist(), std.tolist(), strict=True)]
@@ -142,10 +146,11 @@ def fit(
   if schema.conditions:
     columns += with_moments(schema.conditions, condition[:size])
   is_plain = fields.NONE in asked
-  return schema_lib.Schema(
+  fitted = schema_lib.Schema(
       columns=tuple(columns),
-      whitening=() if is_plain else whitening((y - mean) / std)
-  ), 0.0 if is_plain else smoothing((z - mean) / std)
+      whitening=() if is_plain else whitening((y - mean) / std))
+  return dataclasses.replace(fitted, dtype=_dtype(fitted, x)), (
+      0.0 if is_plain else smoothing((z - mean) / std))
 
 
 def _asked(schema, asked, dataset):
@@ -196,6 +201,45 @@ def _check_digits(names, columns, rows):
         f'{num_values:,} distinct values in float32, because of outliers such '
         f'as {far:g}',
         advice=f'Use --column_types={name}:heavy, or remove them.')
+
+
+def _dtype(schema, x):
+  """Returns the dtype of rows that keeps their digits; or raises.
+
+  What counts is the rounding of standardised and whitened rows in any direction
+  in most rows, not near bounds, where few values are.
+  """
+  mean, std = map(np.array, schema.moments(schema_lib.MODELLED))
+  matrix = np.eye(len(mean))
+  if schema.whitening:
+    matrix[np.tril_indices(len(mean))] = schema.whitening
+  specs = [column.type for column in schema.modelled]
+
+  def mapped(dtype):
+    y = column_types.mapped(specs, x.astype(dtype))[0].astype(dtype)
+    return y.reshape([-1, len(mean)])
+
+  def standardized(y):
+    return np.float64((y - mean.astype(y.dtype)) / std.astype(
+        y.dtype) @ matrix.T.astype(y.dtype))
+
+  y = mapped('float64')
+  rounding = np.quantile(np.abs(
+      standardized(mapped('float32')) - standardized(y)), 0.9, axis=0)
+  if rounding.max() <= _MAX_ROUNDING:
+    return None
+  weights = np.abs(matrix)
+  bounds = 2.0**-53 * weights @ (np.abs(y).max(axis=0) / std)  # In float64.
+  worst = weights[np.argmax(bounds)]
+  names = [name for name, weight in zip(schema.names, worst, strict=True)
+           if weight > _THIN * worst.max()]
+  errors.check(
+      bounds.max() <= _MAX_ROUNDING, 'columns', ','.join(names),
+      problem='vary too little for their size, together if not alone, for '
+      'float64', advice='Subtract constants, or leave one of them out.')
+  _logger.info('Rows are float64: float32 would cost digits of %s.',
+               ', '.join(names))
+  return 'float64'
 
 
 def with_moments(

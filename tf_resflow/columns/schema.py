@@ -86,10 +86,13 @@ class Schema:
     columns: the columns.
     whitening: lower triangle of the matrix that whitens standardised `x`, see
       `layers.Standardize`, or none.
+    dtype: of `x`, 'float64' where float32 would cost digits of what is
+      standardised and whitened; by default that of the flow.
   """
 
   columns: tuple[Column, ...] = ()
   whitening: tuple[float, ...] = ()
+  dtype: str | None = None
 
   def __post_init__(self):
     object.__setattr__(self, 'columns', tuple(
@@ -115,7 +118,8 @@ class Schema:
          if (value := getattr(column, f.name)) != f.default}
         for column in self.columns]
     return {'columns': columns} | (
-        {'whitening': self.whitening} if self.whitening else {})
+        {'whitening': self.whitening} if self.whitening else {}) | (
+            {'dtype': self.dtype} if self.dtype else {})
 
   def with_role(self, *roles: str) -> tuple[Column, ...]:
     """Returns the columns of a role, those of the first one of several first.

@@ -58,5 +58,6 @@ def main(options: Options) -> None:
       'averaged': options.averaged, 'estimator': estimator.spec(),
       'warmup': options.warmup, 'max_samples': options.max_samples,
       'event_shape': list(flow.event_shape),
-      'num_levels': flow.num_levels, 'signatures': signatures,
+      'num_levels': flow.num_levels, 'dtype': flow.input_dtype,
+      'signatures': signatures,
       **({'columns': columns} if columns else {})})

@@ -114,7 +114,10 @@ class Config:
       DatasetNotFoundError: if the data are not prepared and cannot be.
       InvalidValueError: see `open_data`, and if there is no such part.
     """
-    return self.open_data().open(
+    info = self.open_data()
+    if schema := getattr(self.model, 'schema', None):
+      info = dataclasses.replace(info, schema=schema)
+    return info.open(
         part, data_dir or self.data.data_dir, self.data.num_validation)
 
   def values(self) -> dict[str, Any]:

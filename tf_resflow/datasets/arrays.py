@@ -148,10 +148,11 @@ def _parts(arrays, name):
 
 
 def _check_columns(name, parts):
-  """Raises `FormatError` if a column cannot be learned in float32."""
+  """Raises `FormatError` if a column cannot be learned."""
   for i, columns in enumerate(zip(*(
       np.float64(part).T for part in parts.values()), strict=True)):
-    problem = column_checks.column_problem(*columns)
+    problem = column_checks.column_problem(
+        columns[0], columns[1], name == 'condition')
     errors.check(not problem, problem=f'Column {i} of {name} {problem}.')
 
 

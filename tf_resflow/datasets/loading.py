@@ -130,7 +130,7 @@ def _open_arrays(info, stored_info, part):
     check(x.dtype.kind == 'f' and x.shape[1:] == info.event_shape, 'x', found,
           f'finite floats [N, {info.event_size}]')
     info.check_rows(part, x)
-    x = x.astype(np.float32)
+    x = x.astype((info.schema and info.schema.dtype) or np.float32)
   labels = np.full([len(x)], -1) if labels is None else labels
   check(len(labels) == len(x), 'labels', len(labels), f'{len(x)} labels')
   arrays = {'x': x, 'label': np.asarray(labels, np.int32)}

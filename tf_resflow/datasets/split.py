@@ -17,7 +17,7 @@ class Split:
 
   Attributes:
     examples: `tf.data.Dataset` of dicts: `x`, uint8 `[H, W, C]` with values
-      0..num_levels-1, or float32 `[D]`; `label` int32 `[]`, -1 for data without
+      0..num_levels-1, or floats `[D]`; `label` int32 `[]`, -1 for data without
       labels; `condition`, int32 `[]` or float32 `[K]`, only for conditional
       models.
     num_examples: number of examples.

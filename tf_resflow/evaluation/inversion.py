@@ -70,7 +70,7 @@ def check_inverse(
   frozen = batch_map.frozen(model, used.strategy)
 
   def check(images, batch_seed, *condition):
-    images = tf.cast(images, tf.as_dtype(model.compute_dtype))
+    images = tf.cast(images, model.input_dtype)
     seed = random.per_replica(batch_seed)
     # Latents come from the layers, not from the functions that are solved.
     inverted = frozen.solve_inverse(

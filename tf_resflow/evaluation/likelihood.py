@@ -214,7 +214,7 @@ def evaluate_inputs(
       'infinity', 'finite numbers', 'Leave these out.')
   used = _checked(used, model.is_random_with(used.estimator))
   batches = batch_map.slices(
-      model, np.asarray(x, model.compute_dtype), condition, used.batch_size)
+      model, np.asarray(x, model.input_dtype), condition, used.batch_size)
   frozen = batch_map.frozen(model, used.strategy)
   draws = LogProbs(
       frozen, used, lambda model, *inputs, **options: model.density(

@@ -167,7 +167,7 @@ def traced_log_prob(
       model, estimator=numerics.Exact(), num_repeats=1)
   log_probs = likelihood.LogProbs(model, settings)
   return lambda x: log_probs(lambda repeat: batch_map.slices(
-      model, np.asarray(x, model.compute_dtype), condition,
+      model, np.asarray(x, model.input_dtype), condition,
       settings.batch_size), len(x))[0]
 
 

@@ -99,6 +99,11 @@ class Flow(latent_model.LatentModel):
     return schema.with_columns(
         [schema_lib.Column(role=schema_lib.CONDITION)] * math.prod(spec.shape))
 
+  @property
+  def input_dtype(self) -> str:
+    """Dtype of data: that of the flow, or that of its schema."""
+    return self.schema.dtype or self.compute_dtype
+
   def standardize(self, x: tf.Tensor) -> tf.Tensor:
     """Returns data in the units of errors; see `VectorFlow`."""
     return x
@@ -118,11 +123,11 @@ class Flow(latent_model.LatentModel):
   def _checked(self, name, x, event_shape, condition):
     """Returns `x` as a tensor `[B, *event_shape]`; checks arguments."""
     self.check_condition(condition)
-    x = tf.convert_to_tensor(x)
+    x = tf.convert_to_tensor(x, dtype_hint=self.schema.dtype)
     errors.check(
         x.dtype.is_floating or not self.is_image, name, x.dtype.name,
         'floats', 'datasets.dequantize turns integers into these in [0, 1).')
-    x = tf.cast(x, tf.as_dtype(self.compute_dtype))
+    x = tf.cast(x, self.input_dtype if name == 'x' else self.compute_dtype)
     errors.check(
         x.shape.is_compatible_with([None, *event_shape]), name,
         f'a tensor {x.shape}', f'[B, {", ".join(map(str, event_shape))}]')
@@ -172,7 +177,8 @@ class Flow(latent_model.LatentModel):
              seed: random.SeedLike = None) -> tf.Tensor:
     """Returns latents `[B, D]`; the seed is for a random augmentation."""
     (y, _), settings = self._augmented(x, condition, seed)
-    return base_layer.call_with(self.bijection, y, settings.condition)
+    # Keras would cast `y` to the dtype of the layer.
+    return self.bijection.call(y, settings.condition)
 
   def call(self, inputs: tf.Tensor, condition: Any = None) -> tf.Tensor:
     return self.encode(inputs, condition)
@@ -343,6 +349,10 @@ class Flow(latent_model.LatentModel):
 
   def bijector(self, name: str = 'flow') -> 'bijectors.LayerBijector':
     """Returns the flow as a `tfb.Bijector` from events to latents `[D]`."""
+    errors.check(
+        self.input_dtype == self.compute_dtype, 'dtype', self.compute_dtype,
+        f'{self.input_dtype}, which the columns need',
+        'Load the flow with it, tf_resflow.load(workdir, dtype=...).')
     return bijectors.LayerBijector(
         self.bijection, event_shape=self.augmentation.compute_output_shape(
             (None, *self.event_shape))[1:], estimator=self.estimator, name=name)

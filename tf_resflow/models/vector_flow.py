@@ -59,7 +59,8 @@ class VectorFlow(flow.Flow):
           schema.types, name='column_maps', dtype=dtype))
     if mean:
       first.append(layers.Standardize(
-          mean, std, schema.whitening, name='standardize', dtype=dtype))
+          mean, std, schema.whitening, schema.dtype, name='standardize',
+          dtype=dtype))
     steps = {i: t.step for i, t in enumerate(map(
         column_types.ColumnType.get, schema.types)) if t.is_integer}
     super().__init__(
@@ -121,7 +122,7 @@ class VectorFlow(flow.Flow):
 
   def _mapped(self, x):
     for bijection in self._maps():
-      x = bijection(x)
+      x = bijection.call(x)  # In its own dtype.
     return x
 
   def _scale(self, y):

@@ -209,11 +209,11 @@ class ServedFlow:
       function = self.model.joint_log_prob
       x, log_weight = self.model.augment(
           x, condition, seed=seed, estimator=self.estimator)
-    return log_weight + parallel.map_in_chunks(
+    return tf.cast(log_weight, self._dtype) + parallel.map_in_chunks(
         lambda *given: ([function(*given, estimator=self.estimator)], []),
         max(1, int(_SHARE_OF_BATCH * largest) // max(1, num_points)),
         [x] if condition is None else [x, condition],
-        outputs_like=[tf.TensorSpec([None], x.dtype)],
+        outputs_like=[tf.TensorSpec([None], self._dtype)],
         unknown_sizes=True)[0][0]
 
   def _checked(self, name, value):

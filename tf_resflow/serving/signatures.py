@@ -187,7 +187,8 @@ class VectorSignatures(served_flow.ServedFlow):
         model.name, 'a flow on vectors',
         'Flows on images are served as IntegerFlow.')
     shape = [None] if self._is_table else [None, *model.event_shape]
-    return [tf.TensorSpec(shape, self._dtype, name) for name in self.names]
+    return [tf.TensorSpec(shape, tf.as_dtype(model.input_dtype), name)
+            for name in self.names]
 
   @functools.cached_property
   def names(self) -> tuple[str, ...]:

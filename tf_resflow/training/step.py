@@ -100,7 +100,7 @@ class TrainStep:
           random.fold_in(step_seed, i), weights)
       return i + 1, *tf.nest.map_structure(tf.add, sums, values)
 
-    dtype = batch.x.dtype
+    dtype = self.model.compute_dtype
     zeros = ({name: tf.zeros([], dtype)
               for name in self.objective.metric_names},
              [tf.zeros(v.shape, dtype) for v in self._variables])

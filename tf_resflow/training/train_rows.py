@@ -1,6 +1,7 @@
 """Hashes of the rows that a run was trained on, a file of 8 bytes each.
 
-The hash of a row is BLAKE2b of its float32 numbers and its condition. Two
+The hash of a row is BLAKE2b of its numbers, as flows take them, and its
+condition. Two
 different rows have the same one with a probability of 2^-64.
 """
 
@@ -24,12 +25,14 @@ MAX_ROWS = 10_000_000
 _logger = logging.getLogger(__name__)
 
 
-def row_hashes(x: npt.ArrayLike, condition: Any = None) -> np.ndarray:
+def row_hashes(x: npt.ArrayLike, condition: Any = None,
+               dtype: Any = None) -> np.ndarray:
   """Returns the hash of every row.
 
   Args:
-    x: `[N, D]`; numbers that are equal in float32 are equal.
+    x: `[N, D]`; numbers that are equal in `dtype` are equal.
     condition: of a flow `p(x|c)`, `[N]` or `[N, K]`.
+    dtype: that of the rows, by default float32.
 
   Returns:
     Uint64 `[N]`.
@@ -39,13 +42,15 @@ def row_hashes(x: npt.ArrayLike, condition: Any = None) -> np.ndarray:
     >>> bool(one == same), bool(one == two)
     (True, False)
   """
-  parts = [x] if condition is None else [x, condition]
+  # Conditions are float32 always.
+  parts = [x] if condition is None else [x, np.asarray(condition, 'f4')]
+  dtype = np.dtype(dtype or 'f4').newbyteorder('<')
   rows = np.concatenate([
-      np.asarray(part, '<f4').reshape([len(x), -1]) for part in parts], axis=1)
+      np.asarray(part, dtype).reshape([len(x), -1]) for part in parts], axis=1)
   # -0.0 equals 0.0, but not in its bytes.
   return np.frombuffer(b''.join(
       hashlib.blake2b(row, digest_size=8).digest()
-      for row in np.ascontiguousarray(rows + np.float32(0.0))), '<u8')
+      for row in np.ascontiguousarray(rows + dtype.type(0.0))), '<u8')
 
 
 def write(workdir: str, split: datasets.Split) -> None:
@@ -62,7 +67,8 @@ def write(workdir: str, split: datasets.Split) -> None:
     return
   file = io.BytesIO()
   arrays = split.arrays
-  np.save(file, np.unique(row_hashes(arrays['x'], arrays.get('condition'))))
+  np.save(file, np.unique(row_hashes(
+      arrays['x'], arrays.get('condition'), arrays['x'].dtype.name)))
   files.write_bytes(os.path.join(workdir, files.TRAIN_ROWS), file.getvalue())
 
 

@@ -84,7 +84,8 @@ def score(
   used = evaluation.EvaluationSettings.of(flow, **settings)
   # As the flow was trained and is served; float64 is for what is computed.
   arrays = evaluation.evaluate_inputs(
-      flow, x if flow.is_image else column_types.rounded(x),
+      flow, x if flow.is_image or flow.schema.dtype else
+      column_types.rounded(x),
       condition=condition, settings=used)
   results = evaluation.report.report_inputs(
       flow, x, arrays, settings=used, condition=condition, index=complete.index,
@@ -133,7 +134,8 @@ def _diagnosed(results, flow, known, settings):
         f'than {training.train_rows.MAX_ROWS:,} rows.'])
   else:
     in_training = np.isin(training.train_rows.row_hashes(
-        arrays['x'], arrays.get('condition')), known).astype(int)
+        arrays['x'], arrays.get('condition'), flow.schema.dtype), known
+    ).astype(int)
     results = results.extended(
         _held_out(in_training, arrays[flow.unit], flow.unit),
         {'in_training': in_training})

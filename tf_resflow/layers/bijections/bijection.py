@@ -98,8 +98,8 @@ class PassResult(NamedTuple):
   def then(self, other: 'PassResult') -> 'PassResult':
     """Returns the result of this pass followed by another one."""
     return PassResult(
-        other.value, self.log_det + other.log_det, self.solves + other.solves,
-        self.features + other.features)
+        other.value, tf.cast(self.log_det, other.log_det.dtype) + other.log_det,
+        self.solves + other.solves, self.features + other.features)
 
   def checked(self) -> 'PassResult':
     """Returns this result behind an assertion that all solves converged.

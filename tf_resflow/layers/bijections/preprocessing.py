@@ -76,6 +76,9 @@ class Standardize(bijection.Bijection):
     std: sequence of positive floats, one per channel.
     whitening: lower triangle of `W`, row by row, `C (C + 1) / 2` floats; by
       default `W` is the identity.
+    x_dtype: dtype of inverses, such as 'float64' where float32 would cost
+      digits of `x`; by default that of `y`. `x` is standardised in its own
+      dtype, and `y` is that of the layer.
 
   Example:
     >>> layers.Standardize([0.5], [0.25])(tf.ones([1, 1])).numpy().tolist()
@@ -86,8 +89,10 @@ class Standardize(bijection.Bijection):
   """
 
   def __init__(self, mean: Sequence[float], std: Sequence[float],
-               whitening: Sequence[float] = (), **kwargs):
+               whitening: Sequence[float] = (), x_dtype: str | None = None,
+               **kwargs):
     super().__init__(**kwargs)
+    self.x_dtype = x_dtype
     errors.check(
         bool(mean) and len(mean) == len(std) and all(s > 0 for s in std),
         'std', tuple(std), f'{len(mean)} positive numbers, one per number of '
@@ -115,11 +120,12 @@ class Standardize(bijection.Bijection):
   def forward_pass(self, x: tf.Tensor, settings: bijection.PassSettings
                    ) -> bijection.PassResult:
     y = (x - tf.constant(self.mean, x.dtype)) / tf.constant(self.std, x.dtype)
-    return bijection.PassResult(
-        self._multiplied(y, self._kernel), -self._sum_log_std(x))
+    y = tf.cast(self._multiplied(y, self._kernel), self.compute_dtype)
+    return bijection.PassResult(y, -self._sum_log_std(y))
 
   def inverse_pass(self, y: tf.Tensor, settings: bijection.PassSettings
                    ) -> bijection.PassResult:
+    y = tf.cast(y, self.x_dtype or y.dtype)
     x = self._multiplied(y, np.linalg.inv(self._kernel))
     x = x * tf.constant(self.std, y.dtype) + tf.constant(self.mean, y.dtype)
     return bijection.PassResult(x, self._sum_log_std(y))
@@ -166,10 +172,8 @@ class ColumnMaps(bijection.Bijection):
     groups: dict[type, list[int]] = {}
     for i, column_type in enumerate(parsed):
       groups.setdefault(type(column_type), []).append(i)
-    dtype = np.dtype(self.compute_dtype)
     self._groups = [
-        (column_types.stacked([parsed[i] for i in places], dtype), places)
-        for places in groups.values()]
+        ([parsed[i] for i in places], places) for places in groups.values()]
     self._order = np.argsort([i for _, places in self._groups for i in places])
 
   def build(self, input_shape: tuple) -> None:
@@ -179,10 +183,11 @@ class ColumnMaps(bijection.Bijection):
 
   def _mapped(self, x, function):
     """Applies a function to the columns of each type; restores the order."""
+    dtype = x.dtype.as_numpy_dtype
     return tf.gather(tf.concat(
-        [function(column_type, tf.gather(x, places, axis=-1))
-         for column_type, places in self._groups], axis=-1),
-                     self._order, axis=-1)
+        [function(column_types.stacked(types, dtype),
+                  tf.gather(x, places, axis=-1))
+         for types, places in self._groups], axis=-1), self._order, axis=-1)
 
   def _log_det(self, y):
     return tf.reduce_sum(self._mapped(
