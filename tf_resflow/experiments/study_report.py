@@ -190,8 +190,9 @@ def _save_dots(study, records, path):
     panel.set_yticks(range(len(workloads)), workloads)
     panel.set_ylim(len(workloads) - 0.5, -0.5)
     panel.set_xscale('symlog')  # Differences are of many sizes.
-    panel.legend(frameon=False)
+    panel.xaxis.set_major_formatter('{x:g}')
     panel.grid(alpha=0.3)
+  panel.legend(frameon=False, loc='upper left', bbox_to_anchor=(1.0, 1.0))
   figure.savefig(path, dpi=120)
 
 
