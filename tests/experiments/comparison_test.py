@@ -19,8 +19,19 @@ def test_sources_of_error():
   interval = stats.ttest_1samp(seeds, 0.0).confidence_interval(0.95)
   assert (found.low, found.high) == pytest.approx(tuple(interval))
   found = comparison.of_seeds_and_examples(np.tile(examples, [3, 1]))
-  assert found.stderr == pytest.approx(stats.sem(examples))
+  interval = stats.ttest_1samp(examples, 0.0).confidence_interval(0.95)
+  assert (found.low, found.high) == pytest.approx(tuple(interval))
   assert found.mean == pytest.approx(4.5)
+
+
+def test_degrees_of_freedom_are_those_of_welch():
+  """The difference of two means has two standard errors, too."""
+  rng = np.random.default_rng(1)
+  x, y = rng.normal(size=4), 3.0 * rng.normal(size=9)
+  found = comparison.of_errors(
+      x.mean() - y.mean(), stats.sem(x), 4, stats.sem(y), 9)
+  interval = stats.ttest_ind(x, y, equal_var=False).confidence_interval(0.95)
+  assert (found.low, found.high) == pytest.approx(tuple(interval))
 
 
 @pytest.mark.parametrize('of_seeds,of_examples', [

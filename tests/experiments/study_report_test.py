@@ -11,7 +11,7 @@ from tf_resflow.experiments import study_report
 
 def test_tables():
   records = studies.records(-0.2)
-  width = stats.t.ppf(0.975, 1) * np.hypot(0.5, 0.25)
+  width = stats.t.ppf(0.975, 0.3125**2 / 0.25**2) * np.hypot(0.5, 0.25)
   lines = study_report.table(studies.STUDY, records).splitlines()
   assert lines[2] == (
       f'| digits | a | 0.01 (edge) | 1,200 | 3.5000 +- {width:.4f} |  |  | '
@@ -42,7 +42,9 @@ def _without_rates(**fields):
 
 
 def test_a_study_without_rates_has_a_row_for_each_workload():
-  width = stats.t.ppf(0.975, 3) * np.hypot(stats.sem([1, 2, 3, 4]), 0.5)
+  variance = stats.sem([1, 2, 3, 4])**2
+  width = np.sqrt(variance + 0.25) * stats.t.ppf(
+      0.975, (variance + 0.25)**2 / (variance**2 / 3))
   assert study_report.table(*_without_rates()).splitlines() == [
       '| nats | a | b | c |', '|---|---|---|---|',
       f'| iris | 7.50 +- {width:.2f} | 5.50 +- {width:.2f} (**-2.00 +- 0.50**) '

@@ -1,6 +1,7 @@
 """Whether one kind of run is better: by seeds and examples, or by folds."""
 
 from collections.abc import Sequence
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -44,9 +45,8 @@ def of_seeds_and_examples(
 
     stderr^2 = var_s(m_s) / S + var_i(m_i) / N,
 
-  and the interval is that of Student's t with `S - 1` degrees of freedom, since
-  the spread of few seeds is known worst. It is too wide rather than too narrow:
-  the second term has a share of the noise of seeds, too. Of differences
+  see `of_errors` for the interval. It is too wide rather than too narrow: the
+  second term has a share of the noise of seeds, too. Of differences
   `a_si - b_si` of two models the examples are paired.
 
   Args:
@@ -62,10 +62,32 @@ def of_seeds_and_examples(
       values.ndim == 2 and min(values.shape) >= 2 and bool(
           np.isfinite(values).all()), 'values',
       f'an array {list(values.shape)}', '[S, N], finite, 2 or more of both')
-  num_seeds, _ = values.shape
-  return _estimate(values.mean(), np.hypot(
-      stats.sem(values.mean(axis=1)), stats.sem(values.mean(axis=0))),
-                   num_seeds, level)
+  num_seeds, num_examples = values.shape
+  return of_errors(
+      values.mean(), stats.sem(values.mean(axis=1)), num_seeds,
+      stats.sem(values.mean(axis=0)), num_examples, level)
+
+
+def of_errors(
+    mean: float, stderr_of_seeds: float, num_seeds: int,
+    stderr_of_examples: float, num_examples: float = math.inf,
+    level: float = LEVEL) -> Estimate:
+  """Returns the estimate of a mean with two standard errors, `a` and `b`.
+
+  The interval is that of Student's t, with the degrees of freedom of
+
+    a^2 + b^2,  (a^2 + b^2)^2 / (a^4 / (S - 1) + b^4 / (N - 1)).
+
+  They are `S - 1` where seeds make the error, and many where examples do.
+
+  References:
+    Satterthwaite, 1946, An Approximate Distribution of Estimates of Variance
+    Components.
+  """
+  a, b = np.square([stderr_of_seeds, stderr_of_examples])
+  terms = a**2 / (num_seeds - 1) + b**2 / (num_examples - 1)
+  freedom = (a + b)**2 / terms if terms else math.inf
+  return _estimate(mean, np.sqrt(a + b), freedom, level)
 
 
 def of_folds(values: npt.ArrayLike, num_folds: int, level: float = LEVEL
@@ -101,7 +123,7 @@ def of_folds(values: npt.ArrayLike, num_folds: int, level: float = LEVEL
   errors.check(num_folds >= 2, 'num_folds', num_folds, 'a number >= 2')
   variance = 1.0 / len(values) + 1.0 / (num_folds - 1)
   return _estimate(values.mean(), np.sqrt(variance) * values.std(ddof=1),
-                   len(values), level)
+                   len(values) - 1, level)
 
 
 def of_finalists(
@@ -123,6 +145,6 @@ def of_finalists(
   return of_seeds_and_examples(stacked[:, np.isfinite(stacked).all(axis=0)])
 
 
-def _estimate(mean, stderr, num_models, level):
-  width = stats.t.ppf(0.5 + level / 2, num_models - 1) * stderr
+def _estimate(mean, stderr, freedom, level):
+  width = stats.t.ppf(0.5 + level / 2, freedom) * stderr
   return Estimate(*map(float, (mean, stderr, mean - width, mean + width)))

@@ -116,11 +116,12 @@ def _mean(study, workload, case, records, metric):
     return 'diverged'
   values = [record[metric] for record in finals]
   folds = study.workloads[workload].folds
-  stderr = comparison.of_folds(values, folds).stderr if folds else math.hypot(
-      stats.sem(values), finals[0][f'{metric}_stderr'])
-  width = stats.t.ppf(0.5 + comparison.LEVEL / 2, len(values) - 1) * stderr
+  estimate = comparison.of_folds(values, folds) if folds else (
+      comparison.of_errors(np.mean(values), stats.sem(values), len(values),
+                           finals[0][f'{metric}_stderr']))
   digits = 4 if study.rates else 2
-  return f'{np.mean(values):.{digits}f} +- {width:.{digits}f}'
+  return (f'{estimate.mean:.{digits}f} +- '
+          f'{estimate.high - estimate.mean:.{digits}f}')
 
 
 def _difference(compared, metric):
