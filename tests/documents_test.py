@@ -32,10 +32,12 @@ from tf_resflow.experiments import study_log
 from tf_resflow.specs import registries
 
 _README = documents.ROOT / 'README.md'
-# tests/serving_document_test.py plays the server of that page, and
-# tests/extending_test.py runs these in processes of their own.
-_ELSEWHERE = [documents.ROOT / 'docs' / name
-              for name in ('serving.md', 'extending.md', 'studies.md')]
+# tests/serving_document_test.py plays the server of that page,
+# tests/extending_test.py runs these in processes of their own, and
+# tests/evaluation/mixtures_test.py compares what that of tables finds.
+_ELSEWHERE = [
+    documents.ROOT / 'docs' / name
+    for name in ('serving.md', 'extending.md', 'studies.md', 'tables.md')]
 # Its block is for programs in which TensorFlow has run nothing yet.
 _EARLY = documents.ROOT / 'docs/performance.md'
 _PAGES = [

@@ -10,8 +10,8 @@ from tests import splits
 from tf_resflow import configuration
 from tf_resflow import datasets
 from tf_resflow import models
-from tf_resflow.evaluation import baselines
 from tf_resflow.evaluation import comparison
+from tf_resflow.evaluation import mixtures
 from tf_resflow.specs import registries
 
 
@@ -22,33 +22,62 @@ def _values(num_rows, mean=0.0, std=1.0, seed=0):
 
 
 def _compare(num_rows, gaussian, mixture, num_components=3, not_tried=(),
-             **others):
+             covariance_type='full', reg_covar=1e-3, **others):
   """Compares a flow of 20 nats, worse by means and standard deviations."""
   test = _values(num_rows, 20.0, 2.0)
   found = {
-      name: baselines.Baseline(None, test - _values(num_rows, *by, seed=1), {
-          'num_components': count, 'not_tried': not_tried})
-      for name, by, count in (
-          ('gaussian', gaussian, 1),
-          ('gaussian_mixture', mixture, num_components))}
+      name: mixtures.Baseline(None, test - _values(num_rows, *by, seed=1), {
+          'num_components': count, 'covariance_type': covariance,
+          'reg_covar': added, 'columns': columns, 'not_tried': not_tried})
+      for name, by, count, covariance, added, columns in (
+          ('gaussian', gaussian, 1, 'full', 0.0, 'plain columns'),
+          ('gaussian_mixture', mixture, num_components, covariance_type,
+           reg_covar, 'logarithms'))}
   return comparison.compare(test, found, **others)
 
 
 def test_summary():
   found = _compare(36, (-1.12, 1.8), (0.04, 1.2))
   assert found.summary == (
-      'test 20.00 +- 0.33 nats a row (36 rows); a Gaussian 21.12, a mixture of '
-      '3 Gaussians 19.96: the flow is 1.12 +- 0.30 better than the Gaussian '
-      'and 0.04 +- 0.20 worse than the mixture.')
+      'test 20.00 +- 0.33 nats a row (36 rows); a Gaussian of plain columns '
+      '21.12, a mixture of 3 Gaussians of logarithms 19.96: the flow is 1.12 '
+      '+- 0.30 better than the Gaussian and 0.04 +- 0.20 worse than the '
+      'mixture.')
   difference = found.differences['gaussian']
   assert (difference.mean, difference.stderr) == pytest.approx((-1.12, 0.3))
-  # A mixture of one is the Gaussian, and what was not tried is said.
+  # The best mixture may be the Gaussian, and what was not tried is said.
   found = _compare(36, (-1.12, 1.8), (-1.12, 1.8), 1, [5, 10])
   assert found.summary == (
-      'test 20.00 +- 0.33 nats a row (36 rows); a Gaussian 21.12: the flow is '
-      '1.12 +- 0.30 better than the Gaussian. Mixtures of 5, 10 were not all '
-      'tried, for lack of time.')
+      'test 20.00 +- 0.33 nats a row (36 rows); a Gaussian of plain columns '
+      '21.12: the flow is 1.12 +- 0.30 better than the Gaussian. Mixtures of '
+      '5, 10 were not all tried, for lack of time.')
   assert list(found.differences) == ['gaussian'] and not found.warnings
+
+
+@pytest.mark.parametrize('settings, text', [
+    ((3, (), 'diag'), 'a mixture of 3 diagonal Gaussians'),
+    ((1, (), 'diag'), 'a diagonal Gaussian'), ((1,), 'a regularised Gaussian')])
+def test_names_of_mixtures(settings, text):
+  assert f', {text} of logarithms 20.50: ' in _compare(
+      36, (-1.0, 1.0), (-0.5, 1.0), *settings).summary
+
+
+def test_rows_without_a_density_are_left_out():
+  test = _values(40, 20.0)
+  values = test + _values(40, 1.0, seed=1)
+  details = {'num_components': 1, 'covariance_type': 'full', 'reg_covar': 0.0,
+             'columns': 'logarithms'}
+  kept = mixtures.Baseline(None, values[2:], details)
+  values[0], test[1] = np.inf, np.inf
+  found = comparison.compare(test, dict.fromkeys(
+      ['gaussian', 'gaussian_mixture'], mixtures.Baseline(
+          None, values, details)))
+  expected = comparison.compare(test[2:], {
+      'gaussian': kept, 'gaussian_mixture': kept})
+  assert found.differences == expected.differences
+  assert found.summary == expected.summary.replace(
+      '(38 rows)', '(38 rows; 2 without a density in one of these are left out'
+      ')')
 
 
 @pytest.mark.parametrize('num_rows, gaussian, mixture, expected', [
@@ -113,7 +142,7 @@ def test_mixtures_of_the_same_rows():
       '2,000 rows.')
   # Rows without a density are left out.
   truth[:3] = np.inf
-  assert '(597 rows)' in comparison.compare_on_splits(
+  assert '(597 rows; 3 without ' in comparison.compare_on_splits(
       flow, truth, parts).summary
 
 

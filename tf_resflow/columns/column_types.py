@@ -58,6 +58,14 @@ class ColumnType(spec.Specified):
     """Returns the type with parameters that suit values, `[N]`."""
     return cls()
 
+  def untransformed(self) -> 'ColumnType':
+    """Returns the type of the same values, or cells, with `f(x) = x`."""
+    return SignedInteger(self.step) if self.is_integer else Real()
+
+  def logarithmic(self) -> 'ColumnType':
+    """Returns the type of the same values, or cells, with `f(x) = log x`."""
+    return Integer(self.step) if self.is_integer else Log()
+
   def limits(self, dtype: Any) -> tuple[Any, ...]:
     """Returns the least and the largest number of a dtype in the support."""
     low, high = (np.asarray(bound, dtype.name) for bound in self.bounds)
@@ -352,7 +360,7 @@ def with_density(
     >>> with_density(['logit'], np.array([[0.5], [1 - 1e-9]]), ['p'])[1]
     'p is not strictly between 0 and 1 in row 2 (0.999999999)'
   """
-  types = _types(specs, x)
+  types = of_specs(specs, x)
   is_right = np.stack([
       t.is_on(column) if on_grids else
       t.supports(np.float32(t.units(column, np) + 0.5 * t.is_integer))
@@ -375,18 +383,23 @@ def one_per_cell(y: np.ndarray) -> np.ndarray:
   return y if y.ndim < 3 else y[rows, rows % y.shape[1]]
 
 
-def _types(specs, x):
+def of_specs(specs: Sequence[str], x: Any) -> list[ColumnType]:
+  """Returns the types of the columns of `x`, `[N, D]`, see `mapped`."""
   return [ColumnType.get(spec) for spec in specs or ['real'] * np.shape(x)[-1]]
 
 
-def _with_cells(types, x):
+def _with_cells(types, x, noise=None):
   """Returns rows `[N, D]` in steps of their columns, with `[N, K, D]` of cells.
+
+  With noise, `[N, D]`, only this point of each cell.
   """
   x = np.stack([t.units(column, np) for t, column in zip(
       types, np.asarray(x, np.float64).T, strict=True)], axis=1)
   whole = [i for i, column_type in enumerate(types) if column_type.is_integer]
   if not whole:
     return x
+  if noise is not None:
+    return x + noise * np.isin(np.arange(x.shape[1]), whole)
   points = cell_points(len(whole))
   u = np.zeros([len(points), x.shape[1]])
   u[:, whole] = points
@@ -399,23 +412,27 @@ def dequantized(specs: Sequence[str], x: Any) -> np.ndarray:
   These are `(k + u) step`, `[N, K, D]`, with the `cell_points` `u` in the
   columns that are grids.
   """
-  types = _types(specs, x)
+  types = of_specs(specs, x)
   return _with_cells(types, x) * [t.step for t in types]
 
 
-def mapped(specs: Sequence[str], x: Any) -> tuple[np.ndarray, np.ndarray]:
+def mapped(specs: Sequence[str], x: Any, noise: Any = None,
+           ) -> tuple[np.ndarray, np.ndarray]:
   """Maps rows to real numbers.
 
   Args:
     specs: of the types of the columns; none if all are real.
     x: `[N, D]`, values that the types support.
+    noise: `[N, D]` in [0, 1), a point of the cell of each row, of which the
+      columns that are grids are used; by default cells have 16 fixed points.
 
   Returns:
     `y` `[N, D]` and `log|det dy/dx|` `[N]`, nats, both float64; with columns
-    that are grids of the points of each row's cell, `[N, K, D]` and `[N, K]`.
+    that are grids of the points of each row's cell, `[N, K, D]` and `[N, K]`,
+    unless `noise` is given.
   """
-  types = _types(specs, x)
-  x = _with_cells(types, x)
+  types = of_specs(specs, x)
+  x = _with_cells(types, x, noise)
   y = [t.forward(column, np)
        for t, column in zip(types, np.moveaxis(x, -1, 0), strict=True)]
   return np.stack(y, axis=-1), sum(

@@ -9,9 +9,9 @@ or logit space, and the regularisation, on a part of it, and evaluates once on
 the test split. A table goes to stderr; the last line of stdout is one JSON
 object.
 
-Columns of vectors are mapped by their types, as in tf_resflow train, and
-standardised, but nats are in the units of the data. The mixture has 1, 2, 3, 5
-or 10 components, whichever does best on that part.
+Those of vectors are the mixtures beside which tf_resflow train sets a flow, of
+1, 2, 3, 5 or 10 components: columns as they are, logarithms or columns by their
+types, whichever does best in five folds; nats are in the units of the data.
 """
 
 import dataclasses

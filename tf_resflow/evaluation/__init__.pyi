@@ -5,6 +5,7 @@ from . import example_files as example_files
 from . import features as features
 from . import inversion as inversion
 from . import likelihood as likelihood
+from . import mixtures as mixtures
 from . import out_of_distribution as out_of_distribution
 from . import pictures as pictures
 from . import plots as plots

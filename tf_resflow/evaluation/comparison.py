@@ -10,8 +10,9 @@ from numpy import typing as npt
 from tf_resflow import datasets
 from tf_resflow import models
 from tf_resflow.columns import column_checks
-from tf_resflow.evaluation import baselines as baselines_lib
+from tf_resflow.evaluation import coordinates
 from tf_resflow.evaluation import likelihood
+from tf_resflow.evaluation import mixtures
 from tf_resflow.evaluation import statistics
 
 # Number of test rows below which standard errors are too uncertain.
@@ -42,7 +43,7 @@ class Comparison(NamedTuple):
 
 
 def compare(
-    test_nll: npt.ArrayLike, baselines: Mapping[str, baselines_lib.Baseline],
+    test_nll: npt.ArrayLike, baselines: Mapping[str, mixtures.Baseline],
     train_nll: npt.ArrayLike | None = None, is_best: bool = False,
 ) -> Comparison:
   """Says in words how good a flow of vectors is, and warns.
@@ -63,38 +64,41 @@ def compare(
     Phi(0.5 / sqrt 2) = 64 of 100 pairs with another row.
 
   Args:
-    test_nll: `[N]`, -log p of the test rows under the flow, nats.
-    baselines: what `baselines.fit_mixtures` returned for the same rows.
+    test_nll: `[N]`, -log p of the test rows under the flow, nats; infinite for
+      rows without a density, which are left out, as are those of a baseline.
+    baselines: what `mixtures.fit_mixtures` returned for the same rows.
     train_nll: `[M]`, of training rows or some of them; None if no row is seen
       twice.
     is_best: whether the weights are those of the lowest validation loss.
 
   Raises:
-    InvalidValueError: if there are fewer than two of some rows, the test rows
-      do not pair, or a number is not finite.
+    InvalidValueError: if there are fewer than two of some rows, or a number is
+      NaN.
 
   Example:
     >>> x = np.random.default_rng(0).normal(size=[500, 1])
-    >>> found = baselines_lib.fit_mixtures(x[:400], x[400:], num_components=[1])
+    >>> found = mixtures.fit_mixtures(x[:400], x[400:], num_components=[1])
     >>> print(compare(x[400:, 0]**2 + 1.0, found).summary)
     test ... nats a row (100 rows); a Gaussian 1...: the flow is ... worse ...
   """
+  losses = {name: baseline.values for name, baseline in baselines.items()}
+  has_density = ~np.isposinf([test_nll, *losses.values()]).any(axis=0)
+  test_nll = np.asarray(test_nll)[has_density]
   test = statistics.mean_and_stderr(test_nll)
   few = test.num_examples < _FEW_ROWS
   differences: dict[str, statistics.MeanAndStderr] = {}
   others, sides, problems = [], [], []
-  for name, baseline in baselines.items():
-    count = baseline.details['num_components']
-    if count == 1 and differences:  # The mixture is the Gaussian.
-      continue
-    label = 'the Gaussian' if count == 1 else 'the mixture'
-    difference = statistics.paired_difference(test_nll, baseline.values)
+  for name, values in losses.items():
+    if differences and np.array_equal(values, losses['gaussian']):
+      continue  # The best mixture is the Gaussian.
+    values = values[has_density]
+    label, kind = _names(baselines[name].details)
+    difference = statistics.paired_difference(test_nll, values)
     differences[name] = difference
-    others.append((f'a mixture of {count} Gaussians' if count > 1 else
-                   'a Gaussian') + f' {np.mean(baseline.values):.2f}')
+    others.append(f'{label} {np.mean(values):.2f}')
     by = f'{abs(difference.mean):.2f} +- {difference.stderr:.2f}'
     sides.append(
-        f'{by} {"worse" if difference.mean > 0 else "better"} than {label}')
+        f'{by} {"worse" if difference.mean > 0 else "better"} than the {kind}')
     if difference.mean > 0 and (
         few or difference.num_stderrs > _NUM_STDERRS):
       problems.append(
@@ -103,19 +107,32 @@ def compare(
     if few or difference.stderr > abs(difference.mean):
       problems.append(
           f'{test.num_examples} test rows are too few to say whether the flow '
-          f'or {label} is better.')
-  not_tried = baselines['gaussian_mixture'].details.get('not_tried', ())
-  summary = (
-      f'test {test.mean:.2f} +- {test.stderr:.2f} nats a row '
-      f'({test.num_examples} rows); {", ".join(others)}: the flow is '
-      f'{" and ".join(sides)}.')
-  if not_tried:
-    summary += (f' Mixtures of {", ".join(map(str, not_tried))} were not all '
-                'tried, for lack of time.')
+          f'or the {kind} is better.')
   is_worse = any(difference.mean > 0 for difference in differences.values())
   if train_nll is not None and (is_worse or not is_best):
     problems += _overfitting(train_nll, test)
-  return Comparison(summary, tuple(problems), differences)
+  num_left_out = np.sum(~has_density)
+  rows = f'{test.num_examples} rows' + (
+      f'; {num_left_out} without a density in one of these are left out'
+      if num_left_out else '')
+  not_tried = baselines['gaussian_mixture'].details.get('not_tried', ())
+  return Comparison(
+      f'test {test.mean:.2f} +- {test.stderr:.2f} nats a row ({rows}); '
+      f'{", ".join(others)}: the flow is {" and ".join(sides)}.' + (
+          f' Mixtures of {", ".join(map(str, not_tried))} were not all tried, '
+          'for lack of time.' if not_tried else ''),
+      tuple(problems), differences)
+
+
+def _names(details):
+  """Returns what a baseline is called, in full and in short."""
+  count = details['num_components']
+  kind = 'diagonal ' if details['covariance_type'] == 'diag' else (
+      'regularised ' if count == 1 and details['reg_covar'] else '')
+  columns = f'of {details["columns"]}'
+  if count == 1:
+    return f'a {kind}Gaussian {columns}', f'{kind}Gaussian'
+  return f'a mixture of {count} {kind}Gaussians {columns}', 'mixture'
 
 
 def _overfitting(train_nll, test):
@@ -137,39 +154,37 @@ def compare_on_splits(
     strategy: Any = None) -> Comparison:
   """Compares a flow of vectors with mixtures that are fitted to its data.
 
-  Mixtures model the same coordinates, and have means that are linear in the
-  condition if there is one, see `baselines.fit_columns`. Rows without a density
-  under the flow are left out. The summary names columns for which the
-  likelihood is unbounded.
+  These are fitted to the training and validation rows, to columns as they are,
+  to logarithms and to columns as the flow maps them, whichever does best in
+  cross-validation, with means that are linear in the condition, if there is
+  one. The summary names columns for which the likelihood is unbounded.
 
   Args:
     test_nll: `[N]`, -log p of the test rows under the flow, nats.
     splits: 'train', 'test' and, if there is one, 'validation'.
     is_best: see `compare`.
-    max_seconds, seed: see `baselines.fit_mixtures`.
+    max_seconds, seed: see `mixtures.fit_mixtures`.
     strategy: see `EvaluationSettings`.
   """
-  has_density = np.isfinite(test_nll)
-  parts = [splits[name] for name in ('train', 'test', 'validation')
-           if name in splits]
-  x, conditions = ([part.arrays[name].numpy() for part in parts if name in
-                    part.arrays] for name in ('x', 'condition'))
-  if conditions:
-    spec: Any = model.condition_spec
-    conditions = [np.eye(spec.num_labels)[c] if spec.num_labels else
-                  c.reshape([len(c), -1]) for c in conditions]
-    conditions[1] = conditions[1][has_density]
-  x[1] = x[1][has_density]
-  found = baselines_lib.fit_columns(
-      model.schema.types, *x, conditions=conditions,
-      max_seconds=max_seconds, seed=seed)
+  names = [name for name in ('train', 'validation') if name in splits]
+  test = splits['test'].arrays
+  (x, x_test), *conditions = (
+      (np.concatenate([splits[name].arrays[key].numpy() for name in names]),
+       test[key].numpy()) for key in ('x', 'condition') if key in test)
+  spec: Any = model.condition_spec
+  conditions = [
+      np.eye(spec.num_labels)[c] if spec.num_labels else
+      c.reshape([len(c), -1]) for pair in conditions for c in pair]
+  found = mixtures.fit_mixtures(
+      x, x_test, coordinates.maps_of(model.schema.types, x),
+      conditions=conditions, max_seconds=max_seconds, seed=seed)
   train_nll = likelihood.nll(
       model, splits['train'], strategy=strategy, num_examples=min(
           _MAX_TRAINING_ROWS, splits['train'].num_examples)).mean(axis=0)
-  result = compare(test_nll[has_density], found, train_nll, is_best)
+  result = compare(test_nll, found, train_nll, is_best)
   schema = model.schema
   unbounded = column_checks.unbounded(
-      schema.names, x[0], [column.type for column in schema.modelled])
+      schema.names, x, [column.type for column in schema.modelled])
   places = ', '.join(f'{name} {why}' for name, why in unbounded.items())
   return result._replace(summary=result.summary + (
       ' Their means are linear in the condition.' if conditions else '') + (

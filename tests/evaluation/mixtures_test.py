@@ -1,0 +1,177 @@
+"""Mixtures of vectors against closed forms, integrals and scikit-learn."""
+
+import itertools
+import time
+
+import numpy as np
+import pytest
+from scipy import integrate
+from scipy import stats
+import threadpoolctl
+
+from tests import documents
+from tf_resflow.evaluation import coordinates
+from tf_resflow.evaluation import mixtures
+from tf_resflow.experiments import tables
+
+_WHOLE = {'plain columns': ('signed_integer', 'signed_integer')}
+
+
+def _blobs(num_rows, seed):
+  rng = np.random.default_rng(seed)
+  return rng.normal(size=[num_rows, 2]) + 8.0 * rng.integers(2, size=[
+      num_rows, 1])
+
+
+def test_the_gaussian_is_that_of_the_highest_likelihood():
+  """Also of columns that nearly repeat each other, and in their units."""
+  rng = np.random.default_rng(0)
+  x = rng.normal([5.0, -20.0], [2.0, 3.0], [900, 2])
+  x = np.c_[x, x[:, :1] + 1e-4 * rng.normal(size=[900, 1])]
+  train, test = x[:600], x[600:]
+  found = mixtures.fit_mixtures(train, test, num_components=[1])
+  law = stats.multivariate_normal(train.mean(axis=0), np.cov(
+      train.T, bias=True))
+  np.testing.assert_allclose(
+      found['gaussian'].values, -law.logpdf(test), atol=1e-6)
+  report = found['gaussian'].report()
+  assert report['reg_covar'] == 0.0
+  assert report['nats'] == pytest.approx(
+      law.entropy(), abs=0.3)
+  assert report['num_examples'] == 300
+
+
+def test_coordinates_and_components_are_chosen():
+  """Two blobs of logarithms; log-densities are those of the data."""
+  train, test = (_blobs(n, seed) for n, seed in ((600, 0), (300, 1)))
+  rows = np.exp(0.1 * train), np.exp(0.1 * test)
+  found = mixtures.fit_mixtures(*rows, coordinates.maps_of((), rows[0]))
+  mixture = found['gaussian_mixture']
+  assert (mixture.details['columns'], mixture.details['num_components']) == (
+      'logarithms', 2)
+  true = np.logaddexp(*(
+      stats.norm(mean).logpdf(test).sum(axis=1) for mean in (0, 8))) - np.log(2)
+  log_det = np.sum(0.1 * test + np.log(0.1), axis=1)
+  np.testing.assert_allclose(
+      mixture.values.mean(), np.mean(log_det - true), atol=0.05)
+  assert found['gaussian'].values.mean() > mixture.values.mean() + 0.5
+  assert 'not_tried' not in mixture.details
+
+
+def test_whole_numbers_have_the_probability_of_their_cells():
+  """Against the integral over the cell of the fitted density."""
+  train, test = np.floor(_blobs(300, 0)), np.floor(_blobs(20, 1))
+  found = mixtures.fit_mixtures(train, test, _WHOLE, num_components=[2])
+  x = train + np.random.default_rng(0).random(train.shape)
+  mean, std = x.mean(axis=0), x.std(axis=0)
+  fitted = found['gaussian_mixture'].mixture
+  assert fitted.covariance_type == 'diag'
+  laws = [stats.multivariate_normal(mean + std * m, c * std**2) for m, c in zip(
+      fitted.means_, fitted.covariances_, strict=True)]
+  for i in range(3):
+    expected, _ = integrate.dblquad(
+        lambda y, x: sum(w * law.pdf([x, y]) for w, law in zip(
+            fitted.weights_, laws, strict=True)),
+        test[i, 0], test[i, 0] + 1, test[i, 1], test[i, 1] + 1, epsrel=1e-6)
+    np.testing.assert_allclose(
+        found['gaussian_mixture'].values[i], -np.log(expected), atol=0.01)
+
+
+def test_grids_and_real_numbers_have_comparable_nats():
+  """Per unit of the file, whatever the step; of the same rounded numbers."""
+  x = np.round(
+      np.random.default_rng(0).normal(5.0, 0.3, [4000, 1]), 2)
+  values = [mixtures.fit_mixtures(
+      x[:3000], x[3000:], {'mapped columns': types}, num_components=[1]
+  )['gaussian'].values for types in (['signed_integer:0.01'], ['real'])]
+  np.testing.assert_allclose(*values, atol=0.02)
+  np.testing.assert_allclose(
+      values[0].mean(), stats.norm(5.0, 0.3).entropy(), atol=0.05)
+
+
+def test_held_out_rows_are_in_the_units_of_the_data():
+  y = np.random.default_rng(0).normal(3.0, 0.4, [2000, 1])
+  train, test = np.split(np.floor(np.exp(y)), [1500])
+  found = mixtures.fit_mixtures(
+      train, test, {'logarithms': ('integer',)})['gaussian']
+  # 5.5 standard errors.
+  assert found.details['validation_nats'] == pytest.approx(
+      np.mean(found.values), abs=0.3)
+
+
+def test_rows_without_a_density_are_left_out_of_all():
+  x = np.exp(np.random.default_rng(0).normal(size=[400, 1]))
+  test = np.concatenate([x[300:], [[-1.0]]])
+  found = mixtures.fit_mixtures(
+      x[:300], test, coordinates.maps_of((), x), num_components=[1])
+  for baseline in found.values():
+    assert baseline.details['columns'] == 'logarithms'
+    np.testing.assert_array_equal(
+        np.isfinite(baseline.values), test[:, 0] > 0)
+    assert baseline.report()['num_examples'] == 100
+
+
+def test_the_script_of_the_page_finds_the_same():
+  """On the same folds; also of whole numbers."""
+  with threadpoolctl.threadpool_limits(1):
+    scope = documents.run(documents.ROOT / 'docs/tables.md')
+  diabetes = tables.open_table('diabetes')
+  for train, test in (
+      (scope['train'], scope['test']),
+      (diabetes.load_fn(part)[0] for part in ('train', 'test'))):
+    types = ['integer' if is_whole else 'real' for is_whole in (
+        train == np.round(train)).all(axis=0)]
+    with threadpoolctl.threadpool_limits(1):
+      expected = min(scope['nats'](train, test, log) for log in (False, True))
+    # Of float32, as in a run.
+    maps = coordinates.maps_of(types, np.float32(train))
+    maps.pop('mapped columns', None)
+    mixture = mixtures.fit_mixtures(
+        np.float32(train), np.float32(test), maps)['gaussian_mixture']
+    assert (mixture.details['validation_nats'], mixture.report()['nats']) == (
+        pytest.approx(expected, abs=0.02))
+
+
+def test_the_rows_and_the_time_that_it_takes(monkeypatch):
+  train = _blobs(200, 0)
+  monkeypatch.setattr(mixtures, '_REGULARIZATIONS', (1e-6,))
+  monkeypatch.setattr(mixtures, '_COVARIANCES', ('full',))
+  # Of the start, and the beginning and the end of each fit: the time of the
+  # choice is over when the mixture of three begins.
+  ticks = itertools.chain([0.0, 1.0, 2.0, 2.0, 3.0, 3.0, 4.0, 8.0],
+                          itertools.repeat(8.5))
+  monkeypatch.setattr(time, 'monotonic', ticks.__next__)
+  monkeypatch.setattr(mixtures, '_MAX_ROWS', 50)
+  found = mixtures.fit_mixtures(train, train, max_seconds=10.0)
+  mixture = found['gaussian_mixture']
+  assert mixture.details['num_components'] == 2
+  assert mixture.details['not_tried'] == [3, 5, 10]
+  # Of some rows; what is chosen is fitted to all.
+  np.testing.assert_allclose(
+      found['gaussian'].values, -stats.multivariate_normal(
+          train.mean(axis=0), np.cov(train.T, bias=True)).logpdf(train))
+  # Without time, what has to be fitted is.
+  found = mixtures.fit_mixtures(
+      train, train, num_components=[3, 4], max_seconds=0.0)
+  assert found['gaussian_mixture'].details['num_components'] == 3
+  assert found['gaussian_mixture'].details['not_tried'] == [4]
+
+
+def test_what_cannot_be_fitted_is_left_out():
+  """Ten components of few rows, as without the others; of one row twice."""
+  x = np.random.default_rng(0).normal(size=[12, 2])
+  found = mixtures.fit_mixtures(x, x)['gaussian_mixture']
+  assert found.details['num_components'] < 10
+  with pytest.raises(ValueError, match='num_components=10 cannot be fitted'):
+    mixtures.fit_mixtures(x, x, num_components=[10])
+
+
+def test_bad_vectors_are_named():
+  x = np.random.default_rng(0).normal(size=[20, 2])
+  for rows, message in (
+      ((x[:, 0], x), r'train=an array \[20\]: expected finite numbers'),
+      ((x, x[:, :1]), r'test=an array \[20, 1\]: .* \[N, 2\]'),
+      ((x, x * np.inf), 'test=.*finite numbers'),
+      ((x * [1, 0], x), 'train=a constant column 1: expected columns')):
+    with pytest.raises(ValueError, match=message):
+      mixtures.fit_mixtures(*rows)
