@@ -57,6 +57,16 @@ def test_types_support_validation_rows():
   assert _fit(x[:, None], others=[[[-1.0]]]).types != ('log',)
 
 
+def test_types_are_chosen_together():
+  """But for what was asked; none of them costs a column its digits."""
+  a, b = np.exp(0.1 * np.random.default_rng(0).standard_normal([2, 900]))
+  x = np.stack([a, 1e-4 * b + a**2], axis=1)
+  assert _fit(x).types == ('log', 'log')
+  assert _fit(x, 'a:real').types == ()
+  far = np.append(x, [[3e8, x[0, 1]]], axis=0)
+  assert _fit(far).types[0].startswith(('log', 'heavy'))
+
+
 def test_asked_types_are_checked():
   x = np.stack([np.exp(_NORMAL) - 0.5, _NORMAL], axis=1)
   schema = _fit(x, 'a:real')

@@ -10,6 +10,7 @@ import numpy as np
 
 from tf_resflow import errors
 from tf_resflow.columns import column_checks
+from tf_resflow.columns import column_choice
 from tf_resflow.columns import column_types
 from tf_resflow.columns import schema as schema_lib
 from tf_resflow.specs import fields
@@ -45,17 +46,43 @@ def _gaussian_log_likelihood(column_type, x):
       2.0 * np.pi * np.e * max(y.var(), 1e-300)))
 
 
+def candidates(
+    x: np.ndarray, others: Sequence[float] | np.ndarray = (),
+) -> tuple[column_types.ColumnType, ...]:
+  """Returns the types that a column `[N]` may have, the simplest one first.
+
+  They support `others`, too. They are grids if all values are multiples of one
+  step, at least 20 different ones, and the step is at least 1 % of a robust
+  standard deviation; and if all are whole numbers. Otherwise bounds of [0, 1]
+  and [0, 100] are tried, no others, and only where no value is rounded to a
+  bound in float32.
+  """
+  known = np.concatenate([x, others])
+  step, largest = column_types.step_of(known), np.abs(known).max()
+  is_grid = step and largest <= step * _LARGEST_WHOLE and (
+      step >= _MIN_STEP * column_types.Heavy.fitted(x).scale and
+      len(np.unique(np.rint(x / step))) >= _MIN_GRID_VALUES)
+  if is_grid or np.all(known == np.round(known)) and largest <= _LARGEST_WHOLE:
+    step = step if is_grid else 1.0
+    return tuple(dict.fromkeys([
+        column_types.Integer.fitted(known, step),
+        column_types.SignedInteger(step)]))
+  return (column_types.Real(), *(
+      candidate for candidate in (
+          column_types.Log(), column_types.Heavy.fitted(x), *(
+              column_types.Logit(upper) for upper in (1.0, 100.0)
+              # Otherwise it is as good as the logarithm.
+              if x.max() > upper / 2))
+      if np.all(candidate.supports(column_types.rounded(known)))))
+
+
 def detected(
     x: np.ndarray, others: Sequence[float] | np.ndarray = (),
 ) -> column_types.ColumnType:
-  """Returns the type of a column `[N]`, which supports `others`, too.
+  """Returns the type of a column `[N]` by itself, one of its `candidates`.
 
-  It is a grid if all values are multiples of one step, at least 20 different
-  ones, and the step is at least 1 % of a robust standard deviation; and if all
-  are whole numbers. Otherwise it is that under which the values are most likely
-  if mapped values are Gaussian, as for the power of Box and Cox. Bounds of
-  [0, 1] and [0, 100] are tried, no others, and only where no value is rounded
-  to a bound in float32.
+  It is that under which the values are most likely if mapped values are
+  Gaussian, as for the power of Box and Cox; of grids the first.
 
   Example:
     >>> rng = np.random.default_rng(0)
@@ -68,25 +95,15 @@ def detected(
   References:
     Box and Cox, 1964, An Analysis of Transformations, Section 3.
   """
-  known = np.concatenate([x, others])
-  step, largest = column_types.step_of(known), np.abs(known).max()
-  if step and largest <= step * _LARGEST_WHOLE and (
-      step >= _MIN_STEP * column_types.Heavy.fitted(x).scale and
-      len(np.unique(np.rint(x / step))) >= _MIN_GRID_VALUES):
-    return column_types.Integer.fitted(known, step)
-  if np.all(known == np.round(known)) and largest <= _LARGEST_WHOLE:
-    return column_types.Integer.fitted(known)
-  best: column_types.ColumnType = column_types.Real()
+  best, *alternatives = candidates(x, others)
+  if best.is_integer:
+    return best
   highest = _gaussian_log_likelihood(best, x)
   margin = max(_MIN_GAIN, _MIN_TOTAL_GAIN / len(x))
-  for candidate in (
-      column_types.Log(), column_types.Heavy.fitted(x), *(
-          column_types.Logit(upper) for upper in (1.0, 100.0)
-          if x.max() > upper / 2)):  # Otherwise it is as good as the logarithm.
-    if np.all(candidate.supports(column_types.rounded(known))):
-      value = _gaussian_log_likelihood(candidate, x)
-      if value > highest + margin:
-        best, highest = candidate, value
+  for candidate in alternatives:
+    value = _gaussian_log_likelihood(candidate, x)
+    if value > highest + margin:
+      best, highest = candidate, value
   return best
 
 
@@ -129,10 +146,10 @@ def fit(
         f'with the value {column[0]:g} in all training rows but those for '
         'validation', advice=f'It has no density: add --drop={name}, or take '
         'another --num_validation.')
-  types = [
-      _of_spec(name, specs[name], column, size, index) if name in specs else
-      detected(column[:size], column[size:])
-      for name, column in zip(names, rows.T, strict=True)]
+  types = _chosen_types(
+      {name: _of_spec(name, spec, rows[:, names.index(name)], size, index)
+       for name, spec in specs.items()}, names, rows, size,
+      condition[:size] if schema.conditions else None)
   y, _ = column_types.mapped([t.spec() for t in types], x)
   z = column_types.one_per_cell(y)
   y = y.reshape([-1, len(names)])
@@ -151,6 +168,18 @@ def fit(
       whitening=() if is_plain else whitening((y - mean) / std))
   return dataclasses.replace(fitted, dtype=_dtype(fitted, x)), (
       0.0 if is_plain else smoothing((z - mean) / std))
+
+
+def _chosen_types(asked, names, rows, size, condition):
+  """Returns the types of columns, given those that were asked for."""
+  parts = [(column[:size], column[size:]) for column in rows.T]
+  types = tuple(asked.get(name) or detected(*part)
+                for name, part in zip(names, parts, strict=True))
+  if len(names) in (1, len(asked)):
+    return types
+  options = [(asked[name],) if name in asked else candidates(*part)
+             for name, part in zip(names, parts, strict=True)]
+  return column_choice.chosen(options, types, rows[:size], condition)
 
 
 def _asked(schema, asked, dataset):
