@@ -136,7 +136,7 @@ def test_mixtures_of_the_same_rows():
   x[::3, 0] = 0.5
   atoms = {name: splits.make_split(part, None) for name, part in zip(
       parts, np.split(x, [2000, 2400]), strict=True)}
-  assert found.summary.endswith('the mixture.')
+  assert found.summary.endswith('the Gaussian.')
   assert comparison.compare_on_splits(flow, truth, atoms).summary.endswith(
       ' Nats are unbounded there and compare nothing: x0 is 0.5 in 33 % of '
       '2,000 rows.')
