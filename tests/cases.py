@@ -84,6 +84,25 @@ AUGMENTATIONS = {
 }
 
 
+def _mixture(dtype):
+  """With two of three components at work."""
+  base = layers.GaussianMixture(3, dtype=dtype)
+  base.build((None, 3))
+  weights, means, factors = base.get_weights()
+  weights[:2] = 0.4, 0.6
+  means[1] = 1.0
+  factors[1, 0, 2] = 0.5
+  base.set_weights([weights, means, factors])
+  return base
+
+
+# Of latents, `[D]`.
+BASES = {
+    'normal': _plain(layers.StandardNormal, (3,)),
+    'mixture': Case(_mixture, (3,), has_variables=False),
+}
+
+
 def _block(make_g_fn=networks.dense_g, event_shape=(3,), is_random=True,
            per_example=True, **kwargs):
   return Case(
@@ -283,6 +302,10 @@ MODELS = {
         models.VectorFlowConfig(
             event_size=3, num_blocks=2, hidden_units=(5, 4)).build, (3,),
         is_random=True),
+    'vector_flow_mixture': Case(
+        lambda dtype: models.Flow(
+            layers.ResidualBlock(networks.dense_g(dtype)), (3,),
+            base=_mixture(dtype)), (3,), is_random=True),
     'vector_flow_norms': Case(
         models.VectorFlowConfig(
             event_size=3, num_blocks=2, hidden_units=(5, 4), norms=('learned',),
@@ -360,7 +383,7 @@ def invertible() -> dict[str, Case]:
 def everything() -> dict[str, Case]:
   """Returns all cases."""
   return {**LIPSCHITZ, **CLASSIFIERS, **conditional_cases.NETWORKS,
-          **AUGMENTATIONS, **AUGMENTED_MODELS, **invertible()}
+          **AUGMENTATIONS, **BASES, **AUGMENTED_MODELS, **invertible()}
 
 
 def representatives() -> list[str]:

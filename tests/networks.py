@@ -57,7 +57,7 @@ class LearnedNoise(layers.Augmentation):
     u, log_det = self.q.bijection.forward_and_log_det(
         e, x, seed=numerics.random.fold_in(seed, 1), estimator=estimator)
     return layers.Augmented(
-        tf.concat([x, u], axis=1), log_det - self.q.base_log_prob(e))
+        tf.concat([x, u], axis=1), log_det - self.q.base.log_prob(e))
 
   def project(self, y):
     return y[:, :3]

@@ -15,7 +15,8 @@ from tf_resflow import private_tfp_apis
 @pytest.mark.parametrize('dtype', ['float32', 'float64'])
 def test_of_a_scale(dtype):
   distribution = bijectors.distribution(
-      tfb.Scale(tf.constant(2.0, dtype)), 3, dtype)
+      tfb.Scale(tf.constant(2.0, dtype)),
+      tfd.MultivariateNormalDiag(tf.zeros(3, dtype)))
   assert distribution.dtype == dtype and distribution.event_shape == [3]
   x = np.array([[0.5, -1.0, 0.25], [0.0, 0.0, 0.0]])
   expected = (-0.5 * np.sum((2.0 * x)**2, axis=1)
@@ -31,10 +32,9 @@ def make_flow(wrap):
   g = flow_bijector_test.CountingLayer(dtype='float64')
   flow = wrap(bijectors.ResidualBlock(
       g, lipschitz_bound=0.9, event_shape=[2], seed=1, dtype='float64'))
-  return g, bijectors.distribution(flow, 2, 'float64'), (
-      tfd.TransformedDistribution(
-          tfd.MultivariateNormalDiag(tf.zeros(2, tf.float64)),
-          tfb.Invert(flow)))
+  base = tfd.MultivariateNormalDiag(tf.zeros(2, tf.float64))
+  return g, bijectors.distribution(flow, base), (
+      tfd.TransformedDistribution(base, tfb.Invert(flow)))
 
 
 _WRAPPED = pytest.mark.parametrize('wrap', [

@@ -53,7 +53,7 @@ def test_all_methods_draw_the_same_at_one_seed(subject):
   np.testing.assert_allclose(model.encode(x, seed=3), z, atol=1e-12)
   np.testing.assert_allclose(model.bijection(y), z, atol=1e-12)
   np.testing.assert_array_equal(
-      log_prob, model.base_log_prob(z) + log_det + log_weight)
+      log_prob, model.base.log_prob(z) + log_det + log_weight)
   # Noise and log-determinant draw apart from each other.
   of_noise, of_log_det = (numerics.random.fold_in(3, i) for i in range(2))
   np.testing.assert_array_equal(

@@ -20,7 +20,7 @@ _ABSTRACT = (
     layers.LipschitzLayer, layers.ElementwiseActivation,
     layers.ConcatenatedActivation, induced.InducedNormLayer,
     layers.Bijection, layers.CompositeBijection, layers.LipschitzContainer,
-    layers.Augmentation,
+    layers.Augmentation, layers.BaseDistribution,
     conditioning.ConditionalLayer, layers.ConditionNetwork,
     bijectors.FlowBijector)
 # Not driven alone: 'flow_hybrid' has the classifier of several features, and
@@ -71,6 +71,8 @@ def test_everything_registered_is_in_a_case():
   augmented = [m.config for m in of(cases.AUGMENTED_MODELS)]
   assert {c.augmentation for c in augmented} == set(
       registries.AUGMENTATIONS.names())
+  bases = set(map(type, of(cases.BASES)))
+  assert bases >= set(map(registries.BASES.get, registries.BASES.names()))
   for name in registries.MODELS.names():
     assert registries.MODELS.get(name) in {
         *map(type, configs), *cases.TRAINED_MODELS}, name

@@ -17,7 +17,7 @@ _KINDS = {
     properties.MODEL: cases.MODELS,
     properties.NETWORK: conditional_cases.NETWORKS,
     properties.OTHER: {**cases.CLASSIFIERS, **cases.AUGMENTATIONS,
-                       **cases.AUGMENTED_MODELS}}
+                       **cases.BASES, **cases.AUGMENTED_MODELS}}
 # Checks that compile or trace for seconds: of slow cases these alone have them.
 _COMPILED = {
     'compiles_with_xla_for_an_unknown_batch_size': (

@@ -139,7 +139,7 @@ def test_mixtures_of_the_same_rows():
   assert found.summary.endswith('the Gaussian.')
   assert comparison.compare_on_splits(flow, truth, atoms).summary.endswith(
       ' Nats are unbounded there and compare nothing: x0 is 0.5 in 33 % of '
-      '2,000 rows.')
+      '2,400 rows.')
   # Rows without a density are left out.
   truth[:3] = np.inf
   assert '(597 rows; 3 without ' in comparison.compare_on_splits(

@@ -61,6 +61,8 @@ def _add_cases(my_types):
   cases.AUGMENTATIONS['mine_augmentation'] = cases.Case(
       lambda dtype: my_types.Argmax(10, dtype=dtype), (2,), is_pixels=True,
       is_integer=True, is_random=True, has_variables=False)
+  cases.BASES['mine_base'] = cases.Case(
+      lambda dtype: my_types.Student(dtype=dtype), (3,), has_variables=False)
   cases.BIJECTIONS['mine_coupling'] = cases.Case(
       lambda dtype: my_types.CheckerboardCoupling(4, seed=1, dtype=dtype),
       (3, 4, 2), has_bi_lipschitz_bounds=False, kernel_scale=0.2)

@@ -115,6 +115,27 @@ def _replies(ask, folders, images, labelled):
       for name, (signature, inputs, condition) in requests.items()})
 
 
+def test_a_flow_with_a_mixture_as_its_base(ask, tmp_path):
+  model = models.VectorFlowConfig(
+      event_size=2, num_blocks=1, hidden_units=(4,), base='mixture:3').build()
+  rng = np.random.default_rng(0)
+  x = np.float32(rng.normal(size=[60, 2]) + 9 * rng.integers(2, size=[60, 1]))
+  model.initialize(x)
+  model.fit_base(x)
+  assert np.count_nonzero(model.base.component_weights.numpy()) > 1
+  folder = tmp_path / 'served'
+  serving.export(model, str(folder), 'exact', warmup=False)
+  replies = ask({
+      'log_prob': (folder, 'log_prob', {'x': x}),
+      'sample': (folder, 'sample', _SAMPLE)})
+  np.testing.assert_allclose(
+      replies['log_prob']['log_prob'], model.log_prob(x, estimator='exact'),
+      rtol=1e-4)
+  np.testing.assert_allclose(
+      replies['sample']['x'], model.sample(3, seed=1, temperature=0.8),
+      rtol=1e-3, atol=1e-4)
+
+
 @pytest.mark.slow
 def test_log_prob_of_labels(
     labelled, estimator, images, replies, expected_log_prob):

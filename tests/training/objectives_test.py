@@ -69,7 +69,7 @@ def test_losses_and_their_gradients(model, spec, scale, beta):
 
   def definition(model, batch, seed, beta=1.0):
     z, log_det = model.forward_and_log_det(batch.x, seed=seed)
-    nats = -tf.reduce_mean(model.base_log_prob(z) + beta * log_det)
+    nats = -tf.reduce_mean(model.base.log_prob(z) + beta * log_det)
     if spec == 'nats':
       return nats, {'nats': nats}
     nats += 16 * math.log(17)

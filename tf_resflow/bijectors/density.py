@@ -1,6 +1,5 @@
-"""The distribution of events whose latents are standard normal."""
+"""The distribution of events, by that of their latents."""
 
-import tensorflow as tf
 from tensorflow_probability import bijectors as tfb
 from tensorflow_probability import distributions as tfd
 
@@ -44,12 +43,6 @@ class FlowDistribution(private_tfp_apis.TransformedDistribution):
 
 
 def distribution(
-    bijector: tfb.Bijector, latent_size: int, dtype: str | tf.DType,
-) -> FlowDistribution:
-  """Returns the distribution of `x` where `bijector(x)`, `[D]`, is normal.
-
-  `D` is `latent_size`, and the dtype that of these standard normal latents.
-  """
-  return FlowDistribution(
-      tfd.MultivariateNormalDiag(tf.zeros([latent_size], dtype)),
-      tfb.Invert(bijector))
+    bijector: tfb.Bijector, base: tfd.Distribution) -> FlowDistribution:
+  """Returns the distribution of `x` where that of `bijector(x)` is `base`."""
+  return FlowDistribution(base, tfb.Invert(bijector))

@@ -8,10 +8,12 @@
   tf_resflow sample --workdir=runs/wine --output=samples.csv --num_samples=1000
   tf_resflow sample --workdir=runs/labelled --output=rows.png --condition=all
 
-Latents are drawn from N(0, --temperature^2) and mapped to data. Below 1,
-samples are less varied (Chen et al., 2019, Figure 7); this is not sampling from
-p(x)^(1/T). Several temperatures, or labels (--condition), make one row of
-images each, from the same draws. Sample i depends on --seed, --dtype and i.
+Latents are drawn from N(0, --temperature^2) and mapped to data; with
+--base=mixture the temperature is the factor of the standard deviations of the
+components. Below 1, samples are less varied (Chen et al., 2019, Figure 7); this
+is not sampling from p(x)^(1/T). Several temperatures, or labels (--condition),
+make one row of images each, from the same draws. Sample i depends on --seed,
+--dtype and i.
 
 --interpolate: every row leads from one image of the split to another through
 latent space. Latents go along an arc with a norm between those of the two ends

@@ -138,8 +138,8 @@ def draw(
     num_samples: samples for every temperature.
     seed: sample `i` depends on it and on `i` alone, and is that of
       `model.sample`.
-    temperatures: standard deviations of the latents; several of them make one
-      row each.
+    temperatures: of the latents, see `Flow.draw_latents`; several of them make
+      one row each.
     condition: of a flow `p(x|c)`: `[num_samples, ...]`, or a single one for
       all, or `[R num_samples, ...]` for `R` rows from the same latents.
     **options: of `inversion.decode`.
@@ -159,8 +159,9 @@ def draw(
   for temperature in temperatures:
     errors.check(0.0 <= temperature < float('inf'), 'temperature', temperature,
                  'a finite number >= 0')
-  draws = model.draw_latents(num_samples, seed=seed).numpy()
-  z = np.concatenate([draws.dtype.type(t) * draws for t in temperatures])
+  z = np.concatenate([
+      model.draw_latents(num_samples, seed=seed, temperature=t).numpy()
+      for t in temperatures])
   condition, num_rows = _conditions_of_rows(
       model, condition, num_samples, len(temperatures))
   decoded = inversion.decode(

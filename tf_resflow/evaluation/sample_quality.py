@@ -188,8 +188,9 @@ def _latents(model, split, num_images, num_samples, temperature, settings):
   size = settings.batch_size
   for start in range(0, num_samples, size):
     # Always a full batch, so that one graph draws all of them.
-    z = temperature * model.draw_latents(
-        size, seed=settings.seed, start=start)[:num_samples - start]
+    z = model.draw_latents(
+        size, seed=settings.seed, start=start, temperature=temperature
+    )[:num_samples - start]
     yield z if condition is None else (z, condition[start:start + size])
 
 

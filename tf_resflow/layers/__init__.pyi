@@ -3,6 +3,9 @@ from .augmentations import Augmented as Augmented
 from .augmentations import IdentityAugmentation as IdentityAugmentation
 from .augmentations import NoiseChannels as NoiseChannels
 from .augmentations import UniformDequantization as UniformDequantization
+from .base_distributions import BaseDistribution as BaseDistribution
+from .base_distributions import GaussianMixture as GaussianMixture
+from .base_distributions import StandardNormal as StandardNormal
 from .base_layer import build_once as build_once
 from .base_layer import configured as configured
 from .base_layer import track as track

@@ -47,6 +47,8 @@ class BlockRequest(NamedTuple):
       those of the first scale, if images are preprocessed.
     flattened_from: shape `(H, W, C)` of the images that its events are the
       flattened values of; None otherwise.
+    is_identity: whether the last layers of its networks begin as zero, so that
+      residual blocks begin as the identity.
   """
 
   config: Any
@@ -59,6 +61,7 @@ class BlockRequest(NamedTuple):
   index_in_scale: int = 0
   sees_pixels: bool = False
   flattened_from: tuple | None = None
+  is_identity: bool = False
 
   @property
   def name(self) -> str:
@@ -161,8 +164,8 @@ def make_unconstrained_network(
                    functools.partial(keras.layers.Conv2D, padding='same'))
     fan_in = num_inputs * math.prod(sizes[1:])**2
     return layers.KerasLayer(layer_class(
-        *sizes, **base_layer.uniform_initializers(fan_in, seed),
-        **settings), name=settings['name'])
+        *sizes, **base_layer.uniform_initializers(fan_in, seed) | settings),
+                             name=settings['name'])
 
   return _make_sequence(request, input_shape, output_shape, make_linear)
 
@@ -171,7 +174,8 @@ def _make_sequence(request, input_shape, output_shape, make_linear):
   """Returns linear layers with activations between them.
 
   `make_linear` is called with the sizes of a layer (outputs, and the kernel of
-  a convolution), `num_inputs=`, `seed=`, `name=` and `dtype=`.
+  a convolution), `num_inputs=`, `seed=`, `name=`, `dtype=` and perhaps
+  initializers.
   """
   dtype = request.dtype
   if request.kernel_sizes is None:
@@ -183,13 +187,15 @@ def _make_sequence(request, input_shape, output_shape, make_linear):
     arguments = zip(
         (*request.hidden, output_shape[-1]), request.kernel_sizes, strict=True)
   parts = []
+  zeros = dict.fromkeys(('kernel_initializer', 'bias_initializer'), 'zeros')
   for i, sizes in enumerate(arguments):
     if i > 0 or request.activate_input:
       parts.append(make_activation(request, i))
       _, size = parts[-1].compute_output_shape((None, size))
     parts.append(make_linear(
         *sizes, num_inputs=size, name=f'{request.name}_{name}_{i}', dtype=dtype,
-        seed=request.seed_of(i)))
+        seed=request.seed_of(i),
+        **zeros if request.is_identity and i == len(request.hidden) else {}))
     size = sizes[0]
     if i == 0:
       parts += conditions.make_parts('blocks', request)

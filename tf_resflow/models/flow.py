@@ -23,6 +23,9 @@ from tf_resflow.specs import renamed
 if TYPE_CHECKING:  # The import takes a second.
   from tensorflow_probability import distributions as tfd
 
+# Most rows that a base distribution is fitted to.
+_MAX_ROWS = 10_000
+
 
 class Density(NamedTuple):
   """The log-density of data, and all that a pass gives besides.
@@ -42,7 +45,9 @@ class Density(NamedTuple):
 
 @keras.saving.register_keras_serializable('tf_resflow')
 class Flow(latent_model.LatentModel):
-  """A normalizing flow: a bijection from events to standard normal latents.
+  """A normalizing flow: a bijection from events to latents of a base.
+
+  The base distribution of the latents is standard normal by default.
 
   With a random augmentation, events `y = (x, u)` consist of data and noise.
   `log_prob` is then `log p(x, u) - log q(u|x)` for one draw `u ~ q`, an
@@ -72,6 +77,7 @@ class Flow(latent_model.LatentModel):
     classifier: a layer that maps features of the bijection to logits, or None.
     augmentation: maps data to events; None for the identity.
     estimator: default log-determinant estimator, or its spec.
+    base: distribution of the latents; None for the standard normal.
     **kwargs: passed to `keras.Model`.
 
   Attributes:
@@ -208,7 +214,7 @@ class Flow(latent_model.LatentModel):
     of_z, weighted, log_weight = (
         tf.cast(t, dtype or z.dtype) for t in (z, weighted, log_weight))
     return Density(
-        self.base_log_prob(of_z) + weighted + log_weight, z, log_det, features)
+        self.base.log_prob(of_z) + weighted + log_weight, z, log_det, features)
 
   def density(
       self, x: Any, condition: Any = None, *,
@@ -294,6 +300,21 @@ class Flow(latent_model.LatentModel):
     (self.classify if self.has_classifier else self.encode)(
         x, condition, seed=seed)
 
+  def fit_base(self, x: Any, condition: Any = None, *, seed: int = 0) -> None:
+    """Fits the base distribution to training data, if it is one of these.
+
+    They are those of the initialised flow, before training. Of more than 10,000
+    some are drawn.
+    """
+    if self.base.is_data_dependent:
+      chosen = np.random.default_rng(seed).permutation(len(x))[:_MAX_ROWS]
+      x, condition = (part if part is None else tf.gather(part, chosen)
+                      for part in rows_lib.arrays(self.schema, x, condition))
+      self._fit_base(x, condition, seed)
+
+  def _fit_base(self, x, condition, seed):
+    self.base.fit(self.encode(x, condition, seed=seed).numpy(), seed)
+
   def update_statistics(self, x: Any, condition: Any = None, *,
                         seed: random.SeedLike = None) -> None:
     """Updates moving statistics by a batch; see `layers.MovingMean`."""
@@ -302,11 +323,12 @@ class Flow(latent_model.LatentModel):
 
   def draw_latents(
       self, num_samples: int | tf.Tensor, *, seed: random.SeedLike = None,
-      start: int = 0) -> tf.Tensor:
+      start: int = 0, temperature: float | tf.Tensor = 1.0) -> tf.Tensor:
     """Draws latents `[num_samples, D]` from the base distribution.
 
     Sample `i`, from `start` on, depends only on the seed and `i`, not on the
-    batch size. The number is a Python int or an int32 scalar.
+    batch size. The number is a Python int or an int32 scalar. The temperature
+    is that of `base.draw`, of standard normals their standard deviation.
     """
     if not tf.is_tensor(num_samples):
       errors.check(
@@ -315,9 +337,9 @@ class Flow(latent_model.LatentModel):
       machine.check_memory(
           3 * num_samples * self.latent_size * tf.as_dtype(
               self.compute_dtype).size, 'num_samples', num_samples)
-    return random.normal_rows(
+    return self.base.draw(
         tf.range(start, start + num_samples), random.as_seed(seed).values,
-        self.latent_size, tf.as_dtype(self.compute_dtype))
+        temperature)
 
   def sample(
       self, num_samples: int | tf.Tensor, condition: Any = None, *,
@@ -325,10 +347,10 @@ class Flow(latent_model.LatentModel):
       solver: layers.SolverLike = None) -> tf.Tensor:
     """Draws samples `[num_samples, ...]` of the data; see `draw_latents`.
 
-    The temperature is the standard deviation of the latents; below 1, samples
-    have reduced entropy as in the paper's Figure 7.
+    At temperatures below 1 they have reduced entropy as in the paper's Figure
+    7.
     """
-    z = temperature * self.draw_latents(num_samples, seed=seed)
+    z = self.draw_latents(num_samples, seed=seed, temperature=temperature)
     return self.inverse(z, condition, solver=solver)
 
   def sample_frame(
@@ -368,8 +390,7 @@ class Flow(latent_model.LatentModel):
 
   def joint_distribution(self) -> 'tfd.Distribution':
     """Returns the distribution of events: data and the noise, if any."""
-    return bijectors.distribution(
-        self.bijector(), self.latent_size, self.compute_dtype)
+    return bijectors.distribution(self.bijector(), self.base.distribution())
 
   def frozen(self) -> 'Flow':
     """Returns a copy with fixed weights; see `layers.Bijection.frozen`."""
@@ -377,7 +398,8 @@ class Flow(latent_model.LatentModel):
         self.bijection.frozen(), self.event_shape, self.num_levels,
         self.classifier and base_layer.frozen_copy(self.classifier),
         self._augmentation and self._augmentation.frozen(), self.estimator,
-        name=self.name, dtype=self.dtype_policy)
+        self._base and base_layer.frozen_copy(self._base), name=self.name,
+        dtype=self.dtype_policy)
     flow.schema = self.schema
     return flow
 
@@ -395,12 +417,13 @@ class Flow(latent_model.LatentModel):
     return self._config_of(
         bijection=serialize(self.bijection), event_shape=self.event_shape,
         num_levels=self.num_levels, classifier=serialize(self.classifier),
-        augmentation=serialize(self._augmentation))
+        augmentation=serialize(self._augmentation),
+        base=serialize(self._base))
 
   @classmethod
   def from_config(cls, config: dict) -> 'Flow':
     config = renamed.present_arguments('Flow', config)
     return cls(**config | {
         name: keras.saving.deserialize_keras_object(config[name])
-        for name in ('bijection', 'classifier', 'augmentation')
+        for name in ('bijection', 'classifier', 'augmentation', 'base')
         if name in config})

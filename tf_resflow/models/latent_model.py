@@ -47,7 +47,8 @@ class LatentModel(keras.Model):
       num_levels: int | None = None,
       classifier: keras.layers.Layer | None = None,
       augmentation: layers.Augmentation | None = None,
-      estimator: layers.EstimatorLike = None, **kwargs):
+      estimator: layers.EstimatorLike = None,
+      base: layers.BaseDistribution | None = None, **kwargs):
     kwargs.setdefault('dtype', bijection.compute_dtype)
     super().__init__(**kwargs)
     self.event_shape = bijection_lib.event_shape_of(event_shape)
@@ -55,11 +56,13 @@ class LatentModel(keras.Model):
     self.num_levels: Any = num_levels
     self.estimator = numerics.Estimator.get(estimator)
     self._augmentation = augmentation
+    self._base = base
     shape = self.augmentation.compute_output_shape((None, *self.event_shape))
     self.latent_size = math.prod(shape[1:])
     with base_layer.variables_named():
       base_layer.build_once(self.augmentation, (None, *self.event_shape))
       base_layer.build_once(bijection, shape)
+      base_layer.build_once(self.base, (None, self.latent_size))
     self.bijection = bijection
     self.classifier: Any = classifier
     self.built = True
@@ -69,6 +72,11 @@ class LatentModel(keras.Model):
     """The augmentation that maps data to events; by default the identity."""
     return self._augmentation or layers.IdentityAugmentation(
         dtype=self.compute_dtype)
+
+  @functools.cached_property  # Likewise.
+  def base(self) -> layers.BaseDistribution:
+    """The distribution of the latents; by default standard normal."""
+    return self._base or layers.StandardNormal(dtype=self.compute_dtype)
 
   @property
   def condition_spec(self) -> layers.ConditionSpec | None:
@@ -175,10 +183,6 @@ class LatentModel(keras.Model):
     if bits == 8.0:
       return ''
     return f'({self.num_levels} levels)' if bits % 1.0 else f'({bits:g} bits)'
-
-  def base_log_prob(self, z: tf.Tensor) -> tf.Tensor:
-    """Returns the base log-density of latents `[B, D]`, `[B]`."""
-    return -0.5 * tf.reduce_sum(z * z + math.log(2.0 * math.pi), axis=1)
 
   def to_loss(self, log_prob: Any) -> Any:
     """Converts log-densities in nats, an array or a tensor, to `unit`."""

@@ -13,6 +13,7 @@ from tf_resflow.models import conditions
 from tf_resflow.models import flow
 from tf_resflow.models import vector_flow_config
 from tf_resflow.numerics import random
+from tf_resflow.specs import registries
 
 
 @keras.saving.register_keras_serializable('tf_resflow')
@@ -51,6 +52,8 @@ class VectorFlow(flow.Flow):
       return [layers.ActNorm(name=f'act_norm_{name}', dtype=dtype)
               ] if config.act_norm else []
 
+    base = registries.BASES.get(config.base)(
+        name='base_distribution', dtype=dtype)
     schema = config.schema or schema_lib.Schema()
     mean, std = schema.moments(schema_lib.MODELLED)
     first = []
@@ -69,14 +72,22 @@ class VectorFlow(flow.Flow):
                 blocks.BlockRequest(
                     config, (config.event_size,), index, config.hidden_units,
                     None, activate_input=index > 0, dtype=dtype,
-                    index_in_scale=index)
+                    index_in_scale=index, is_identity=base.is_data_dependent)
                 for index in range(config.num_blocks)), make_act_norms),
             config, dtype),
         (config.event_size,), augmentation=layers.UniformDequantization(
             [*steps], steps=[*steps.values()], name='dequantization',
             dtype=dtype) if steps else None,
-        name=name, **kwargs)
+        base=base, name=name, **kwargs)
     self.config = config
+
+  def _fit_base(self, x, condition, seed):
+    if self.config.enters_at('base'):
+      z = self.encode(x, condition, seed=seed)
+      *_, affine = self.bijection.leaves()
+      affine.fit_shift(z, self.bijection.condition_network(
+          self.condition_spec.convert(condition, self.compute_dtype)))
+    super()._fit_base(x, condition, seed)
 
   def perturb(
       self, x: tf.Tensor, std: tf.Tensor, *, seed: random.SeedLike

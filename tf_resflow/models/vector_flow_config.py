@@ -7,6 +7,7 @@ from tf_resflow import models
 from tf_resflow.models import block_flow_config
 from tf_resflow.models import norm_orders
 from tf_resflow.specs import fields
+from tf_resflow.specs import registries
 
 # Largest vector size for which training steps with exact log-determinants are
 # faster than with Russian roulette; see the times in docs/performance.md.
@@ -26,6 +27,12 @@ class VectorFlowConfig(block_flow_config.BlockFlowConfig):
   hidden_units: tuple[int, ...] = fields.field(
       (64, 64), help='Hidden layer widths of residual networks.', minimum=1,
       is_basic=True)
+  base: str = fields.field(
+      'normal', help='Base distribution of the latents: normal (standard), or '
+      'mixture (of at most 10 Gaussians, or mixture:N, fitted to training '
+      'rows; blocks begin as the identity, so that with --keep_best the flow '
+      'is never worse than it on the validation rows).',
+      choices=registries.BASES)
   lipschitz_coeff: float = fields.changed(
       block_flow_config.BlockFlowConfig, 'lipschitz_coeff', 0.9)
   estimator: str | Literal['auto'] = fields.changed(

@@ -116,7 +116,7 @@ class ServedFlow:
       condition: of a flow p(x|c), `[num_samples, ...]`, or `[1, ...]` for all:
         int32 labels, or numbers.
       seed: int32 `[2]`.
-      temperature: float32 scalar, standard deviation of the latents.
+      temperature: float32 scalar, see `Flow.draw_latents`.
 
     Returns:
       Data of the model, by the names of `data_specs()`: `[num_samples, ...]`.
@@ -148,8 +148,8 @@ class ServedFlow:
       seed: int32 `[2]`, if the augmentation of the model is random.
 
     Returns:
-      `latents`: `[B, D]`; standard normal for data of the model. `D` counts
-      noise channels as well.
+      `latents`: `[B, D]`; they follow the base distribution, by default a
+      standard normal, for data of the model. `D` counts noise channels as well.
     """
     x = self._events(*data)
     return {'latents': self.model.encode(
@@ -171,7 +171,7 @@ class ServedFlow:
     latents = require(
         tf.reduce_all(tf.math.is_finite(latents)), latents,
         ['latents contains NaN or infinity; expected the outputs of the '
-         'signature encode, or standard normal numbers.'])
+         'signature encode, or draws from the base distribution.'])
     return self._data(self.model.inverse(
         latents, self._checked_condition(condition, tf.shape(latents)[0])))
 

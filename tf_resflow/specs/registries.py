@@ -102,6 +102,13 @@ BLOCKS = spec.Registry('block', {
     'coupling': f'{_BLOCK_TYPES}:Coupling',
 })
 
+# Base distributions of the latents of flows on vectors (`--base=`), subclasses
+# of `layers.BaseDistribution`.
+BASES = spec.Registry('base', {
+    'normal': 'tf_resflow.layers.base_distributions:StandardNormal',
+    'mixture': 'tf_resflow.layers.base_distributions:GaussianMixture',
+})
+
 # Masks of coupling layers: functions (event_shape, swap).
 MASKS = spec.Registry('mask', {
     'channel': f'{_BIJECTIONS}.masks:Channel',

@@ -114,6 +114,11 @@ class Trainer(learner_lib.Learner):
     if step < 0:
       self.initialize(next(iter(strategies.distributed_batches(
           self.config, self.split, self.strategy, 0))))
+      if self.model.base.is_data_dependent:
+        self.model.fit_base(
+            *map(self.split.arrays.get, ('x', 'condition')),
+            seed=self.config.run.seed)
+        self.ema.reset()  # Of what depends on the condition.
       self.callbacks_done = False
       self.save()
       _logger.info('Initialised from the first batch.')

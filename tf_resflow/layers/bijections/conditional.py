@@ -4,9 +4,11 @@ from collections.abc import Sequence
 import math
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tf_resflow import errors
+from tf_resflow.columns import mixtures
 from tf_resflow.layers import base_layer
 from tf_resflow.layers.bijections import bijection as bijection_lib
 from tf_resflow.layers.bijections import composite
@@ -158,6 +160,15 @@ class ConditionalAffine(ConditionalMap):
     self._shape = tuple(input_shape[1:]) if self.per_feature else (
         *ones, input_shape[-1])
     self.add_matrix(2 * math.prod(self._shape))
+
+  def fit_shift(self, x: tf.Tensor, condition: tf.Tensor) -> None:
+    """Makes `t` the linear regression of events on conditions, and `s` 0.
+
+    Its constant is left out: means of what is left do not depend on them.
+    """
+    slopes = mixtures.regress(
+        x.numpy().reshape([len(x), -1]), condition.numpy())
+    self.kernel.assign(np.concatenate([0.0 * slopes, slopes], axis=1))
 
   def _log_scale_and_shift(self, condition, x):
     """Returns `s` and `t`, which broadcast to `x`."""
