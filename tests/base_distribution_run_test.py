@@ -39,11 +39,10 @@ def _frame(num_rows=240):
 def _log_prob(flow, x):
   """The mixture of mapped, standardised columns, by SciPy."""
   weights, means, factors = (v.numpy() for v in flow.base.variables)
-  y, log_det = column_types.mapped(flow.schema.types, x)
+  _, log_det = column_types.mapped(flow.schema.types, x)
   z, log_det_z = flow.bijection.forward_and_log_det(
       tf.constant(x), estimator='exact')
-  assert np.ptp(log_det_z - log_det) < 1e-6  # It is linear in `y`.
-  del y
+  assert np.ptp(log_det_z - log_det) < 1e-6  # It is linear in mapped columns.
   return special.logsumexp([
       np.log(w) + stats.multivariate_normal(
           m, np.linalg.inv(p @ p.T)).logpdf(z)

@@ -42,7 +42,7 @@ def _parse(*arguments, run=None):
 
 def test_every_value_is_a_flag_with_help():
   flag_values = _defined()
-  names = {*configuration.make_config().values(), 'hidden_units'}
+  names = {*configuration.make_config().values(), 'hidden_units', 'base'}
   names = names - {'imports'} | {'import'}
   assert set(flags_lib.by_name()) == names
   for name in names:

@@ -30,6 +30,21 @@ def test_order_of_parts(act_norm, expected):
   assert [p.units for p in first.constrained_layers()] == [5, 4, 3]
 
 
+@pytest.mark.parametrize('norms', [('2',), ('3',), ('learned',)])
+def test_blocks_begin_as_the_identity_where_a_base_is_fitted(norms):
+  flow = models.VectorFlowConfig(
+      event_size=3, num_blocks=2, hidden_units=(5,), act_norm=False,
+      base='mixture', norms=norms).build()
+  x = tf.random.stateless_normal([4, 3], [0, 1])
+  with tf.GradientTape() as tape:
+    z, log_det = flow.forward_and_log_det(x, seed=0)
+    loss = tf.reduce_sum(z**3) + tf.reduce_sum(log_det)
+  np.testing.assert_array_equal(z, x)
+  np.testing.assert_allclose(log_det, 0.0, atol=1e-6)
+  for gradient in tape.gradient(loss, flow.trainable_variables):
+    assert gradient is None or np.all(np.isfinite(gradient))
+
+
 def test_couplings_take_turns():
   flow = models.VectorFlowConfig(
       event_size=4, num_blocks=3, hidden_units=(5,), block='coupling',

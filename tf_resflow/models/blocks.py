@@ -23,6 +23,8 @@ from tf_resflow.specs import spec
 _SEEDS_PER_LAYER = 4
 _ACTIVATION_SEED = 3
 _SEEDS_PER_BLOCK = 64
+# Initial kernels of last layers of blocks that begin as the identity.
+_NEARLY_ZERO = 1e-9
 # Seed of the linear map of a block, after those of its networks.
 _LINEAR_MAP_SEED = _SEEDS_PER_BLOCK - 1
 
@@ -47,8 +49,8 @@ class BlockRequest(NamedTuple):
       those of the first scale, if images are preprocessed.
     flattened_from: shape `(H, W, C)` of the images that its events are the
       flattened values of; None otherwise.
-    is_identity: whether the last layers of its networks begin as zero, so that
-      residual blocks begin as the identity.
+    is_identity: whether the last layers of its networks begin as zero, up to
+      1e-9, so that residual blocks begin as the identity.
   """
 
   config: Any
@@ -187,15 +189,14 @@ def _make_sequence(request, input_shape, output_shape, make_linear):
     arguments = zip(
         (*request.hidden, output_shape[-1]), request.kernel_sizes, strict=True)
   parts = []
-  zeros = dict.fromkeys(('kernel_initializer', 'bias_initializer'), 'zeros')
   for i, sizes in enumerate(arguments):
     if i > 0 or request.activate_input:
       parts.append(make_activation(request, i))
       _, size = parts[-1].compute_output_shape((None, size))
     parts.append(make_linear(
         *sizes, num_inputs=size, name=f'{request.name}_{name}_{i}', dtype=dtype,
-        seed=request.seed_of(i),
-        **zeros if request.is_identity and i == len(request.hidden) else {}))
+        seed=request.seed_of(i), **_nearly_zero(request.seed_of(i)) if (
+            request.is_identity and i == len(request.hidden)) else {}))
     size = sizes[0]
     if i == 0:
       parts += conditions.make_parts('blocks', request)
@@ -208,6 +209,13 @@ def _make_sequence(request, input_shape, output_shape, make_linear):
   learns_norms = request.config.norms == (norm_orders.LEARNED,)
   return (layers.LearnedNorms if learns_norms else layers.LipschitzSequential)(
       parts, name=f'{request.name}_g')
+
+
+def _nearly_zero(seed):
+  """Returns initializers: at 0 bounds of norms have no derivative."""
+  return {'bias_initializer': 'zeros',
+          'kernel_initializer': keras.initializers.RandomUniform(
+              -_NEARLY_ZERO, _NEARLY_ZERO, seed)}
 
 
 def make_residual_block(

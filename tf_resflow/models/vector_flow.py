@@ -1,6 +1,7 @@
 """Fully connected flow on vectors."""
 
 import math
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -83,10 +84,12 @@ class VectorFlow(flow.Flow):
 
   def _fit_base(self, x, condition, seed):
     if self.config.enters_at('base'):
-      z = self.encode(x, condition, seed=seed)
-      *_, affine = self.bijection.leaves()
-      affine.fit_shift(z, self.bijection.condition_network(
-          self.condition_spec.convert(condition, self.compute_dtype)))
+      conditional: Any = self.bijection
+      *_, affine = conditional.leaves()
+      affine.fit_shift(
+          self.encode(x, condition, seed=seed), conditional.condition_network(
+              conditional.condition_spec.convert(
+                  condition, self.compute_dtype)))
     super()._fit_base(x, condition, seed)
 
   def perturb(
