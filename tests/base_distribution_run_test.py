@@ -1,6 +1,7 @@
 """Runs whose flows begin as a mixture: from its fit to what is served."""
 
 import dataclasses
+import functools
 import json
 import shutil
 
@@ -24,6 +25,7 @@ from tf_resflow.training import trainer as trainer_lib
 _SHORT = {'num_blocks': 2, 'hidden_units': (8,), 'batch_size': 32,
           'num_steps': 4, 'evaluate_every': 2, 'checkpoint_every': 2,
           'base': 'mixture:3', 'sample_every': 0, 'warmup_steps': 0}
+_fit = functools.partial(tf_resflow.fit, evaluate_at_end=False)
 
 
 def _frame(num_rows=240):
@@ -54,7 +56,7 @@ def _log_prob(flow, x):
 def _workdir(tmp_path_factory):
   """A run of four steps on the columns without whole numbers."""
   workdir = tmp_path_factory.mktemp('base') / 'run'
-  tf_resflow.fit(_frame()[['height', 'income']], workdir, **_SHORT)
+  _fit(_frame()[['height', 'income']], workdir, **_SHORT)
   return workdir
 
 
@@ -80,7 +82,7 @@ def test_a_run_goes_on_bit_for_bit(workdir, tmp_path):
   resumed = tmp_path / 'run'
   shutil.copytree(workdir, resumed)
   (resumed / 'checkpoints' / 'ckpt-4.index').unlink()
-  tf_resflow.fit(_frame()[['height', 'income']], resumed, **_SHORT)
+  _fit(_frame()[['height', 'income']], resumed, **_SHORT)
   whole, other = (runs.tensors(folder / 'checkpoints' / 'ckpt-4')
                   for folder in (workdir, resumed))
   assert not runs.different(whole, other)
@@ -103,9 +105,8 @@ def test_the_distribution_of_tfp(workdir):
     {'columns': ['visits', 'height']}], ids=['condition', 'whole numbers'])
 def test_conditions_and_whole_numbers(columns, tmp_path):
   """Means follow a condition from step 0 on; probabilities add up to 1."""
-  flow = tf_resflow.fit(
-      _frame(), tmp_path / 'run', evaluate_at_end=False,
-      **_SHORT | columns | {'learning_rate': 1e-9})
+  flow = _fit(_frame(), tmp_path / 'run', **_SHORT | columns | {
+      'learning_rate': 1e-9})
   assert flow.run.curves['validation_loss'].max() < 11
   assert np.count_nonzero(flow.base.component_weights.numpy()) > 1
   if 'condition_on' in columns:
