@@ -12,7 +12,6 @@ from tf_resflow import errors
 # What is tried: numbers of components, and what is added to their variances.
 _NUM_COMPONENTS = (1, 2, 3, 5, 10)
 _FACTORS = (1e-6, 1e-3, 0.01, 0.03, 0.1, 0.3)
-_MAX_ROWS = 10_000
 
 
 def fit(rows: np.ndarray, max_components: int = 10, seed: int = 0) -> Any:
@@ -20,7 +19,7 @@ def fit(rows: np.ndarray, max_components: int = 10, seed: int = 0) -> Any:
 
   The number of components and what is added to the variances of their
   covariances are those of the highest mean log-density of a fifth of the rows;
-  the mixture is then fitted to all rows, or 10,000 of them.
+  the mixture is then fitted to all rows.
 
   Args:
     rows: `[N, D]`, columns of variance about 1.
@@ -35,7 +34,7 @@ def fit(rows: np.ndarray, max_components: int = 10, seed: int = 0) -> Any:
   """
   import threadpoolctl
   errors.check(len(rows) >= 5, 'rows', f'{len(rows)} rows', '5 or more')
-  rows = np.random.default_rng(seed).permutation(np.float64(rows))[:_MAX_ROWS]
+  rows = np.random.default_rng(seed).permutation(np.float64(rows))
   held_out, others = np.split(rows, [len(rows) // 5])
   counts = {*_NUM_COMPONENTS, max_components}
   # Threads wait for one another in operations this small.
