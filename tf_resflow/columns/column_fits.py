@@ -30,8 +30,10 @@ _MIN_TOTAL_GAIN = 3.0
 _MAX_WHITENED = 64
 # Share of the distinct values of a column that float32 has to keep apart.
 _MIN_SHARE_OF_VALUES = 0.9
-# Rounding of standardised, whitened rows that costs less than 1e-4 nats.
-_MAX_ROUNDING = 3e-5
+# Rounding of standardised, whitened rows, which costs about 1e-3 nats a row,
+# above which they are float64; and that of float64 which is refused.
+_MAX_ROUNDING = 3e-4
+_MAX_FLOAT64_ROUNDING = 3e-5
 # Eigenvalues of correlations below this are those of thin directions.
 _THIN = 0.02
 # Candidates of `smoothing`, and the rows that it uses.
@@ -263,7 +265,7 @@ def _dtype(schema, x):
   names = [name for name, weight in zip(schema.names, worst, strict=True)
            if weight > _THIN * worst.max()]
   errors.check(
-      bounds.max() <= _MAX_ROUNDING, 'columns', ','.join(names),
+      bounds.max() <= _MAX_FLOAT64_ROUNDING, 'columns', ','.join(names),
       problem='vary too little for their size, together if not alone, for '
       'float64', advice='Subtract constants, or leave one of them out.')
   _logger.info('Rows are float64: float32 would cost digits of %s.',
