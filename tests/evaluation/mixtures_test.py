@@ -10,6 +10,7 @@ from scipy import stats
 import threadpoolctl
 
 from tests import documents
+from tf_resflow.columns import column_types
 from tf_resflow.evaluation import coordinates
 from tf_resflow.evaluation import mixtures
 from tf_resflow.experiments import tables
@@ -112,22 +113,22 @@ def test_rows_without_a_density_are_left_out_of_all():
 
 
 def test_the_script_of_the_page_finds_the_same():
-  """On the same folds; also of whole numbers."""
+  """On the same folds; also of grids."""
   with threadpoolctl.threadpool_limits(1):
     scope = documents.run(documents.ROOT / 'docs/tables.md')
-  diabetes = tables.open_table('diabetes')
-  for train, test in (
-      (scope['train'], scope['test']),
-      (diabetes.load_fn(part)[0] for part in ('train', 'test'))):
-    types = ['integer' if is_whole else 'real' for is_whole in (
-        train == np.round(train)).all(axis=0)]
+  wine = tables.open_table('wine').with_validation(0)
+  for train, test, specs in (
+      (scope['train'], scope['test'], ['real'] * 10),
+      (*(np.float32(wine.load_fn(part)[0]).astype(np.float64)
+         for part in ('train', 'test')), wine.schema.types)):
+    types = column_types.of_specs(specs, train)
+    steps = np.array([t.is_integer * t.step for t in types])
     with threadpoolctl.threadpool_limits(1):
-      expected = min(scope['nats'](train, test, log) for log in (False, True))
-    # Of float32, as in a run.
-    maps = coordinates.maps_of(types, np.float32(train))
+      expected = min(
+          scope['nats'](train, test, steps, log) for log in (False, True))
+    maps = coordinates.maps_of(specs, train)
     maps.pop('mapped columns', None)
-    mixture = mixtures.fit_mixtures(
-        np.float32(train), np.float32(test), maps)['gaussian_mixture']
+    mixture = mixtures.fit_mixtures(train, test, maps)['gaussian_mixture']
     assert (mixture.details['validation_nats'], mixture.report()['nats']) == (
         pytest.approx(expected, abs=0.02))
 
