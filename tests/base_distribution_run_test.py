@@ -19,7 +19,7 @@ from tf_resflow import datasets
 from tf_resflow import errors
 from tf_resflow import models
 from tf_resflow import training
-from tf_resflow.columns import column_types
+from tf_resflow.columns import mapping
 from tf_resflow.training import trainer as trainer_lib
 
 _SHORT = {'num_blocks': 2, 'hidden_units': (8,), 'batch_size': 32,
@@ -41,7 +41,7 @@ def _frame(num_rows=240):
 def _log_prob(flow, x):
   """The mixture of mapped, standardised columns, by SciPy."""
   weights, means, factors = (v.numpy() for v in flow.base.variables)
-  _, log_det = column_types.mapped(flow.schema.types, x)
+  _, log_det = mapping.mapped(flow.schema.types, x)
   z, log_det_z = flow.bijection.forward_and_log_det(
       tf.constant(x), estimator='exact')
   assert np.ptp(log_det_z - log_det) < 1e-6  # It is linear in mapped columns.

@@ -10,7 +10,7 @@ from scipy import stats
 import threadpoolctl
 
 from tests import documents
-from tf_resflow.columns import column_types
+from tf_resflow.columns import mapping
 from tf_resflow.evaluation import coordinates
 from tf_resflow.evaluation import mixtures
 from tf_resflow.experiments import tables
@@ -121,7 +121,7 @@ def test_the_script_of_the_page_finds_the_same():
       (scope['train'], scope['test'], ['real'] * 10),
       (*(np.float32(wine.load_fn(part)[0]).astype(np.float64)
          for part in ('train', 'test')), wine.schema.types)):
-    types = column_types.of_specs(specs, train)
+    types = mapping.of_specs(specs, train)
     steps = np.array([t.is_integer * t.step for t in types])
     with threadpoolctl.threadpool_limits(1):
       expected = min(

@@ -8,7 +8,7 @@ from scipy import stats
 from tf_resflow import configuration
 from tf_resflow import datasets
 from tf_resflow import errors
-from tf_resflow.columns import column_types
+from tf_resflow.columns import mapping
 from tf_resflow.experiments import program
 
 _TYPES = ['count:integer', 'size:log', 'place:real']
@@ -100,8 +100,8 @@ def test_a_program_is_known_by_its_text(tmp_path):
 
 def test_dequantized_points_are_mapped():
   x = np.array([[3.0, 0.5], [0.0, 2.0]])
-  cells = column_types.dequantized(['integer', 'real'], x)
-  y, log_det = column_types.mapped(['integer', 'real'], x)
+  cells = mapping.dequantized(['integer', 'real'], x)
+  y, log_det = mapping.mapped(['integer', 'real'], x)
   np.testing.assert_allclose(np.exp(y[..., 0]), cells[..., 0])
   np.testing.assert_array_equal(
       np.floor(cells[..., 0]), x[:, [0]] + np.zeros(16))

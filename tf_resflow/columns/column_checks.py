@@ -8,6 +8,7 @@ import numpy as np
 
 from tf_resflow import errors
 from tf_resflow.columns import column_types
+from tf_resflow.columns import mapping
 
 _logger = logging.getLogger(__name__)
 # Least standard deviation over the largest value: float32 has 7 digits.
@@ -175,7 +176,7 @@ def rows_off_grids(
 
   They are named in a warning. The arguments are those of `rows_with_density`.
   """
-  is_on, places = column_types.with_density(
+  is_on, places = mapping.with_density(
       types, x, names, index, on_grids=True)
   if places:
     _logger.warning(
@@ -194,13 +195,13 @@ def rows_with_density(
   one that float32 rounds to a bound, are named in a warning.
 
   Args:
-    x, types, names, index: see `column_types.with_density`.
+    x, types, names, index: see `mapping.with_density`.
     noun: what the warning calls the rows.
 
   Raises:
     InvalidValueError: if there are no such rows.
   """
-  has_density, places = column_types.with_density(types, x, names, index)
+  has_density, places = mapping.with_density(types, x, names, index)
   if places:
     _logger.warning(
         '%d of %d %s have no density with these types of columns in float32, '

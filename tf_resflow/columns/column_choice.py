@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from tf_resflow.columns import column_types
+from tf_resflow.columns import mapping
 
 _Types = tuple[column_types.ColumnType, ...]
 
@@ -133,7 +134,7 @@ class _Comparison:
 
   def _log_prob(self, types):
     """Returns log p(x, c), where p(c) is the same for all types."""
-    y, log_det = column_types.mapped(
+    y, log_det = mapping.mapped(
         [t.spec() for t in types], self._x, self._noise)
     z, std = _standardized(y)
     z = np.concatenate([z, self._condition], axis=1)

@@ -12,6 +12,7 @@ from tf_resflow import errors
 from tf_resflow.columns import column_checks
 from tf_resflow.columns import column_choice
 from tf_resflow.columns import column_types
+from tf_resflow.columns import mapping
 from tf_resflow.columns import schema as schema_lib
 from tf_resflow.specs import fields
 from tf_resflow.specs import registries
@@ -152,8 +153,8 @@ def fit(
       {name: _of_spec(name, spec, rows[:, names.index(name)], size, index)
        for name, spec in specs.items()}, names, rows, size,
       condition[:size] if schema.conditions else None)
-  y, _ = column_types.mapped([t.spec() for t in types], x)
-  z = column_types.one_per_cell(y)
+  y, _ = mapping.mapped([t.spec() for t in types], x)
+  z = mapping.one_per_cell(y)
   y = y.reshape([-1, len(names)])
   mean, std = y.mean(axis=0), y.std(axis=0)
   columns: list[Any] = [
@@ -208,7 +209,7 @@ def _of_spec(name, spec, x, size, index):
   if ':' not in spec:
     column_type = type(column_type).fitted(x[:size])
   for on_grids in (False, True):
-    is_right, places = column_types.with_density(
+    is_right, places = mapping.with_density(
         [column_type.spec()], x[:, np.newaxis], [name], index, on_grids)
     errors.check(
         is_right.all(), 'column_types', f'{name}:{spec}', 'a type of which '
@@ -247,7 +248,7 @@ def _dtype(schema, x):
   specs = [column.type for column in schema.modelled]
 
   def mapped(dtype):
-    y = column_types.mapped(specs, x.astype(dtype))[0].astype(dtype)
+    y = mapping.mapped(specs, x.astype(dtype))[0].astype(dtype)
     return y.reshape([-1, len(mean)])
 
   def standardized(y):

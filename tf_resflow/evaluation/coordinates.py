@@ -9,7 +9,7 @@ from sklearn import linear_model
 from sklearn import pipeline
 from sklearn import preprocessing
 
-from tf_resflow.columns import column_types
+from tf_resflow.columns import mapping
 
 # Strengths of a ridge regression.
 _STRENGTHS = np.logspace(-3, 3, 7)
@@ -39,7 +39,7 @@ class Coordinates:
   def fitted(cls, specs: Sequence[str], x: np.ndarray, noise: np.ndarray,
              condition: np.ndarray | None = None) -> Self:
     """Fits `m` and `s` to rows; arguments are those of a call."""
-    y, _ = column_types.mapped(specs, x, noise)
+    y, _ = mapping.mapped(specs, x, noise)
     if condition is None:
       mean = y.mean(axis=0)
       return cls(specs, lambda unused_condition: mean, y.std(axis=0))
@@ -55,8 +55,8 @@ class Coordinates:
   def __call__(
       self, x: np.ndarray, condition: np.ndarray | None = None,
       noise: Any = None) -> tuple[np.ndarray, np.ndarray]:
-    """Returns `z` and `log|det dz/dx|`, see `column_types.mapped`."""
-    y, log_det = column_types.mapped(self.specs, x, noise)
+    """Returns `z` and `log|det dz/dx|`, see `mapping.mapped`."""
+    y, log_det = mapping.mapped(self.specs, x, noise)
     mean = self.mean_fn(condition)
     if y.ndim > mean.ndim > 1:
       mean = mean[:, np.newaxis]
@@ -79,12 +79,12 @@ def maps_of(specs: Sequence[str], x: np.ndarray) -> dict[str, tuple[str, ...]]:
     {'plain columns': ('real', 'real'), 'logarithms': ('log', 'real'),
      'mapped columns': ('heavy:0.0:1.0', 'real')}
   """
-  types = column_types.of_specs(specs, x)
+  types = mapping.of_specs(specs, x)
   logs = [t.logarithmic() for t in types]
   sets = {
       'plain columns': [t.untransformed() for t in types],
       'logarithms': [
-          log if column_types.with_density([log.spec()], column)[0].all() else
+          log if mapping.with_density([log.spec()], column)[0].all() else
           t.untransformed() for t, log, column in zip(
               types, logs, np.split(x, x.shape[1], axis=1), strict=True)],
       'mapped columns': types}

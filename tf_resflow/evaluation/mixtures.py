@@ -22,7 +22,7 @@ from sklearn import model_selection
 import threadpoolctl
 
 from tf_resflow import errors
-from tf_resflow.columns import column_types
+from tf_resflow.columns import mapping
 from tf_resflow.evaluation import coordinates as coordinates_lib
 from tf_resflow.evaluation import statistics
 
@@ -190,7 +190,7 @@ def fit_mixtures(
         'gaussian_mixture': _best(tried, num_components, rows, seed, lambda c: (
             tried[c].seconds <= left, round(tried[c].mean, 4)))}
   is_supported = np.all([
-      column_types.with_density(maps[candidate.columns], test)[0]
+      mapping.with_density(maps[candidate.columns], test)[0]
       for candidate, _ in chosen.values()], axis=0)
   results = {}
   for name, (candidate, fitted) in chosen.items():

@@ -10,7 +10,7 @@ dy/dx|` of these. VALUES.npz gets `log_prob` `[M]`, nats, of the points in the
 units of the data.
 
 Of a row with whole numbers `points` has several points of its cell, over which
-the study averages, see `column_types.mapped`; other parts have one.
+the study averages, see `mapping.mapped`; other parts have one.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ from scipy import special
 
 from tf_resflow import configuration
 from tf_resflow import errors
-from tf_resflow.columns import column_types
+from tf_resflow.columns import mapping
 from tf_resflow.evaluation import statistics
 
 ROWS, VALUES = 'rows.npz', 'values.npz'
@@ -84,15 +84,15 @@ def write_rows(config: configuration.Config, workdir: str) -> None:
   x = {part: np.float64(config.open_split(part).arrays['x'].numpy())
        for part in parts}
   x.setdefault('validation', x['train'][:0])
-  has_density, _ = column_types.with_density(types, x['test'])
+  has_density, _ = mapping.with_density(types, x['test'])
   arrays = {'has_density': has_density}
   for name, rows in (('train', x['train']), ('validation', x['validation']),
                      ('points', x['test'][has_density])):
-    y, log_det = column_types.mapped(types, rows)
+    y, log_det = mapping.mapped(types, rows)
     cells = np.concatenate([
-        column_types.dequantized(types, rows), y, log_det[..., np.newaxis]], -1)
+        mapping.dequantized(types, rows), y, log_det[..., np.newaxis]], -1)
     values = cells.reshape([-1, cells.shape[-1]]) if name == 'points' else (
-        column_types.one_per_cell(cells))
+        mapping.one_per_cell(cells))
     plain, mapped = np.split(values[:, :-1], 2, axis=1)
     arrays |= {name: plain, f'mapped_{name}': mapped,
                f'log_det_{name}': values[:, -1]}

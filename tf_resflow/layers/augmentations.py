@@ -11,6 +11,7 @@ import tensorflow as tf
 from tf_resflow import errors
 from tf_resflow import numerics
 from tf_resflow.columns import column_types
+from tf_resflow.columns import mapping
 from tf_resflow.layers import base_layer
 from tf_resflow.layers.bijections import bijection
 from tf_resflow.numerics import differentiation
@@ -230,7 +231,7 @@ class UniformDequantization(Augmentation):
   summed over columns, per unit of `x`, so that they compare with those of
   models that know of no step. Training maximises the lower bound `E log p(k +
   u)`; evaluation approximates `log P(x)` by the log of the mean of `p` over
-  `num_points` fixed points of the cell (`column_types.cell_points`). Values of
+  `num_points` fixed points of the cell (`mapping.cell_points`). Values of
   other columns are densities. A value between two multiples of the step is that
   of the lower one, in whose cell it is.
 
@@ -299,7 +300,7 @@ class UniformDequantization(Augmentation):
 
   def points(self, x: tf.Tensor) -> tf.Tensor:
     u = np.zeros([self.num_points, 1, x.shape[-1]])
-    u[:, 0, list(self.columns)] = column_types.cell_points(
+    u[:, 0, list(self.columns)] = mapping.cell_points(
         len(self.columns), self.num_points)
     return self.cells(x) + tf.constant(u, x.dtype)
 
