@@ -1,7 +1,5 @@
 """Base class of flows: densities and samples."""
 
-import functools
-import math
 from typing import Any, NamedTuple, TYPE_CHECKING
 
 import keras
@@ -13,7 +11,6 @@ from tf_resflow import errors
 from tf_resflow import layers
 from tf_resflow import numerics
 from tf_resflow.columns import rows as rows_lib
-from tf_resflow.columns import schema as schema_lib
 from tf_resflow.layers import base_layer
 from tf_resflow.models import latent_model
 from tf_resflow.numerics import random
@@ -94,37 +91,11 @@ class Flow(latent_model.LatentModel):
 
   run: Any = None
 
-  @functools.cached_property
-  def schema(self) -> schema_lib.Schema:
-    """The columns of its vectors and conditions; without names of arrays."""
-    spec = self.condition_spec
-    schema = getattr(self.config, 'schema', None) or schema_lib.Schema.unnamed(
-        self.event_size if len(self.event_shape) == 1 else 0)
-    if spec is None or schema.conditions:
-      return schema
-    return schema.with_columns(
-        [schema_lib.Column(role=schema_lib.CONDITION)] * math.prod(spec.shape))
-
-  @property
-  def input_dtype(self) -> str:
-    """Dtype of data: that of the flow, or that of its schema."""
-    return self.schema.dtype or self.compute_dtype
-
-  def standardize(self, x: tf.Tensor) -> tf.Tensor:
-    """Returns data in the units of errors; see `VectorFlow`."""
-    return x
-
   def _settings(self, condition, seed, estimator=None, solver=None):
     """Returns the settings of a pass of the bijection with `seed`."""
     return layers.PassSettings.of(
         condition, seed, self.estimator if estimator is None else estimator,
         solver)
-
-  def check_condition(self, condition: Any) -> None:
-    """Raises `InvalidValueError` for a condition of an unconditional flow."""
-    errors.check(
-        condition is None or self.bijection.takes_condition, 'condition',
-        problem=f'cannot be used with {self.name}, which is unconditional')
 
   def _checked(self, name, x, event_shape, condition):
     """Returns `x` as a tensor `[B, *event_shape]`; checks arguments."""

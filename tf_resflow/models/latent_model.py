@@ -11,6 +11,7 @@ import tensorflow as tf
 from tf_resflow import errors
 from tf_resflow import layers
 from tf_resflow import numerics
+from tf_resflow.columns import schema as schema_lib
 from tf_resflow.layers import base_layer
 from tf_resflow.layers.bijections import bijection as bijection_lib
 from tf_resflow.models import lipschitz_report
@@ -82,6 +83,32 @@ class LatentModel(keras.Model):
   def condition_spec(self) -> layers.ConditionSpec | None:
     """Type and shape of its conditions; None if unconditional."""
     return self.bijection.condition_spec
+
+  @functools.cached_property
+  def schema(self) -> schema_lib.Schema:
+    """The columns of its vectors and conditions; without names of arrays."""
+    spec = self.condition_spec
+    schema = getattr(self.config, 'schema', None) or schema_lib.Schema.unnamed(
+        self.event_size if len(self.event_shape) == 1 else 0)
+    if spec is None or schema.conditions:
+      return schema
+    return schema.with_columns(
+        [schema_lib.Column(role=schema_lib.CONDITION)] * math.prod(spec.shape))
+
+  @property
+  def input_dtype(self) -> str:
+    """Dtype of data: that of the flow, or that of its schema."""
+    return self.schema.dtype or self.compute_dtype
+
+  def standardize(self, x: tf.Tensor) -> tf.Tensor:
+    """Returns data in the units of errors; see `VectorFlow`."""
+    return x
+
+  def check_condition(self, condition: Any) -> None:
+    """Raises `InvalidValueError` for a condition of an unconditional flow."""
+    errors.check(
+        condition is None or self.bijection.takes_condition, 'condition',
+        problem=f'cannot be used with {self.name}, which is unconditional')
 
   @property
   def bijections(self) -> list[layers.Bijection]:
