@@ -306,7 +306,8 @@ class UniformDequantization(Augmentation):
 
   def averaged(self, x: tf.Tensor, *arguments: Any, **settings: Any
                ) -> tf.Tensor:
-    return self._log_weight(x) + super().averaged(x, *arguments, **settings)
+    log_prob = super().averaged(x, *arguments, **settings)
+    return self._log_weight(log_prob) + log_prob  # Rows may be float64.
 
   def project(self, y: tf.Tensor) -> tf.Tensor:
     return tf.where(
