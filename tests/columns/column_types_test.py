@@ -85,6 +85,29 @@ def test_grids_are_exact():
   assert np.any(np.floor(x / 1e-5) != k)
 
 
+def test_rounding_around_0_is_on_the_grid():
+  """In cells of both sides, in steps, and in layers."""
+  x = np.array([0.1 + 0.2 - 0.3, 0.3 - 0.2 - 0.1, 0.0, 0.3, -0.7])
+  assert x[0] > 0.0 > x[1] and column_types.step_of(x) == 0.1
+  # Nearly 0 in millions, as all numbers of this size are.
+  assert column_types.step_of(np.array([0.1, 0.15])) == 0.05
+  assert column_types.step_of(np.array([3e-7, 0.3])) == 3e-7
+  for spec in ('signed_integer:0.1', 'integer:0.1'):
+    grid = column_types.ColumnType.get(spec)
+    layer = layers.UniformDequantization([0], steps=[0.1])
+    for dtype in ('float32', 'float64'):
+      rounded = x.astype(dtype)
+      k = grid.units(rounded, np)
+      np.testing.assert_array_equal(k, [0, 0, 0, 3, -7])
+      assert grid.is_on(rounded).all()
+      assert grid.supports(k[:4] + 0.5).all()
+      np.testing.assert_array_equal(
+          layer.cells(tf.constant(rounded[:, np.newaxis]))[:, 0], k)
+    between = np.array([1e-6, -1e-6])
+    np.testing.assert_array_equal(grid.units(between, np), [0, -1])
+    assert not grid.is_on(between).any()
+
+
 def test_fitted():
   rng = np.random.default_rng(0)
   x = 3.0 + 2.0 * rng.standard_normal(100_000)

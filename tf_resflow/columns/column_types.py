@@ -22,7 +22,8 @@ from tf_resflow.specs import spec
 
 # Decimal places of a grid, from millions on.
 _DECIMALS = range(-6, 10)
-# Relative difference from a multiple of a step that is rounding in float32.
+# Difference from a multiple `k` of a step that is rounding in float32, over
+# `max(|k|, 1)` steps.
 _ROUNDING = 2.0**-22
 
 
@@ -238,7 +239,8 @@ class Grid(ColumnType):
   def units(self, x: Any, math: Any) -> Any:
     up, down = self.ratio
     t = x * down / up
-    return math.floor(t + math.minimum(_ROUNDING * math.abs(t), 0.25))
+    size = math.maximum(math.abs(t), 1.0)
+    return math.floor(t + math.minimum(_ROUNDING * size, 0.25))
 
   def values(self, k: Any) -> Any:
     """Returns `k step`, correctly rounded."""
@@ -299,26 +301,23 @@ def rounded(x: Any) -> np.ndarray:
   return np.where(np.abs(x) < np.finfo(x.dtype).tiny, np.float32(0.0), x)
 
 
-def is_close(x: np.ndarray, other: np.ndarray) -> np.ndarray:
-  """Returns whether the difference of numbers is rounding in float32."""
-  return np.abs(x - other) <= _ROUNDING * np.abs(other)
-
-
 def step_of(x: np.ndarray) -> float:
   """Returns the largest decimal of which all numbers are multiples, or 0.
 
-  Differences that are rounding in float32 do not count.
+  Differences that are rounding in float32 do not count, also from 0.
 
   Example:
     >>> step_of(np.array([0.1 + 0.2, 1.0])), step_of(np.array([50.0, 75.0]))
     (0.1, 25.0)
   """
   for decimals in _DECIMALS:
-    if is_close(np.round(x, decimals), x).all():
+    size = _ROUNDING * np.maximum(np.abs(x), 10.0**-decimals)
+    if np.all(np.abs(np.round(x, decimals) - x) <= size):
       places = 10.0**abs(decimals)
       units = np.rint(x * places if decimals > 0 else x / places)
       if np.abs(units).max() >= 2**53:
         break
       step = float(np.gcd.reduce(units.astype(np.int64)))
-      return step / places if decimals > 0 else step * places
+      if step:  # Not all are nearly 0.
+        return step / places if decimals > 0 else step * places
   return 0.0
