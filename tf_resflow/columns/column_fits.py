@@ -299,19 +299,9 @@ def smoothing(z: np.ndarray) -> float:
     >>> [smoothing(rng.standard_normal([n, 5])) for n in (10, 50, 2000)]
     [0.5, 0.5, 0.1]
   """
-  z = z[:_MAX_ROWS]
-  fold = np.arange(len(z)) % 5
-  variances = np.square(_SMOOTHINGS)[:, np.newaxis]
-  loss = np.zeros(len(_SMOOTHINGS))
-  for i in range(5):
-    train, test = z[fold != i], z[fold == i]
-    values, vectors = np.linalg.eigh(
-        np.cov(train.T, ddof=0).reshape([z.shape[1]] * 2))
-    values = np.maximum(values, 1e-9) + variances  # [H, D]
-    squares = np.sum(np.square((test - train.mean(axis=0)) @ vectors), axis=0)
-    loss += 0.5 * np.sum(
-        squares / values + len(test) * np.log(values), axis=1)
-  return _SMOOTHINGS[int(np.argmin(loss))]
+  log_prob = column_choice.held_out_log_prob(
+      z[:_MAX_ROWS], np.square(_SMOOTHINGS))
+  return _SMOOTHINGS[int(np.argmax(log_prob.sum(axis=1)))]
 
 
 def whitening(z: np.ndarray) -> tuple[float, ...]:
