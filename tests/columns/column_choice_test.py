@@ -65,6 +65,17 @@ def test_what_does_not_matter_has_the_fewest_maps():
       [(_REAL, _LOG)] * 3, (_LOG,) * 3, x[:8]) == (_LOG,) * 3
 
 
+def test_a_column_that_the_rows_used_do_not_show():
+  """It has few values, in rows that are left out: its own type."""
+  rng = np.random.default_rng(0)
+  x = np.stack([np.zeros(40_000), rng.standard_normal(40_000)], axis=1)
+  used = np.linspace(0, 39_999, 2000).astype(int)
+  left_out = np.setdiff1d(np.arange(40_000), used)
+  x[left_out[::5000], 0] = rng.gamma(2.0, size=8)
+  detected, types = _chosen(x)
+  assert types == detected
+
+
 def test_far_rows_do_not_decide(monkeypatch):
   """A tie of numbers, but for one row in a hundred."""
   x = np.exp(0.5 * np.random.default_rng(0).standard_normal([900, 2]))

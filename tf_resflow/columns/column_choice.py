@@ -64,6 +64,9 @@ def chosen(
   comparison = _Comparison(x, condition)
   if not comparison.has_enough_rows:
     return one_by_one
+  # A column that is constant in the rows that are used says nothing.
+  options = [those if varies else (t,) for those, varies, t in zip(
+      options, comparison.varies, one_by_one, strict=True)]
   best = max((
       one_by_one, _suited([t.untransformed() for t in one_by_one], options),
       _suited([t.logarithmic() for t in one_by_one], options),
@@ -79,7 +82,7 @@ def chosen(
     gap, stderr = comparison.gain(best, types)
     return gap <= stderr
 
-  return min(filter(is_as_good, [best, *comparison.tried]), key=num_maps)
+  return min([best, *filter(is_as_good, comparison.tried)], key=num_maps)
 
 
 def held_out_log_prob(
@@ -134,12 +137,14 @@ class _Comparison:
 
   Attributes:
     tried: maps types to the log-likelihood of each row, `[N]`, nats.
+    varies: whether columns have different values, `[D]`.
   """
 
   def __init__(self, x, condition):
     rows = np.linspace(0, len(x) - 1, min(len(x), _MAX_ROWS)).astype(int)
     self.tried: dict[_Types, Any] = {}
     self._x = x[rows]
+    self.varies = np.ptp(self._x, axis=0) > 0.0
     self._noise = np.random.default_rng(0).random(self._x.shape)
     self._condition = _standardized(condition[rows] if (
         condition is not None) else np.empty([len(rows), 0]))[0]
@@ -170,4 +175,5 @@ class _Comparison:
 def _standardized(y):
   """Returns columns of mean 0 and deviation 1, and their deviations."""
   std = y.std(axis=0)
-  return (y - y.mean(axis=0)) / np.where(std > 0.0, std, 1.0), std
+  std = np.where(std > 0.0, std, 1.0)
+  return (y - y.mean(axis=0)) / std, std
