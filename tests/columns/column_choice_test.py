@@ -65,6 +65,12 @@ def test_what_does_not_matter_has_the_fewest_maps():
       [(_REAL, _LOG)] * 3, (_LOG,) * 3, x[:8]) == (_LOG,) * 3
 
 
+def test_a_logarithm_of_a_grid_is_a_map():
+  """Exchangeable columns, so far from 0 that nothing else counts."""
+  x = np.round(np.random.default_rng(0).normal(170.0, 7.0, [900, 4]), 1)
+  assert _chosen(x)[1] == ['signed_integer:0.1'] * 4
+
+
 def test_a_column_that_the_rows_used_do_not_show():
   """It has few values, in rows that are left out: its own type."""
   rng = np.random.default_rng(0)

@@ -75,8 +75,7 @@ def chosen(
     best = _changed_one_by_one(best, options, comparison)
 
   def num_maps(types):
-    return sum(t != first for t, (first, *_) in zip(
-        types, options, strict=True))
+    return sum(t != t.untransformed() for t in types)
 
   def is_as_good(types):
     gap, stderr = comparison.gain(best, types)
