@@ -40,6 +40,9 @@ def test_a_tie_of_numbers_has_none():
   x = np.stack([a, b, a + b], axis=1)
   noise = 1e-3 * np.random.default_rng(1).standard_normal(x.shape)
   assert _chosen(x + noise) == [['log'] * 3, ['real'] * 3]
+  # So far from 0 that no sample is negative.
+  x = np.exp(0.4 * np.log(x) + 3.0)
+  x[:, 2] = x[:, 0] + x[:, 1]
   assert _chosen(np.floor(10.0 * x)) == [
       ['integer'] * 3, ['signed_integer'] * 3]
 

@@ -36,7 +36,8 @@ def test_types_are_detected():
     (rng.poisson(3.0, 2000), 'integer'),
     (np.round(9.0 * _NORMAL), 'signed_integer'),
     (np.round(0.5 * _NORMAL, 2), 'signed_integer:0.01'),
-    (0.5 * np.round(50.0 + 9.0 * _NORMAL), 'integer:0.5'),
+    (0.5 * np.round(50.0 + 9.0 * _NORMAL), 'signed_integer:0.5'),
+    (0.5 * np.round(30.0 + 9.0 * _NORMAL.clip(-3.3)), 'integer:0.5'),
     (25.0 * np.round(150.0 + 9.0 * _NORMAL), 'integer:25'),
     (1e6 * np.round(150.0 + 9.0 * _NORMAL), 'integer:1000000'),
     (np.float32(np.round(_NORMAL, 1)), 'signed_integer:0.1'),
@@ -45,10 +46,31 @@ def test_types_are_detected():
     (np.append(np.round(0.5 * _NORMAL, 2), 0.123), 'real'),
     (1000.0 + np.round(1e3 * _NORMAL), 'signed_integer'),
     (25.0 * np.round(50.0 + _NORMAL), 'integer'),
-    (rng.integers(0, 2**40, 2000), 'real')):
+    (rng.integers(0, 2**40, 2000), 'real'),
+    (np.round(rng.standard_t(1.5, 2000), 1), 'heavy_integer'),
+    (np.round(9.0 * rng.standard_t(1.5, 2000)), 'heavy_integer')):
     found = column_fits.detected(np.float64(x)).spec()
-    assert found == expected or (
-        expected == 'heavy' and found.startswith('heavy:')), (found, expected)
+    assert found == expected or expected.startswith('heavy') and (
+        found.startswith(f'{expected}:')), (found, expected)
+
+
+def test_grids_have_the_types_that_suit_them():
+  """Counts are never negative, also beside others; heavy tails have a map."""
+  rng = np.random.default_rng(0)
+  for rate in 2.0, 3.0, 6.0:
+    x = np.stack([rng.standard_normal(800), *rng.poisson(rate, [2, 800])], 1)
+    schema, _ = column_fits.fit(schemas.make_schema('a', 'b', 'c'), x)
+    assert schema.types[1:] == ('integer', 'integer')
+  assert len(column_fits.candidates(np.round(50.0 + _NORMAL, 1))) == 3
+  x = np.round(rng.standard_t(1.5, [2000, 1]), 1)
+  found, = _fit(x).types
+  assert found == _fit(x, 'a:heavy_integer').types[0]
+  assert found.startswith('heavy_integer:') and found.endswith(':0.1')
+  gain = column_fits._gaussian_log_likelihood(
+      column_fits.detected(x[:, 0]), x[:, 0]
+  ) - column_fits._gaussian_log_likelihood(
+      column_fits.candidates(x[:, 0])[0], x[:, 0])
+  assert gain > 1.0
 
 
 def test_types_support_validation_rows():
@@ -83,7 +105,7 @@ def test_asked_types_are_checked():
       ((np.append(25.0 * np.round(9 + _NORMAL), 30.0)[:, None], 'a:integer:25'),
        'column_types=a:integer:25: expected a type of which all training values'
        ' are a multiple of 25 >= 0 in float32. 1 of 2,001 are not: a is not a '
-       'multiple of 25 >= 0 in row 2001 (30). Use --column_types=a:integer.'),
+       'multiple of 25 >= 0 in row 2001 (30). Use --column_types=a:signed_i'),
       ((far, 'a:real'), 'column_types=a:real leaves ...distinct values in '
        'float32, because of outliers such as 2.14748e+09. Use'),
       # Also where columns are only standardised.

@@ -16,7 +16,8 @@ _ORACLES = {
     'real': lambda x: x, 'log': np.log, 'integer': np.log,
     'signed_integer': lambda x: x,
     'logit:100': lambda x: special.logit(x / 100),
-    'heavy:2:0.5': lambda x: np.arcsinh((x - 2) / 0.5)}
+    'heavy:2:0.5': lambda x: np.arcsinh((x - 2) / 0.5),
+    'heavy_integer:2:0.5': lambda x: np.arcsinh((x - 2) / 0.5)}
 
 
 @loops.each(_ORACLES)
@@ -117,10 +118,18 @@ def test_fitted():
   assert (integer(np.arange(3)).spec(), integer(np.arange(-1, 3)).spec()) == (
       'integer', 'signed_integer')
   assert integer(np.arange(3), 25.0).spec() == 'integer:25'
+  grid = column_types.HeavyInteger.fitted(np.round(x, 1))
+  np.testing.assert_allclose([grid.center, grid.scale], [30.5, 20], rtol=0.02)
+  assert grid.step == 0.1 and column_types.ColumnType.get(grid.spec()) == grid
+  whole = column_types.HeavyInteger(2.0, 1.0)
+  assert whole.spec() == 'heavy_integer:2.0:1.0'
+  assert column_types.ColumnType.get(whole.spec()) == whole
 
 
 def test_refused():
   testing.check_refusals(column_types.ColumnType.get, [
       ('lgo', 'column type=lgo: expected one of real, log,'),
       ('logit:-1', '...upper=-1.0: expected a number > 0'),
-      ('heavy:0:0', '...scale=0.0: expected a number > 0')])
+      ('heavy:0:0', '...scale=0.0: expected a number > 0'),
+      ('heavy_integer:0:0', '...scale=0.0: expected a number > 0'),
+      ('heavy_integer:0:1:0', '...step=0.0: expected a number > 0')])

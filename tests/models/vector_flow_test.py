@@ -60,7 +60,7 @@ _RANGES = {
     'real': (-30.0, 30.0), 'log': (-30.0, 30.0), 'logit:100': (-30.0, 30.0),
     'heavy:1:2': (-30.0, 30.0), 'integer': (0, 400),
     'signed_integer': (-60, 60), 'integer:25': (0, 400),
-    'signed_integer:0.01': (-60, 60)}
+    'signed_integer:0.01': (-60, 60), 'heavy_integer:2:3:0.1': (-4000, 4000)}
 
 
 @pytest.mark.parametrize('types', [

@@ -23,6 +23,9 @@ _LARGEST_WHOLE = 2**20
 # Least number of values of a grid, and step in robust standard deviations.
 _MIN_GRID_VALUES = 20
 _MIN_STEP = 0.01
+# Mean of a grid from 0, in standard deviations, from which on its samples are
+# hardly ever negative.
+_MIN_STDS = 4.0
 # Mean log-likelihood of a Gaussian of mapped values that a type has to gain,
 # nats a row, and in all.
 _MIN_GAIN = 0.02
@@ -44,8 +47,9 @@ _MAX_ROWS = 5000
 
 def _gaussian_log_likelihood(column_type, x):
   """Returns the largest mean of `log p(x)` if `f(x)` is Gaussian, nats."""
-  y = column_type.forward(x, np)
-  return float(np.mean(column_type.log_slope(y, np)) - 0.5 * np.log(
+  noise = mapping.cell_points(1)[np.arange(len(x)) % 16]
+  y, log_slope = mapping.mapped([column_type.spec()], x[:, np.newaxis], noise)
+  return float(np.mean(log_slope) - 0.5 * np.log(
       2.0 * np.pi * np.e * max(y.var(), 1e-300)))
 
 
@@ -56,9 +60,10 @@ def candidates(
 
   They support `others`, too. They are grids if all values are multiples of one
   step, at least 20 different ones, and the step is at least 1 % of a robust
-  standard deviation; and if all are whole numbers. Otherwise bounds of [0, 1]
-  and [0, 100] are tried, no others, and only where no value is rounded to a
-  bound in float32.
+  standard deviation; and if all are whole numbers. Grids from 0 have only the
+  logarithm, whose samples are not negative, unless their mean is far above 0.
+  Of other numbers bounds of [0, 1] and [0, 100] are tried, no others, and only
+  where no value is rounded to a bound in float32.
   """
   known = np.concatenate([x, others])
   step, largest = column_types.step_of(known), np.abs(known).max()
@@ -67,9 +72,11 @@ def candidates(
       len(np.unique(np.rint(x / step))) >= _MIN_GRID_VALUES)
   if is_grid or np.all(known == np.round(known)) and largest <= _LARGEST_WHOLE:
     step = step if is_grid else 1.0
-    return tuple(dict.fromkeys([
-        column_types.Integer.fitted(known, step),
-        column_types.SignedInteger(step)]))
+    found = [column_types.Integer.fitted(known, step)]
+    if known.min() < 0.0 or x.mean() > _MIN_STDS * x.std():
+      found += [column_types.SignedInteger(step),
+                column_types.HeavyInteger.fitted(x, step)]
+    return tuple(dict.fromkeys(found))
   return (column_types.Real(), *(
       candidate for candidate in (
           column_types.Log(), column_types.Heavy.fitted(x), *(
@@ -85,7 +92,7 @@ def detected(
   """Returns the type of a column `[N]` by itself, one of its `candidates`.
 
   It is that under which the values are most likely if mapped values are
-  Gaussian, as for the power of Box and Cox; of grids the first.
+  Gaussian, as for the power of Box and Cox.
 
   Example:
     >>> rng = np.random.default_rng(0)
@@ -99,8 +106,6 @@ def detected(
     Box and Cox, 1964, An Analysis of Transformations, Section 3.
   """
   best, *alternatives = candidates(x, others)
-  if best.is_integer:
-    return best
   highest = _gaussian_log_likelihood(best, x)
   margin = max(_MIN_GAIN, _MIN_TOTAL_GAIN / len(x))
   for candidate in alternatives:

@@ -276,6 +276,24 @@ class SignedInteger(Grid, Real):
   """A whole number `k` of steps, of which `k + u` is modelled."""
 
 
+@dataclasses.dataclass(frozen=True)
+class HeavyInteger(Grid, Heavy):
+  """A whole number `k` of steps with heavy tails, of which `f(k + u)` is
+  modelled, with `f` that of `Heavy`; centre and scale are in steps.
+  """
+
+  def __post_init__(self):
+    Grid.__post_init__(self)
+    Heavy.__post_init__(self)
+
+  @classmethod
+  def fitted(cls, x: np.ndarray, step: float = 0.0) -> 'HeavyInteger':
+    """Returns the type with a step, by default that of the values."""
+    step = step or step_of(x) or 1.0
+    heavy = Heavy.fitted(np.rint(x / step) + 0.5)
+    return cls(heavy.center, heavy.scale, step)
+
+
 def stacked(types: Sequence[ColumnType], dtype: Any) -> ColumnType:
   """Returns one type for `K` columns, all of one class.
 

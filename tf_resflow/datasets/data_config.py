@@ -54,9 +54,9 @@ class DataSource(fields.Section):
   column_types: tuple[str, ...] = fields.field(
       (), help='Types of columns of a table, NAME:TYPE: real, log (positive '
       'numbers), logit (in (0, 1); logit:100 in (0, 100)), heavy (heavy '
-      'tails), integer or signed_integer (integer:25: multiples of 25); others '
-      'are detected. none only '
-      'standardises columns, also of arrays.',
+      'tails), integer, signed_integer or heavy_integer (integer:25: multiples '
+      'of 25); others are detected. none only standardises columns, also of '
+      'arrays.',
       is_basic=True)
   test_rows: str = fields.field(
       'random', help='Rows of a table to test on: random (a fixed fifth), last '

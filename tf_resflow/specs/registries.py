@@ -139,6 +139,7 @@ COLUMN_TYPES = spec.Registry('column type', {
     'heavy': f'{_COLUMN_TYPES}:Heavy',
     'integer': f'{_COLUMN_TYPES}:Integer',
     'signed_integer': f'{_COLUMN_TYPES}:SignedInteger',
+    'heavy_integer': f'{_COLUMN_TYPES}:HeavyInteger',
 }, with_arguments=True)
 
 # Paddings of images before random crops (`--crop_mode=`): functions (image,
