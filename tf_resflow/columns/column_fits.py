@@ -35,8 +35,10 @@ _MAX_WHITENED = 64
 # Share of the distinct values of a column that float32 has to keep apart.
 _MIN_SHARE_OF_VALUES = 0.9
 # Rounding of standardised, whitened rows, which costs about 1e-3 nats a row,
-# above which they are float64; and that of float64 which is refused.
+# above which they are float64, in so many rows; and that of float64 which is
+# refused.
 _MAX_ROUNDING = 3e-4
+_MAX_ROUNDED_ROWS = 10_000
 _MAX_FLOAT64_ROUNDING = 3e-5
 # Eigenvalues of correlations below this are those of thin directions.
 _THIN = 0.02
@@ -244,8 +246,11 @@ def _dtype(schema, x):
   """Returns the dtype of rows that keeps their digits; or raises.
 
   What counts is the rounding of standardised and whitened rows in any direction
-  in most rows, not near bounds, where few values are.
+  in most rows, not near bounds, where few values are. As maps increase, the
+  largest values are mapped from the least and the largest.
   """
+  used = np.linspace(0, len(x) - 1, min(len(x), _MAX_ROUNDED_ROWS)).astype(int)
+  x = np.concatenate([[x.min(axis=0), x.max(axis=0)], x[used]])
   mean, std = map(np.array, schema.moments(schema_lib.MODELLED))
   matrix = np.eye(len(mean))
   if schema.whitening:
@@ -253,8 +258,8 @@ def _dtype(schema, x):
   specs = [column.type for column in schema.modelled]
 
   def mapped(dtype):
-    y = mapping.mapped(specs, x.astype(dtype))[0].astype(dtype)
-    return y.reshape([-1, len(mean)])
+    return mapping.one_per_cell(
+        mapping.mapped(specs, x.astype(dtype))[0]).astype(dtype)
 
   def standardized(y):
     return np.float64((y - mean.astype(y.dtype)) / std.astype(
