@@ -3,6 +3,7 @@
 import dataclasses
 import gc
 import os
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -75,6 +76,44 @@ def test_a_run_goes_on_with_what_was_fitted_when_it_began(
     assert flow.run.config.model == flow.config == first.config
   other = workflow.fit(frame, **_SHORT)
   assert other.config.schema.columns[0].mean == (3.5,)
+
+
+@pytest.mark.slow
+def test_a_run_of_other_rows_goes_on_as_by_the_command(
+    run_tool, tmp_path, monkeypatch):
+  """It began with other types, rows and noise than are chosen now."""
+  frame = (_frame()[['height', 'weight']] + 3e4).round(1)
+  path = tmp_path / 'x.csv'
+  frame.to_csv(path, index=False)
+  original, settings = column_fits.fit, _SHORT | {
+      'num_steps': 4, 'checkpoint_every': 2, 'sample_every': 3,
+      'keep_best': False, 'patience': 0, 'evaluate_at_end': False}
+
+  def fit(*args, **kwargs):
+    schema, smoothing = original(*args, **kwargs)
+    columns = [dataclasses.replace(
+        c, type='log', mean=(10.31,), std=(1e-3,)) for c in schema.columns]
+    return dataclasses.replace(
+        schema, columns=columns, dtype='float64'), smoothing + 0.1
+
+  with monkeypatch.context() as patch:
+    patch.setattr(column_fits, 'fit', fit)
+    patch.setattr(evaluation, 'density_picture', None)
+    with pytest.raises(TypeError):  # In step 3.
+      workflow.fit(path, tmp_path / 'run', **settings)
+  shutil.copytree(tmp_path / 'run', tmp_path / 'other')
+  flow = workflow.fit(path, tmp_path / 'run', **settings)
+  done = run_tool('train', f'--flagfile={tmp_path}/other/run.flags',
+                  f'--workdir={tmp_path}/other', '--noevaluate_at_end')
+  assert done.status == 0, done.stderr
+  other = workflow.load(tmp_path / 'other')
+  assert flow.schema.types == ('log', 'log') and flow.schema.dtype == 'float64'
+  for found, expected in zip(
+      flow.get_weights(), other.get_weights(), strict=True):
+    np.testing.assert_array_equal(found, expected)
+  assert flow.run.step == other.run.step == 4
+  assert workflow.score(flow, frame).frame()['in_training'].sum() == (
+      flow.run.facts['num_train'])
 
 
 def test_the_weights_are_those_that_tools_load(tmp_path):

@@ -159,10 +159,19 @@ class Config:
     if (values['model'], data.dataset) != (
         self.model.name(), self.data.dataset):
       return None
-    fields_ = [f for section in self.sections() for f in section.flag_fields()]
-    values = {f.name: f.default for f in fields_} | values | data.values()
-    return self.replace(**{f.name: values[f.name] for f in fields_
-                           if values[f.name] not in f.placeholders})
+    values = {f.name: f.default for f in self._flag_fields()} | (
+        self.with_choices(values | data.values()))
+    return self.replace(**{f.name: values[f.name] for f in self._flag_fields()})
+
+  def with_choices(self, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns values of flags, with what this run chose in place of `auto`."""
+    chosen = self.values()
+    return {**values, **{
+        f.name: chosen[f.name] for f in self._flag_fields()
+        if values.get(f.name, f.default) in f.placeholders}}
+
+  def _flag_fields(self):
+    return [f for section in self.sections() for f in section.flag_fields()]
 
   def with_data_fields_of(self, run: 'Config') -> 'Config':
     """Returns the configuration with which a stored run goes on.

@@ -93,7 +93,7 @@ def fit(
   """
   start = time.monotonic()
   with errors.collected_warnings() as warnings:
-    config = _config_of(data, settings)
+    config = _config_of(data, settings, workdir)
     warnings += config.info.warnings if config.info else ()
     folder = os.fspath(workdir or tempfile.mkdtemp(prefix='tf_resflow_'))
     with contextlib.ExitStack() as undo:
@@ -104,7 +104,7 @@ def fit(
       flow = None if previous is None else _finished(
           config.with_data_fields_of(previous), folder, strategy, certify)
       if flow is None:
-        config = config.opened()
+        config = training.workdir.check(folder, config).opened()
         if previous is None:
           _log_types(config)
         open_fn = functools.cache(config.open_split)  # Each part once.
@@ -120,8 +120,11 @@ def fit(
   return flow
 
 
-def _config_of(data, settings):
-  """Returns the configuration of a run on data, see `fit`."""
+def _config_of(data, settings, workdir=None):
+  """Returns the configuration of a run on data, see `fit`.
+
+  What a run in the folder has chosen takes the place of `auto`.
+  """
   if isinstance(data, configuration.Config):
     return data.replace(**settings) if settings else data
   if isinstance(data, str | os.PathLike):
@@ -143,8 +146,12 @@ def _config_of(data, settings):
         f.name: settings[f.name] for f in data_config.DataConfig.fields()
         if f.name in settings} | {'dataset': data}).read()
     flagfile = 'images' if info.is_image else 'table'
-  return configuration.make_config(info=info, **{
-      **flagfiles.settings(flagfile), **settings, 'dataset': data})
+  values = {**flagfiles.settings(flagfile), **settings, 'dataset': data}
+  run = workdir and files.stored_config(
+      os.fspath(workdir), settings.get('imports', ()))
+  if run and run.data.dataset == data_config.DataConfig(dataset=name).dataset:
+    values = run.with_choices(values)
+  return configuration.make_config(info=info, **values)
 
 
 def _dataset_name(path):
