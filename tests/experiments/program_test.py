@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
+from sklearn import mixture
 
 from tf_resflow import configuration
 from tf_resflow import datasets
@@ -66,11 +67,31 @@ def test_values_are_log_probabilities_of_rows(config, rows, tmp_path):
       'nats_stderr': pytest.approx(stats.sem(np.delete(nats, 3)))}
 
 
+def test_cells_of_a_grid_have_probabilities(tmp_path):
+  """Of a mixture that can collapse on fixed points of cells."""
+  rng = np.random.default_rng(0)
+  train, test = rng.integers(0, [4, 3], [300, 2]), np.argwhere(np.ones([4, 3]))
+  config = configuration.make_config(num_validation=0, dataset=datasets.table(
+      pd.DataFrame(train, columns=['a', 'b']), test=pd.DataFrame(
+          test, columns=['a', 'b']), column_types=[
+              'a:signed_integer', 'b:signed_integer']))
+  program.write_rows(config, str(tmp_path))
+  rows = np.load(tmp_path / program.ROWS)
+  fitted = mixture.GaussianMixture(30, reg_covar=1e-8, random_state=0).fit(
+      rows['train'])
+  _, nats = _write(tmp_path, fitted.score_samples(rows['points']))
+  assert np.exp(-nats).sum() == pytest.approx(1.0, abs=0.2)
+
+
 def test_values_that_are_none(rows, tmp_path):
   log_prob = np.zeros(len(rows['points']))
-  log_prob[:2] = np.nan, -np.inf
+  log_prob[:32] = -np.inf  # Two rows, which have no density.
+  record, nats = _write(tmp_path, log_prob)
+  np.testing.assert_array_equal(np.flatnonzero(np.isinf(nats)), [0, 1, 3])
+  assert record == pytest.approx({'nats': 0.0, 'nats_stderr': 0.0}, abs=1e-9)
+  log_prob[:2] = np.nan, np.inf
   record, _ = _write(tmp_path, log_prob)
-  assert record == {'problem': 'log_prob of 2 points is not finite'}
+  assert record == {'problem': 'log_prob of 2 points is no number'}
   with pytest.raises(
       errors.InvalidValueError, match=r'log_prob=\(5,\): expected an array'):
     _write(tmp_path, np.zeros(5))

@@ -168,7 +168,11 @@ def _queue(folder, text=_PROGRAM, requirements=()):
 
 
 def test_programs_are_run_and_compared(tmp_path):
-  records = _queue(tmp_path).run('mine')
+  text = ('import pathlib\nmark = pathlib.Path(__file__ + ".mark")\n'
+          'was = mark.exists()\nmark.touch()\nassert was\n') + _PROGRAM
+  with pytest.raises(study_queue.TaskError):  # It has looked at nothing.
+    _queue(tmp_path, text).run('mine')
+  records = _queue(tmp_path, text).run('mine')
   for case in 'ab':
     for seed in (1, 2):
       record = records[f'final-iris-{case}-{seed}']

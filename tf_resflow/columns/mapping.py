@@ -93,14 +93,14 @@ def _with_cells(types, x, noise=None):
   return x[:, np.newaxis] + u
 
 
-def dequantized(specs: Sequence[str], x: Any) -> np.ndarray:
+def dequantized(specs: Sequence[str], x: Any, noise: Any = None) -> np.ndarray:
   """Returns rows `[N, D]` in float64, with grids points of their cells.
 
-  These are `(k + u) step`, `[N, K, D]`, with the `cell_points` `u` in the
-  columns that are grids.
+  In the columns that are grids these are `(k + u) step`, with the noise `u` or,
+  `[N, K, D]`, the `cell_points`; see `mapped`.
   """
   types = of_specs(specs, x)
-  return _with_cells(types, x) * [t.step for t in types]
+  return _with_cells(types, x, noise) * [t.step for t in types]
 
 
 def mapped(specs: Sequence[str], x: Any, noise: Any = None,

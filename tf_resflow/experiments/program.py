@@ -7,10 +7,10 @@ ROWS.npz has float64 arrays of three parts: the training rows `train` `[N, D]`;
 `points` `[M, D]`. They are in the units of the data; `mapped_train`, ... in the
 coordinates of the types of columns, and `log_det_train` `[N]`, ... `log|det
 dy/dx|` of these. VALUES.npz gets `log_prob` `[M]`, nats, of the points in the
-units of the data.
+units of the data, -inf where they have no density.
 
 Of a row with whole numbers `points` has several points of its cell, over which
-the study averages, see `mapping.mapped`; other parts have one.
+the study averages, see `mapping.mapped`; other parts have a random one.
 """
 
 from collections.abc import Sequence
@@ -21,12 +21,10 @@ import pathlib
 from typing import Any
 
 import numpy as np
-from scipy import special
 
 from tf_resflow import configuration
 from tf_resflow import errors
 from tf_resflow.columns import mapping
-from tf_resflow.evaluation import statistics
 
 ROWS, VALUES = 'rows.npz', 'values.npz'
 
@@ -86,28 +84,29 @@ def write_rows(config: configuration.Config, workdir: str) -> None:
   x.setdefault('validation', x['train'][:0])
   has_density, _ = mapping.with_density(types, x['test'])
   arrays = {'has_density': has_density}
+  rng = np.random.default_rng(config.run.seed)
   for name, rows in (('train', x['train']), ('validation', x['validation']),
                      ('points', x['test'][has_density])):
-    y, log_det = mapping.mapped(types, rows)
-    cells = np.concatenate([
-        mapping.dequantized(types, rows), y, log_det[..., np.newaxis]], -1)
-    values = cells.reshape([-1, cells.shape[-1]]) if name == 'points' else (
-        mapping.one_per_cell(cells))
-    plain, mapped = np.split(values[:, :-1], 2, axis=1)
-    arrays |= {name: plain, f'mapped_{name}': mapped,
-               f'log_det_{name}': values[:, -1]}
+    # A mixture may collapse on the fixed points, on which it is tested.
+    noise = None if name == 'points' else rng.random(rows.shape)
+    mapped, log_det = mapping.mapped(types, rows, noise)
+    plain = mapping.dequantized(types, rows, noise)
+    arrays |= {name: plain.reshape([-1, rows.shape[1]]),
+               f'mapped_{name}': mapped.reshape([-1, rows.shape[1]]),
+               f'log_det_{name}': log_det.ravel()}
   np.savez(os.path.join(workdir, ROWS), **arrays)
 
 
 def read_values(workdir: str) -> tuple[dict[str, Any], np.ndarray]:
   """Returns the record and the nats `[N]` of what a program has written.
 
-  Rows without a density under the types of columns have infinite nats, and are
-  left out of the mean.
+  Rows without a density, under the types of columns or by the program, have
+  infinite nats, and are left out of the mean.
 
   Raises:
     InvalidValueError: if there is no `log_prob` of all points.
   """
+  from tf_resflow.evaluation import statistics  # It loads SciPy.
   with np.load(os.path.join(workdir, ROWS)) as rows:
     has_density, num_points = rows['has_density'], len(rows['points'])
   path = os.path.join(workdir, VALUES)
@@ -115,11 +114,12 @@ def read_values(workdir: str) -> tuple[dict[str, Any], np.ndarray]:
     log_prob = np.float64(values.get('log_prob', []))
   errors.check(log_prob.shape == (num_points,), 'log_prob', f'{log_prob.shape}',
                f'an array [{num_points}] in {path}')
-  num_wrong = np.sum(~np.isfinite(log_prob))
+  num_wrong = np.sum(np.isnan(log_prob) | np.isposinf(log_prob))
   if num_wrong:
-    return {'problem': f'log_prob of {num_wrong} points is not finite'}, (
+    return {'problem': f'log_prob of {num_wrong} points is no number'}, (
         np.full(len(has_density), np.inf))
   cells = log_prob.reshape([has_density.sum(), -1])
   nats = np.full(len(has_density), np.inf)
-  nats[has_density] = np.log(cells.shape[1]) - special.logsumexp(cells, axis=1)
-  return statistics.mean_and_stderr(nats[has_density]).report('nats'), nats
+  nats[has_density] = np.log(cells.shape[1]) - np.logaddexp.reduce(cells, axis=1)
+  return statistics.mean_and_stderr(
+      nats[np.isfinite(nats)]).report('nats'), nats

@@ -96,6 +96,7 @@ class Queue:
     self._output([self._python(program), os.fspath(program.script), *(
         os.path.join(folder, name) for name in (
             program_lib.ROWS, program_lib.VALUES)), str(task.seed)], log)
+    record['looks'] = trials.count_look(folder)
     found, nats = program_lib.read_values(folder)
     np.savez(os.path.join(folder, trials.ARRAYS), nats=nats)
     return record | found

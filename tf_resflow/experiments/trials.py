@@ -28,7 +28,7 @@ def run(study: study_lib.Study, task: study_lib.Task,
   """Trains, or continues the run in a folder, and evaluates it.
 
   A finalist that was evaluated before a kill is not evaluated again. For a
-  program, which the queue starts, its rows are written.
+  program, which the queue starts, its rows are written; its record is empty.
 
   Returns:
     The record: `num_steps`, the metrics that are finite and their standard
@@ -42,7 +42,7 @@ def run(study: study_lib.Study, task: study_lib.Task,
   config = study.make_config(task, records, imports)
   if study.program(task.case):
     program.write_rows(config, workdir)
-    return {'looks': _looks(os.path.join(workdir, _LOOKS))}
+    return {}
   record: dict[str, Any] = {'num_steps': config.optimizer.num_steps}
   try:
     flow = workflow.fit(config, workdir, evaluate_at_end=False, takeover=True)
@@ -50,7 +50,7 @@ def run(study: study_lib.Study, task: study_lib.Task,
     return record | {'problem': _problem(error)}
   is_final = task.kind == study_lib.FINAL
   if is_final:
-    record['looks'] = _looks(os.path.join(workdir, _LOOKS))
+    record['looks'] = count_look(workdir)
   try:
     results = workflow.evaluate(
         flow, 'test' if is_final else 'validation', certify=False,
@@ -72,9 +72,9 @@ def run(study: study_lib.Study, task: study_lib.Task,
   return record
 
 
-def _looks(path):
+def count_look(workdir: str) -> int:
   """Counts one more in a file, of a byte each, and returns their number."""
-  with open(path, 'ab') as file:
+  with open(os.path.join(workdir, _LOOKS), 'ab') as file:
     file.write(b'.')
     return file.tell()
 

@@ -1,4 +1,4 @@
-"""A Gaussian of the mapped coordinates.
+"""A Gaussian of the standardised mapped coordinates.
 
   python gaussian.py ROWS.npz VALUES.npz SEED
 
@@ -12,7 +12,9 @@ from scipy import stats
 
 rows = np.load(sys.argv[1])
 known = np.concatenate([rows['mapped_train'], rows['mapped_validation']])
+mean, std = known.mean(axis=0), known.std(axis=0)
 gaussian = stats.multivariate_normal(
-    known.mean(axis=0), np.cov(known.T, ddof=0))
+    cov=np.cov((known - mean).T / std[:, np.newaxis], ddof=0))
 np.savez(sys.argv[2], log_prob=np.reshape(
-    gaussian.logpdf(rows['mapped_points']), -1) + rows['log_det_points'])
+    gaussian.logpdf((rows['mapped_points'] - mean) / std), -1) + (
+        rows['log_det_points'] - np.log(std).sum()))
