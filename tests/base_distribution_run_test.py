@@ -93,7 +93,8 @@ def test_the_distribution_of_tfp(workdir):
   flow = tf_resflow.load(workdir, dtype='float64')
   x = np.float64(_frame(20)[['height', 'income']])
   density = flow.distribution()
-  np.testing.assert_allclose(density.log_prob(x), flow.log_prob(x), rtol=1e-9)
+  # TFP divides the weights, which are float32, by their sum.
+  np.testing.assert_allclose(density.log_prob(x), flow.log_prob(x), rtol=1e-7)
   drawn, log_prob = density.experimental_sample_and_log_prob(2000, seed=1)
   np.testing.assert_allclose(log_prob, flow.log_prob(drawn), rtol=1e-5)
   share = np.mean(drawn[:, 0] < 185)  # Of one of the two clusters.

@@ -10,7 +10,7 @@ from numpy import typing as npt
 from tf_resflow import datasets
 from tf_resflow import models
 from tf_resflow.columns import column_checks
-from tf_resflow.evaluation import coordinates
+from tf_resflow.columns import coordinates
 from tf_resflow.evaluation import likelihood
 from tf_resflow.evaluation import mixtures
 from tf_resflow.evaluation import statistics

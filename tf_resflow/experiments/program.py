@@ -120,6 +120,7 @@ def read_values(workdir: str) -> tuple[dict[str, Any], np.ndarray]:
         np.full(len(has_density), np.inf))
   cells = log_prob.reshape([has_density.sum(), -1])
   nats = np.full(len(has_density), np.inf)
-  nats[has_density] = np.log(cells.shape[1]) - np.logaddexp.reduce(cells, axis=1)
+  nats[has_density] = np.log(cells.shape[1]) - np.logaddexp.reduce(
+      cells, axis=1)
   return statistics.mean_and_stderr(
       nats[np.isfinite(nats)]).report('nats'), nats

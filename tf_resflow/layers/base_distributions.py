@@ -15,6 +15,8 @@ from tf_resflow.numerics import random
 if TYPE_CHECKING:  # The import takes a second.
   from tensorflow_probability import distributions as tfd
 
+# Seconds that the choice of a mixture may take.
+_MAX_SECONDS = 60.0
 _LOG_2_PI = math.log(2.0 * math.pi)
 
 
@@ -116,8 +118,9 @@ class GaussianMixture(BaseDistribution):
   """A mixture of Gaussians, `p(z) = sum_k w_k N(z; m_k, (P_k P_k^T)^-1)`.
 
   `fit` chooses the number of components, at most `num_components`, and their
-  parameters by EM, see `mixtures.fit`; before, it is a standard normal. They
-  are no subject of training. Components that are not used have weight 0.
+  parameters by EM, see `mixtures.search`, for about a minute at most; before,
+  it is a standard normal. They are no subject of training. Components that are
+  not used have weight 0.
 
   At temperature T draws are `m_k + T P_k^-T e`, `e ~ N(0, I)`: the components
   keep their weights and centres, and T times their standard deviations.
@@ -161,7 +164,11 @@ class GaussianMixture(BaseDistribution):
             size, batch_shape=[count], dtype=self.compute_dtype))
 
   def fit(self, z: np.ndarray, seed: int = 0) -> None:
-    found = mixtures.fit(z, self.num_components, seed)
+    counts = {self.num_components, *(
+        n for n in mixtures.NUM_COMPONENTS if n < self.num_components)}
+    _, found, _ = mixtures.search(
+        {'latents': (np.float64(z), 0.0)}, sorted(counts), ['full'],
+        max_seconds=_MAX_SECONDS, seed=seed).mixture
     count = found.n_components
     values = [v.numpy() for v in self.variables]
     for value, fitted in zip(values, (

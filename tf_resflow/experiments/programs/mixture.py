@@ -25,7 +25,7 @@ best = -np.inf
 # Threads wait for one another in operations this small.
 with threadpoolctl.threadpool_limits(1), warnings.catch_warnings(
     action='ignore'):
-  for logs in ([], np.flatnonzero((known > 0).all(axis=0))):
+  for logs in np.array([], int), np.flatnonzero((known > 0).all(axis=0)):
     y, points = known.copy(), rows['points'].copy()
     y[:, logs], points[:, logs] = np.log(y[:, logs]), np.log(points[:, logs])
     mean, std = y.mean(axis=0), y.std(axis=0)

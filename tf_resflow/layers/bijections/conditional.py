@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_resflow import errors
-from tf_resflow.columns import mixtures
+from tf_resflow.columns import coordinates
 from tf_resflow.layers import base_layer
 from tf_resflow.layers.bijections import bijection as bijection_lib
 from tf_resflow.layers.bijections import composite
@@ -166,7 +166,7 @@ class ConditionalAffine(ConditionalMap):
 
     Its constant is left out: means of what is left do not depend on them.
     """
-    slopes = mixtures.regress(
+    slopes = coordinates.slopes(
         x.numpy().reshape([len(x), -1]), condition.numpy())
     self.kernel.assign(np.concatenate([0.0 * slopes, slopes], axis=1))
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests import loops
-from tf_resflow.evaluation import coordinates
+from tf_resflow.columns import coordinates
 
 _TYPES = 'log', 'real', 'integer'
 
@@ -22,10 +22,11 @@ def _rows(num_rows=400):
 def test_moments_and_slopes(is_conditional):
   x, c, noise = _rows()
   condition = c if is_conditional else None
-  fitted = coordinates.Coordinates.fitted(_TYPES, x, noise, condition)
+  fitted, of_folds, _ = coordinates.fitted(_TYPES, x, noise, condition)
+  np.testing.assert_allclose(of_folds.std(axis=0), 1.0)
   z, log_det = fitted(x, condition, noise)
   np.testing.assert_allclose(z.mean(axis=0), 0.0, atol=1e-9)
-  np.testing.assert_allclose(z.std(axis=0), 1.0)
+  np.testing.assert_allclose(z.std(axis=0), 1.0, rtol=0.02)
   np.testing.assert_allclose(
       fitted.std[:2], [0.1, 0.2] if is_conditional else [1.0, 2.0], rtol=0.1)
   # Of each column by itself; between the ends of a cell, too.
@@ -53,3 +54,17 @@ def test_sets_of_types():
   assert list(coordinates.maps_of((), -x)) == ['plain columns']
   with pytest.raises(ValueError, match='column type=lag'):
     coordinates.maps_of(['lag'] * 3, x)
+
+
+def test_slopes_of_a_regression():
+  rng = np.random.default_rng(0)
+  slopes = rng.normal(size=[3, 2])
+  conditions = rng.normal(5.0, [1.0, 1e-2, 1e3], size=[4000, 3])
+  noise = rng.normal(size=[4000, 2])
+  found = coordinates.slopes(
+      conditions / [1.0, 1e-2, 1e3] @ slopes + 7.0 + noise, conditions)
+  np.testing.assert_allclose(  # 5.5 standard errors.
+      found * np.array([[1.0], [1e-2], [1e3]]), slopes, atol=0.09)
+  # What no row has does not count.
+  conditions[:, 1] = 3.0
+  assert np.all(coordinates.slopes(noise, conditions)[1] == 0.0)

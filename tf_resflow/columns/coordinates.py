@@ -2,17 +2,11 @@
 
 from collections.abc import Sequence
 import dataclasses
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
-from sklearn import linear_model
-from sklearn import pipeline
-from sklearn import preprocessing
 
 from tf_resflow.columns import mapping
-
-# Strengths of a ridge regression.
-_STRENGTHS = np.logspace(-3, 3, 7)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -27,40 +21,63 @@ class Coordinates:
 
   Attributes:
     specs: of the types of the columns.
-    mean_fn: maps conditions `[N, C]` to means `[N, D]`, None to one `[D]`.
+    mean: `m`, `[D]`, or a regression of scikit-learn on conditions `[N, C]`.
     std: `s`, `[D]`.
   """
 
   specs: Sequence[str]
-  mean_fn: Any
+  mean: Any
   std: np.ndarray
-
-  @classmethod
-  def fitted(cls, specs: Sequence[str], x: np.ndarray, noise: np.ndarray,
-             condition: np.ndarray | None = None) -> Self:
-    """Fits `m` and `s` to rows; arguments are those of a call."""
-    y, _ = mapping.mapped(specs, x, noise)
-    if condition is None:
-      mean = y.mean(axis=0)
-      return cls(specs, lambda unused_condition: mean, y.std(axis=0))
-    regression = pipeline.make_pipeline(
-        preprocessing.StandardScaler(), linear_model.RidgeCV(_STRENGTHS)).fit(
-            condition, y)
-
-    def mean_of(c):
-      return regression.predict(c).reshape([len(c), y.shape[1]])
-
-    return cls(specs, mean_of, (y - mean_of(condition)).std(axis=0))
 
   def __call__(
       self, x: np.ndarray, condition: np.ndarray | None = None,
       noise: Any = None) -> tuple[np.ndarray, np.ndarray]:
     """Returns `z` and `log|det dz/dx|`, see `mapping.mapped`."""
     y, log_det = mapping.mapped(self.specs, x, noise)
-    mean = self.mean_fn(condition)
-    if y.ndim > mean.ndim > 1:
-      mean = mean[:, np.newaxis]
+    mean = self.mean if condition is None else self.mean.predict(
+        condition).reshape([len(x), *[1] * (y.ndim - 2), -1])
     return (y - mean) / self.std, log_det - np.sum(np.log(self.std))
+
+
+def fitted(
+    specs: Sequence[str], x: np.ndarray, noise: np.ndarray,
+    condition: np.ndarray | None = None,
+) -> tuple[Coordinates, np.ndarray, np.ndarray]:
+  """Fits coordinates to rows; arguments are those of a call.
+
+  Returns:
+    The coordinates, and `z` and `log|det dz/dx|` of the rows. With conditions
+    means in `z` are fitted to other folds of the rows, five as they follow one
+    another: of its own rows a regression leaves too little.
+  """
+  y, log_det = mapping.mapped(specs, x, noise)
+  regression, expected = None, y.mean(axis=0)
+  if condition is not None:
+    from sklearn import model_selection
+    regression = _ridge().fit(condition, y)
+    expected = model_selection.cross_val_predict(
+        _ridge(), condition, y).reshape(y.shape)
+  std = (y - expected).std(axis=0)
+  return (Coordinates(specs, regression or expected, std),
+          (y - expected) / std, log_det - np.sum(np.log(std)))
+
+
+def slopes(y: np.ndarray, condition: np.ndarray) -> np.ndarray:
+  """Returns the slopes `A`, `[C, D]`, of the regression `y ~ c A + b`.
+
+  It is that of `Coordinates`, of rows `[N, D]` on conditions `[N, C]`.
+  """
+  scaler, ridge = _ridge().fit(condition, y)
+  return (ridge.coef_ / scaler.scale_).T
+
+
+def _ridge():
+  from sklearn import linear_model
+  from sklearn import pipeline
+  from sklearn import preprocessing
+  return pipeline.make_pipeline(
+      preprocessing.StandardScaler(),
+      linear_model.RidgeCV(np.logspace(-3, 3, 7)))
 
 
 def maps_of(specs: Sequence[str], x: np.ndarray) -> dict[str, tuple[str, ...]]:
