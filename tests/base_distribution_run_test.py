@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import json
 import shutil
+from unittest import mock
 
 import numpy as np
 import pandas as pd
@@ -20,6 +21,7 @@ from tf_resflow import errors
 from tf_resflow import models
 from tf_resflow import training
 from tf_resflow.columns import mapping
+from tf_resflow.training import strategies
 from tf_resflow.training import trainer as trainer_lib
 
 _SHORT = {'num_blocks': 2, 'hidden_units': (8,), 'batch_size': 32,
@@ -127,7 +129,11 @@ def test_conditions_and_whole_numbers(columns, tmp_path):
   assert np.exp(log_prob + log_weight).sum() == pytest.approx(1.0, abs=5e-3)
 
 
-def test_replicas_hold_the_same_mixture(tmp_path):
+def test_replicas_hold_the_same_mixture(tmp_path, monkeypatch):
+  """That of the chief."""
+  from_chief = mock.Mock(side_effect=lambda strategy, values: [
+      1.0001 * value for value in values])
+  monkeypatch.setattr(strategies, 'from_chief', from_chief)
   config = tf_resflow.configuration.make_config(
       dataset=datasets.table(_frame()[['height', 'income']]),
       **_SHORT | {'num_steps': 2})
@@ -138,6 +144,9 @@ def test_replicas_hold_the_same_mixture(tmp_path):
   values = [replicas.local_values(v) for v in variables]
   for pair in values:
     np.testing.assert_array_equal(*pair)
+  (_, own), _ = from_chief.call_args
+  for before, after in zip(own, trainer.model.get_weights(), strict=True):
+    np.testing.assert_allclose(after, 1.0001 * before, rtol=1e-6)
   next(iter(trainer.steps()))
   for before, v in zip(values, variables, strict=True):
     for after in replicas.local_values(v):

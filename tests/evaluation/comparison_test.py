@@ -52,6 +52,8 @@ def test_summary():
       '21.12: the flow is 1.12 +- 0.30 better than the Gaussian. Mixtures of '
       '5, 10 were not all tried, for lack of time.')
   assert list(found.differences) == ['gaussian'] and not found.warnings
+  assert ' a row (an upper bound) (36 rows); ' in _compare(
+      36, (-1.12, 1.8), (0.04, 1.2), is_bound=True).summary
 
 
 @pytest.mark.parametrize('settings, text', [

@@ -46,7 +46,7 @@ class Comparison(NamedTuple):
 def compare(
     test_nll: npt.ArrayLike, baselines: Mapping[str, mixtures.Baseline],
     train_nll: npt.ArrayLike | None = None, is_best: bool = False,
-) -> Comparison:
+    is_bound: bool = False) -> Comparison:
   """Says in words how good a flow of vectors is, and warns.
 
   It warns of a flow that is
@@ -71,6 +71,7 @@ def compare(
     train_nll: `[M]`, of training rows or some of them; None if no row is seen
       twice.
     is_best: whether the weights are those of the lowest validation loss.
+    is_bound: whether the numbers of the flow are upper bounds.
 
   Raises:
     InvalidValueError: if there are fewer than two of some rows, or a number is
@@ -119,7 +120,8 @@ def compare(
       if num_left_out else '')
   not_tried = baselines['gaussian_mixture'].details.get('not_tried', ())
   return Comparison(
-      f'test {test.mean:.2f} +- {test.stderr:.2f} nats a row ({rows}); '
+      f'test {test.mean:.2f} +- {test.stderr:.2f} nats a row '
+      f'{"(an upper bound) " if is_bound else ""}({rows}); '
       f'{", ".join(others)}: the flow is {" and ".join(sides)}.' + (
           f' Mixtures of {", ".join(map(str, not_tried))} were not all tried, '
           'for lack of time.' if not_tried else ''),
@@ -183,7 +185,8 @@ def compare_on_splits(
   train_nll = likelihood.nll(
       model, splits['train'], strategy=strategy, num_examples=min(
           _MAX_TRAINING_ROWS, splits['train'].num_examples)).mean(axis=0)
-  result = compare(test_nll, found, train_nll, is_best)
+  result = compare(
+      test_nll, found, train_nll, is_best, model.evaluates_bounds)
   schema = model.schema
   unbounded = column_checks.unbounded(
       schema.names, x, [column.type for column in schema.modelled])

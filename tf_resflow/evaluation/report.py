@@ -17,7 +17,6 @@ from tf_resflow.evaluation import likelihood
 from tf_resflow.evaluation import results as results_lib
 from tf_resflow.evaluation import settings as settings_lib
 from tf_resflow.evaluation import statistics
-from tf_resflow.models import latent_model
 
 _logger = logging.getLogger(__name__)
 
@@ -209,15 +208,15 @@ def _results(model, summary, settings, has_density, arrays):
       'num_probes': settings.num_probes}
   if not has_density.all():
     numbers['num_without_density'] = int(np.sum(~has_density))
-  if model.augmentation.num_points:
+  num_points = model.augmentation.num_points
+  if model.evaluates_bounds:
+    numbers[f'{model.unit}_is'] = 'an upper bound: the mean ' + (
+        'of -log p over points of each cell' if num_points else
+        'over noise u of -log p(x, u) + log q(u)')
+  elif num_points:
     numbers[f'{model.unit}_is'] = (
-        f'-log of the mean of p over {model.augmentation.num_points} points of '
-        'the cell of each row, about -log P(x), plus the log of its steps'
-        if model.latent_size <= latent_model.MAX_EXACT_SIZE else
-        'an upper bound: the mean of -log p over points of each cell')
-  elif model.augmentation.is_random:
-    numbers[f'{model.unit}_is'] = (
-        'an upper bound: the mean over noise u of -log p(x, u) + log q(u)')
+        f'-log of the mean of p over {num_points} points of the cell of each '
+        'row, about -log P(x), plus the log of its steps')
   return results_lib.Results(
       numbers=numbers, arrays=arrays, unit_notes={model.unit: model.unit_note})
 

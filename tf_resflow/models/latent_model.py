@@ -164,6 +164,12 @@ class LatentModel(keras.Model):
     return bool(self.augmentation.num_points) and estimator not in (
         None, 'training')
 
+  @property
+  def evaluates_bounds(self) -> bool:
+    """Whether evaluations of -log p are upper bounds, means over noise."""
+    return self.augmentation.is_random and not (
+        self.augmentation.num_points and self.latent_size <= MAX_EXACT_SIZE)
+
   def evaluation_estimator(
       self, *, dequantizes: bool = False) -> numerics.Estimator:
     """Returns the estimator for evaluation: exact up to 64 dimensions.

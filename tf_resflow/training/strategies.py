@@ -7,6 +7,7 @@ import os
 import re
 from typing import TypeAlias
 
+import numpy as np
 import tensorflow as tf
 
 from tf_resflow import configuration
@@ -102,9 +103,20 @@ def gather(strategy: tf.distribute.Strategy, value: int) -> list[int]:
   return found[::strategy.num_replicas_in_sync // count].tolist()
 
 
+def from_chief(
+    strategy: tf.distribute.Strategy, values: list[np.ndarray],
+) -> list[np.ndarray]:
+  """Returns the arrays with which the chief calls this; all wait for it."""
+  if num_workers(strategy) == 1:
+    return values
+  with naming_lost_peers(strategy):
+    return [_gathering(strategy)(tf.constant(value[np.newaxis]))[0].numpy()
+            for value in values]
+
+
 @functools.cache
 def _gathering(strategy):
-  """Returns a graph that gathers the numbers of all replicas."""
+  """Returns a graph that gathers the values `[1, ...]` of all replicas."""
   return tf.function(
       lambda value: strategy.gather(
           strategy.experimental_distribute_values_from_function(

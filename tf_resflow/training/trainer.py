@@ -118,6 +118,9 @@ class Trainer(learner_lib.Learner):
         self.model.fit_base(
             *map(self.split.arrays.get, ('x', 'condition')),
             seed=self.config.run.seed)
+        # Others may have rounded otherwise, or had less time.
+        self.model.set_weights(strategies.from_chief(
+            self.strategy, self.model.get_weights()))
         self.ema.reset()  # Of what depends on the condition.
       self.callbacks_done = False
       self.save()
