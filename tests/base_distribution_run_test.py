@@ -132,7 +132,7 @@ def test_conditions_and_whole_numbers(columns, tmp_path):
 def test_replicas_hold_the_same_mixture(tmp_path, monkeypatch):
   """That of the chief."""
   from_chief = mock.Mock(side_effect=lambda strategy, values: [
-      1.0001 * value for value in values])
+      np.array(1.0001 * value, value.dtype) for value in values])
   monkeypatch.setattr(strategies, 'from_chief', from_chief)
   config = tf_resflow.configuration.make_config(
       dataset=datasets.table(_frame()[['height', 'income']]),
@@ -146,7 +146,8 @@ def test_replicas_hold_the_same_mixture(tmp_path, monkeypatch):
     np.testing.assert_array_equal(*pair)
   (_, own), _ = from_chief.call_args
   for before, after in zip(own, trainer.model.get_weights(), strict=True):
-    np.testing.assert_allclose(after, 1.0001 * before, rtol=1e-6)
+    np.testing.assert_allclose(
+        after, np.array(1.0001 * before, before.dtype), rtol=1e-6)
   next(iter(trainer.steps()))
   for before, v in zip(values, variables, strict=True):
     for after in replicas.local_values(v):
