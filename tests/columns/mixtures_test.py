@@ -19,7 +19,8 @@ def _blobs(num_rows, seed=0):
 
 def _search(rows, num_components=(1, 2, 5), covariances=('full',), **settings):
   return mixtures.search(
-      {'rows': (rows, 0.0)}, num_components, covariances, **settings)
+      {'rows': (rows, np.zeros(len(rows)))}, num_components, covariances,
+      **settings)
 
 
 def test_the_mixture_that_rows_are_drawn_from():
@@ -68,7 +69,7 @@ def test_what_is_fitted_without_time():
   """Gaussians of all sets, and a mixture."""
   rows = _blobs(100)
   found = mixtures.search(
-      {'a': (rows, 0.0), 'b': (2.0 * rows, 2.0 * np.log(2.0) + 0.1)}, [3, 4],
+      {'a': (rows, np.zeros(100)), 'b': (rows, np.ones(100))}, [3, 4],
       max_seconds=0.0)
   assert found.gaussian[0].columns == 'b'
   assert found.mixture[0].num_components == 3 and 4 in found.not_tried

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import warnings
 
 import numpy as np
-from numpy import typing as npt
 
 from tf_resflow import errors
 
@@ -95,7 +94,7 @@ class _Scores(NamedTuple):
 
 
 def search(
-    sets: Mapping[str, tuple[np.ndarray, npt.ArrayLike]],
+    sets: Mapping[str, tuple[np.ndarray, np.ndarray]],
     num_components: Sequence[int] = NUM_COMPONENTS,
     covariances: Sequence[str] = COVARIANCES, *, max_seconds: float = math.inf,
     seed: int = 0, verbose: int = 0) -> Found:
@@ -127,8 +126,6 @@ def search(
   num_rows = len(next(iter(sets.values()))[0])
   errors.check(num_rows >= _NUM_FOLDS, 'rows', f'{num_rows} rows',
                f'{_NUM_FOLDS} or more')
-  sets = {name: (z, np.broadcast_to(log_det, num_rows))
-          for name, (z, log_det) in sets.items()}
   # Threads wait for one another in operations this small: where other programs
   # run as well, 10 to 40 times as long as one of them takes.
   with threadpoolctl.threadpool_limits(1):

@@ -20,7 +20,6 @@ import threadpoolctl
 
 from tf_resflow import errors
 from tf_resflow.columns import coordinates
-from tf_resflow.columns import mixtures as mixtures_lib
 from tf_resflow.evaluation import mixtures
 
 # Added to the variances; for raw images in multiples of the noise's variance.
@@ -121,8 +120,8 @@ def fit_baselines(
   if num_levels is None:
     return mixtures.fit_mixtures(
         train, test, coordinates.maps_of(column_maps, train), seed=seed,
-        num_components=[num_components] if num_components else
-        mixtures_lib.NUM_COMPONENTS, verbose=verbose)
+        num_components=[num_components] if num_components else (),
+        verbose=verbose)
   _check_images(train, test, num_levels)
   rows = _dequantize(train, num_levels, (seed, 0), num_noise_draws)
   test_rows = _dequantize(test, num_levels, (seed, 3), _NUM_TEST_DRAWS)

@@ -81,7 +81,7 @@ def compare(
     >>> x = np.random.default_rng(0).normal(size=[500, 1])
     >>> found = mixtures.fit_mixtures(x[:400], x[400:], num_components=[1])
     >>> print(compare(x[400:, 0]**2 + 1.0, found).summary)
-    test ... nats a row (100 rows); a Gaussian of ... 1.51: the flow is ... worse ...
+    test ... nats a row (100 rows); a Gaussian of ... 1.51: the flow is ...
   """
   losses = {name: baseline.values for name, baseline in baselines.items()}
   has_density = ~np.isposinf([test_nll, *losses.values()]).any(axis=0)

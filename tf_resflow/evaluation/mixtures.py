@@ -45,7 +45,7 @@ def fit_mixtures(
     train: npt.ArrayLike, test: npt.ArrayLike,
     maps: Mapping[str, Sequence[str]] | None = None, *,
     conditions: Sequence[np.ndarray] = (),
-    num_components: Sequence[int] = mixtures.NUM_COMPONENTS,
+    num_components: Sequence[int] = (),
     max_seconds: float = math.inf, seed: int = 0,
     verbose: int = 0) -> dict[str, Baseline]:
   """Fits a Gaussian and a Gaussian mixture to vectors.
@@ -98,7 +98,8 @@ def fit_mixtures(
           for name, specs in maps.items()}
   found = mixtures.search(
       {name: (z, log_det) for name, (_, z, log_det) in sets.items()},
-      num_components, max_seconds=max_seconds, seed=seed, verbose=verbose)
+      num_components or mixtures.NUM_COMPONENTS, max_seconds=max_seconds,
+      seed=seed, verbose=verbose)
   chosen = {'gaussian': found.gaussian, 'gaussian_mixture': found.mixture}
   is_supported = np.all([
       mapping.with_density(maps[candidate.columns], test)[0]

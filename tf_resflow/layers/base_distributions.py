@@ -15,8 +15,6 @@ from tf_resflow.numerics import random
 if TYPE_CHECKING:  # The import takes a second.
   from tensorflow_probability import distributions as tfd
 
-# Seconds that the choice of a mixture may take.
-_MAX_SECONDS = 60.0
 _LOG_2_PI = math.log(2.0 * math.pi)
 
 
@@ -164,11 +162,11 @@ class GaussianMixture(BaseDistribution):
             size, batch_shape=[count], dtype=self.compute_dtype))
 
   def fit(self, z: np.ndarray, seed: int = 0) -> None:
-    counts = {self.num_components, *(
-        n for n in mixtures.NUM_COMPONENTS if n < self.num_components)}
+    counts = [n for n in mixtures.NUM_COMPONENTS if n < self.num_components]
     _, found, _ = mixtures.search(
-        {'latents': (np.float64(z), 0.0)}, sorted(counts), ['full'],
-        max_seconds=_MAX_SECONDS, seed=seed).mixture
+        {'latents': (np.float64(z), np.zeros(len(z)))},
+        [*counts, self.num_components], ['full'], max_seconds=60.0,
+        seed=seed).mixture
     count = found.n_components
     values = [v.numpy() for v in self.variables]
     for value, fitted in zip(values, (
