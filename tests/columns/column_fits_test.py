@@ -37,7 +37,7 @@ def test_types_are_detected():
     (np.round(9.0 * _NORMAL), 'signed_integer'),
     (np.round(0.5 * _NORMAL, 2), 'signed_integer:0.01'),
     (0.5 * np.round(50.0 + 9.0 * _NORMAL), 'signed_integer:0.5'),
-    (0.5 * np.round(30.0 + 9.0 * _NORMAL.clip(-3.3)), 'integer:0.5'),
+    (0.5 * np.round(20.0 + 9.0 * _NORMAL.clip(-2.2)), 'integer:0.5'),
     (25.0 * np.round(150.0 + 9.0 * _NORMAL), 'integer:25'),
     (1e6 * np.round(150.0 + 9.0 * _NORMAL), 'integer:1000000'),
     (np.float32(np.round(_NORMAL, 1)), 'signed_integer:0.1'),

@@ -25,7 +25,7 @@ _MIN_GRID_VALUES = 20
 _MIN_STEP = 0.01
 # Mean of a grid from 0, in standard deviations, from which on its samples are
 # hardly ever negative.
-_MIN_STDS = 4.0
+_MIN_STDS = 3.0
 # Mean log-likelihood of a Gaussian of mapped values that a type has to gain,
 # nats a row, and in all.
 _MIN_GAIN = 0.02
