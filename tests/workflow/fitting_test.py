@@ -9,10 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests import splits
 from tests import testing
 from tf_resflow import configuration
 from tf_resflow import datasets
 from tf_resflow import evaluation
+from tf_resflow import training
 from tf_resflow import workflow
 from tf_resflow.columns import column_fits
 from tf_resflow.specs import reading
@@ -114,6 +116,16 @@ def test_a_run_of_other_rows_goes_on_as_by_the_command(
   assert flow.run.step == other.run.step == 4
   assert workflow.score(flow, frame).frame()['in_training'].sum() == (
       flow.run.facts['num_train'])
+
+
+def test_a_folder_of_another_model_is_refused(tmp_path):
+  """Also one whose run has no weights yet."""
+  config = configuration.make_config(dataset='2d/moons')
+  training.workdir.write_settings(str(tmp_path), config)
+  assert splits.refusal(
+      workflow.fit, 'digits', tmp_path, num_steps=2).startswith(
+          f'workdir={tmp_path}: expected a run of this configuration. In that '
+          'run --model was vector and is image, --dataset was 2d/moons and is')
 
 
 def test_the_weights_are_those_that_tools_load(tmp_path):

@@ -179,6 +179,8 @@ class Config:
     Fields of the model that follow from the data are those that the run began
     with: they are not fitted alike on all processors and by all versions.
     """
+    if type(self.model) is not type(run.model):
+      return self  # It does not go on.
     return dataclasses.replace(self, model=dataclasses.replace(
         self.model, **run.model.inferred_fields()))
 
