@@ -49,8 +49,6 @@ def run(study: study_lib.Study, task: study_lib.Task,
   except training.TrainingDivergedError as error:
     return record | {'problem': _problem(error)}
   is_final = task.kind == study_lib.FINAL
-  if is_final:
-    record['looks'] = count_look(workdir)
   try:
     results = workflow.evaluate(
         flow, 'test' if is_final else 'validation', certify=False,
@@ -66,6 +64,8 @@ def run(study: study_lib.Study, task: study_lib.Task,
       found = bias.measure_bias(
           flow, flow.run.open('test'), strategy=flow.run.strategy)
       record |= {key: found[key] for key in ('bias', 'bias_stderr')}
+    # An evaluation that was killed has shown nothing.
+    record['looks'] = count_look(workdir)
     np.savez(os.path.join(workdir, ARRAYS), **{
         name: values_of(results.arrays, name) for name in names})
     files.write_text(path, json.dumps(record))
