@@ -29,6 +29,7 @@ BATCH_SIZE, EVERY, PATIENCE = 64, 50, 10
 
 @eqx.filter_jit
 def log_prob(flow, x):
+  """Returns the log-densities of rows, `[N]`, nats."""
   return paramax.unwrap(flow).log_prob(x)
 
 
@@ -68,6 +69,7 @@ def fit(key, flow, weight_decay, train, validation):
 
 
 def main(rows_path, values_path, seed):
+  """Tries the settings, and writes the log-densities of the best one."""
   rows = np.load(rows_path)
   train, validation = rows['mapped_train'], rows['mapped_validation']
   if not len(validation):  # A fifth, to choose by.
