@@ -14,8 +14,8 @@ from tests.training import runs
 from tf_resflow import configuration
 from tf_resflow import models
 from tf_resflow import training
+from tf_resflow.models import objectives
 from tf_resflow.numerics import random
-from tf_resflow.training import objectives
 
 _EVERYWHERE = ('blocks', 'gates', 'act_norm', 'linear', 'base')
 _FIELDS = dict(
@@ -32,7 +32,7 @@ _NUMBERS = models.ResidualFlowConfig(
 def _batch(config, batch_size=8, seed=0):
   rng = np.random.default_rng(seed)
   labels = rng.integers(0, 3, [batch_size])
-  return training.Batch(
+  return models.Batch(
       tf.constant(rng.random([batch_size, *config.image_shape])),
       tf.constant(labels, tf.int32),
       tf.constant(labels if config.condition_labels else
@@ -45,7 +45,7 @@ def _make_step(config, learning_rate=0.1, **kwargs):
   flows.disturb(model, 0.3, seed=9)
   optimizer = keras.optimizers.SGD(learning_rate)
   optimizer.build(model.trainable_variables)
-  return model, training.TrainStep(
+  return model, models.TrainStep(
       model, optimizer, objectives.BitsPerDim(), seed=7, **kwargs)
 
 

@@ -10,10 +10,10 @@ from tf_resflow.experiments import study
 from tf_resflow.layers.bijections import invertible_matrix
 from tf_resflow.layers.bijections import masks
 from tf_resflow.models import model_config
+from tf_resflow.models import objectives
 from tf_resflow.numerics.norms import operator_norms
 from tf_resflow.specs import registries
 from tf_resflow.specs import spec
-from tf_resflow.training import objectives
 
 _TABLES = {name: table for name, table in vars(registries).items()
            if isinstance(table, spec.Registry)}

@@ -10,9 +10,9 @@ from tests import replicas
 from tests import testing
 from tests.training import runs
 from tf_resflow import configuration
-from tf_resflow import training
+from tf_resflow import models
+from tf_resflow.models import objectives
 from tf_resflow.training import learner as learner_lib
-from tf_resflow.training import objectives
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ def test_batches_that_are_passed_over_leave_no_trace(num_replicas):
   def batch(seed, value=0.5):
     x = np.random.default_rng(seed).random([8, 8, 8, 1], np.float32)
     x[-1] *= 2.0 * value
-    return training.Batch(x if num_replicas == 1 else replicas.per_replica(
+    return models.Batch(x if num_replicas == 1 else replicas.per_replica(
         *np.split(x, 2)))
 
   def state_of(learner):

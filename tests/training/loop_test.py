@@ -19,6 +19,7 @@ import tensorflow as tf
 from tests import hosts as hosts_lib
 from tests.training import runs
 from tf_resflow import configuration
+from tf_resflow import models
 from tf_resflow import training
 from tf_resflow.training import loop
 
@@ -134,7 +135,7 @@ def test_signals_at_every_moment(
   for cls, method, name in (
       (training.Trainer, 'initialize', 'first batch'),
       (training.Trainer, 'save', 'save'),
-      (training.TrainStep, '__call__', 'tracing')):
+      (models.TrainStep, '__call__', 'tracing')):
     def call(*args, function, name):
       at(name)
       return function(*args)

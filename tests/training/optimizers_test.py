@@ -14,11 +14,9 @@ import tensorflow as tf
 from tests import flows
 from tests import testing
 from tf_resflow import configuration
-from tf_resflow import models
 from tf_resflow import training
 from tf_resflow.specs import registries
 from tf_resflow.training import checkpoints
-from tf_resflow.training import objectives
 from tf_resflow.training import optimizers
 
 _RATE = 0.05
@@ -150,70 +148,3 @@ def test_learning_rate():
       np.testing.assert_allclose(
           float(optimizer.learning_rate), expected, rtol=1e-5, atol=1e-8,
           err_msg=f'{schedule}, {warmup}, {t}')
-
-
-def _model_of_learned_orders():
-  model = models.VectorFlowConfig(
-      event_size=3, num_blocks=2, hidden_units=(4,), norms=('learned',),
-      norm_bound='estimate', act_norm=False).build('float64')
-  rng = np.random.default_rng(0)
-  for layer in model.constrained_layers:
-    layer.kernel.assign(rng.normal(size=layer.kernel.shape))
-    layer.tolerance, layer.max_power_iterations = 1e-8, 2000
-  for variable in model.trainable_variables:
-    if variable.name == 'raw':
-      variable.assign(rng.normal())
-  return model
-
-
-def _gradients_of_orders(model):
-  """Returns the gradients of a step, those of all else zeros."""
-  variables = model.trainable_variables
-  return optimizers.replace_order_gradients(
-      [tf.zeros(v.shape, tf.float64) for v in variables], variables,
-      model.constrained_layers)
-
-
-def test_gradients_of_orders_are_those_of_the_mean_norm():
-  model = _model_of_learned_orders()
-  variables = model.trainable_variables
-  assert [v.name for v in variables].count('raw') == 4
-  for variable, gradient in zip(
-      variables, _gradients_of_orders(model), strict=True):
-    if variable.name != 'raw':
-      np.testing.assert_array_equal(gradient, 0.0)
-      continue
-    value = float(variable.value)
-
-    def mean(raw, variable=variable):
-      variable.assign(raw)
-      return np.mean([float(c.norm()) for c in model.constrained_layers])
-
-    difference = (mean(value + 1e-5) - mean(value - 1e-5)) / 2e-5
-    variable.assign(value)
-    assert float(gradient) == pytest.approx(0.01 * difference, rel=1e-4)
-    assert gradient != 0.0
-
-
-@pytest.mark.parametrize('order_gradient', ['likelihood', 'norm'])
-def test_a_step_takes_gradients_of_norms_if_it_is_told_to(order_gradient):
-  """SGD shows gradients: those of norms are not clipped, the others are."""
-  model = _model_of_learned_orders()
-  before = [v.numpy() for v in model.trainable_variables]
-  norms = _gradients_of_orders(model)
-  optimizer = keras.optimizers.SGD(1.0)
-  optimizer.build(model.trainable_variables)
-  step = training.TrainStep(
-      model, optimizer, objectives.Nats(), clip_norm=1e-6,
-      order_gradient=order_gradient)
-  x = tf.constant(np.random.default_rng(1).normal(size=[8, 3]))
-  metrics = step(objectives.Batch(x), tf.constant(0))
-  assert metrics['gradient_norm'] > 1e-3
-  for variable, old, norm in zip(
-      model.trainable_variables, before, norms, strict=True):
-    moved = old - variable.numpy()
-    if variable.name == 'raw' and order_gradient == 'norm':
-      np.testing.assert_allclose(moved, norm, rtol=1e-9)
-      assert abs(norm) > 1e-5
-    else:
-      assert np.linalg.norm(moved) <= 1.1e-6

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from tests import replicas
 from tf_resflow import configuration
+from tf_resflow import models
 from tf_resflow import training
 
 
@@ -118,6 +119,6 @@ def on_replicas(strategy, fn):
         replicas.per_replica(*tf.split(x, 2)))
     return tf.nest.map_structure(
         strategy.experimental_local_results,
-        strategy.run(fn, args=(training.Batch(parts), step)))
+        strategy.run(fn, args=(models.Batch(parts), step)))
 
   return lambda x, step: run(x, tf.constant(step, tf.int64))

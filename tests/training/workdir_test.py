@@ -14,10 +14,11 @@ from tests.training import runs
 from tf_resflow import configuration
 from tf_resflow import datasets
 from tf_resflow import errors
+from tf_resflow import models
 from tf_resflow import numerics
 from tf_resflow import training
+from tf_resflow.models import objectives
 from tf_resflow.training import checkpoints
-from tf_resflow.training import objectives
 from tf_resflow.training import train_rows
 from tf_resflow.training import workdir as workdir_lib
 
@@ -197,11 +198,11 @@ def test_a_loaded_model_scores_exactly_and_trains_by_its_blocks(finished_run):
   assert model.estimator == numerics.Exact()
   np.testing.assert_array_equal(
       model.log_prob(x), model.log_prob(x, estimator='exact'))
-  step = training.TrainStep(model, None, objectives.objective_of(model))
-  loaded = step.gradients(training.Batch(x), 0)
+  step = models.TrainStep(model, None, objectives.objective_of(model))
+  loaded = step.gradients(models.Batch(x), 0)
   model.estimator = None
   for a, b in zip(*map(tf.nest.flatten, (
-      loaded, step.gradients(training.Batch(x), 0))), strict=True):
+      loaded, step.gradients(models.Batch(x), 0))), strict=True):
     np.testing.assert_array_equal(a, b)
   model.estimator = numerics.Exact()
   exact = -tf.reduce_mean(model.log_prob(x))

@@ -12,9 +12,9 @@ import tensorflow as tf
 
 from tf_resflow import errors
 from tf_resflow import layers
+from tf_resflow import models
 from tf_resflow import numerics
 from tf_resflow import private_apis
-from tf_resflow import training
 from tf_resflow.benchmarking import tasks
 from tf_resflow.training import files
 from tf_resflow.training import learner as learner_lib
@@ -61,7 +61,7 @@ def shapes_of(text: str) -> list[tuple[int, ...]]:
 def make_program(settings: tasks.Settings) -> Program:
   """Compiles the gradients of a training step of a freshly initialised model.
 
-  The program is `training.step.TrainStep.gradients`: a step without clipping,
+  The program is `models.TrainStep.gradients`: a step without clipping,
   the optimizer and the averages. Random numbers of terms are those of step 0.
 
   Raises:
@@ -80,7 +80,7 @@ def make_program(settings: tasks.Settings) -> Program:
   @tf.function(autograph=False, jit_compile=True)
   def gradients(step, *tensors):
     metrics, values = learner.train_step.gradients(
-        training.Batch(**dict(zip(names, tensors, strict=True))), step)
+        models.Batch(**dict(zip(names, tensors, strict=True))), step)
     return metrics[metric_name], *values
 
   arguments = [tf.constant(0, tf.int64), *(getattr(batch, n) for n in names)]

@@ -79,14 +79,14 @@ class Settings:
 
   def first_batch(
       self, learner: learner_lib.Learner, size: int | None = None
-  ) -> training.Batch:
+  ) -> models.Batch:
     """Returns a batch per replica, and initialises a new learner by it.
 
     It has `step_size` examples by default.
     """
     size = size or self.step_size
     condition = self.condition(learner.model, size)
-    whole = tf.data.Dataset.from_tensor_slices(training.Batch(
+    whole = tf.data.Dataset.from_tensor_slices(models.Batch(
         self.batch(learner.model.event_shape, size),
         tf.zeros([size], tf.int32),
         *([] if condition is None else [condition])))

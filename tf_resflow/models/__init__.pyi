@@ -1,3 +1,4 @@
+from . import objectives as objectives
 from .block_types import BlockType as BlockType
 from .blocks import BlockRequest as BlockRequest
 from .blocks import make_activation as make_activation
@@ -8,7 +9,10 @@ from .flow import Flow as Flow
 from .lipschitz_report import LipschitzReport as LipschitzReport
 from .model_config import model_from_json as model_from_json
 from .model_config import ModelConfig as ModelConfig
+from .objectives import Batch as Batch
+from .objectives import Objective as Objective
 from .residual_flow import ResidualFlow as ResidualFlow
 from .residual_flow_config import ResidualFlowConfig as ResidualFlowConfig
+from .train_step import TrainStep as TrainStep
 from .vector_flow import VectorFlow as VectorFlow
 from .vector_flow_config import VectorFlowConfig as VectorFlowConfig

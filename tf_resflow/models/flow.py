@@ -12,7 +12,7 @@ from tf_resflow import layers
 from tf_resflow import numerics
 from tf_resflow.columns import rows as rows_lib
 from tf_resflow.layers import base_layer
-from tf_resflow.models import latent_model
+from tf_resflow.models import trainable_model
 from tf_resflow.numerics import random
 from tf_resflow.specs import machine
 from tf_resflow.specs import renamed
@@ -41,7 +41,7 @@ class Density(NamedTuple):
 
 
 @keras.saving.register_keras_serializable('tf_resflow')
-class Flow(latent_model.LatentModel):
+class Flow(trainable_model.TrainableModel):
   """A normalizing flow: a bijection from events to latents of a base.
 
   The base distribution of the latents is standard normal by default.

@@ -14,6 +14,7 @@ _NORMS = 'tf_resflow.numerics.norms.operator_norms'
 _LIPSCHITZ = 'tf_resflow.layers.lipschitz'
 _BIJECTIONS = 'tf_resflow.layers.bijections'
 _BLOCK_TYPES = 'tf_resflow.models.block_types'
+_OBJECTIVES = 'tf_resflow.models.objectives'
 _TRAINING = 'tf_resflow.training'
 _COLUMN_TYPES = 'tf_resflow.columns.column_types'
 _CATALOG = 'tf_resflow.datasets.catalog'
@@ -164,12 +165,12 @@ NOISE_DISTRIBUTIONS = spec.Registry('noise_distribution', {
     'gaussian': f'{_NOISE}:GaussianNoise',
 }, with_arguments=True)
 
-# Training losses (`--objective=`), subclasses of `training.Objective`.
+# Training losses (`--objective=`), subclasses of `models.Objective`.
 OBJECTIVES = spec.Registry('objective', {
-    'bits_per_dim': f'{_TRAINING}.objectives:BitsPerDim',
-    'nats': f'{_TRAINING}.objectives:Nats',
-    'cross_entropy': f'{_TRAINING}.objectives:CrossEntropy',
-    'hybrid': f'{_TRAINING}.objectives:Hybrid',
+    'bits_per_dim': f'{_OBJECTIVES}:BitsPerDim',
+    'nats': f'{_OBJECTIVES}:Nats',
+    'cross_entropy': f'{_OBJECTIVES}:CrossEntropy',
+    'hybrid': f'{_OBJECTIVES}:Hybrid',
 }, with_arguments=True)
 
 # Optimizers (`--optimizer=`): functions (config, learning_rate) that return a

@@ -1,6 +1,5 @@
 from . import callbacks as callbacks
 from . import metrics as metrics
-from . import objectives as objectives
 from . import optimizers as optimizers
 from . import progress as progress
 from . import train_rows as train_rows
@@ -9,10 +8,7 @@ from .ema import ExponentialMovingAverage as ExponentialMovingAverage
 from .files import load_config as load_config
 from .loop import train as train
 from .metrics import read_metrics as read_metrics
-from .objectives import Batch as Batch
-from .objectives import Objective as Objective
 from .signals import TrainingInterruptedError as TrainingInterruptedError
-from .step import TrainStep as TrainStep
 from .strategies import make_strategy as make_strategy
 from .trainer import Trainer as Trainer
 from .trainer import TrainingDivergedError as TrainingDivergedError

@@ -7,11 +7,11 @@ import tensorflow as tf
 from tf_resflow import configuration
 from tf_resflow import errors
 from tf_resflow.layers import base_layer
+from tf_resflow.models import objectives
+from tf_resflow.models import train_step as step_lib
 from tf_resflow.specs import machine
 from tf_resflow.training import ema as ema_lib
-from tf_resflow.training import objectives
 from tf_resflow.training import optimizers
-from tf_resflow.training import step as step_lib
 from tf_resflow.training import strategies
 
 

@@ -1,4 +1,4 @@
-"""Optimizers, learning rate schedules, and gradients of learned norms.
+"""Optimizers and learning rate schedules.
 
 To add an optimizer: a function of the configuration and the learning rate, and
 a line in `registries.OPTIMIZERS`. Schedules are in `registries.SCHEDULES`.
@@ -11,16 +11,12 @@ from typing import Any, TypeAlias
 import keras
 import tensorflow as tf
 
-from tf_resflow import layers
 from tf_resflow import private_apis
 from tf_resflow.configuration import sections as sections_lib
 from tf_resflow.specs import registries
 
 LearningRate: TypeAlias = (
     float | keras.optimizers.schedules.LearningRateSchedule)
-
-# Weight of the mean norm in the released code for 2-D data (train_toy).
-_NORM_WEIGHT = 0.01
 
 
 @keras.saving.register_keras_serializable('tf_resflow')
@@ -187,25 +183,3 @@ def make_optimizer(
     optimizer.exclude_from_weight_decay(
         var_names=['bias', 'beta', 'log_scale'])
   return optimizer
-
-
-def replace_order_gradients(
-    gradients: Sequence[tf.Tensor], variables: Sequence[keras.Variable],
-    linear: Sequence[layers.LipschitzLayer]) -> list[tf.Tensor]:
-  """Replaces the gradients of learned orders by those of the mean norm.
-
-  The loss is 0.01 times the mean of `|W|_p->q` over the layers with learned
-  orders among `linear`, for unnormalised kernels: orders move to where norms
-  are small. `gradients` are those of an objective for `variables`.
-  """
-  linear = [layer for layer in linear if layer.learns_orders]
-  raw = {id(order.raw): order.raw.value for layer in linear
-         for order in (layer.domain, layer.codomain)}
-  with tf.GradientTape() as tape:
-    tape.watch(list(raw.values()))
-    mean = tf.add_n([layer.norm() for layer in linear]) / len(linear)
-    loss = _NORM_WEIGHT * mean
-  found = tape.gradient(
-      loss, raw, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-  return [found.get(id(variable), gradient) for variable, gradient in zip(
-      variables, gradients, strict=True)]

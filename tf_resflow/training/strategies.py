@@ -13,9 +13,9 @@ import tensorflow as tf
 from tf_resflow import configuration
 from tf_resflow import datasets
 from tf_resflow import private_apis
+from tf_resflow.models import objectives
 from tf_resflow.specs import registries
 from tf_resflow.training import clusters
-from tf_resflow.training import objectives
 from tf_resflow.training import signals
 
 Options: TypeAlias = clusters.ClusterOptions | None

@@ -14,11 +14,11 @@ from tf_resflow import datasets
 from tf_resflow import errors
 from tf_resflow import models
 from tf_resflow.layers.bijections import invertible_matrix
+from tf_resflow.models import objectives
 from tf_resflow.training import best_checkpoint
 from tf_resflow.training import checkpoints
 from tf_resflow.training import files
 from tf_resflow.training import learner as learner_lib
-from tf_resflow.training import objectives
 from tf_resflow.training import signals
 from tf_resflow.training import strategies
 from tf_resflow.training import workdir as workdir_lib

@@ -16,8 +16,9 @@ from tests.training import runs
 from tf_resflow import configuration
 from tf_resflow import models
 from tf_resflow import training
+from tf_resflow.models import objectives
+from tf_resflow.models import train_step
 from tf_resflow.training import learner as learner_lib
-from tf_resflow.training import objectives
 from tf_resflow.training import trainer
 
 _CONFIG = models.ResidualFlowConfig(
@@ -31,7 +32,7 @@ _DENSE = dataclasses.replace(
 
 def _batch(dtype, batch_size=8):
   rng = np.random.default_rng(0)
-  return training.Batch(
+  return models.Batch(
       tf.constant(rng.random([batch_size, *_CONFIG.image_shape]), dtype))
 
 
@@ -42,7 +43,7 @@ def _make_step(dtype, config=_DENSE, **kwargs):
   optimizer = keras.optimizers.SGD(0.1)
   optimizer.build(model.trainable_variables)
   ema = training.ExponentialMovingAverage(model)
-  return model, training.TrainStep(
+  return model, models.TrainStep(
       model, optimizer, objectives.BitsPerDim(), ema, **kwargs)
 
 
@@ -129,7 +130,7 @@ def test_weights_rise_by_updates(num_replicas, accumulation_steps, dtype):
     flow = flows.make_flow_without_blocks(dtype=dtype)
 
   def weights_of(**kwargs):
-    run = runs.on_replicas(strategy, training.TrainStep(
+    run = runs.on_replicas(strategy, models.TrainStep(
         flow, None, _Weight(), accumulation_steps=accumulation_steps, **kwargs
     ).reduced_gradients)
     weights = []
@@ -145,7 +146,7 @@ def test_weights_rise_by_updates(num_replicas, accumulation_steps, dtype):
 
 
 def test_a_run_is_annealed_and_logs_the_density():
-  batch, found = training.Batch(tf.random.stateless_normal([8, 2], [0, 1])), []
+  batch, found = models.Batch(tf.random.stateless_normal([8, 2], [0, 1])), []
   for annealing_steps in (0, 2):
     learner = learner_lib.Learner(configuration.make_config(
         dataset='2d/moons', num_blocks=1, hidden_units=(4,),
@@ -185,7 +186,7 @@ class _Run:
       optimizer = keras.optimizers.SGD(0.05)
       optimizer.build(self.model.trainable_variables)
       self.ema = training.ExponentialMovingAverage(self.model, 0.9)
-    self._step_fn = runs.on_replicas(self.strategy, training.TrainStep(
+    self._step_fn = runs.on_replicas(self.strategy, models.TrainStep(
         self.model, optimizer, objectives.BitsPerDim(), self.ema,
         clip_norm=_CLIP_NORM, seed=3))
     runs.on_replicas(
@@ -243,3 +244,70 @@ def test_replicas_agree():
     np.testing.assert_array_equal(*values)
   # The training did something.
   assert _largest_difference(one.initial, final) > 0.1
+
+
+def _model_of_learned_orders():
+  model = models.VectorFlowConfig(
+      event_size=3, num_blocks=2, hidden_units=(4,), norms=('learned',),
+      norm_bound='estimate', act_norm=False).build('float64')
+  rng = np.random.default_rng(0)
+  for layer in model.constrained_layers:
+    layer.kernel.assign(rng.normal(size=layer.kernel.shape))
+    layer.tolerance, layer.max_power_iterations = 1e-8, 2000
+  for variable in model.trainable_variables:
+    if variable.name == 'raw':
+      variable.assign(rng.normal())
+  return model
+
+
+def _gradients_of_orders(model):
+  """Returns the gradients of a step, those of all else zeros."""
+  variables = model.trainable_variables
+  return train_step.replace_order_gradients(
+      [tf.zeros(v.shape, tf.float64) for v in variables], variables,
+      model.constrained_layers)
+
+
+def test_gradients_of_orders_are_those_of_the_mean_norm():
+  model = _model_of_learned_orders()
+  variables = model.trainable_variables
+  assert [v.name for v in variables].count('raw') == 4
+  for variable, gradient in zip(
+      variables, _gradients_of_orders(model), strict=True):
+    if variable.name != 'raw':
+      np.testing.assert_array_equal(gradient, 0.0)
+      continue
+    value = float(variable.value)
+
+    def mean(raw, variable=variable):
+      variable.assign(raw)
+      return np.mean([float(c.norm()) for c in model.constrained_layers])
+
+    difference = (mean(value + 1e-5) - mean(value - 1e-5)) / 2e-5
+    variable.assign(value)
+    assert float(gradient) == pytest.approx(0.01 * difference, rel=1e-4)
+    assert gradient != 0.0
+
+
+@pytest.mark.parametrize('order_gradient', ['likelihood', 'norm'])
+def test_a_step_takes_gradients_of_norms_if_it_is_told_to(order_gradient):
+  """SGD shows gradients: those of norms are not clipped, the others are."""
+  model = _model_of_learned_orders()
+  before = [v.numpy() for v in model.trainable_variables]
+  norms = _gradients_of_orders(model)
+  optimizer = keras.optimizers.SGD(1.0)
+  optimizer.build(model.trainable_variables)
+  step = models.TrainStep(
+      model, optimizer, objectives.Nats(), clip_norm=1e-6,
+      order_gradient=order_gradient)
+  x = tf.constant(np.random.default_rng(1).normal(size=[8, 3]))
+  metrics = step(objectives.Batch(x), tf.constant(0))
+  assert metrics['gradient_norm'] > 1e-3
+  for variable, old, norm in zip(
+      model.trainable_variables, before, norms, strict=True):
+    moved = old - variable.numpy()
+    if variable.name == 'raw' and order_gradient == 'norm':
+      np.testing.assert_allclose(moved, norm, rtol=1e-9)
+      assert abs(norm) > 1e-5
+    else:
+      assert np.linalg.norm(moved) <= 1.1e-6

@@ -10,9 +10,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import tensorflow as tf
 
-from tf_resflow import datasets
 from tf_resflow import errors
-from tf_resflow import models
 from tf_resflow.numerics import random
 from tf_resflow.specs import fields
 from tf_resflow.specs import registries
@@ -29,11 +27,18 @@ class Batch(NamedTuple):
     labels: int32 `[B]`, or None for data without labels, whose
       `DatasetInfo.num_classes` is 0.
     condition: `[B, ...]`, conditions of flows `p(x|c)`, or None.
+    weight: `[B]`, of examples in means, or None for 1.
   """
 
   x: tf.Tensor
   labels: tf.Tensor | None = None
   condition: tf.Tensor | None = None
+  weight: tf.Tensor | None = None
+
+  def mean(self, values: tf.Tensor) -> tf.Tensor:
+    """Returns the mean of weighted values of the examples, a scalar."""
+    return tf.reduce_mean(values if self.weight is None else (
+        values * tf.cast(self.weight, values.dtype)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,12 +64,12 @@ class Objective(spec.Specified):
   density_metrics: ClassVar[tuple[str, ...]] = ()
 
   def __call__(
-      self, model: models.Flow, batch: Batch, seed: random.SeedLike,
+      self, model: Any, batch: Batch, seed: random.SeedLike,
       log_det_weight: tf.Tensor | None = None) -> tuple[tf.Tensor, Metrics]:
     """Returns the loss and its metrics, scalars.
 
     Args:
-      model: the model to train.
+      model: the `Flow` to train.
       batch: `B` examples.
       seed: seed of all random draws; equal seeds give equal losses.
       log_det_weight: scalar by which gradients (but not values) of the
@@ -72,11 +77,11 @@ class Objective(spec.Specified):
     """
     raise NotImplementedError
 
-  def check(self, model: models.Flow) -> None:
+  def check(self, model: Any) -> None:
     """Raises `InvalidValueError` if it cannot train the model."""
 
-  def check_data(self, data: datasets.DatasetInfo) -> None:
-    """Raises `InvalidValueError` if it cannot train on these data.
+  def check_data(self, data: Any) -> None:
+    """Raises `InvalidValueError` if it cannot train on a `DatasetInfo`.
 
     An objective may need labels (`data.num_classes` is not 0) or a condition
     (`data.condition_labels` is not None).
@@ -93,14 +98,14 @@ class Objective(spec.Specified):
 class _Density(Objective):
   """Base class of mean negative log-likelihoods."""
 
-  def to_loss(self, model: models.Flow, log_prob: tf.Tensor) -> tf.Tensor:
+  def to_loss(self, model: Any, log_prob: tf.Tensor) -> tf.Tensor:
     """Converts log p(x) in nats to the loss per example, `[B]`."""
     raise NotImplementedError
 
   def __call__(
-      self, model: models.Flow, batch: Batch, seed: random.SeedLike,
+      self, model: Any, batch: Batch, seed: random.SeedLike,
       log_det_weight: tf.Tensor | None = None) -> tuple[tf.Tensor, Metrics]:
-    loss = tf.reduce_mean(self.to_loss(model, model.log_prob(
+    loss = batch.mean(self.to_loss(model, model.log_prob(
         batch.x, batch.condition, seed=seed, estimator='training',
         log_det_weight=log_det_weight)))
     return loss, {self.metric_names[0]: loss}
@@ -113,13 +118,13 @@ class BitsPerDim(_Density):
   metric_names: ClassVar = ('bits_per_dim',)
   density_metrics: ClassVar = metric_names
 
-  def check(self, model: models.Flow) -> None:
+  def check(self, model: Any) -> None:
     errors.check(
         model.is_image, 'objective', self.spec(),
         problem=f'cannot be used with {model.name}',
         advice='It requires images; use nats.')
 
-  def to_loss(self, model: models.Flow, log_prob: tf.Tensor) -> tf.Tensor:
+  def to_loss(self, model: Any, log_prob: tf.Tensor) -> tf.Tensor:
     return model.bits_per_dim_of(log_prob)
 
 
@@ -130,14 +135,14 @@ class Nats(_Density):
   metric_names: ClassVar = ('nats',)
   density_metrics: ClassVar = metric_names
 
-  def to_loss(self, model: models.Flow, log_prob: tf.Tensor) -> tf.Tensor:
+  def to_loss(self, model: Any, log_prob: tf.Tensor) -> tf.Tensor:
     return -log_prob
 
 
 class _Classification(Objective):
   """Base class of objectives that train a classifier."""
 
-  def check(self, model: models.Flow) -> None:
+  def check(self, model: Any) -> None:
     errors.check(
         model.has_classifier, 'objective', self.spec(),
         problem=f'cannot be used with {model.name}, which has no classifier',
@@ -160,10 +165,10 @@ class CrossEntropy(_Classification):
   metric_names: ClassVar = ('cross_entropy', 'accuracy')
 
   def __call__(
-      self, model: models.Flow, batch: Batch, seed: random.SeedLike,
+      self, model: Any, batch: Batch, seed: random.SeedLike,
       log_det_weight: tf.Tensor | None = None) -> tuple[tf.Tensor, Metrics]:
     metrics = _classification_metrics(
-        model.classify(batch.x, batch.condition, seed=seed), batch.labels)
+        model.classify(batch.x, batch.condition, seed=seed), batch)
     return metrics['cross_entropy'], metrics
 
 
@@ -196,15 +201,14 @@ class Hybrid(_Classification):
         'a finite number > 0', 'For 0 use cross_entropy.')
 
   def __call__(
-      self, model: models.Flow, batch: Batch, seed: random.SeedLike,
+      self, model: Any, batch: Batch, seed: random.SeedLike,
       log_det_weight: tf.Tensor | None = None) -> tuple[tf.Tensor, Metrics]:
     density = model.density(
         batch.x, batch.condition, seed=seed, estimator='training',
         log_det_weight=log_det_weight)
     metrics = {
-        'bits_per_dim': tf.reduce_mean(model.bits_per_dim_of(density.log_prob)),
-        **_classification_metrics(
-            model.logits(density.features), batch.labels)}
+        'bits_per_dim': batch.mean(model.bits_per_dim_of(density.log_prob)),
+        **_classification_metrics(model.logits(density.features), batch)}
     return self.loss_of(metrics, model.event_size), metrics
 
   def loss_of(self, metrics: Mapping[str, Any], event_size: int) -> Any:
@@ -213,27 +217,27 @@ class Hybrid(_Classification):
     return self.nll_weight * nats + metrics['cross_entropy']
 
 
-def _classification_metrics(logits: tf.Tensor, labels: tf.Tensor) -> Metrics:
+def _classification_metrics(logits: tf.Tensor, batch: Batch) -> Metrics:
   """Returns mean cross entropy and accuracy of logits `[B, K]`."""
+  labels: Any = batch.labels
   predicted = tf.argmax(logits, axis=1, output_type=labels.dtype)
   return {
-      'cross_entropy': tf.reduce_mean(
+      'cross_entropy': batch.mean(
           tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)),
-      'accuracy': tf.reduce_mean(
-          tf.cast(predicted == labels, logits.dtype))}
+      'accuracy': batch.mean(tf.cast(predicted == labels, logits.dtype))}
 
 
 def objective_of(
-    model: models.Flow, nll_weight: float = 1.0, spec: str = fields.AUTO,
-    data: datasets.DatasetInfo | None = None) -> Objective:
+    model: Any, nll_weight: float = 1.0, spec: str = fields.AUTO,
+    data: Any = None) -> Objective:
   """Returns the objective of a model.
 
   Args:
-    model: the model to train.
+    model: the `Flow` to train.
     nll_weight: `lambda` of a hybrid; 0 trains only the classifier.
     spec: spec of an objective; 'auto' selects a hybrid for models with a
       classifier, bits/dim for images with `num_levels`, otherwise nats.
-    data: to train on, if they are to be checked.
+    data: the `datasets.DatasetInfo` to train on, if it is to be checked.
 
   Raises:
     InvalidValueError: if the objective cannot train the model, such as a hybrid

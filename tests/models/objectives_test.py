@@ -17,11 +17,10 @@ from tf_resflow import configuration
 from tf_resflow import errors
 from tf_resflow import models
 from tf_resflow import numerics
-from tf_resflow import training
+from tf_resflow.models import objectives
 from tf_resflow.numerics import random
 from tf_resflow.specs import registries
 from tf_resflow.training import learner as learner_lib
-from tf_resflow.training import objectives
 
 _CONFIG = models.ResidualFlowConfig(
     image_shape=(4, 4, 1), num_levels=17, num_blocks=(1,), hidden_channels=3,
@@ -31,7 +30,7 @@ _CONFIG = models.ResidualFlowConfig(
 def _batch(batch_size=8):
   rng = np.random.default_rng(0)
   images = rng.random([batch_size, *_CONFIG.image_shape])
-  return training.Batch(tf.constant(images), tf.constant(
+  return models.Batch(tf.constant(images), tf.constant(
       rng.integers(0, 3, [batch_size]), tf.int32))
 
 
@@ -131,7 +130,7 @@ def test_gradients_of_classification_alone():
   model, batch = _make_model(
       num_blocks=(1, 1), num_dense_blocks=1, dense_hidden_units=5), _batch()
   objective = objectives.objective_of(model, 0.0)
-  metrics, gradients = tf.function(training.TrainStep(
+  metrics, gradients = tf.function(models.TrainStep(
       model, None, objective, accumulation_steps=2).gradients, autograph=False)(
           batch, tf.constant(0))
   loss, expected_metrics, expected = _gradients(objective, model, batch, None)
@@ -148,7 +147,7 @@ def test_variables_that_no_class_depends_on_stay():
   """With factor-out the last scale reaches no head."""
   model, batch = _make_model(num_blocks=(1, 1), factor_out=True), _batch()
   before = [v.numpy() for v in model.trainable_variables]
-  step = training.TrainStep(
+  step = models.TrainStep(
       model, keras.optimizers.SGD(0.1), objectives.CrossEntropy())
   step(batch, tf.constant(0))
   moved = [np.any(v != old) for v, old in zip(
