@@ -5,6 +5,7 @@ import contextlib
 import difflib
 import logging
 import re
+import sys
 from typing import Any
 
 
@@ -103,6 +104,38 @@ def sentence(error: Exception | str) -> str:
   text = str(error) or type(error).__name__
   text = re.sub(r'\{\{.*?\}\}|\[Op:.*', '', text, flags=re.DOTALL)
   return ' '.join(text.split()).rstrip('.') + '.'
+
+
+class PlainFormatter(logging.Formatter):
+  """Formats a message as itself; from warnings on, its level stands first."""
+
+  def format(self, record: logging.LogRecord) -> str:
+    text = super().format(record)
+    return text if record.levelno < logging.WARNING else (
+        f'{record.levelname.lower()}: {text}')
+
+
+@contextlib.contextmanager
+def printed_log() -> Iterator[bool]:
+  """Prints what the package logs inside, unless the program shows it itself.
+
+  Yields whether it is printed here, on stdout.
+  """
+  logger = logging.getLogger('tf_resflow')
+  if logger.isEnabledFor(logging.INFO):
+    yield False
+    return
+  handler, previous = logging.StreamHandler(sys.stdout), logger.level
+  handler.setFormatter(PlainFormatter())
+  logger.addHandler(handler)
+  logger.setLevel(logging.INFO)
+  logger.propagate = False
+  try:
+    yield True
+  finally:
+    logger.removeHandler(handler)
+    logger.setLevel(previous)
+    logger.propagate = True
 
 
 @contextlib.contextmanager

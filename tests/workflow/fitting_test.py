@@ -2,8 +2,11 @@
 
 import dataclasses
 import gc
+import logging
 import os
 import shutil
+import signal
+import threading
 
 import numpy as np
 import pandas as pd
@@ -11,6 +14,7 @@ import pytest
 
 from tests import splits
 from tests import testing
+from tests.commands import results
 from tf_resflow import configuration
 from tf_resflow import datasets
 from tf_resflow import evaluation
@@ -116,6 +120,75 @@ def test_a_run_of_other_rows_goes_on_as_by_the_command(
   assert flow.run.step == other.run.step == 4
   assert workflow.score(flow, frame).frame()['in_training'].sum() == (
       flow.run.facts['num_train'])
+
+
+def test_it_is_the_run_of_the_command_and_prints_it(
+    run_tool, tmp_path, capsys):
+  """Losses of ten steps, and the figure of the test part; by the seed."""
+  frame, path = _frame()[['height', 'weight']].round(3), tmp_path / 'x.csv'
+  frame.to_csv(path, index=False)
+  settings = _SHORT | {'num_steps': 10, 'log_every': 1, 'seed': 3}
+  done = run_tool(
+      'train', '--flagfile=table', f'--dataset=table:{path}',
+      f'--workdir={tmp_path}/run', '--num_steps=10', '--num_blocks=1',
+      '--hidden_units=8', '--log_every=1', '--seed=3')
+  expected = results.report(done)
+  logging.getLogger('tf_resflow').setLevel(logging.WARNING)  # As in a script.
+  flow = workflow.fit(frame, **settings)
+  for name, values in training.read_metrics(str(tmp_path / 'run')).items():
+    if name != 'examples_per_second':
+      np.testing.assert_allclose(
+          flow.run.curves[name], values, atol=1e-4, err_msg=name)
+  assert flow.run.report['nats'] == pytest.approx(expected['nats'], abs=1e-4)
+  printed = capsys.readouterr().out
+  for text in ('training examples; flow with', '10/10 - noisy_nats: ',
+               'Evaluating the weights of step ', flow.run.table,
+               flow.run.summary, 'warning: 12 test rows are too few'):
+    assert text in printed
+  assert flow.run.summary in done.stderr
+  workflow.fit(frame, verbose=False, **settings)
+  assert not capsys.readouterr().out
+
+
+def test_an_interrupt_returns_the_best_flow_so_far(tmp_path, monkeypatch):
+  """In training and in the evaluation; other signals end the program."""
+  frame, save = _frame()[['height', 'weight']], training.Trainer.save
+  settings = _SHORT | {'num_steps': 4, 'evaluate_every': 1, 'patience': 0}
+  number = signal.SIGINT
+
+  def signalled_save(trainer):
+    save(trainer)
+    if trainer.step == 2:
+      os.kill(os.getpid(), number)
+
+  workdir, settings['checkpoint_every'] = tmp_path / 'run', 1
+  with monkeypatch.context() as patch:
+    patch.setattr(training.Trainer, 'save', signalled_save)
+    flow = workflow.fit(frame, workdir, **settings)
+    number = signal.SIGTERM
+    with pytest.raises(training.TrainingInterruptedError, match='SIGTERM'):
+      workflow.fit(frame, **settings)
+  assert not flow.run.report and flow.run.summary.startswith(
+      f'Interrupted: this is the flow of step {flow.run.step} of 4, the best ')
+  assert flow.run.step == workflow.load(workdir).run.step <= 2
+  assert len(flow.run.curves['step']) < 4
+  assert workflow.evaluate(flow).numbers['num_examples'] == 12
+  with monkeypatch.context() as patch:
+    patch.setattr(fitting.evaluating, 'evaluate', lambda *args, **kwargs: (
+        signal.raise_signal(signal.SIGINT)))
+    flow = workflow.fit(frame, workdir, **settings)
+  assert flow.run.summary.startswith('Interrupted: ')
+  assert workflow.fit(frame, workdir, **settings).run.report
+
+
+def test_it_works_off_the_main_thread():
+  """Which alone may handle signals."""
+  flows = []
+  thread = threading.Thread(target=lambda: flows.append(workflow.fit(
+      _frame()[['height', 'weight']], evaluate_at_end=False, **_SHORT)))
+  thread.start()
+  thread.join()
+  assert flows[0].run.curves['step'][-1] == 2
 
 
 def test_a_folder_of_another_model_is_refused(tmp_path):

@@ -11,16 +11,9 @@ import tempfile
 from absl import flags
 from absl import logging as absl_logging
 
+from tf_resflow import errors
+
 _LOG_LEVEL = 'TF_CPP_MIN_LOG_LEVEL'
-
-
-class _PlainFormatter(logging.Formatter):
-  """Formats a message as itself; from warnings on, its level stands first."""
-
-  def format(self, record):
-    text = super().format(record)
-    return text if record.levelno < logging.WARNING else (
-        f'{record.levelname.lower()}: {text}')
 
 
 def start_logging() -> None:
@@ -28,7 +21,7 @@ def start_logging() -> None:
   flags.FLAGS.mark_as_parsed()  # Until then absl warns with every message.
   absl_logging.use_absl_handler()
   absl_logging.set_verbosity(absl_logging.WARNING)
-  absl_logging.get_absl_handler().setFormatter(_PlainFormatter())
+  absl_logging.get_absl_handler().setFormatter(errors.PlainFormatter())
   logging.getLogger('tf_resflow').setLevel(logging.INFO)
 
 

@@ -100,7 +100,7 @@ def main(options: Options, config: configuration.Config) -> None:
   run = workflow.fit(
       config, options.workdir, devices=strategy, certify=options.certify,
       lock_timeout=options.lock_timeout, takeover=options.takeover,
-      evaluate_at_end=options.evaluate_at_end, verbose=1).run
+      evaluate_at_end=options.evaluate_at_end).run
   next_ = 'next: ' + '; '.join(_next_commands(options.workdir, config))
   if not options.evaluate_at_end:
     options_lib.note(next_)

@@ -76,8 +76,7 @@ class ActiveRun:
     row['learning_rate'] = float(tf.convert_to_tensor(
         trainer.optimizer.learning_rate))
     self.writer.write(step, row)
-    if trainer.is_chief:
-      self.progress.show(step, row, trainer.is_finished)
+    self.progress.show(step, row, trainer.is_finished)
 
   def save(self) -> None:
     """Saves metrics and a checkpoint, unless it is there."""

@@ -30,7 +30,8 @@ def train(
     callbacks: Sequence[callbacks_lib.Callback] = (),
     strategy: tf.distribute.Strategy | None = None,
     lock_timeout: float = 60.0, takeover: bool = False,
-    split: datasets.Split | None = None) -> trainer_lib.Trainer:
+    split: datasets.Split | None = None, verbose: bool = True,
+) -> trainer_lib.Trainer:
   """Trains a flow, or continues the run in `workdir`.
 
   One process trains a run at a time, see `lease.Lease`.
@@ -51,6 +52,7 @@ def train(
       machine that trains the run counts as dead.
     takeover: whether to take the run from another process, which then ends.
     split: the training part of the data, if it is open already.
+    verbose: whether to show the progress.
 
   Returns:
     The `Trainer` after the last step.
@@ -95,7 +97,8 @@ def train(
     with metrics.MetricsWriter(
         workdir, trainer.step, not trainer.callbacks_done, save_images_fn,
         check_fn) if trainer.is_chief else metrics.NoMetricsWriter() as writer:
-      _run(trainer, writer, stop, _callbacks(trainer, evaluate_fn, callbacks))
+      _run(trainer, writer, stop, _callbacks(
+          trainer, evaluate_fn, callbacks), trainer.is_chief and verbose)
     _check_stop(trainer, stop)  # Waits until the chief has written.
     return trainer
 
@@ -129,14 +132,15 @@ def _callbacks(
 def _run(trainer: trainer_lib.Trainer,
          writer: metrics.MetricsWriter | metrics.NoMetricsWriter,
          stop: signals.RunStop,
-         callbacks: Sequence[callbacks_lib.Callback]) -> None:
+         callbacks: Sequence[callbacks_lib.Callback],
+         is_shown: bool) -> None:
   """Runs the remaining steps; see `train`."""
   optimizer = trainer.config.optimizer
   run = callbacks_lib.ActiveRun(trainer, writer, progress_lib.Progress(
       trainer.step, optimizer.num_steps,
       optimizer.batch_size * optimizer.accumulation_steps, trainer.columns,
       [c for c in callbacks if c.after is not callbacks_lib.ActiveRun.log],
-      trainer.model.unit_note, _advice(trainer.config)), stop)
+      trainer.model.unit_note, _advice(trainer.config), is_shown), stop)
   if not trainer.callbacks_done:  # A signal or a kill came before.
     _after_step(run, callbacks)
   stop.check(trainer.step)

@@ -60,6 +60,7 @@ class Progress:
     tasks: `Callback`s, which come between steps and count in the time left.
     unit_note: stands beside the metric, see `models.Flow`.
     advice: stands beside a time left of more than ten minutes.
+    is_shown: whether `show` does anything.
     clock: returns seconds.
 
   Attributes:
@@ -73,6 +74,7 @@ class Progress:
   tasks: Sequence[Any] = ()
   unit_note: str = ''
   advice: str = ''
+  is_shown: bool = True
   clock: Callable[[], float] = time.perf_counter
 
   def __post_init__(self) -> None:
@@ -185,6 +187,8 @@ class Progress:
 
     `is_last` tells that the run ends here, also before `num_steps`.
     """
+    if not self.is_shown:
+      return
     # It is None if it was closed before the start.
     is_terminal = bool(sys.stdout) and sys.stdout.isatty()
     is_last = is_last or step >= self.num_steps

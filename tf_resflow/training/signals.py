@@ -30,6 +30,10 @@ class TrainingInterruptedError(errors.ExpectedError):
 
   exit_status = 3
 
+  def __init__(self, message: str, number: int = signal.SIGINT):
+    super().__init__(message)
+    self.number = number  # Of the signal.
+
 
 class Stop(contextlib.ExitStack):
   """Within the context, signals end what the process does, in order.
@@ -172,7 +176,7 @@ class Stop(contextlib.ExitStack):
     self._situation = (
         f'after step {step}: its state is saved; {_AGAIN} to continue.')
     if self.received:
-      raise TrainingInterruptedError(self.message)
+      raise TrainingInterruptedError(self.message, self.received)
 
   @contextlib.contextmanager
   def saving(self) -> Iterator[None]:

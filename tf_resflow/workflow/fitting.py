@@ -1,5 +1,6 @@
 """A whole run: training, the best weights, the figure on the test part."""
 
+from collections.abc import Sequence
 import contextlib
 import dataclasses
 import functools
@@ -7,6 +8,7 @@ import logging
 import os
 import re
 import shutil
+import signal
 import tempfile
 import time
 from typing import Any
@@ -28,7 +30,9 @@ from tf_resflow.configuration import flagfiles
 from tf_resflow.datasets import data_config
 from tf_resflow.specs import registries
 from tf_resflow.training import best_checkpoint
+from tf_resflow.training import checkpoints
 from tf_resflow.training import files
+from tf_resflow.training import signals
 from tf_resflow.training import strategies
 from tf_resflow.workflow import evaluating
 from tf_resflow.workflow import runs
@@ -43,13 +47,22 @@ _OF_ARRAYS = ('test', 'labels', 'condition', 'column_types')
 
 def fit(
     data: Any, workdir: str | os.PathLike | None = None, *,
+    condition_on: Sequence[str] | None = None,
+    columns: Sequence[str] | None = None, drop: Sequence[str] | None = None,
+    missing: str | None = None, column_types: Sequence[str] | None = None,
+    test: Any = None, test_rows: str | None = None,
+    num_validation: int | None = None, seed: int | None = None,
     devices: tf.distribute.Strategy | None = None, lock_timeout: float = 60.0,
     takeover: bool = False, evaluate_at_end: bool = True,
-    certify: bool | None = None, verbose: int = 0, **settings: Any,
+    certify: bool | None = None, verbose: bool = True, **settings: Any,
 ) -> models.Flow:
   """Trains a flow on data, or continues the run in a folder.
 
-  A finished run is loaded.
+  A finished run is loaded. With the same settings and seed it is the run of
+  `tf_resflow train`, and prints what that does.
+
+  Interrupted in a notebook or by Ctrl-C (SIGINT), it returns the flow of the
+  best weights so far, and `flow.run.summary` says so; the run can be continued.
 
   The run ends with the best weights if it validates, as those on tables do, and
   otherwise with the averaged ones. They are evaluated on the test part, which
@@ -63,17 +76,26 @@ def fit(
       `configuration.Config`.
     workdir: folder of the run. By default it is a temporary one, which is kept
       as long as the flow lives: `flow.run.workdir`. Copy it to keep the run.
+    condition_on: `['label']`, or columns, which a flow `p(x|c)` is given.
+    columns, drop: use these columns of a table only; do not use these.
+    missing: 'error', or 'drop' to leave out rows with an empty cell.
+    column_types: such as `['income:real', 'age:integer']`; others are detected.
+    test: of a frame or an array, another one to test on.
+    test_rows: of a table, 'random' (a fifth of the rows), 'last',
+      'group:COLUMN', or 'none' for no test part.
+    num_validation: number of training examples to validate on.
+    seed: of the run, by default 0.
     devices: strategy to train with, by default that of the configuration.
     lock_timeout, takeover: see `training.train`.
     evaluate_at_end: whether to evaluate.
     certify: compute guaranteed Lipschitz bounds; by default for vectors and
       small built-in data sets.
-    verbose: 1 shows a progress bar of the evaluation.
+    verbose: whether to print the log of the package (unless the program shows
+      it already), the progress and the report. Warnings are logged anyway.
     **settings: fields of the configuration, see `configuration.make_config`;
-      for a frame or an array also the options of `datasets.table` or
-      `datasets.array`. Other fields are those of the flagfile of the name of
-      the data set if there is one, otherwise of `table` for vectors and of
-      `images` for images.
+      for an array also the options of `datasets.array`. Other fields are those
+      of the flagfile of the name of the data set if there is one, otherwise of
+      `table` for vectors and of `images` for images.
 
   Returns:
     The flow.
@@ -86,37 +108,68 @@ def fit(
     >>> import pandas as pd
     >>> frame = pd.DataFrame(np.random.default_rng(0).normal(
     ...     size=[60, 2]), columns=['height', 'weight'])
-    >>> flow = fit(frame, num_steps=2, num_blocks=1)
-    2/2 - noisy_nats: ...
+    >>> flow = fit(frame, num_steps=2, num_blocks=1, verbose=False)
     >>> flow.run.report['num_examples'], flow.schema.names
     (12, ('height', 'weight'))
   """
   start = time.monotonic()
-  with errors.collected_warnings() as warnings:
+  given = {'condition_on': condition_on, 'columns': columns, 'drop': drop,
+           'missing': missing, 'column_types': column_types, 'test': test,
+           'test_rows': test_rows, 'num_validation': num_validation,
+           'seed': seed}
+  settings |= {name: v for name, v in given.items() if v is not None}
+  with contextlib.ExitStack() as stack:
+    warnings = stack.enter_context(errors.collected_warnings())
+    prints = verbose and stack.enter_context(errors.printed_log())
     config = _config_of(data, settings, workdir)
     warnings += config.info.warnings if config.info else ()
     folder = os.fspath(workdir or tempfile.mkdtemp(prefix='tf_resflow_'))
-    with contextlib.ExitStack() as undo:
-      if workdir is None:
-        undo.callback(shutil.rmtree, folder, ignore_errors=True)
-      strategy = devices or training.make_strategy(config.run.strategy)
-      previous = files.check_run(folder, config)
-      flow = None if previous is None else _finished(
-          config.with_data_fields_of(previous), folder, strategy, certify)
-      if flow is None:
-        config = training.workdir.check(folder, config).opened()
-        if previous is None:
-          _log_types(config)
-        open_fn = functools.cache(config.open_split)  # Each part once.
-        flow = _trained(
-            config, folder, strategy, open_fn, lock_timeout=lock_timeout,
-            takeover=takeover)
-        if evaluate_at_end:
-          _report(flow, open_fn, warnings, start, certify=certify,
-                  verbose=verbose)
+    if workdir is None:
+      undo = stack.enter_context(contextlib.ExitStack())
+      undo.callback(shutil.rmtree, folder, ignore_errors=True)
+    strategy = devices or training.make_strategy(config.run.strategy)
+    flow = _run(
+        config, folder, strategy, certify, functools.partial(
+            _report, warnings=warnings, start=start, certify=certify,
+            verbose=int(verbose)) if evaluate_at_end else None,
+        lock_timeout=lock_timeout, takeover=takeover, verbose=verbose)
+    if prints and flow.run.report and strategies.is_chief(strategy):
+      print(flow.run.table, flow.run.summary, *(
+          f'warning: {text}' for text in flow.run.warnings), sep='\n')
+    if workdir is None:
       undo.pop_all()
-  if workdir is None:
-    weakref.finalize(flow, shutil.rmtree, folder, ignore_errors=True)
+      weakref.finalize(flow, shutil.rmtree, folder, ignore_errors=True)
+  return flow
+
+
+def _run(config, folder, strategy, certify, report_fn, **options):
+  """Returns the flow of a run that has finished, or trains it; see `fit`."""
+  previous = files.check_run(folder, config)
+  flow = None if previous is None else _finished(
+      config.with_data_fields_of(previous), folder, strategy, certify)
+  if flow is not None:
+    return flow
+  config = training.workdir.check(folder, config).opened()
+  if previous is None:
+    _log_types(config)
+  open_fn = functools.cache(config.open_split)  # Each part once.
+  try:
+    flow = _trained(config, folder, strategy, open_fn, **options)
+    if report_fn:
+      report_fn(flow, open_fn)
+  except (KeyboardInterrupt, training.TrainingInterruptedError) as error:
+    # A tool ends, as programs do by other signals than that of a keyboard.
+    if (signals.active or getattr(error, 'number', signal.SIGINT) !=
+        signal.SIGINT or not checkpoints.latest(folder)):
+      raise
+    flow = runs.load(folder, config=config, strategy=strategy)
+    kind = 'best' if config.run.keep_best else 'last'
+    flow.run = dataclasses.replace(
+        flow.run, facts=_facts(config), summary='Interrupted: this is the flow '
+        f'of step {flow.run.step} of {config.optimizer.num_steps}, the {kind} '
+        'one so far. tf_resflow.evaluate(flow) gives its figure; the same call '
+        f'with workdir={folder!r} continues.')
+    _logger.warning('%s', flow.run.summary)
   return flow
 
 
