@@ -109,6 +109,12 @@ def test_conditions_of_one_row():
                 {'dose': 0.5, 'a=b': 3, 'city': 'New York'}):
     np.testing.assert_array_equal(_condition_array(given), expected)
   assert _condition_array(expected[0]) is expected[0]
+  other = {'city': 'Oslo', 'dose': 1.0, 'a=b': 2}
+  for given in ([{'dose': 0.5, 'a=b': 3, 'city': 'New York'}, other],
+                [['New York', 0.5, 3], [*other.values()]],
+                np.array([['New York', '0.5', '3'], ['Oslo', '1', '2']])):
+    np.testing.assert_array_equal(
+        _condition_array(given), [*expected, [1.0, 0.0, 1.0, 2.0]])
   np.testing.assert_array_equal(
       _condition_array(
           {'city': ['New York', 'Oslo'], 'dose': 0.5, 'a=b': 3}),
@@ -119,6 +125,12 @@ def test_conditions_of_one_row():
       (['Oslo', 0.5], "condition=['Oslo', 0.5]: expected city, dose, a=b."),
       (['oslo', 0.5, 3], '...city: holds oslo, not one of Oslo, New York, in'),
       (['Oslo', 'x', 3], "...dose: holds text such as 'x' in row 0.")])
+  schema = schemas.make_schema('x', conditions=[('c', ['u', 'v'])])
+  for given in (['v', 'u', 'u'], np.array(['v', 'u', 'u']),
+                pd.Series(['v', 'u', 'u']), {'c': ['v', 'u', 'u']}):
+    assert rows_lib.condition_array(schema, given).argmax(axis=1).tolist() == [
+        1, 0, 0]
+  assert rows_lib.condition_array(schema, 'v').tolist() == [[0.0, 1.0]]
   schema = schemas.make_schema('a', 'b')
   for cells in ({'a': [1, 2], 'b': [1, 2, 3]}, {'a': [[1], [2]], 'b': 1}):
     assert splits.refusal(rows_lib.arrays, schema, cells) == (

@@ -53,6 +53,8 @@ def test_a_frame_becomes_a_flow_and_scores(tmp_path):
   assert {'nats', 'nats_minus_gaussian', 'lipschitz_bound_max'} <= {*run.report}
   assert 'certified by' in run.table
   assert len(run.curves['validation_nats']) == 2
+  np.testing.assert_array_equal(
+      flow.score_samples(frame), flow.log_prob(frame))
   scores = workflow.score(flow, frame).frame()
   assert list(scores) == [*frame, 'log_prob', 'in_training', 'p_value']
   np.testing.assert_allclose(

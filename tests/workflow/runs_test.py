@@ -4,6 +4,10 @@ import json
 import shutil
 import types
 
+import keras
+import numpy as np
+import pandas as pd
+
 from tests import testing
 from tf_resflow import evaluation
 from tf_resflow import models
@@ -43,6 +47,32 @@ def test_only_the_report_of_its_weights_is_taken(table_workdir, tmp_path):
   assert (run.warnings, run.facts, run.step, run.workdir) == (
       ('few rows',), {'num_test': 20}, 0, str(workdir))
   assert run.config.data.condition_on == ('c', 'a')
+
+
+def test_a_flow_says_what_it_is_and_is_saved_with_its_run(tmp_path):
+  """In notebooks escaped."""
+  rng = np.random.default_rng(0)
+  frame = pd.DataFrame({'<b>y': rng.normal(size=60),
+                        'z': rng.normal(size=60), 'c': ['a', 'b'] * 30})
+  flow = workflow.fit(
+      frame, condition_on='c', num_steps=2, num_blocks=1, hidden_units=(4,),
+      verbose=False)
+  text, html = repr(flow), flow._repr_html_()
+  assert f'VectorFlow: <b>y, z given c; {flow.num_parameters:,} par' in text
+  assert 'trained on: table: 38 examples, 10 to validate, 12 to test\n' in text
+  assert f'reached: {flow.run.summary}' in text
+  assert '&lt;b&gt;y' in html and '<b>' not in html
+  flow.save(tmp_path / 'flow.keras')
+  flow.save(tmp_path / 'run')
+  loaded = workflow.load(tmp_path / 'run')
+  assert repr(loaded).splitlines()[:-1] == text.splitlines()[:-1]
+  plain = keras.saving.load_model(tmp_path / 'flow.keras')
+  assert plain._repr_html_().startswith('<pre>VectorFlow(')
+  for other in loaded, plain:
+    np.testing.assert_array_equal(
+        other.score_samples(frame), flow.score_samples(frame))
+  testing.check_refusals(
+      flow.save, [(tmp_path / 'run', f'filepath={tmp_path}/run: expected a ')])
 
 
 def test_a_flow_without_a_run_has_no_parts():

@@ -243,9 +243,9 @@ def arrays(schema: schema_lib.Schema, x: Any, condition: Any = None
 
   Tensors and arrays are returned as they are. A frame `x` has the columns of
   the condition, too, unless this is given; rows of it with an empty cell are
-  NaN, with a condition of 0. With names, a dict from these to cells, or to
-  lists of cells, is a frame, too, and so is a list with text, one row, such as
-  `[0.5, 'Oslo']`.
+  NaN, with a condition of 0. With names, these are frames, too: a dict from
+  names to cells or to lists of cells, a list of such dicts, and text in lists
+  or arrays, of one row as `[0.5, 'Oslo']`, of several, or of one column.
 
   Raises:
     InvalidValueError: if a frame lacks a column, has two of its name or an
@@ -283,14 +283,19 @@ def _framed(schema, name, value, names):
   """
   if cells_lib.is_frame(value):
     return value
-  if schema.is_named and isinstance(value, list | tuple) and any(
-      isinstance(cell, str) for cell in value):
-    errors.check(len(value) == len(names), name, value, ', '.join(names))
-    value = dict(zip(names, value, strict=True))
-  if not schema.is_named or not isinstance(value, Mapping):
+  if not schema.is_named or not _has_cells(value):
     return None
   import pandas as pd  # Takes a second.
 
+  if not isinstance(value, Mapping):
+    table = np.array(value, object)
+    if table.ndim == 1 and isinstance(table[0], Mapping):
+      return pd.DataFrame([*value])
+    if table.ndim < 2:  # One row, or the cells of one column.
+      table = table.reshape([-1, 1] if len(names) == 1 else [1, -1])
+    errors.check(
+        table.shape[1:] == (len(names),), name, value, ', '.join(names))
+    return pd.DataFrame(table, columns=[*names]).infer_objects()
   cells = {str(column): np.asarray(cell) for column, cell in value.items()}
   shapes = {cell.shape for cell in cells.values() if cell.ndim}
   errors.check(
@@ -300,6 +305,14 @@ def _framed(schema, name, value, names):
   return pd.DataFrame(
       {column: cell if cell.ndim else cell[()]
        for column, cell in cells.items()}, None if shapes else [0])
+
+
+def _has_cells(value):
+  """Returns whether a value is text or a dict, or a list or array of such."""
+  if isinstance(value, list | tuple):
+    return any(map(_has_cells, value))
+  return isinstance(value, str | Mapping) or getattr(
+      getattr(value, 'dtype', None), 'kind', '') in (*'OUT',)
 
 
 def to_frame(schema: schema_lib.Schema, x: Any, condition: Any = None) -> Any:

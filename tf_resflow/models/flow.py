@@ -14,7 +14,6 @@ from tf_resflow.columns import rows as rows_lib
 from tf_resflow.layers import base_layer
 from tf_resflow.models import trainable_model
 from tf_resflow.numerics import random
-from tf_resflow.specs import machine
 from tf_resflow.specs import renamed
 
 if TYPE_CHECKING:  # The import takes a second.
@@ -88,8 +87,6 @@ class Flow(trainable_model.TrainableModel):
     >>> flow.log_prob(tf.random.normal([5, 2, 2, 1])).shape
     TensorShape([5])
   """
-
-  run: Any = None
 
   def _settings(self, condition, seed, estimator=None, solver=None):
     """Returns the settings of a pass of the bijection with `seed`."""
@@ -243,6 +240,15 @@ class Flow(trainable_model.TrainableModel):
             y, condition, seed=seed, estimator=used),
         is_random=self.is_random_with(used))
 
+  def score_samples(self, x: Any, condition: Any = None, **options: Any
+                    ) -> np.ndarray:
+    """Returns `log_prob`, with its options, as a NumPy array `[N]`.
+
+    The name is that of scikit-learn's densities. All rows are one batch:
+    `tf_resflow.score` takes them by batches, and says more of them.
+    """
+    return self.log_prob(x, condition, **options).numpy()
+
   def classify(self, x: Any, condition: Any = None, *,
                seed: random.SeedLike = None) -> tf.Tensor:
     """Returns class logits `[B, num_classes]`, without log-determinants."""
@@ -291,26 +297,6 @@ class Flow(trainable_model.TrainableModel):
     """Updates moving statistics by a batch; see `layers.MovingMean`."""
     (y, _), settings = self._augmented(x, condition, seed)
     self.bijection.update_statistics(y, settings.condition)
-
-  def draw_latents(
-      self, num_samples: int | tf.Tensor, *, seed: random.SeedLike = None,
-      start: int = 0, temperature: float | tf.Tensor = 1.0) -> tf.Tensor:
-    """Draws latents `[num_samples, D]` from the base distribution.
-
-    Sample `i`, from `start` on, depends only on the seed and `i`, not on the
-    batch size. The number is a Python int or an int32 scalar. The temperature
-    is that of `base.draw`, of standard normals their standard deviation.
-    """
-    if not tf.is_tensor(num_samples):
-      errors.check(
-          num_samples >= 0, 'num_samples', num_samples, 'an integer >= 0')
-      # Latents, a copy at another temperature, and the data.
-      machine.check_memory(
-          3 * num_samples * self.latent_size * tf.as_dtype(
-              self.compute_dtype).size, 'num_samples', num_samples)
-    return self.base.draw(
-        tf.range(start, start + num_samples), random.as_seed(seed).values,
-        temperature)
 
   def sample(
       self, num_samples: int | tf.Tensor, condition: Any = None, *,

@@ -2,7 +2,10 @@
 
 from collections.abc import Sequence
 import functools
+import html
 import math
+import os
+import shutil
 from typing import Any
 
 import keras
@@ -15,6 +18,9 @@ from tf_resflow.columns import schema as schema_lib
 from tf_resflow.layers import base_layer
 from tf_resflow.layers.bijections import bijection as bijection_lib
 from tf_resflow.models import lipschitz_report
+from tf_resflow.numerics import random
+from tf_resflow.specs import machine
+from tf_resflow.specs import paths
 
 # Largest dimension for which evaluations use exact log-determinants.
 MAX_EXACT_SIZE = 64
@@ -27,7 +33,7 @@ class LatentModel(keras.Model):
   """
 
   config: Any = None
-  __repr__ = base_layer.settings_repr
+  run: Any = None
 
   def __init__(
       self, bijection: layers.Bijection, event_shape: Sequence[int],
@@ -53,6 +59,33 @@ class LatentModel(keras.Model):
     self.bijection = bijection
     self.classifier: Any = classifier
     self.built = True
+
+  def __repr__(self) -> str:
+    return base_layer.settings_repr(self) if self.run is None else '\n'.join(
+        f'{name}: {text}' for name, text in self.run.described(self).items())
+
+  def _repr_html_(self) -> str:
+    """Returns what notebooks show."""
+    if self.run is None:
+      return f'<pre>{html.escape(repr(self))}</pre>'
+    rows = ''.join(
+        f'<tr><th>{html.escape(name)}</th><td>{html.escape(text)}</td></tr>'
+        for name, text in self.run.described(self).items())
+    return f'<table>{rows}</table>'
+
+  def save(self, filepath: str | os.PathLike, *args: Any, **kwargs: Any
+           ) -> None:
+    """Saves it as a `.keras` file, or its run in a new folder.
+
+    `keras.saving.load_model` loads the first, `tf_resflow.load` the second,
+    which has the weights that the run has stored. The arguments are those of
+    Keras.
+    """
+    if self.run is None or os.fspath(filepath).endswith('.keras'):
+      super().save(filepath, *args, **kwargs)
+      return
+    paths.check_new_folder('filepath', filepath, 'It has files.')
+    shutil.copytree(self.run.workdir, filepath, dirs_exist_ok=True)
 
   @functools.cached_property  # Not tracked: checkpoints hold the parts.
   def augmentation(self) -> layers.Augmentation:
@@ -216,6 +249,26 @@ class LatentModel(keras.Model):
         self.is_image, 'bits_per_dim',
         problem='requires images of integers', advice='Use log_prob.')
     return self.to_loss(log_prob)
+
+  def draw_latents(
+      self, num_samples: int | tf.Tensor, *, seed: random.SeedLike = None,
+      start: int = 0, temperature: float | tf.Tensor = 1.0) -> tf.Tensor:
+    """Draws latents `[num_samples, D]` from the base distribution.
+
+    Sample `i`, from `start` on, depends only on the seed and `i`, not on the
+    batch size. The number is a Python int or an int32 scalar. The temperature
+    is that of `base.draw`, of standard normals their standard deviation.
+    """
+    if not tf.is_tensor(num_samples):
+      errors.check(
+          num_samples >= 0, 'num_samples', num_samples, 'an integer >= 0')
+      # Latents, a copy at another temperature, and the data.
+      machine.check_memory(
+          3 * num_samples * self.latent_size * tf.as_dtype(
+              self.compute_dtype).size, 'num_samples', num_samples)
+    return self.base.draw(
+        tf.range(start, start + num_samples), random.as_seed(seed).values,
+        temperature)
 
   def save_norms(self) -> None:
     """Stores the norms of the current kernels, which only saves time."""

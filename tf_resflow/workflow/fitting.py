@@ -47,9 +47,10 @@ _OF_ARRAYS = ('test', 'labels', 'condition', 'column_types')
 
 def fit(
     data: Any, workdir: str | os.PathLike | None = None, *,
-    condition_on: Sequence[str] | None = None,
-    columns: Sequence[str] | None = None, drop: Sequence[str] | None = None,
-    missing: str | None = None, column_types: Sequence[str] | None = None,
+    condition_on: str | Sequence[str] | None = None,
+    columns: str | Sequence[str] | None = None,
+    drop: str | Sequence[str] | None = None, missing: str | None = None,
+    column_types: str | Sequence[str] | None = None,
     test: Any = None, test_rows: str | None = None,
     num_validation: int | None = None, seed: int | None = None,
     devices: tf.distribute.Strategy | None = None, lock_timeout: float = 60.0,
@@ -76,7 +77,8 @@ def fit(
       `configuration.Config`.
     workdir: folder of the run. By default it is a temporary one, which is kept
       as long as the flow lives: `flow.run.workdir`. Copy it to keep the run.
-    condition_on: `['label']`, or columns, which a flow `p(x|c)` is given.
+    condition_on: 'label', or columns, which a flow `p(x|c)` is given. One name
+      or several, as the next two.
     columns, drop: use these columns of a table only; do not use these.
     missing: 'error', or 'drop' to leave out rows with an empty cell.
     column_types: such as `['income:real', 'age:integer']`; others are detected.
@@ -113,11 +115,12 @@ def fit(
     (12, ('height', 'weight'))
   """
   start = time.monotonic()
-  given = {'condition_on': condition_on, 'columns': columns, 'drop': drop,
-           'missing': missing, 'column_types': column_types, 'test': test,
-           'test_rows': test_rows, 'num_validation': num_validation,
-           'seed': seed}
-  settings |= {name: v for name, v in given.items() if v is not None}
+  given = {'missing': missing, 'test': test, 'test_rows': test_rows,
+           'num_validation': num_validation, 'seed': seed}
+  lists = {'condition_on': condition_on, 'columns': columns, 'drop': drop,
+           'column_types': column_types}
+  settings |= {name: v for name, v in given.items() if v is not None} | {
+      name: cells.as_names(v) for name, v in lists.items() if v is not None}
   with contextlib.ExitStack() as stack:
     warnings = stack.enter_context(errors.collected_warnings())
     prints = verbose and stack.enter_context(errors.printed_log())

@@ -20,6 +20,8 @@ from tf_resflow import training
 from tf_resflow.training import files
 
 REPORT = 'report.json'
+# Most columns that are named.
+_MAX_NAMED = 8
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -54,6 +56,25 @@ class Run:
   def curves(self) -> dict[str, np.ndarray]:
     """The columns of `metrics.csv`, see `training.read_metrics`."""
     return training.read_metrics(self.workdir)
+
+  def described(self, flow: models.Flow) -> dict[str, str]:
+    """Returns what its flow is, was trained on and has reached, in words."""
+    names, given = flow.schema.names, ', '.join(self.config.data.condition_on)
+    event = ', '.join(names[:_MAX_NAMED]) + ', ...' * (
+        len(names) > _MAX_NAMED) if flow.schema.is_named else ' x '.join(
+            map(str, flow.event_shape))
+    counts = ', '.join(
+        f'{self.facts[name]:,} {what}' for name, what in (
+            ('num_train', 'examples'), ('num_validation', 'to validate'),
+            ('num_test', 'to test')) if self.facts.get(name))
+    return {
+        type(flow).__name__: event + f' given {given}' * bool(given) + (
+            f'; {flow.num_parameters:,} parameters'),
+        'trained on': ': '.join(filter(
+            None, (self.config.data.dataset, counts))),
+        'weights': f'of step {self.step} of {self.config.optimizer.num_steps}',
+        'reached': self.summary or 'not evaluated; see tf_resflow.evaluate',
+        'folder': self.workdir}
 
   @property
   def is_converted(self) -> bool:
