@@ -151,6 +151,26 @@ def test_it_is_the_run_of_the_command_and_prints_it(
   assert not capsys.readouterr().out
 
 
+def test_without_a_test_part_the_figure_is_that_of_validation():
+  """And is called so; it is compared with nothing."""
+  frame = _frame()[['height', 'weight']]
+  settings = _SHORT | {'test_rows': 'none', 'verbose': False}
+  flow = workflow.fit(frame, **settings)
+  nats = workflow.evaluate(flow, 'validation').numbers['nats']
+  assert flow.run.report['nats'] == pytest.approx(nats, abs=1e-5)
+  assert flow.run.summary.startswith(
+      f'validation, chosen on these rows: {nats:.3f} +- ')
+  assert (flow.run.report['split'], flow.run.facts['num_train'],
+          flow.run.facts['num_test']) == ('validation', 48, 0)
+  scores = workflow.score(flow, frame)
+  assert scores.frame()['in_training'].sum() == 48
+  assert any('no p_value: the test part' in note for note in scores.notes)
+  testing.check_refusals(lambda call: call(), [
+      (lambda: workflow.evaluate(flow), 'split=test is empty. All rows train '),
+      (lambda: workflow.fit(frame, num_validation=0, **settings),
+       'num_validation=0: expected some. There is no other part to')])
+
+
 def test_an_interrupt_returns_the_best_flow_so_far(tmp_path, monkeypatch):
   """In training and in the evaluation; other signals end the program."""
   frame, save = _frame()[['height', 'weight']], training.Trainer.save

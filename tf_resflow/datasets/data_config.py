@@ -60,8 +60,9 @@ class DataSource(fields.Section):
       is_basic=True)
   test_rows: str = fields.field(
       'random', help='Rows of a table to test on: random (a fixed fifth), last '
-      '(the last fifth, such as the most recent), or group:NAME (a fifth of '
-      'the values in a column, such as of persons, with all of their rows).',
+      '(the last fifth, such as the most recent), group:NAME (a fifth of the '
+      'values in a column, such as of persons, with all of their rows), or '
+      'none (there is no test then, only a validation).',
       is_basic=True)
   test_file: str | None = fields.field(
       None, help='Table to test on; all rows of --dataset then train.')
@@ -77,8 +78,8 @@ class DataSource(fields.Section):
     if self.test_file is not None:
       object.__setattr__(self, 'test_file', _absolute(self.test_file))
     self.require(
-        re.fullmatch('(?s)random|last|group:.+', self.test_rows), 'test_rows',
-        'random, last or group:NAME')
+        re.fullmatch('(?s)random|last|none|group:.+', self.test_rows),
+        'test_rows', 'random, last, group:NAME or none')
     self.require(
         self.test_file is None or self.test_rows == 'random', 'test_rows',
         problem='cannot be used with test_file',

@@ -137,6 +137,9 @@ class DatasetInfo(abc.ABC):
         split != 'validation' or num_validation > 0, 'split', split,
         problem='requires num_validation',
         advice='It is the number of training examples held out for validation.')
+    errors.check(
+        split != 'test' or self.num_test != 0, 'split', split,
+        problem='is empty', advice='All rows train and validate.')
     # Imported on demand: metadata do not need TensorFlow.
     return pkgutil.resolve_name(self.opener)(
         self, split, data_dir, num_validation)
@@ -312,7 +315,8 @@ class VectorInfo(DatasetInfo):
         self.schema or schema_lib.Schema.unnamed(self.event_size), x,
         conditions[0] if conditions else None, num_validation,
         self.asked_types, self.name, self.index.get('train'))
-    for check in column_checks.rows_with_density, column_checks.rows_off_grids:
+    for check in (column_checks.rows_with_density, column_checks.rows_off_grids
+                  ) if self.num_test != 0 else ():
       check(load_fn('test')[0], schema.types, schema.names,
             self.index.get('test'), 'test rows')
     return dataclasses.replace(

@@ -126,8 +126,8 @@ class _Data:
              'test': test.take(order['test'])}
     x = {part: rows.x for part, rows in parts.items()}
     errors.check(
-        len(x['test']) > 1, problem=f'The test part has {len(x["test"])} rows; '
-        'standard errors need two.')
+        len(x['test']) > 1 or rule == 'none', problem='The test part has '
+        f'{len(x["test"])} rows; standard errors need two.')
     self._check(schema, **x)
     for name, text in self.problems.hints.items():
       _logger.warning(
@@ -241,7 +241,8 @@ class _Data:
 
 def _split_rows(rows, test_rows):
   """Returns the indices of the 'train' and 'test' rows, as `held_out`."""
-  order = user_files.held_out(len(rows), 'rows')
+  order = user_files.held_out(
+      len(rows), 'rows', 0 if test_rows == 'none' else None)
   if test_rows == 'last':
     # In time: then a validation part, which is the end, comes before the test.
     return dict(zip(order, np.split(

@@ -40,6 +40,8 @@ from tf_resflow.workflow import runs
 _logger = logging.getLogger(__name__)
 # Share of the time of a run that mixtures, which it is compared with, may take.
 _SHARE_OF_TIME = 0.1
+# What the figure of a part is called.
+_CALLED = {'test': 'test', 'validation': 'validation, chosen on these rows:'}
 # Options of `datasets.table` and of `datasets.array`.
 _OF_FRAMES = ('test', *data_config.FRAME_FIELDS)
 _OF_ARRAYS = ('test', 'labels', 'condition', 'column_types')
@@ -153,6 +155,10 @@ def _run(config, folder, strategy, certify, report_fn, **options):
   if flow is not None:
     return flow
   config = training.workdir.check(folder, config).opened()
+  errors.check(
+      not report_fn or config.info.num_test != 0 or config.data.num_validation,
+      'num_validation', 0, 'some', 'There is no other part to measure the flow.'
+  )
   if previous is None:
     _log_types(config)
   open_fn = functools.cache(config.open_split)  # Each part once.
@@ -299,17 +305,23 @@ def _facts(config):
 
 
 def _report(flow, open_fn, warnings, start, **options):
-  """Evaluates a flow on the test part; its run gets the result."""
+  """Evaluates a flow on the test part; its run gets the result.
+
+  Without one it is the validation part, for no comparison with others.
+  """
   run, unit = flow.run, flow.unit
-  _logger.info('Evaluating the weights of step %d on the test set.', run.step)
+  part = 'test' if run.config.info.num_test != 0 else 'validation'
+  _logger.info('Evaluating the weights of step %d on the %s set.', run.step,
+               part)
   with strategies.naming_lost_peers(run.strategy):
     results = evaluating.evaluate(
-        flow, seed=run.config.run.seed, open_fn=open_fn, **options)
+        flow, part, seed=run.config.run.seed, open_fn=open_fn, **options)
     numbers = results.numbers
     summary = (
-        f'test {numbers[unit]:.3f} +- {numbers[f"{unit}_stderr"]:.3f} '
-        f'{unit.replace("_per_", "/")} ({numbers["num_examples"]} examples).')
-    if run.config.info.is_validated:
+        f'{_CALLED[part]} {numbers[unit]:.3f} +- '
+        f'{numbers[f"{unit}_stderr"]:.3f} {unit.replace("_per_", "/")} '
+        f'({numbers["num_examples"]} examples).')
+    if run.config.info.is_validated and part == 'test':
       names = ['train', 'test']
       if run.config.data.num_validation > 1:
         names.append('validation')
