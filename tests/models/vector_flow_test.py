@@ -4,9 +4,13 @@ import dataclasses
 
 import numpy as np
 import pytest
+from scipy import integrate
+from scipy import stats
 import tensorflow as tf
 
+from tests import flows
 from tests import schemas
+from tests import testing
 from tf_resflow import models
 from tf_resflow.columns import column_types
 
@@ -105,6 +109,90 @@ def test_densities_integrate_and_probabilities_sum_to_one(types):
       np.testing.assert_array_equal(column, column_type.values(k))
       column = k + 0.5
     assert np.all(column_type.supports(column))
+
+
+def _one_column(name, **fields):
+  """Returns an initialised flow of one column in float64, and its data."""
+  flow = models.VectorFlowConfig(
+      event_size=1, num_blocks=2, hidden_units=(8,),
+      schema=schemas.make_schema(types=[name], mean=(0.5,), std=(1.2,)),
+      **fields).build('float64')
+  column_type = column_types.ColumnType.get(name)
+  rng = np.random.default_rng(0)
+  x = column_type.inverse(
+      0.5 + 1.2 * rng.choice([-1.5, 0.7], [300, 1]) + rng.normal(
+          size=[300, 1], scale=0.5), np)
+  x = column_type.values(np.floor(x)) if column_type.is_integer else x
+  given = rng.normal(size=[300, 1]) if fields.get('condition_size') else None
+  flow.initialize(x, given, seed=0)
+  flows.disturb(flow, 0.1)
+  flow.fit_base(x, given)
+  return flow, x
+
+
+@pytest.mark.parametrize('name, fields', [
+    ('real', {'invertible_linear': 'free'}), ('log', {'condition_size': 1}),
+    ('logit:100', {'block': 'inverse'}), ('integer', {'base': 'mixture'}),
+    ('heavy:1:2', {'base': 'mixture', 'invertible_linear': 'free'}),
+    ('signed_integer:0.01', {'invertible_linear': 'free'}),
+    ('integer:25', {'condition_size': 1})])
+def test_cdf_is_the_integral_of_the_density(name, fields):
+  """Whole numbers are summed; a decreasing map turns the latents around.
+
+  Quantiles are the inverse.
+  """
+  flow, _ = _one_column(name, **fields)
+  if 'invertible_linear' in fields:
+    first = next(b for b in flow.bijection.leaves() if 'Linear' in str(type(b)))
+    first.variables[0].assign(-first.variables[0])
+  column_type = column_types.ColumnType.get(name)
+  condition = np.array([[0.7]]) if 'condition_size' in fields else None
+  if column_type.is_integer:
+    x = column_type.values(np.arange(*_RANGES[name], dtype=float))
+    flow.augmentation.num_points *= 16
+    total = np.cumsum(column_type.step * np.exp(flow.log_prob(
+        x[:, np.newaxis], condition, estimator='exact')))
+  else:
+    y = np.linspace(*_RANGES[name], 4001)
+    x = column_type.inverse(y, np)
+    total = integrate.cumulative_simpson(np.exp(flow.log_prob(
+        x[:, np.newaxis], condition, estimator='exact'
+    ) - column_type.log_slope(y, np)), x=y, initial=0.0)
+  p = flow.cdf(x, condition)
+  np.testing.assert_allclose(p, total, atol=2e-3 if (
+      column_type.is_integer) else 1e-6)
+  inner = (p > 1e-3) & (p < 0.999)
+  assert inner.sum() > 5
+  np.testing.assert_allclose(
+      flow.quantile(p[inner] - 1e-7, condition), x[inner], rtol=1e-4,
+      atol=1e-4)
+  outside = flow.cdf([-np.inf, np.inf, np.nan], condition)
+  np.testing.assert_array_equal(outside, [0.0, 1.0, np.nan])
+
+
+def test_ranks_of_samples_are_uniform():
+  """By the cdf, which takes conditions one by one, or one for all."""
+  flow, _ = _one_column('log', condition_size=1)
+  condition = np.random.default_rng(1).normal(size=[2000, 1])
+  y = flow.sample(2000, condition, seed=0)
+  p = flow.cdf(y, condition)
+  assert stats.kstest(p, 'uniform').pvalue > 0.01
+  assert np.abs(p - flow.cdf(y, [0.0])).max() > 0.05
+  np.testing.assert_allclose(flow.quantile(p, condition), y[:, 0], rtol=1e-8)
+  assert flow.quantile(0.5, condition[:3]).shape == (3,)
+  np.testing.assert_array_equal(
+      flow.cdf(1.0, condition[:3]), flow.cdf([1.0] * 3, condition[:3]))
+
+
+def test_frames_have_a_cdf_and_other_flows_have_none():
+  flow, x = _one_column('integer')
+  assert flow.cdf(x[:4] + 0.25).tolist() == flow.cdf(x[:4]).tolist()
+  assert flow.cdf([-1.0, -0.5]).tolist() == [0.0, 0.0]
+  several = models.VectorFlowConfig(event_size=2, num_blocks=1).build()
+  testing.check_refusals(lambda call: call(), [
+      (lambda: several.cdf(np.zeros([3, 2])), 'cdf requires a flow of one col'),
+      (lambda: several.quantile(0.5), 'quantile requires a flow of one column'),
+      (lambda: flow.quantile([0.5, 1.0]), 'p=[0.5 1. ]: expected numbers str')])
 
 
 def test_noise_near_bounds():

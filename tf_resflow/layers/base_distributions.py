@@ -5,6 +5,7 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy import special
 import tensorflow as tf
 
 from tf_resflow import errors
@@ -55,6 +56,10 @@ class BaseDistribution(base_layer.BaseLayer):
     """Returns the log-density of latents `[B, D]` of any dtype, `[B]`, nats."""
     return self.distribution().log_prob(z)
 
+  def cdf(self, z: np.ndarray) -> np.ndarray:
+    """Returns `P(Z <= z)` of latents of one dimension, float64, `[N]`."""
+    raise NotImplementedError
+
   def draw(self, numbers: tf.Tensor, seed: tf.Tensor,
            temperature: float | tf.Tensor = 1.0) -> tf.Tensor:
     """Draws latents `[N, D]`.
@@ -104,6 +109,9 @@ class StandardNormal(BaseDistribution):
 
   def log_prob(self, z: tf.Tensor) -> tf.Tensor:
     return -0.5 * tf.reduce_sum(z * z + _LOG_2_PI, axis=1)
+
+  def cdf(self, z: np.ndarray) -> np.ndarray:
+    return special.ndtr(z)
 
   def draw(self, numbers: tf.Tensor, seed: tf.Tensor,
            temperature: float | tf.Tensor = 1.0) -> tf.Tensor:
@@ -188,6 +196,13 @@ class GaussianMixture(BaseDistribution):
     return tf.reduce_logsumexp(
         (tf.math.log(weights) + log_det)[:, tf.newaxis] - 0.5 * tf.reduce_sum(
             scaled * scaled + _LOG_2_PI, axis=2), axis=0)
+
+  def cdf(self, z: np.ndarray) -> np.ndarray:
+    weights, means, factors = (
+        np.array(p) for p in self._parameters('float64'))
+    return special.ndtr(
+        (z[:, np.newaxis] - means[:, 0]) * factors[:, 0, 0]
+    ) @ weights / weights.sum()
 
   def distribution(self) -> 'tfd.Distribution':
     from tensorflow_probability import distributions as tfd

@@ -4,10 +4,13 @@ import math
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
+from tf_resflow import errors
 from tf_resflow import layers
 from tf_resflow.columns import column_types
+from tf_resflow.columns import rows as rows_lib
 from tf_resflow.columns import schema as schema_lib
 from tf_resflow.models import blocks
 from tf_resflow.models import conditions
@@ -91,6 +94,88 @@ class VectorFlow(flow.Flow):
               conditional.condition_spec.convert(
                   condition, self.compute_dtype)))
     super()._fit_base(x, condition, seed)
+
+  def cdf(self, y: Any, condition: Any = None) -> np.ndarray:
+    """Returns `P(Y <= y)`, given the condition, of one column, exactly.
+
+    A bijection of one dimension is monotone. So it is `P(Z <= z)` of the latent
+    `z` of `y`, or `P(Z >= z)` if the bijection decreases; in a column that is a
+    grid, of the upper edge of the cell of `y`.
+
+    Args:
+      y: `[N]` or `[N, 1]`, a frame with the column, or a number.
+      condition: see `Flow`; one, or one for each.
+
+    Returns:
+      Float64 `[N]`; NaN where `y` or its condition is.
+
+    Raises:
+      InvalidValueError: if the flow has several columns.
+
+    Example:
+      >>> flow = models.VectorFlowConfig(event_size=1, num_blocks=1).build()
+      >>> flow.initialize(tf.random.stateless_normal([50, 1], [0, 0]))
+      >>> bool(np.allclose(flow.cdf(flow.quantile([0.1, 0.9])), [0.1, 0.9]))
+      True
+    """
+    x, condition, ends = self._of_one_column('cdf', *rows_lib.arrays(
+        self.schema, y, condition))
+    column = column_types.ColumnType.get(
+        self.schema.types[0]) if self.schema.types else column_types.Real()
+    x = tf.cast(x, self.input_dtype)
+    if column.is_integer:
+      x = self.augmentation.cells(x) + 1.0
+    low, high = column.limits(x.dtype)
+    z = self.bijection.call(
+        tf.where(column.supports(x), x, ends[0]), condition)
+    p = self.base.cdf(np.float64(z)[:, 0])
+    p = 1.0 - p if ends[0] > ends[1] else p
+    x = x.numpy()[:, 0]
+    return np.select(
+        [x < low, x > high, np.isnan(x)], [0.0, 1.0, np.nan], p)
+
+  def quantile(self, p: Any, condition: Any = None) -> np.ndarray:
+    """Returns the least `y` with `cdf(y, condition) >= p`, up to rounding.
+
+    Args:
+      p: `[N]` or a number, strictly between 0 and 1.
+      condition: see `cdf`.
+
+    Returns:
+      `[N]`, in the units of the column.
+
+    Raises:
+      InvalidValueError: likewise, and if a number is outside of (0, 1).
+    """
+    from scipy.optimize import elementwise
+
+    p = np.asarray(p, np.float64)
+    errors.check(np.all((p > 0.0) & (p < 1.0)), 'p', p,
+                 'numbers strictly between 0 and 1')
+    p, condition, ends = self._of_one_column(
+        'quantile', p, rows_lib.condition_array(self.schema, condition))
+    p = 1.0 - p if ends[0] > ends[1] else p
+    brackets = elementwise.bracket_root(
+        lambda z, p: self.base.cdf(z) - p, -1.0, args=(p[:, 0],)).bracket
+    z = elementwise.find_root(
+        lambda z, p: self.base.cdf(z) - p, brackets, args=(p[:, 0],)).x
+    return self.inverse(z[:, np.newaxis], condition).numpy()[:, 0]
+
+  def _of_one_column(self, name, values, condition):
+    """Returns values `[N, 1]`, the condition, and events at latents -1 and 1.
+    """
+    errors.check(
+        self.event_size == 1, name, problem='requires a flow of one column',
+        advice='Train it with the others in condition_on.')
+    self.check_condition(condition)
+    values, spec, one = np.reshape(values, [-1, 1]), self.condition_spec, None
+    if spec is not None:
+      condition = spec.convert(condition, self.compute_dtype)
+      values = np.broadcast_to(
+          values, [max(len(values), len(condition)), 1])
+      one = condition[:1]
+    return values, condition, self.bijection.inverse(tf.constant(
+        [[-1.0], [1.0]], self.compute_dtype), one).numpy()[:, 0]
 
   def perturb(
       self, x: tf.Tensor, std: tf.Tensor, *, seed: random.SeedLike
