@@ -1,10 +1,13 @@
 """bin/sample: pictures, arrays, what it reports and what it refuses."""
 
+import shutil
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from tests.commands import results
+from tf_resflow import configuration
 from tf_resflow import evaluation
 from tf_resflow import training
 from tf_resflow.evaluation import pictures
@@ -92,6 +95,28 @@ def test_inverses_that_fail_are_an_error(run_tool, digits_workdir, tmp_path):
   (line,) = result.stderr.splitlines()
   assert line.startswith('sample: error: 5 of 5 examples in a batch did not c')
   assert not list(tmp_path.iterdir())
+
+
+def test_pairs_of_columns(run_tool, table, tmp_path, monkeypatch):
+  """Beside the rows of the table, unless it is gone."""
+  output, path, shown = tmp_path / 'x.png', tmp_path / 'own.csv', []
+  shutil.copy(table, path)
+  config = configuration.make_config(
+      dataset=f'table:{path}', num_blocks=1, hidden_units=(4,))
+  model = config.model.build()
+  model.initialize(config.open_split('train').arrays['x'])
+  training.workdir.create_workdir(str(tmp_path / 'run'), config, model)
+  original = evaluation.plots.pair_plot
+  monkeypatch.setattr(evaluation.plots, 'pair_plot', lambda names, parts: (
+      shown.append({name: len(x) for name, x in parts.items()}),
+      original(names, parts))[1])
+  for expected in ({'data': 64, 'samples': 10}, {'samples': 10}):
+    report = results.report(run_tool(
+        'sample', f'--workdir={tmp_path}/run', f'--output={output}',
+        '--num_samples=10', '--overwrite'))
+    assert report['num_samples'] == 10 and _pixels(output).shape[2] == 4
+    assert shown.pop() == expected
+    path.unlink(missing_ok=True)
 
 
 def test_bad_input(run_tool, digits_workdir, table_workdir, tmp_path):

@@ -209,3 +209,21 @@ def test_picture_of_ranks(tmp_path):
     assert path.read_bytes().startswith(start)
   text = path.read_text()
   assert 'theta' in text and '99% of uniform ranks' in text
+
+
+def test_pairs_of_columns():
+  """Below the diagonal points, on it histograms; nothing above."""
+  rng = np.random.default_rng(0)
+  parts = {'data': rng.normal(size=[30, 3]), 'samples': rng.normal(size=[9, 3])}
+  figure = plots.pair_plot(['a', 'b', 'c'], parts)
+  assert len(figure.axes) == 6
+  by_place = {
+      (axis.get_ylabel(), axis.get_xlabel()): axis for axis in figure.axes}
+  assert {('b', ''), ('c', 'a'), ('', 'b'), ('', 'c')} < {*by_place}
+  for x, line in zip(
+      parts.values(), by_place['c', 'a'].lines, strict=True):
+    np.testing.assert_array_equal(line.get_xydata(), x[:, [0, 2]])
+  assert [text.get_text() for text in figure.axes[0].get_legend().texts] == [
+      'data', 'samples']
+  assert len(plots.pair_plot(list('abcdefghi'), {
+      'data': rng.normal(size=[5, 9])}).axes) == 36

@@ -24,7 +24,9 @@ Images X enter as (X + 1/2) / num_levels; results are shown rounded down to
 levels. A path has one condition; --reconstruct takes that of each image.
 
 Flows on vectors can only be sampled: .csv has a line per sample, in the units
-and columns of the data; .png, for 2-D data, shows the density and the samples.
+and columns of the data; .png shows the density and the samples of two columns,
+and pairs of more: without a condition beside the training rows, if they are
+still there.
 An .npz file has the arrays x (output of the flow), image (uint8 0..255, as
 shown), z (latents), and temperature, or index (of images in the split). If an
 inverse does not converge, it stops with an error and writes nothing. A table
@@ -32,6 +34,7 @@ goes to stderr; the last line of stdout is one JSON object.
 """
 
 from collections.abc import Sequence
+import contextlib
 import dataclasses
 import os
 from typing import Any
@@ -39,6 +42,7 @@ from typing import Any
 import numpy as np
 
 from tf_resflow import datasets
+from tf_resflow import errors
 from tf_resflow import evaluation
 from tf_resflow import models
 from tf_resflow.columns import rows as rows_lib
@@ -115,9 +119,6 @@ class Options(
           suffix != '.csv', 'output', 'a file .png or .npz for images')
       return
     self.require(
-        suffix != '.png' or size == 2, 'output',
-        'a .csv or .npz file; .png is for images and 2-D data')
-    self.require(
         suffix == '.npz' or len(self.temperature) == 1, 'temperature',
         'one number with .csv and .png files of vectors',
         'An .npz file holds several.')
@@ -181,19 +182,27 @@ def _save_vectors(options: Options, flow: 'models.Flow',
   condition = options.read_conditions(
       flow, 'drop' if options.num_samples else 'error')
   options.require(
-      suffix != '.png' or condition is None or len(condition) == 1, 'condition',
-      'one condition with .png of vectors', 'It shows one density.')
+      suffix != '.png' or flow.event_size != 2 or condition is None or
+      len(condition) == 1, 'condition', 'one condition with .png of 2-D data',
+      'It shows one density.')
   arrays, report = evaluation.pictures.draw(flow, **_draws(
-      options, condition, 20_000 if suffix == '.png' else 64), **settings)
+      options, condition, 64 if suffix != '.png' else 20_000 if
+      flow.event_size == 2 else 2_000), **settings)
   if suffix == '.npz':
     np.savez(options.output, **arrays)
   elif suffix == '.csv':
     frame = rows_lib.to_frame(flow.schema, arrays['x'], arrays.get('condition'))
     frame.to_csv(
         options.output, index=False, lineterminator='\n', na_rep='nan')
-  else:
+  elif flow.event_size == 2:
     evaluation.plots.save_image(options.output, evaluation.density_picture(
         flow, samples=arrays['x'], condition=condition))
+  else:
+    parts = {'samples': arrays['x']}
+    if condition is None:
+      with contextlib.suppress(errors.InvalidValueError):  # They may be gone.
+        parts = {'data': flow.run.open('train').arrays['x'].numpy(), **parts}
+    evaluation.plots.pair_plot(flow.schema.names, parts).savefig(options.output)
   return report
 
 

@@ -1,6 +1,6 @@
 """Figures: image grids, 2-D densities (and their integrals), and ranks."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 import math
 import os
 from typing import Any, NamedTuple
@@ -24,6 +24,7 @@ _BACKGROUND = 255
 _NUM_BINS = 160
 _PANEL_SIZE = 3.0
 _MAX_ASPECT = 3.0
+_MAX_COLUMNS, _MAX_POINTS = 8, 2000
 
 
 def image_grid(
@@ -262,6 +263,42 @@ def _histogram(points, box):
   """Returns the number of points in every cell; rows are `y`."""
   return np.histogram2d(
       *np.transpose(points), bins=_NUM_BINS, range=box.ranges)[0].T
+
+
+def pair_plot(
+    names: Sequence[str], parts: Mapping[str, npt.ArrayLike]) -> Any:
+  """Plots columns against each other, and their histograms on the diagonal.
+
+  Args:
+    names: of the columns, of which the first 8 are shown.
+    parts: from what rows are called, such as data and samples, to `[N, D]`, of
+      which 2,000 rows are shown as points.
+
+  Returns:
+    A `matplotlib.figure.Figure`.
+  """
+  from matplotlib import figure as figure_lib
+  size = min(len(names), _MAX_COLUMNS)
+  figure = figure_lib.Figure(
+      (1.6 * size + 1.0,) * 2, dpi=100, layout='constrained')
+  axes = figure.subplots(size, size, squeeze=False, sharex='col')
+  rows = {name: np.asarray(x, np.float64) for name, x in parts.items()}
+  edges = [np.histogram_bin_edges(column, _NUM_BINS // 4)
+           for column in np.concatenate([*rows.values()]).T]
+  for (i, j), axis in np.ndenumerate(axes):
+    if j > i:
+      axis.remove()
+      continue
+    for name, x in rows.items():
+      if i == j:
+        axis.hist(x[:, i], edges[i], density=True, histtype='step', label=name)
+      else:
+        axis.plot(*x[:_MAX_POINTS, [j, i]].T, '.', markersize=2, alpha=0.5)
+    axis.tick_params(labelsize='x-small')
+    axis.set(xlabel=names[j] if i == size - 1 else '',
+             ylabel=names[i] if j == 0 < i else '')
+  axes[0, 0].legend(fontsize='x-small')
+  return figure
 
 
 def save_ranks(
