@@ -23,6 +23,7 @@ from tf_resflow import training
 from tf_resflow.columns import mapping
 from tf_resflow.training import strategies
 from tf_resflow.training import trainer as trainer_lib
+from tf_resflow.workflow import fitting
 
 _SHORT = {'num_blocks': 2, 'hidden_units': (8,), 'batch_size': 32,
           'num_steps': 4, 'evaluate_every': 2, 'checkpoint_every': 2,
@@ -159,8 +160,47 @@ def test_what_no_mixture_is_the_base_of():
       'base is not a field of model=image. It belongs to model=vector')):
     tf_resflow.configuration.make_config(dataset='digits', base='mixture')
   with pytest.raises(errors.InvalidValueError, match='^base=mixed: expected one'
-                     ' of normal, mixture. Did you mean mixture'):
+                     ' of normal, mixture, or auto. Did you mean mixture'):
     models.VectorFlowConfig(base='mixed')
   config = models.VectorFlowConfig(base='mixture:4')
   assert json.loads(config.to_json())['base'] == 'mixture:4'
   assert dataclasses.replace(config, base='normal').base == 'normal'
+
+
+def test_auto_takes_the_mixture_where_it_alone_is_better(tmp_path):
+  """Two clusters, which two steps from a normal do not find."""
+  frame, workdir = _frame()[['height', 'income']], tmp_path / 'run'
+  settings = _SHORT | {'base': 'auto', 'num_steps': 2}
+  flow = tf_resflow.fit(frame, workdir, **settings)
+  assert flow.base.is_data_dependent and flow.run.workdir == str(workdir)
+  normal, mixture = (
+      np.nanmin(training.read_metrics(str(folder))['validation_nats'])
+      for folder in (workdir, workdir / 'mixture_base'))
+  assert mixture < normal - 0.3
+  np.testing.assert_array_equal(
+      flow.run.curves['validation_nats'], training.read_metrics(
+          str(workdir / 'mixture_base'))['validation_nats'])
+  report = json.loads((workdir / 'report.json').read_text())['report']
+  for again in (tf_resflow.load(workdir), _fit(frame, workdir, **settings)):
+    np.testing.assert_allclose(
+        again.score_samples(frame), flow.score_samples(frame), rtol=1e-6)
+    assert again.run.report == flow.run.report == report
+  # Killed before the second run was done, it goes on there.
+  shutil.rmtree(workdir / 'mixture_base' / 'best')
+  for step in (2,):
+    (workdir / 'mixture_base' / 'checkpoints' / f'ckpt-{step}.index').unlink()
+  (workdir / 'report.json').unlink()
+  again = tf_resflow.fit(frame, workdir, **settings)
+  np.testing.assert_allclose(
+      again.score_samples(frame), flow.score_samples(frame), rtol=1e-5)
+  assert again.run.report['nats'] == pytest.approx(report['nats'], rel=1e-5)
+
+
+def test_auto_keeps_a_flow_that_is_as_good(tmp_path):
+  frame = _frame()[['height', 'income']]
+  with mock.patch.object(
+      fitting, '_validation_fn',
+      lambda *unused_args: lambda model: {'validation_nats': 2.0}):
+    flow = _fit(frame, tmp_path / 'run', **_SHORT | {'base': 'auto'})
+  assert not flow.base.is_data_dependent
+  assert not (tmp_path / 'run' / 'mixture_base').exists()

@@ -137,7 +137,7 @@ def test_it_is_the_run_of_the_command_and_prints_it(
   expected = results.report(done)
   logging.getLogger('tf_resflow').setLevel(logging.WARNING)  # As in a script.
   flow = workflow.fit(frame, **settings)
-  for name, values in training.read_metrics(str(tmp_path / 'run')).items():
+  for name, values in workflow.load(tmp_path / 'run').run.curves.items():
     if name != 'examples_per_second':
       np.testing.assert_allclose(
           flow.run.curves[name], values, atol=1e-4, err_msg=name)

@@ -56,7 +56,7 @@ class VectorFlow(flow.Flow):
       return [layers.ActNorm(name=f'act_norm_{name}', dtype=dtype)
               ] if config.act_norm else []
 
-    base = registries.BASES.get(config.base)(
+    base = registries.BASES.get(config.first_base)(
         name='base_distribution', dtype=dtype)
     schema = config.schema or schema_lib.Schema()
     mean, std = schema.moments(schema_lib.MODELLED)

@@ -31,12 +31,19 @@ class VectorFlowConfig(block_flow_config.BlockFlowConfig):
       'normal', help='Base distribution of the latents: normal (standard), or '
       'mixture (of at most 10 Gaussians, or mixture:N, fitted to training '
       'rows; blocks begin as the identity, so that with --keep_best the flow '
-      'is never worse than it on the validation rows).',
-      choices=registries.BASES)
+      'is never worse than it on the validation rows). auto trains with '
+      'normal, and where the mixture alone is better on the validation rows '
+      'then, again with that, in the folder mixture_base of the run.',
+      choices=registries.BASES, placeholders=(fields.AUTO,))
   lipschitz_coeff: float = fields.changed(
       block_flow_config.BlockFlowConfig, 'lipschitz_coeff', 0.9)
   estimator: str | Literal['auto'] = fields.changed(
       block_flow_config.BlockFlowConfig, 'estimator', fields.AUTO)
+
+  @property
+  def first_base(self) -> str:
+    """The base that training begins with."""
+    return 'normal' if self.base == fields.AUTO else self.base
 
   def training_estimator(self) -> str | None:
     spec = super().training_estimator()

@@ -6,6 +6,7 @@ from . import train_rows as train_rows
 from . import workdir as workdir
 from .ema import ExponentialMovingAverage as ExponentialMovingAverage
 from .files import load_config as load_config
+from .learner import Learner as Learner
 from .loop import train as train
 from .metrics import read_metrics as read_metrics
 from .signals import TrainingInterruptedError as TrainingInterruptedError

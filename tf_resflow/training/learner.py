@@ -5,6 +5,7 @@ from typing import Any
 import tensorflow as tf
 
 from tf_resflow import configuration
+from tf_resflow import datasets
 from tf_resflow import errors
 from tf_resflow.layers import base_layer
 from tf_resflow.models import objectives
@@ -96,6 +97,18 @@ class Learner:
       run = tf.function(run, autograph=False)
     self.strategy.run(run, args=(batch,))
     self.ema.reset()
+
+  def initialize_by(self, split: datasets.Split) -> None:
+    """Initialises from the first batch, and a base from all examples."""
+    self.initialize(next(iter(strategies.distributed_batches(
+        self.config, split, self.strategy, 0))))
+    if self.model.base.is_data_dependent:
+      self.model.fit_base(*map(split.arrays.get, ('x', 'condition')),
+                          seed=self.config.run.seed)
+      # Others may have rounded otherwise, or had less time.
+      self.model.set_weights(strategies.from_chief(
+          self.strategy, self.model.get_weights()))
+      self.ema.reset()  # Of what depends on the condition.
 
   @tf.function(autograph=False)
   def run_step(self, batch: objectives.Batch, step: tf.Tensor,

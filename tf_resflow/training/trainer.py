@@ -112,16 +112,7 @@ class Trainer(learner_lib.Learner):
     step, *_ = strategies.gather(self.strategy, -1 if latest is None else int(
         latest.rpartition('-')[2]))
     if step < 0:
-      self.initialize(next(iter(strategies.distributed_batches(
-          self.config, self.split, self.strategy, 0))))
-      if self.model.base.is_data_dependent:
-        self.model.fit_base(
-            *map(self.split.arrays.get, ('x', 'condition')),
-            seed=self.config.run.seed)
-        # Others may have rounded otherwise, or had less time.
-        self.model.set_weights(strategies.from_chief(
-            self.strategy, self.model.get_weights()))
-        self.ema.reset()  # Of what depends on the condition.
+      self.initialize_by(self.split)
       self.callbacks_done = False
       self.save()
       _logger.info('Initialised from the first batch.')

@@ -28,6 +28,7 @@ from tf_resflow.columns import column_fits
 from tf_resflow.columns import table_files
 from tf_resflow.configuration import flagfiles
 from tf_resflow.datasets import data_config
+from tf_resflow.specs import fields
 from tf_resflow.specs import registries
 from tf_resflow.training import best_checkpoint
 from tf_resflow.training import checkpoints
@@ -164,6 +165,8 @@ def _run(config, folder, strategy, certify, report_fn, **options):
   open_fn = functools.cache(config.open_split)  # Each part once.
   try:
     flow = _trained(config, folder, strategy, open_fn, **options)
+    if getattr(config.model, 'base', '') == fields.AUTO:
+      flow = _or_as_mixture(flow, folder, strategy, open_fn, **options)
     if report_fn:
       report_fn(flow, open_fn)
   except (KeyboardInterrupt, training.TrainingInterruptedError) as error:
@@ -268,6 +271,31 @@ def _trained(config, workdir, strategy, open_fn, **options):
   flow.run = runs.Run(
       config=config, workdir=workdir, step=step, facts=_facts(config),
       strategy=strategy)
+  return flow
+
+
+def _or_as_mixture(flow, workdir, strategy, open_fn, **options):
+  """Returns the flow, or one whose base is a mixture if that alone is better.
+
+  Better on the validation rows: its best step, from 0 on, is no worse.
+  """
+  config, folder = flow.run.config, runs.mixture_folder(workdir)
+  if not (config.data.num_validation and config.run.keep_best):
+    return flow
+  config = config.replace(base='mixture')
+  if not os.path.exists(folder):
+    learner = training.Learner(config, strategy)
+    learner.initialize_by(open_fn('train'))
+    validate = _validation_fn(open_fn, strategy)
+    mixture, trained = (
+        validate(model)['validation_nats'] for model in (learner.model, flow))
+    if not mixture < trained:
+      return flow
+    _logger.info(
+        'On the validation rows a mixture of Gaussians has %.3f nats, the flow '
+        '%.3f: training again, from the mixture on.', mixture, trained)
+  run, flow = flow.run, _trained(config, folder, strategy, open_fn, **options)
+  flow.run = dataclasses.replace(run, step=flow.run.step)
   return flow
 
 

@@ -17,9 +17,12 @@ from tf_resflow import errors
 from tf_resflow import evaluation
 from tf_resflow import models
 from tf_resflow import training
+from tf_resflow.training import checkpoints
 from tf_resflow.training import files
 
 REPORT = 'report.json'
+# Folder in that of a run with `base=auto`: the run that began as a mixture.
+_MIXTURE_BASE = 'mixture_base'
 # Most columns that are named.
 _MAX_NAMED = 8
 
@@ -55,7 +58,7 @@ class Run:
   @functools.cached_property
   def curves(self) -> dict[str, np.ndarray]:
     """The columns of `metrics.csv`, see `training.read_metrics`."""
-    return training.read_metrics(self.workdir)
+    return training.read_metrics(folder_of_weights(self.workdir))
 
   def described(self, flow: models.Flow) -> dict[str, str]:
     """Returns what its flow is, was trained on and has reached, in words."""
@@ -166,6 +169,17 @@ def of(flow: models.Flow, what: str) -> Run:
   return flow.run
 
 
+def mixture_folder(workdir: str) -> str:
+  """Returns where a run with `base=auto` goes on if a mixture is better."""
+  return os.path.join(workdir, _MIXTURE_BASE)
+
+
+def folder_of_weights(workdir: str) -> str:
+  """Returns that folder if such a run has begun, otherwise `workdir`."""
+  folder = mixture_folder(workdir)
+  return folder if checkpoints.latest(folder) else workdir
+
+
 def load(
     workdir: str | os.PathLike, imports: Iterable[str] = (), *,
     config: configuration.Config | None = None,
@@ -208,7 +222,7 @@ def load(
   config = config or files.load_config(workdir, imports)
   with (strategy or tf.distribute.get_strategy()).scope():
     model, step = training.workdir.restore_model(
-        workdir, averaged=averaged, **options)
+        folder_of_weights(workdir), averaged=averaged, **options)
   run = Run(config=config, workdir=workdir, step=step, strategy=strategy)
   model.run = run.with_report() if averaged else run
   return model
