@@ -182,3 +182,80 @@ def test_samples_have_conditions_as_often_as_the_data(labelled):
       for given in (np.resize(labels, 40), np.arange(40) % 3))
   assert report['fid'] == pytest.approx(expected, rel=1e-5)
   assert report['fid'] != pytest.approx(other, rel=1e-3)
+
+
+def test_a_classifier_against_its_null():
+  """Of equal distributions, also with ties, and of ones that differ."""
+  for num_levels in None, 3:
+    scores = []
+    for seed in range(30):
+      x = np.random.default_rng(seed).normal(size=[2, 120, 2])
+      x = x if num_levels is None else np.rint(x).clip(0, num_levels)
+      found = sample_quality.classifier_two_sample_test(*x, seed=seed)
+      scores.append((found.auroc - 0.5) / found.null_stderr)
+      assert found.null_stderr == pytest.approx(
+          np.sqrt(121 / (12 * 60**2)), rel=1e-6)
+    assert abs(np.mean(scores)) < 5.5 / np.sqrt(30)
+    assert np.std(scores) < 1.0 + 5.5 / np.sqrt(2 * 30)
+  x, y = np.random.default_rng(1).normal(size=[2, 400, 2])
+  found = sample_quality.classifier_two_sample_test(x, y + [3.0, 0.0])
+  # Two normals at a distance of 3: Phi(3 / sqrt 2) = 0.983 at most.
+  assert 0.95 < found.auroc < 0.993 and found.p_value < 1e-20
+  assert found.least_detectable == pytest.approx(
+      0.5 + 1.6449 * found.null_stderr, abs=1e-4)
+
+
+def test_the_auroc_is_that_of_all_pairs(monkeypatch):
+  from sklearn import ensemble
+  monkeypatch.setattr(
+      ensemble.HistGradientBoostingClassifier, 'decision_function',
+      lambda self, x: x[:, 0])
+  x, y = np.random.default_rng(0).integers(0, 5, size=[2, 60, 1]).astype(float)
+  found = sample_quality.classifier_two_sample_test(x, y, seed=4)
+  rng = np.random.default_rng(4)
+  a, b = (part[rng.permutation(60)[30:], 0] for part in (x, y))
+  pairs = np.sign(b[:, np.newaxis] - a)
+  assert found.auroc == pytest.approx(0.5 + 0.5 * pairs.mean())
+
+
+def test_copies_against_their_null():
+  scores = []
+  for seed in range(60):
+    rng = np.random.default_rng(seed)
+    found = sample_quality.find_copies(
+        rng.normal(size=[150, 2]), rng.normal(size=[300, 2]),
+        rng.normal(size=[100, 2]), seed=seed)
+    scores.append((found.share - 0.5) / found.stderr)
+    assert found[2:] == (100, 0, 0)
+  assert abs(np.mean(scores)) < 5.5 / np.sqrt(60)
+  # The bootstrap is cautious.
+  assert 0.4 < np.std(scores) < 1.0 + 5.5 / np.sqrt(2 * 60)
+
+
+def test_copies_are_found():
+  """Of memorised examples with and without noise; of both parts, none."""
+  rng = np.random.default_rng(0)
+  train, held_out = rng.normal(size=[2, 200, 3])
+  noise = 0.01 * rng.normal(size=[200, 3])
+  for samples, least, greatest, num_exact in (
+      (train[:80], 1.0, 1.0, 80), (train + noise, 0.98, 1.0, 0),
+      (held_out + noise, 0.0, 0.02, 0),
+      (np.concatenate([train + noise, held_out - noise]), 0.48, 0.52, 0)):
+    found = sample_quality.find_copies(samples, train, held_out)
+    assert least <= found.share <= greatest, found
+    assert found[2:] == (200, num_exact, 0)
+  # Of rows on a coarse grid many are equal, in both parts.
+  rows = np.where(rng.random([3, 300, 2]) < 0.5, -0.0, 1.0)
+  found = sample_quality.find_copies(*rows)
+  assert found == (0.5, 0.0, 300, 300, 300)
+
+
+def test_nearest_examples_are_the_oracle():
+  """Against all distances, with more training examples than held-out ones."""
+  rng = np.random.default_rng(0)
+  samples, train, held_out = (rng.normal(size=[n, 2, 2]) for n in (40, 90, 30))
+  found = sample_quality.find_copies(samples, train, held_out, seed=3)
+  train = train[np.random.default_rng(3).permutation(90)[:30]]
+  nearest = [np.square(samples[:, np.newaxis] - part).sum((2, 3)).min(1)
+             for part in (train, held_out)]
+  assert found.share == np.mean(nearest[0] < nearest[1])

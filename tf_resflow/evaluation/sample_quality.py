@@ -1,12 +1,16 @@
-"""Distances between samples of a flow and images: FID and KID."""
+"""How samples of a flow differ from data: FID and KID, classifiers, copies."""
 
-from typing import Any
+import math
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy import typing as npt
 from scipy import linalg
+from scipy import stats
+from sklearn import neighbors
 from sklearn.metrics import pairwise
 import tensorflow as tf
+import threadpoolctl
 
 from tf_resflow import datasets
 from tf_resflow import errors
@@ -22,6 +26,9 @@ from tf_resflow.evaluation import statistics
 
 _NUM_SUBSETS = 10
 _MIN_EXAMPLES = 2 * _NUM_SUBSETS
+_NUM_RESAMPLES = 200
+# A bootstrap leaves all of them out with a probability of exp(-20).
+_NUM_NEIGHBORS = 20
 
 
 def _factor(covariance):
@@ -110,6 +117,147 @@ def squared_mmd_of_subsets(
            for a in (x, y)]
   return statistics.mean_and_stderr([
       squared_mmd(x[i], y[j]) for i, j in zip(*parts, strict=True)])
+
+
+class TwoSampleTest(NamedTuple):
+  """How well a classifier tells samples from data.
+
+  Attributes:
+    auroc: probability that it finds a sample more like samples than an example
+      of the data, ties counted half.
+    null_stderr: at least the standard deviation of `auroc` if both have the
+      same distribution; its mean is 0.5 then.
+    p_value: of that, against a larger one.
+  """
+
+  auroc: float
+  null_stderr: float
+  p_value: float
+
+  @property
+  def least_detectable(self) -> float:
+    """The AUROC from which on the p-value is below about 0.05."""
+    return 0.5 + stats.norm.isf(0.05) * self.null_stderr
+
+
+def classifier_two_sample_test(
+    data: npt.ArrayLike, samples: npt.ArrayLike, seed: int = 0
+) -> TwoSampleTest:
+  """Tests whether two sets have the same distribution, by a classifier.
+
+  Gradient-boosted trees learn to tell a random half of both; the other halves
+  are scored. If all are independent and of one distribution, these scores are
+  exchangeable whatever was learned: the AUROC is the statistic of Mann and
+  Whitney, with mean 0.5 and variance `(m + n + 1) / (12 m n)`, less with ties.
+
+  Values of data on a grid, such as rounded ones, give samples away that are
+  not on it.
+
+  Args:
+    data, samples: `[M, F]` and `[N, F]`, 4 or more of each.
+    seed: of the halves.
+
+  Example:
+    >>> x = np.random.default_rng(0).normal(size=[2, 500, 1])
+    >>> classifier_two_sample_test(x[0], x[1] + 3.0).auroc > 0.95
+    True
+
+  References:
+    Lopez-Paz and Oquab, 2017, Revisiting Classifier Two-Sample Tests.
+  """
+  from sklearn import ensemble  # Takes a second.
+
+  rng = np.random.default_rng(seed)
+  halves = [np.array_split(rng.permutation(part), 2)
+            for part in (data, samples)]
+  train, test = zip(*halves, strict=True)
+  trees = ensemble.HistGradientBoostingClassifier(
+      early_stopping=False, random_state=seed)
+  with threadpoolctl.threadpool_limits(1):  # Many are slow on few rows.
+    trees.fit(np.concatenate(train), np.repeat([0, 1], [*map(len, train)]))
+    of_data, of_samples = map(trees.decision_function, test)
+  m, n = len(of_data), len(of_samples)
+  found = stats.mannwhitneyu(
+      of_samples, of_data, alternative='greater', method='asymptotic')
+  return TwoSampleTest(
+      float(found.statistic / (m * n)),
+      math.sqrt((m + n + 1) / (12.0 * m * n)), float(found.pvalue))
+
+
+class Copies(NamedTuple):
+  """Whether samples are closer to the training data than to held-out data.
+
+  Attributes:
+    share: of the samples with a training example nearer than all of as many
+      held-out ones, ties counted half.
+    stderr: of it, 0.5 if the flow has learned a distribution alone.
+    num_references: number of examples of either kind.
+    num_exact: number of samples that equal a training example.
+    num_exact_held_out: number of held-out examples that do.
+  """
+
+  share: float
+  stderr: float
+  num_references: int
+  num_exact: int
+  num_exact_held_out: int
+
+
+def find_copies(
+    samples: npt.ArrayLike, train: npt.ArrayLike, held_out: npt.ArrayLike,
+    seed: int = 0) -> Copies:
+  """Looks for copies of training examples among samples.
+
+  If training and held-out examples are drawn alike, and the samples depend on
+  neither more than on the other, the nearest of equally many of both is a
+  training example with probability 0.5. The standard error is that of a
+  bootstrap over samples and references.
+
+  Args:
+    samples: `[N, ...]`; distances are Euclidean, so scale columns first.
+    train: `[M, ...]`, of which some are drawn if there are more than held-out
+      ones; copies are sought among all.
+    held_out: `[R, ...]`, at most as many.
+    seed: of all draws.
+
+  Example:
+    >>> x = np.random.default_rng(0).normal(size=[3, 100, 2])
+    >>> find_copies(x[1], x[1], x[2])[::2], find_copies(*x).num_exact
+    ((1.0, 100), 0)
+
+  References:
+    Meehan et al., 2020, A Non-Parametric Test to Detect Data-Copying in
+    Generative Models (samples against training and held-out examples).
+  """
+  samples, train, held_out = (
+      np.reshape(part, [len(part), -1]).astype(np.float64)
+      for part in (samples, train, held_out))
+  rng = np.random.default_rng(seed)
+  size = len(held_out)
+  references = train[rng.permutation(len(train))[:size]], held_out
+  found = [neighbors.NearestNeighbors(
+      n_neighbors=min(_NUM_NEIGHBORS, size)).fit(part).kneighbors(samples)
+           for part in references]
+
+  def shares(is_drawn):
+    """Returns 0, 1/2 or 1 for each sample, by the references drawn."""
+    nearest = [
+        np.take_along_axis(distance, drawn[index].argmax(1)[:, np.newaxis], 1)
+        for (distance, index), drawn in zip(found, is_drawn, strict=True)]
+    return 0.5 + 0.5 * np.sign(nearest[1] - nearest[0])[:, 0]
+
+  resampled = []
+  for _ in range(_NUM_RESAMPLES):
+    drawn = np.zeros([2, size], bool)
+    for row in drawn:
+      row[rng.integers(size, size=size)] = True
+    resampled.append(np.mean(rng.choice(shares(drawn), len(samples))))
+  known = {row.tobytes() for row in train + 0.0}  # No -0.0.
+  return Copies(
+      float(np.mean(shares(np.ones([2, size], bool)))),
+      float(np.std(resampled, ddof=1)), size,
+      *(sum(row.tobytes() in known for row in part + 0.0)
+        for part in (samples, held_out)))
 
 
 def compare_samples(
