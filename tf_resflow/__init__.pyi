@@ -20,6 +20,7 @@ from .workflow import detect as detect
 from .workflow import evaluate as evaluate
 from .workflow import fit as fit
 from .workflow import load as load
+from .workflow import save_page as save_page
 from .workflow import score as score
 
 __version__: str

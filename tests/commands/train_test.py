@@ -74,18 +74,24 @@ def test_a_finished_run_says_what_it_has_found(
              '--hidden_units=4', '--schedule=constant', '--input_noise=0',
              '--nocertify', *_TRAIN]
   first = run_tool(*command)
-  written = (workdir / 'report.json').read_bytes()
+  written, page = ((workdir / name).read_bytes()
+                   for name in ('report.json', 'report.html'))
   path.unlink()
   again = run_tool(*command)
   assert results.report(again) == results.report(first)
-  assert again.stderr[again.stderr.index('\nstep'):] == (
-      first.stderr[first.stderr.index('\nstep'):])
+  # The page, which needs the data, is kept, too.
+  said = first.stderr[first.stderr.index('\nstep'):]
+  assert said == again.stderr[again.stderr.index('\nstep'):] + (
+      said[said.index(f'page: {workdir}/report.html ('):])
   assert (workdir / 'report.json').read_bytes() == written
+  assert b'Copies: ' in page and b'Left out' not in page
+  assert (workdir / 'report.html').read_bytes() == page
   assert b'test rows are also training rows' in written
   path.write_text(text)
   more = results.report(run_tool(*command, '--num_steps=5'))
   assert more != results.report(first)
   assert (workdir / 'report.json').read_bytes() != written
+  assert b'--num_steps=5' in (workdir / 'report.html').read_bytes()
 
 
 def test_a_file_is_opened_once(run_tool, table, tmp_path, monkeypatch):
@@ -116,8 +122,8 @@ def test_labels_are_trained_on(run_tool, tmp_path):
       'train', f'--dataset=array:{tmp_path / "own.npz"}',
       f'--workdir={workdir}', '--condition_on=label', '--condition_features=4',
       '--sample_every=3', '--num_validation=10', '--evaluate_every=3',
-      '--estimator=fixed:3', '--seed=3', *_TRAIN, '--hidden_channels=4',
-      '--num_dense_blocks=0'))
+      '--estimator=fixed:3', '--seed=3', '--nopage', *_TRAIN,
+      '--hidden_channels=4', '--num_dense_blocks=0'))
   flags = (workdir / 'run.flags').read_text()
   assert '--condition_on=label\n' in flags and '--estimator=fixed:3\n' in flags
   assert [p.name for p in (workdir / 'samples').iterdir()] == [

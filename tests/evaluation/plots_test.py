@@ -170,7 +170,7 @@ def test_picture(normal):
   changed = np.any(other != picture, axis=(0, 2))
   assert not changed[:600].any() and changed[600:].any()
   for panel in np.array_split(picture, 3, axis=1):
-    middle, side = panel[140:190, 130:170], panel[140:190, 20:60]
+    middle, side = panel[140:190, 145:185], panel[140:190, 50:90]
     assert middle.astype(int).sum() > 1.3 * side.astype(int).sum()
 
 
@@ -205,7 +205,7 @@ def test_picture_of_ranks(tmp_path):
   ranks = {'theta': np.arange(200) % 100, 'log_prob': np.zeros(200, int)}
   for suffix, start in (('png', b'\x89PNG'), ('svg', b'<?xml')):
     path = tmp_path / f'ranks.{suffix}'
-    evaluation.plots.save_ranks(path, ranks, band)
+    evaluation.plots.ranks_figure(ranks, band).savefig(path)
     assert path.read_bytes().startswith(start)
   text = path.read_text()
   assert 'theta' in text and '99% of uniform ranks' in text

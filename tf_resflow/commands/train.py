@@ -9,11 +9,12 @@
     --evaluate_every=500 --keep_best
 
 The workdir holds the run: run.flags (its flags), metrics.csv, checkpoints/,
-tensorboard/ and samples/; with --keep_best also best/, the checkpoint of the
-lowest validation loss, which is evaluated and which other tools load. On your
-own vectors a part of the training rows is held out for validation, training
-stops when it no longer improves, and a line compares the flow with mixtures of
-Gaussians. Repeat the command to continue a stopped run; the result is the same.
+tensorboard/ and samples/, at the end report.json and report.html, a page with
+figures; with --keep_best also best/, the checkpoint of the lowest validation
+loss, which is evaluated and which other tools load. On your own vectors a part
+of the training rows is held out for validation, training stops when it no
+longer improves, and a line compares the flow with mixtures of Gaussians. Repeat
+the command to continue a stopped run; the result is the same.
 Start from a --flagfile, since the defaults are a large model; flags after it
 override it. tf_resflow flagfiles lists those of the package: small ones, and
 those of the paper. tf_resflow benchmark --advise estimates what a run takes.
@@ -29,6 +30,7 @@ the test -log p(x) of vectors in nats.
 """
 
 import dataclasses
+import os
 import shlex
 import time
 
@@ -74,6 +76,10 @@ class Options(options_lib.Certification):
       above=0)
   evaluate_at_end: bool = fields.field(
       True, help='Evaluate on the test set after the last step.')
+  page: bool = fields.field(
+      True, help='After the evaluation, write report.html to the workdir: '
+      'figures of the flow, its samples beside data, and measures of these. It '
+      'says how long that took.')
   max_hours: float | None = fields.field(
       None, help='Stop after this time since the start of the process, as a '
       'signal does: the state is saved, and the same command continues.',
@@ -97,10 +103,11 @@ def main(options: Options, config: configuration.Config) -> None:
   cluster = clusters.ClusterOptions(
       options.worker_hosts, options.worker_index, options.cluster_timeout)
   strategy = training.make_strategy(config.run.strategy, cluster)
-  run = workflow.fit(
+  flow = workflow.fit(
       config, options.workdir, devices=strategy, certify=options.certify,
       lock_timeout=options.lock_timeout, takeover=options.takeover,
-      evaluate_at_end=options.evaluate_at_end).run
+      evaluate_at_end=options.evaluate_at_end)
+  run = flow.run
   next_ = 'next: ' + '; '.join(_next_commands(options.workdir, config))
   if not options.evaluate_at_end:
     options_lib.note(next_)
@@ -108,6 +115,19 @@ def main(options: Options, config: configuration.Config) -> None:
     options_lib.print_report(
         run.report, run.table, run.summary,
         *(f'warning: {text}' for text in run.warnings), next_)
+    if options.page and not options.worker_hosts:
+      _write_page(flow)
+
+
+def _write_page(flow):
+  """Writes the page of a run, unless it is newer than the report."""
+  path, report = (os.path.join(flow.run.workdir, name)
+                  for name in ('report.html', workflow.runs.REPORT))
+  if not os.path.exists(path) or (
+      os.path.getmtime(path) < os.path.getmtime(report)):
+    start = time.perf_counter()
+    workflow.save_page(flow, path)
+    options_lib.note(f'page: {path} ({time.perf_counter() - start:.0f} s)')
 
 
 def _next_commands(workdir, config):

@@ -243,18 +243,23 @@ def density_picture(
       ('samples', _histogram(samples, box))]
   # Imported here, for it is slow to load.
   from matplotlib import figure as figure_lib
-  from matplotlib.backends import backend_agg
   figure = figure_lib.Figure(
       (_PANEL_SIZE * len(panels), _PANEL_SIZE + 0.3), dpi=100,
       layout='constrained')
-  canvas = backend_agg.FigureCanvasAgg(figure)
   for axis, (title, values) in zip(
       figure.subplots(1, len(panels)), panels, strict=True):
     (left, right), (low, high) = box.ranges
     axis.imshow(
         values, origin='lower', extent=(left, right, low, high), cmap='viridis',
         aspect='auto')
-    axis.set(title=title, xticks=[], yticks=[])
+    axis.set_title(title)
+  return rendered(figure)
+
+
+def rendered(figure: Any) -> np.ndarray:
+  """Returns a figure of matplotlib as an image, uint8 `[height, width, 3]`."""
+  from matplotlib.backends import backend_agg
+  canvas = backend_agg.FigureCanvasAgg(figure)
   canvas.draw()
   return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
@@ -262,7 +267,7 @@ def density_picture(
 def _histogram(points, box):
   """Returns the number of points in every cell; rows are `y`."""
   return np.histogram2d(
-      *np.transpose(points), bins=_NUM_BINS, range=box.ranges)[0].T
+      *np.asarray(points).T, bins=_NUM_BINS, range=box.ranges)[0].T
 
 
 def pair_plot(
@@ -301,15 +306,16 @@ def pair_plot(
   return figure
 
 
-def save_ranks(
-    path: str | os.PathLike, named_ranks: Mapping[str, npt.ArrayLike],
-    band: statistics.Band) -> None:
+def ranks_figure(
+    named_ranks: Mapping[str, npt.ArrayLike], band: statistics.Band) -> Any:
   """Plots the difference of rank ECDFs from a uniform one, with a band.
 
   Args:
-    path: of a .png or .svg file.
     named_ranks: from names to ranks `[N]`.
     band: of `statistics.simultaneous_band`.
+
+  Returns:
+    A `matplotlib.figure.Figure`.
   """
   # Imported here, for it is slow to load.
   from matplotlib import figure as figure_lib
@@ -322,4 +328,4 @@ def save_ranks(
     axes.plot(band.points, band.shares(values) - band.points, label=name)
   axes.set(xlabel='rank / (L + 1)', ylabel='ECDF difference')
   axes.legend(fontsize='small')
-  figure.savefig(path)
+  return figure

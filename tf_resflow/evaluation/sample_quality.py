@@ -223,7 +223,7 @@ def find_copies(
   Example:
     >>> x = np.random.default_rng(0).normal(size=[3, 100, 2])
     >>> find_copies(x[1], x[1], x[2])[::2], find_copies(*x).num_exact
-    ((1.0, 100), 0)
+    ((1.0, 100, 0), 0)
 
   References:
     Meehan et al., 2020, A Non-Parametric Test to Detect Data-Copying in
