@@ -24,6 +24,7 @@ _TABLE = (
 # Largest number of levels of a category that is proposed as a condition.
 _MAX_PROPOSED = 10
 _BY_COLUMN = 'group:'
+_NUM_TEST = {'none': 0}  # Of rules that say so.
 _IN_TEST_FILE = 'in the test file '
 _LISTS = ('columns', 'drop', 'column_types', 'condition_on')
 _OPTIONS = (*data_config.FRAME_FIELDS, 'condition_on')
@@ -126,7 +127,7 @@ class _Data:
              'test': test.take(order['test'])}
     x = {part: rows.x for part, rows in parts.items()}
     errors.check(
-        len(x['test']) > 1 or rule == 'none', problem='The test part has '
+        len(x['test']) > 1 or rule in _NUM_TEST, problem='The test part has '
         f'{len(x["test"])} rows; standard errors need two.')
     self._check(schema, **x)
     for name, text in self.problems.hints.items():
@@ -241,8 +242,7 @@ class _Data:
 
 def _split_rows(rows, test_rows):
   """Returns the indices of the 'train' and 'test' rows, as `held_out`."""
-  order = user_files.held_out(
-      len(rows), 'rows', 0 if test_rows == 'none' else None)
+  order = user_files.held_out(len(rows), 'rows', _NUM_TEST.get(test_rows))
   if test_rows == 'last':
     # In time: then a validation part, which is the end, comes before the test.
     return dict(zip(order, np.split(
