@@ -175,7 +175,7 @@ def test_what_conditions_do_not_go_with(
       (['--condition=3', '--reconstruct'], '--condition cannot be used with -'),
       # A picture of a density shows one.
       ([f'--workdir={table_workdir}', f'--condition={two}'],
-       f'--condition={two}: expected one condition with .png of vectors'),
+       f'--condition={two}: expected one condition with .png of 2-D data'),
       ([f'--workdir={digits_workdir}', '--condition=3'],
        '--condition cannot be used with an unconditional flow.'),
   ], f'--workdir={labelled_workdir}', f'--output={output}')
