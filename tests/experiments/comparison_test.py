@@ -18,10 +18,11 @@ def test_sources_of_error():
   assert found.stderr == pytest.approx(stats.sem(seeds))
   interval = stats.ttest_1samp(seeds, 0.0).confidence_interval(0.95)
   assert (found.low, found.high) == pytest.approx(tuple(interval))
-  found = comparison.of_seeds_and_examples(np.tile(examples, [3, 1]))
   interval = stats.ttest_1samp(examples, 0.0).confidence_interval(0.95)
-  assert (found.low, found.high) == pytest.approx(tuple(interval))
-  assert found.mean == pytest.approx(4.5)
+  for num_seeds in (1, 3):
+    found = comparison.of_seeds_and_examples(np.tile(examples, [num_seeds, 1]))
+    assert (found.low, found.high) == pytest.approx(tuple(interval))
+    assert found.mean == pytest.approx(4.5)
 
 
 def test_degrees_of_freedom_are_those_of_welch():
@@ -92,6 +93,6 @@ def test_rows_without_a_value_are_left_out():
 
 
 def test_what_has_no_error_is_refused():
-  for values in (np.ones([1, 5]), np.ones([3, 1]), [[np.nan, 1.0]] * 2):
+  for values in (np.ones([0, 5]), np.ones([3, 1]), [[np.nan, 1.0]] * 2):
     with pytest.raises(errors.InvalidValueError, match='values='):
       comparison.of_seeds_and_examples(values)

@@ -134,7 +134,7 @@ def test_configurations_of_tasks():
 
 @pytest.mark.parametrize('fields,expected', [
     ({'rates': (0.01, 0.02, 0.08)}, 'rates='),
-    ({'num_seeds': 1}, 'num_seeds=1'),
+    ({'num_seeds': 0}, 'num_seeds=0'),
     ({'cases': {'a': {}}}, 'cases=1'),
     ({'cases': {'a': {}, 'b/c': {}}}, 'name=a, b/c'),
     ({'cases': {'a b': {}, 'a_b': {}}}, 'name=a b, a_b: expected different'),

@@ -47,10 +47,11 @@ def of_seeds_and_examples(
 
   see `of_errors` for the interval. It is too wide rather than too narrow: the
   second term has a share of the noise of seeds, too. Of differences
-  `a_si - b_si` of two models the examples are paired.
+  `a_si - b_si` of two models the examples are paired. One seed has the second
+  term alone: it says nothing of others.
 
   Args:
-    values: `[S, N]`, S >= 2 and N >= 2.
+    values: `[S, N]`, N >= 2.
     level: probability of the interval.
 
   Example:
@@ -59,13 +60,18 @@ def of_seeds_and_examples(
   """
   values = np.asarray(values, np.float64)
   errors.check(
-      values.ndim == 2 and min(values.shape) >= 2 and bool(
+      values.ndim == 2 and len(values) > 0 and values.shape[1] >= 2 and bool(
           np.isfinite(values).all()), 'values',
-      f'an array {list(values.shape)}', '[S, N], finite, 2 or more of both')
+      f'an array {list(values.shape)}', '[S, N], finite, 2 or more examples')
   num_seeds, num_examples = values.shape
   return of_errors(
-      values.mean(), stats.sem(values.mean(axis=1)), num_seeds,
+      values.mean(), stderr_of_seeds(values.mean(axis=1)), num_seeds,
       stats.sem(values.mean(axis=0)), num_examples, level)
+
+
+def stderr_of_seeds(means: npt.ArrayLike) -> float:
+  """Returns the standard error of the mean of seeds; 0 if there is one."""
+  return float(stats.sem(means)) if np.size(means) > 1 else 0.0
 
 
 def of_errors(
@@ -85,7 +91,7 @@ def of_errors(
     Components.
   """
   a, b = np.square([stderr_of_seeds, stderr_of_examples])
-  terms = a**2 / (num_seeds - 1) + b**2 / (num_examples - 1)
+  terms = a**2 / max(num_seeds - 1, 1) + b**2 / (num_examples - 1)
   freedom = (a + b)**2 / terms if terms else math.inf
   return _estimate(mean, np.sqrt(a + b), freedom, level)
 

@@ -151,9 +151,7 @@ class Study:
           not workload.folds or name != self.tuning, 'folds', workload.folds,
           problem='cannot be used on the data that rates are found on',
           advice='They would be found on rows that finalists are tested on.')
-    errors.check(
-        num_seeds >= 2, 'num_seeds', num_seeds, 'a number >= 2',
-        'Errors of differences need it.')
+    errors.check(num_seeds >= 1, 'num_seeds', num_seeds, 'a number >= 1')
     errors.check(
         num_seeds % (workload.folds or 1) == 0, 'num_seeds', num_seeds,
         f'a multiple of {workload.folds} folds')

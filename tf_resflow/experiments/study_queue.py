@@ -95,7 +95,9 @@ class Queue:
       return record
     self._output([self._python(program), os.fspath(program.script), *(
         os.path.join(folder, name) for name in (
-            program_lib.ROWS, program_lib.VALUES)), str(task.seed)], log)
+            program_lib.ROWS, program_lib.VALUES)), str(task.seed)], log,
+                 None if program.requirements else os.environ | {
+                     'PYTHONPATH': os.pathsep.join(sys.path)})
     record['looks'] = trials.count_look(folder)
     found, nats = program_lib.read_values(folder)
     np.savez(os.path.join(folder, trials.ARRAYS), nats=nats)
@@ -120,12 +122,12 @@ class Queue:
       files.write_text(is_whole, text)
     return python
 
-  def _output(self, command, path):
+  def _output(self, command, path, env=None):
     """Returns what a process writes to stdout; its stderr goes to a file."""
     # A signal waits until the process has saved.
     with open(path, 'ab') as file, signals.deferring() as stop:
       process = subprocess.Popen(
-          command, stdout=subprocess.PIPE, stderr=file, text=True)
+          command, stdout=subprocess.PIPE, stderr=file, text=True, env=env)
       try:
         with stop.interruptible():
           output, _ = process.communicate()

@@ -6,7 +6,6 @@ import os
 
 from matplotlib import figure as figure_lib
 import numpy as np
-from scipy import stats
 
 from tf_resflow.experiments import comparison
 from tf_resflow.experiments import study as study_lib
@@ -117,8 +116,9 @@ def _mean(study, workload, case, records, metric):
   values = [record[metric] for record in finals]
   folds = study.workloads[workload].folds
   estimate = comparison.of_folds(values, folds) if folds else (
-      comparison.of_errors(np.mean(values), stats.sem(values), len(values),
-                           finals[0][f'{metric}_stderr']))
+      comparison.of_errors(
+          np.mean(values), comparison.stderr_of_seeds(values), len(values),
+          finals[0][f'{metric}_stderr']))
   digits = 4 if study.rates else 2
   return (f'{estimate.mean:.{digits}f} +- '
           f'{estimate.high - estimate.mean:.{digits}f}')

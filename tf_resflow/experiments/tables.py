@@ -5,7 +5,8 @@ models exactly. The last fifth of a fixed permutation is the test part; that of
 `tables:NAME/REPETITION.FOLDofK` is one of K folds of another permutation.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+import dataclasses
 import re
 from typing import Any
 
@@ -20,47 +21,59 @@ from tf_resflow.datasets import data_config
 _PERMUTATION_SEED = 99
 
 
-def open_table(name: str, **options: Any) -> datasets.VectorInfo:
-  """Returns the data set of one of the `TABLES`; see `datasets.table`.
+@dataclasses.dataclass(frozen=True)
+class Frames:
+  """Opens data sets of data frames, `PREFIX:NAME`, and their folds.
 
   Args:
-    name: of the table, or `NAME/REPETITION.FOLDofK`, both from 0: a fold of a
-      repeated cross-validation.
-    **options: of `datasets.table`.
+    prefix: of their names.
+    frames: functions that make the frames, by name.
 
   Example:
-    >>> open_table('wine').num_test, open_table('wine/2.1of3').num_test
-    (35, 59)
+    >>> open_fn = Frames('mine', {'one': lambda: pd.DataFrame({'x': range(9)})})
+    >>> open_fn('one').num_test, open_fn('one/2.1of3').num_test
+    (1, 3)
   """
-  table, slash, fold = name.partition('/')
-  errors.check(table in TABLES, 'dataset', f'tables:{name}',
-               f'one of {", ".join(TABLES)}')
-  frame = TABLES[table]()
-  frame = frame.rename(columns=lambda column: column.replace('/', '_'))
-  if slash:
-    test, train = _fold(name, fold, len(frame))
-  else:
-    train, test = np.split(
-        np.random.default_rng(_PERMUTATION_SEED).permutation(len(frame)),
-        [len(frame) - len(frame) // 5])
-  return datasets.table(frame.iloc[train], name=f'tables:{name}',
-                        test=frame.iloc[test], **options)
+
+  prefix: str
+  frames: Mapping[str, Callable[[], pd.DataFrame]]
+
+  options = (*data_config.FRAME_FIELDS, 'condition_on')
+
+  def __call__(self, name: str, **options: Any) -> datasets.VectorInfo:
+    """Returns a data set; see `datasets.table`.
+
+    Args:
+      name: of the frame, or `NAME/REPETITION.FOLDofK`, both from 0: a fold of a
+        repeated cross-validation.
+      **options: of `datasets.table`.
+    """
+    table, slash, fold = name.partition('/')
+    dataset = f'{self.prefix}:{name}'
+    errors.check(table in self.frames, 'dataset', dataset,
+                 f'one of {", ".join(self.frames)}')
+    frame = self.frames[table]()
+    frame = frame.rename(columns=lambda column: column.replace('/', '_'))
+    if slash:
+      test, train = _fold(dataset, fold, len(frame))
+    else:
+      train, test = np.split(
+          np.random.default_rng(_PERMUTATION_SEED).permutation(len(frame)),
+          [len(frame) - len(frame) // 5])
+    return datasets.table(frame.iloc[train], name=dataset,
+                          test=frame.iloc[test], **options)
 
 
-def _fold(name, text, num_rows):
+def _fold(dataset, text, num_rows):
   """Returns the indices of the rows of a fold and of the others, or raises."""
   numbers = re.fullmatch(r'(\d+)\.(\d+)of(\d+)', text)
   repetition, i, num_folds = map(int, numbers.groups() if numbers else [0] * 3)
   errors.check(
       i < num_folds and 2 <= num_folds <= num_rows // 2, 'dataset',
-      f'tables:{name}', 'a fold such as tables:wine/0.4of5')
+      dataset, 'a fold such as NAME/0.4of5')
   folds = np.array_split(np.random.default_rng(
       [_PERMUTATION_SEED, repetition]).permutation(num_rows), num_folds)
   return folds.pop(i), np.concatenate(folds)
-
-
-open_table.options = (  # type: ignore[attr-defined]
-    *data_config.FRAME_FIELDS, 'condition_on')
 
 
 def _smooth(seed: int, num_rows: int, num_columns: int, heavy_tails=False):
@@ -134,3 +147,5 @@ TABLES: dict[str, Callable[[], pd.DataFrame]] = {
     'heavy': _drawn(_smooth, 3, 2000, 3, heavy_tails=True),
     'housing': _housing, 'twenty': _drawn(_smooth, 5, 5000, 20),
     'near': _drawn(_near_copies), 'sixty': _drawn(_smooth, 8, 100_000, 60)}
+
+open_table = Frames('tables', TABLES)

@@ -1,44 +1,55 @@
-"""A mixture of Gaussians with scikit-learn, chosen by folds.
+"""A mixture of Gaussians, chosen by folds as `train` chooses its own.
 
   python mixture.py ROWS.npz VALUES.npz SEED
 
-Of standardised columns, as they are or with logarithms of all without a number
-of 0 or less. Folds of the training and validation rows choose, of 10,000 of
-them at most. Points that have no such logarithm have no density.
+Of standardised columns as they are, with logarithms of all without a number of
+0 or less, or mapped; see `columns.mixtures.search`, without a limit of time.
+Folds of the training and validation rows choose. Points that have no such
+logarithm have no density.
 """
 
 import sys
-import warnings
 
 import numpy as np
-from sklearn import mixture
-from sklearn import model_selection
-import threadpoolctl
 
-GRID = {'n_components': [1, 2, 3, 5, 10], 'covariance_type': ['full', 'diag'],
-        'reg_covar': [1e-6, 1e-3, 1e-2, 1e-1]}
+from tf_resflow.columns import mixtures
 
 rows, seed = np.load(sys.argv[1]), int(sys.argv[3])
-known = np.random.default_rng(seed).permutation(
-    np.concatenate([rows['train'], rows['validation']]))
-best = -np.inf
-# Threads wait for one another in operations this small.
-with threadpoolctl.threadpool_limits(1), warnings.catch_warnings(
-    action='ignore'):
-  for logs in np.array([], int), np.flatnonzero((known > 0).all(axis=0)):
-    y, points = known.copy(), rows['points'].copy()
-    y[:, logs], points[:, logs] = np.log(y[:, logs]), np.log(points[:, logs])
-    mean, std = y.mean(axis=0), y.std(axis=0)
-    search = model_selection.GridSearchCV(
-        mixture.GaussianMixture(max_iter=200, random_state=seed), GRID,
-        cv=5).fit((y[:10_000] - mean) / std)
-    value = search.best_score_ - np.log(std).sum() - (
-        y[:10_000, logs].sum(axis=1).mean())
-    if value > best:
-      best = value
-      found = search.best_estimator_.fit((y - mean) / std)
-      log_prob = np.full(len(points), -np.inf)
-      is_in = np.isfinite(points).all(axis=1)
-      log_prob[is_in] = found.score_samples((points[is_in] - mean) / std) - (
-          np.log(std).sum() + points[is_in][:, logs].sum(axis=1))
+known = np.random.default_rng(seed).permutation(np.concatenate([
+    np.c_[rows[part], rows[f'mapped_{part}'], rows[f'log_det_{part}']]
+    for part in ('train', 'validation')]))
+points = np.c_[
+    rows['points'], rows['mapped_points'], rows['log_det_points']]
+size = rows['points'].shape[1]
+logs = np.flatnonzero((known[:, :size] > 0).all(axis=0))
+
+
+def columns(x):
+  """Returns rows of each set of columns, and their log-determinants."""
+  y = x[:, :size].copy()
+  with np.errstate(divide='ignore', invalid='ignore'):
+    y[:, logs] = np.log(y[:, logs])
+  return {'plain columns': (x[:, :size], np.zeros(len(x))),
+          'logarithms': (y, -y[:, logs].sum(axis=1)),
+          'mapped columns': (x[:, size:-1], x[:, -1])}
+
+
+def standardized(y, log_det, like):
+  mean, std = like.mean(axis=0), like.std(axis=0)
+  return (y - mean) / std, log_det - np.log(std).sum()
+
+
+fitted_to, tested_on = columns(known), columns(points)
+# Equal sets are one.
+sets = {name: standardized(y, log_det, y)
+        for i, (name, (y, log_det)) in enumerate(fitted_to.items())
+        if not any(np.array_equal(y, other)
+                   for other, _ in [*fitted_to.values()][:i])}
+candidate, found, _ = mixtures.search(sets, seed=seed).mixture
+print(candidate, file=sys.stderr)
+z, log_det = standardized(
+    *tested_on[candidate.columns], fitted_to[candidate.columns][0])
+log_prob = np.full(len(z), -np.inf)
+is_in = np.isfinite(z).all(axis=1)
+log_prob[is_in] = found.score_samples(z[is_in]) + log_det[is_in]
 np.savez(sys.argv[2], log_prob=log_prob)
