@@ -44,6 +44,12 @@ def test_types_are_detected():
     # Too fine, too few values, one between; whole numbers are theirs anyway.
     (np.round(_NORMAL, 3), 'real'), (0.5 * np.round(_NORMAL), 'real'),
     (np.append(np.round(0.5 * _NORMAL, 2), 0.123), 'real'),
+    # Fine ones of which rows share values, many or few.
+    (np.round(_NORMAL.clip(0.0), 3), 'integer:0.001'),
+    (np.round(_NORMAL.clip(None, 0.0), 3), 'heavy_integer'),
+    (np.round(_NORMAL.clip(-1.0), 3), 'real'),
+    (np.round(_NORMAL[:150], 3).repeat(20), 'signed_integer:0.001'),
+    (_NORMAL.clip(0.0), 'heavy'),
     (1000.0 + np.round(1e3 * _NORMAL), 'signed_integer'),
     (25.0 * np.round(50.0 + _NORMAL), 'integer'),
     (rng.integers(0, 2**40, 2000), 'real'),

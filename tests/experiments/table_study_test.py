@@ -46,6 +46,18 @@ def test_gaussian_in_the_units_of_the_data(tmp_path):
   assert nats == pytest.approx(-law.logpdf(test).mean(), abs=0.005)
 
 
+@pytest.mark.parametrize('thickness', [1e-6, 0.0])
+def test_gaussian_of_columns_that_depend_on_one_another(tmp_path, thickness):
+  rng = np.random.default_rng(0)
+  train, test = (rng.normal(size=[2000, 1]) + thickness * np.c_[
+      np.zeros(2000), rng.normal(size=2000)] for _ in range(2))
+  # Without thickness the variances are 2, and what is added to 0.
+  expected = np.log(2 * np.pi) + 0.5 * np.log(thickness**2 or 2e-6) + (
+      1.0 if thickness else 0.5)
+  assert _nats('gaussian', tmp_path, train, test) == pytest.approx(
+      expected, abs=0.05)
+
+
 def test_mixture_of_logarithms(tmp_path):
   """Two log-normal columns, each of them far away with probability 1/2."""
   rng = np.random.default_rng(0)

@@ -23,6 +23,8 @@ _LARGEST_WHOLE = 2**20
 # Least number of values of a grid, and step in robust standard deviations.
 _MIN_GRID_VALUES = 20
 _MIN_STEP = 0.01
+# Share of distinct values up to which finer grids with an atom are grids, too.
+_MAX_SHARE_OF_VALUES = 0.5
 # Mean of a grid from 0, in standard deviations, from which on its samples are
 # hardly ever negative.
 _MIN_STDS = 3.0
@@ -62,16 +64,20 @@ def candidates(
 
   They support `others`, too. They are grids if all values are multiples of one
   step, at least 20 different ones, and the step is at least 1 % of a robust
-  standard deviation; and if all are whole numbers. Grids from 0 have only the
-  logarithm, whose samples are not negative, unless their mean is far above 0.
+  standard deviation, or values repeat and have no bounded density; and if all
+  are whole numbers. Grids from 0 have only the logarithm, whose samples are not
+  negative, unless their mean is far above 0.
   Of other numbers bounds of [0, 1] and [0, 100] are tried, no others, and only
   where no value is rounded to a bound in float32.
   """
   known = np.concatenate([x, others])
   step, largest = column_types.step_of(known), np.abs(known).max()
-  is_grid = step and largest <= step * _LARGEST_WHOLE and (
-      step >= _MIN_STEP * column_types.Heavy.fitted(x).scale and
-      len(np.unique(np.rint(x / step))) >= _MIN_GRID_VALUES)
+  num_values = step and len(np.unique(np.rint(x / step)))
+  is_grid = largest <= step * _LARGEST_WHOLE and (
+      num_values >= _MIN_GRID_VALUES) and (
+          step >= _MIN_STEP * column_types.Heavy.fitted(x).scale or
+          num_values <= _MAX_SHARE_OF_VALUES * len(x) and
+          column_checks.unbounded([''], x[:, np.newaxis], ['real']))
   if is_grid or np.all(known == np.round(known)) and largest <= _LARGEST_WHOLE:
     step = step if is_grid else 1.0
     found = [column_types.Integer.fitted(known, step)]

@@ -47,8 +47,8 @@ sets = {name: standardized(y, log_det, y)
                    for other, _ in [*fitted_to.values()][:i])}
 candidate, found, _ = mixtures.search(sets, seed=seed).mixture
 print(candidate, file=sys.stderr)
-z, log_det = standardized(
-    *tested_on[candidate.columns], fitted_to[candidate.columns][0])
+y, log_det = tested_on[candidate.columns]
+z, log_det = standardized(y, log_det, fitted_to[candidate.columns][0])
 log_prob = np.full(len(z), -np.inf)
 is_in = np.isfinite(z).all(axis=1)
 log_prob[is_in] = found.score_samples(z[is_in]) + log_det[is_in]
