@@ -30,9 +30,10 @@ class Frames:
     frames: functions that make the frames, by name.
 
   Example:
-    >>> open_fn = Frames('mine', {'one': lambda: pd.DataFrame({'x': range(9)})})
+    >>> one = pd.DataFrame({'x': range(15)})
+    >>> open_fn = Frames('mine', {'one': lambda: one})
     >>> open_fn('one').num_test, open_fn('one/2.1of3').num_test
-    (1, 3)
+    (3, 5)
   """
 
   prefix: str
