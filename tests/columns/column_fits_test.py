@@ -200,6 +200,14 @@ def test_smoothing_is_what_cross_validation_says():
   assert column_fits.smoothing(z) == best > 0.0
 
 
+def test_far_rows_do_not_decide_on_the_smoothing():
+  """Three of 2,000 rows are far off the plane near which all others lie."""
+  z = np.random.default_rng(0).standard_normal([2000, 3])
+  z[:, 2] = (z[:, 0] + z[:, 1] + 0.01 * z[:, 2]) / 2**0.5
+  z[[0, 700, 1400], 2] += 4.0 * np.array([1.0, -1.0, 1.0])
+  assert column_fits.smoothing(z) <= 0.01
+
+
 def test_whitening_widens_thin_directions_alone():
   z = np.random.default_rng(0).standard_normal([5000, 4])
   z[:, 3] = z[:, 0] + 1e-3 * z[:, 3]

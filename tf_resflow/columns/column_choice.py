@@ -22,7 +22,7 @@ _REGULARIZATION = 1e-9
 # Paired standard errors by which a change has to be better.
 _NUM_STDERRS = 2.0
 # What a row counts for at most, so that far ones do not decide, nats.
-_MAX_DIFFERENCE = 10.0
+MAX_DIFFERENCE = 10.0
 
 
 def chosen(
@@ -159,7 +159,7 @@ class _Comparison:
       if key not in self.tried:
         self.tried[key] = self._log_prob(key)
     difference = np.clip(self.tried[types] - self.tried[other],
-                         -_MAX_DIFFERENCE, _MAX_DIFFERENCE)
+                         -MAX_DIFFERENCE, MAX_DIFFERENCE)
     return difference.mean(), difference.std() / np.sqrt(len(difference))
 
   def _log_prob(self, types):
