@@ -92,7 +92,7 @@ def test_far_rows_do_not_decide(monkeypatch):
   x += 1e-3 * np.random.default_rng(1).standard_normal(x.shape)
   x[::100, 2] *= 2.0
   assert _chosen(x)[1] == ['real'] * 3
-  monkeypatch.setattr(column_choice, '_MAX_DIFFERENCE', np.inf)
+  monkeypatch.setattr(column_choice, 'MAX_DIFFERENCE', np.inf)
   assert _chosen(x)[1] == ['log'] * 3
 
 
