@@ -15,40 +15,35 @@ import numpy as np
 from tf_resflow.columns import mixtures
 
 rows, seed = np.load(sys.argv[1]), int(sys.argv[3])
-known = np.random.default_rng(seed).permutation(np.concatenate([
-    np.c_[rows[part], rows[f'mapped_{part}'], rows[f'log_det_{part}']]
-    for part in ('train', 'validation')]))
-points = np.c_[
-    rows['points'], rows['mapped_points'], rows['log_det_points']]
-size = rows['points'].shape[1]
-logs = np.flatnonzero((known[:, :size] > 0).all(axis=0))
+points, known = (
+    [np.concatenate([rows[f'{key}{part}'] for part in parts])
+     for key in ('', 'mapped_', 'log_det_')]
+    for parts in (['points'], ['train', 'validation']))
+order = np.random.default_rng(seed).permutation(len(known[0]))
+known = [array[order] for array in known]
+logs = np.flatnonzero((known[0] > 0).all(axis=0))
 
 
-def columns(x):
+def columns(plain, mapped, log_det):
   """Returns rows of each set of columns, and their log-determinants."""
-  y = x[:, :size].copy()
+  y = plain.copy()
   with np.errstate(divide='ignore', invalid='ignore'):
     y[:, logs] = np.log(y[:, logs])
-  return {'plain columns': (x[:, :size], np.zeros(len(x))),
+  return {'plain columns': (plain, np.zeros(len(y))),
           'logarithms': (y, -y[:, logs].sum(axis=1)),
-          'mapped columns': (x[:, size:-1], x[:, -1])}
+          'mapped columns': (mapped, log_det)}
 
 
-def standardized(y, log_det, like):
-  mean, std = like.mean(axis=0), like.std(axis=0)
-  return (y - mean) / std, log_det - np.log(std).sum()
-
-
-fitted_to, tested_on = columns(known), columns(points)
-# Equal sets are one.
-sets = {name: standardized(y, log_det, y)
-        for i, (name, (y, log_det)) in enumerate(fitted_to.items())
-        if not any(np.array_equal(y, other)
-                   for other, _ in [*fitted_to.values()][:i])}
+moments = {name: (y.mean(axis=0), y.std(axis=0))
+           for name, (y, _) in columns(*known).items()}
+sets, tested = (
+    {name: ((y - moments[name][0]) / moments[name][1],
+            log_det - np.log(moments[name][1]).sum())
+     for name, (y, log_det) in columns(*part).items()}
+    for part in (known, points))
 candidate, found, _ = mixtures.search(sets, seed=seed).mixture
 print(candidate, file=sys.stderr)
-y, log_det = tested_on[candidate.columns]
-z, log_det = standardized(y, log_det, fitted_to[candidate.columns][0])
+z, log_det = tested[candidate.columns]
 log_prob = np.full(len(z), -np.inf)
 is_in = np.isfinite(z).all(axis=1)
 log_prob[is_in] = found.score_samples(z[is_in]) + log_det[is_in]
