@@ -225,5 +225,7 @@ def test_pairs_of_columns():
     np.testing.assert_array_equal(line.get_xydata(), x[:, [0, 2]])
   assert [text.get_text() for text in figure.axes[0].get_legend().texts] == [
       'data', 'samples']
-  assert len(plots.pair_plot(list('abcdefghi'), {
-      'data': rng.normal(size=[5, 9])}).axes) == 36
+  many = plots.pair_plot(['$a$_', *'bcdefghi'], {
+      'data': rng.normal(size=[5, 9])})
+  assert len(many.axes) == 36
+  assert plots.rendered(many).any()  # Names are no formulas.

@@ -303,6 +303,8 @@ def pair_plot(
     axis.set(xlabel=names[j] if i == size - 1 else '',
              ylabel=names[i] if j == 0 < i else '')
   axes[0, 0].legend(fontsize='x-small')
+  for text in figure.findobj(lambda artist: hasattr(artist, 'set_parse_math')):
+    text.set_parse_math(False)  # A name may hold "$".
   return figure
 
 
