@@ -167,6 +167,7 @@ def test_what_no_mixture_is_the_base_of():
   assert dataclasses.replace(config, base='normal').base == 'normal'
 
 
+@pytest.mark.slow
 def test_auto_takes_the_mixture_where_it_alone_is_better(tmp_path):
   """Two clusters, which two steps from a normal do not find."""
   frame, workdir = _frame()[['height', 'income']], tmp_path / 'run'

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.training import step_test
+from tests.models import train_step_test
 from tf_resflow import layers
 from tf_resflow.numerics import random
 
 _CONFIG = dataclasses.replace(
-    step_test._CONFIG, moving_mean=True, noise_channels=1)
+    train_step_test._CONFIG, moving_mean=True, noise_channels=1)
 
 
 def mean_at(model, moving_mean, y):
@@ -25,9 +25,9 @@ def mean_at(model, moving_mean, y):
 @pytest.mark.parametrize('accumulation_steps', [1, 2])
 def test_moving_means_follow_an_update(accumulation_steps):
   """Moving means use the last part of the batch, and the new weights."""
-  model, step = step_test._make_step(
+  model, step = train_step_test._make_step(
       'float64', _CONFIG, accumulation_steps=accumulation_steps, seed=7)
-  batch, t = step_test._batch('float64'), tf.constant(3, tf.int64)
+  batch, t = train_step_test._batch('float64'), tf.constant(3, tf.int64)
   part = next(b for b in model.bijection.leaves()
               if isinstance(b, layers.MovingMean))
   old = part.moving_mean.numpy()
@@ -55,13 +55,13 @@ def test_moving_means_follow_an_update(accumulation_steps):
 
 @pytest.mark.slow
 def test_two_replicas_agree_with_one():
-  one, two = [step_test._Run(n, config=_CONFIG) for n in (1, 2)]
+  one, two = [train_step_test._Run(n, config=_CONFIG) for n in (1, 2)]
   means = []
   for run in (one, two):
     run.train(3)
     means.append([v.numpy() for v in run.model.non_trainable_variables
                   if 'moving_mean' in v.path])
-  assert step_test._largest_difference(
+  assert train_step_test._largest_difference(
       one.local_variables(), two.local_variables()) < 1e-8
   assert len(means[0]) == 4  # Means and counts.
   for a, b in zip(*means, strict=True):

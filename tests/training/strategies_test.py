@@ -54,7 +54,8 @@ def test_parts_are_unions_of_the_replicas_parts(data_dir):
   one = _batch(config, training.make_strategy('single'))
   assert one.x.shape == (18, 8, 8, 1) and one.labels.shape == (18,)
   two = _batch(config, replicas.two_replicas())
-  for expected, values in zip(one, two, strict=True):
+  assert one.weight is None
+  for expected, values in zip(one[:3], two[:3], strict=True):
     parts = np.split(expected.numpy(), 3)
     halves = [np.split(v, 3) for v in replicas.local_values(values)]
     for i, part in enumerate(parts):

@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import threading
+from unittest import mock
 
 import numpy as np
 import pandas as pd
@@ -24,7 +25,8 @@ from tf_resflow.columns import column_fits
 from tf_resflow.specs import reading
 from tf_resflow.workflow import fitting
 
-_SHORT = {'num_steps': 2, 'num_blocks': 1, 'hidden_units': (8,)}
+_SHORT = {'num_steps': 2, 'num_blocks': 1, 'hidden_units': (8,),
+          'base': 'normal'}
 
 
 def _frame(num_rows=60):
@@ -124,6 +126,7 @@ def test_a_run_of_other_rows_goes_on_as_by_the_command(
       flow.run.facts['num_train'])
 
 
+@pytest.mark.slow
 def test_it_is_the_run_of_the_command_and_prints_it(
     run_tool, tmp_path, capsys):
   """Losses of ten steps, and the figure of the test part; by the seed."""
@@ -133,7 +136,7 @@ def test_it_is_the_run_of_the_command_and_prints_it(
   done = run_tool(
       'train', '--flagfile=table', f'--dataset=table:{path}',
       f'--workdir={tmp_path}/run', '--num_steps=10', '--num_blocks=1',
-      '--hidden_units=8', '--log_every=1', '--seed=3')
+      '--hidden_units=8', '--log_every=1', '--seed=3', '--base=normal')
   expected = results.report(done)
   logging.getLogger('tf_resflow').setLevel(logging.WARNING)  # As in a script.
   flow = workflow.fit(frame, **settings)
@@ -171,6 +174,7 @@ def test_without_a_test_part_the_figure_is_that_of_validation():
        'num_validation=0: expected some. There is no other part to')])
 
 
+@pytest.mark.slow
 def test_an_interrupt_returns_the_best_flow_so_far(tmp_path, monkeypatch):
   """In training and in the evaluation; other signals end the program."""
   frame, save = _frame()[['height', 'weight']], training.Trainer.save
@@ -195,8 +199,8 @@ def test_an_interrupt_returns_the_best_flow_so_far(tmp_path, monkeypatch):
   assert len(flow.run.curves['step']) < 4
   assert workflow.evaluate(flow).numbers['num_examples'] == 12
   with monkeypatch.context() as patch:
-    patch.setattr(fitting.evaluating, 'evaluate', lambda *args, **kwargs: (
-        signal.raise_signal(signal.SIGINT)))
+    patch.setattr(fitting.evaluating, 'evaluate', mock.Mock(
+        side_effect=KeyboardInterrupt))
     flow = workflow.fit(frame, workdir, **settings)
   assert flow.run.summary.startswith('Interrupted: ')
   assert workflow.fit(frame, workdir, **settings).run.report
