@@ -65,6 +65,7 @@ def test_slopes_of_a_regression():
       conditions / [1.0, 1e-2, 1e3] @ slopes + 7.0 + noise, conditions)
   np.testing.assert_allclose(  # 5.5 standard errors.
       found * np.array([[1.0], [1e-2], [1e3]]), slopes, atol=0.09)
+  assert coordinates.slopes(noise[:, :1], conditions).shape == (3, 1)
   # What no row has does not count.
   conditions[:, 1] = 3.0
   assert np.all(coordinates.slopes(noise, conditions)[1] == 0.0)

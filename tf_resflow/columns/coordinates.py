@@ -68,7 +68,7 @@ def slopes(y: np.ndarray, condition: np.ndarray) -> np.ndarray:
   It is that of `Coordinates`, of rows `[N, D]` on conditions `[N, C]`.
   """
   scaler, ridge = _ridge().fit(condition, y)
-  return (ridge.coef_ / scaler.scale_).T
+  return (np.atleast_2d(ridge.coef_) / scaler.scale_).T
 
 
 def _ridge():
