@@ -22,7 +22,7 @@ INSTALL_REQUIRES = [
   'pillow>=10.1,<14',
   # Parses text of tables and .parquet; tensorflow-datasets brings it, too.
   'pyarrow>=15,<27',
-  'scikit-learn>=1.4,<2',
+  'scikit-learn>=1.6,<2',
   'scipy>=1.11,<2',
   'tensorboard>=2.21,<2.22',
   'tensorflow>=2.21,<2.22',

@@ -1,7 +1,9 @@
 """Fails where an upgrade changes what is used beyond public names."""
 
+import gc
 import io
 import logging
+import weakref
 
 import keras
 import numpy as np
@@ -117,3 +119,27 @@ def test_an_unpickler_in_python():
   assert unpickler.load() == [1]
   assert unpickler.dispatch[ord('b')].__name__ == 'load_build'
   assert unpickler.dispatch[ord('}')].__name__ == 'load_empty_dictionary'
+
+
+def test_custom_gradients_are_forgotten():
+  """Their graphs, too, which they would hold."""
+
+  @tf.custom_gradient
+  def double(x):
+    return 2.0 * x, lambda upstream: 3.0 * upstream
+
+  function = tf.function(double, autograph=False)
+  with private_apis.custom_gradients() as names:
+    x = tf.constant(1.0)
+    with tf.GradientTape() as tape:
+      tape.watch(x)
+      y = function(x)
+    assert tape.gradient(y, x) == 3.0
+  assert names
+  graph = weakref.ref(function.get_concrete_function(x).graph)
+  del function, tape, y
+  gc.collect()
+  assert graph() is not None
+  private_apis.forget_gradients(names)
+  gc.collect()
+  assert graph() is None

@@ -5,7 +5,7 @@ Those of TFP, which takes seconds to import, are in `private_tfp_apis.py`; Keras
 is not imported here, so that `numerics` does not need it.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 import contextlib
 import pickle
 from typing import Any
@@ -14,6 +14,7 @@ import tensorflow as tf
 from tensorflow.compiler.xla.tsl.protobuf import coordination_config_pb2
 from tensorflow.core.protobuf import trackable_object_graph_pb2
 from tensorflow.python.eager import context
+from tensorflow.python.framework import ops
 from tensorflow.python.ops import control_flow_util
 from tensorflow.python.ops import summary_ops_v2
 
@@ -113,6 +114,26 @@ def python_unpickler() -> type:
   restricted to some opcodes.
   """
   return pickle._Unpickler  # pylint: disable=protected-access
+
+
+@contextlib.contextmanager
+def custom_gradients() -> Iterator[list[str]]:
+  """Yields a list that gets the names of custom gradients that are traced.
+
+  TensorFlow registers each under a name of its own, with a function that holds
+  the graph, and never removes it: graphs that nothing uses any more stay in
+  memory. Give the names to `forget_gradients` then.
+  """
+  known = {*ops.gradient_registry.list()}
+  names: list[str] = []
+  yield names
+  names += {*ops.gradient_registry.list()} - known
+
+
+def forget_gradients(names: Iterable[str]) -> None:
+  """Removes custom gradients, without which their graphs have none."""
+  for name in names:
+    ops.gradient_registry._registry.pop(name, None)  # pylint: disable=protected-access
 
 
 @contextlib.contextmanager

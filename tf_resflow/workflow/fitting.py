@@ -22,6 +22,7 @@ from tf_resflow import datasets
 from tf_resflow import errors
 from tf_resflow import evaluation
 from tf_resflow import models
+from tf_resflow import private_apis
 from tf_resflow import training
 from tf_resflow.columns import cells
 from tf_resflow.columns import column_fits
@@ -126,6 +127,7 @@ def fit(
       name: cells.as_names(v) for name, v in lists.items() if v is not None}
   with contextlib.ExitStack() as stack:
     warnings = stack.enter_context(errors.collected_warnings())
+    gradients = stack.enter_context(private_apis.custom_gradients())
     prints = verbose and stack.enter_context(errors.printed_log())
     config = _config_of(data, settings, workdir)
     warnings += config.info.warnings if config.info else ()
@@ -145,6 +147,7 @@ def fit(
     if workdir is None:
       undo.pop_all()
       weakref.finalize(flow, shutil.rmtree, folder, ignore_errors=True)
+  weakref.finalize(flow.bijection, private_apis.forget_gradients, gradients)
   return flow
 
 
