@@ -171,7 +171,9 @@ def test_what_no_mixture_is_the_base_of():
 def test_auto_takes_the_mixture_where_it_alone_is_better(tmp_path):
   """Two clusters, which two steps from a normal do not find."""
   frame, workdir = _frame()[['height', 'income']], tmp_path / 'run'
-  settings = _SHORT | {'base': 'auto', 'num_steps': 2}
+  settings = _SHORT | {
+      'base': 'auto', 'num_steps': 2, 'schedule': 'constant',
+      'input_noise': 0.0}
   flow = tf_resflow.fit(frame, workdir, **settings)
   assert flow.base.is_data_dependent and flow.run.workdir == str(workdir)
   normal, mixture = (
@@ -195,6 +197,10 @@ def test_auto_takes_the_mixture_where_it_alone_is_better(tmp_path):
   np.testing.assert_allclose(
       again.score_samples(frame), flow.score_samples(frame), rtol=1e-5)
   assert again.run.report['nats'] == pytest.approx(report['nats'], rel=1e-5)
+  # Further steps are those of both.
+  _fit(frame, workdir, **settings | {'num_steps': 4})
+  for folder in (workdir, workdir / 'mixture_base'):
+    assert training.read_metrics(str(folder))['step'][-1] == 4
 
 
 def test_auto_keeps_a_flow_that_is_as_good(tmp_path):

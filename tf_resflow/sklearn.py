@@ -37,7 +37,8 @@ class DensityEstimator(sklearn_base.DensityMixin, sklearn_base.BaseEstimator):
 
   Example:
     >>> x = np.random.default_rng(0).normal(size=[60, 2])
-    >>> estimator = DensityEstimator(num_steps=2, num_blocks=1).fit(x)
+    >>> estimator = DensityEstimator(num_steps=2, num_blocks=1, base='normal')
+    >>> estimator = estimator.fit(x)
     >>> estimator.score_samples(x).shape, estimator.sample(3).shape
     ((60,), (3, 2))
   """
@@ -62,6 +63,8 @@ class DensityEstimator(sklearn_base.DensityMixin, sklearn_base.BaseEstimator):
     self.flow_ = workflow.fit(
         self._frame(X, reset=True), test_rows='none', evaluate_at_end=False,
         seed=_seed(self.random_state), **settings | dict(self.settings or {}))
+    if self.flow_.run.is_interrupted:  # A search would go on.
+      raise KeyboardInterrupt
     return self
 
   def score_samples(self, X: Any) -> np.ndarray:  # pylint: disable=invalid-name
@@ -93,9 +96,11 @@ class DensityEstimator(sklearn_base.DensityMixin, sklearn_base.BaseEstimator):
 class OutlierDetector(sklearn_base.OutlierMixin, DensityEstimator):
   """Finds rows of low density, at a false alarm rate.
 
-  The threshold is the `alpha`-quantile of `log p(x)` of the validation rows, on
-  which the flow was not trained: of new rows that are like the training rows
-  about a share `alpha` is below it.
+  The threshold is `log p(x)` of the `k`-th lowest of `m` validation rows, on
+  which weights were not trained, `k = floor(alpha (m + 1))`, at least 1: of new
+  rows that are like these a share of `k / (m + 1)` is below it on average. That
+  is at most `alpha` if there are `1 / alpha - 1` validation rows or more. (The
+  best step was chosen on these rows, too, as it is in all runs.)
 
   Args:
     alpha: that share, between 0 and 1.
@@ -105,8 +110,8 @@ class OutlierDetector(sklearn_base.OutlierMixin, DensityEstimator):
 
   Example:
     >>> x = np.random.default_rng(0).normal(size=[200, 2])
-    >>> found = OutlierDetector(num_steps=2, num_blocks=1).fit(x)
-    >>> found.predict([[0.0, 0.1], [9.0, -9.0]])
+    >>> found = OutlierDetector(num_steps=2, num_blocks=1, base='normal')
+    >>> found.fit(x).predict([[0.0, 0.1], [9.0, -9.0]])
     array([ 1, -1])
   """
 
@@ -116,9 +121,10 @@ class OutlierDetector(sklearn_base.OutlierMixin, DensityEstimator):
     """Trains, and finds the threshold; `y` is ignored."""
     errors.check(0.0 < self.alpha < 1.0, 'alpha', self.alpha, 'between 0 and 1')
     super().fit(X)
-    held_out = self.flow_.run.open('validation').arrays['x'].numpy()
-    self.offset_ = float(np.quantile(
-        self.flow_.score_samples(held_out), self.alpha))
+    scores = np.sort(self.flow_.score_samples(
+        self.flow_.run.open('validation').arrays['x'].numpy()))
+    self.offset_ = float(scores[max(int(
+        self.alpha * (len(scores) + 1)), 1) - 1])
     return self
 
   def decision_function(self, X: Any) -> np.ndarray:  # pylint: disable=invalid-name

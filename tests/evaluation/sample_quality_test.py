@@ -205,6 +205,18 @@ def test_a_classifier_against_its_null():
       0.5 + 1.6449 * found.null_stderr, abs=1e-4)
 
 
+def test_rows_and_samples_of_one_condition_are_not_told_apart():
+  """Also where the condition says most of both."""
+  scores = []
+  for seed in range(30):
+    rng = np.random.default_rng(seed)
+    c = rng.normal(size=[60, 1])
+    found = sample_quality.classifier_two_sample_test(*(np.concatenate(
+        [c, c + 0.1 * rng.normal(size=[60, 1])], axis=1) for _ in range(2)))
+    scores.append((found.auroc - 0.5) / found.null_stderr)
+  assert abs(np.mean(scores)) < 5.5 / np.sqrt(30)
+
+
 def test_the_auroc_is_that_of_all_pairs(monkeypatch):
   from sklearn import ensemble
   monkeypatch.setattr(
@@ -212,8 +224,8 @@ def test_the_auroc_is_that_of_all_pairs(monkeypatch):
       lambda self, x: x[:, 0])
   x, y = np.random.default_rng(0).integers(0, 5, size=[2, 60, 1]).astype(float)
   found = sample_quality.classifier_two_sample_test(x, y, seed=4)
-  rng = np.random.default_rng(4)
-  a, b = (part[rng.permutation(60)[30:], 0] for part in (x, y))
+  a, b = (part[np.random.default_rng(4).permutation(60)[30:], 0]
+          for part in (x, y))
   pairs = np.sign(b[:, np.newaxis] - a)
   assert found.auroc == pytest.approx(0.5 + 0.5 * pairs.mean())
 

@@ -72,6 +72,7 @@ def test_mixture_of_logarithms(tmp_path):
   assert nats == pytest.approx(-log_prob.mean(), abs=0.02)
 
 
+@pytest.mark.slow
 def test_mixture_of_mapped_columns(tmp_path):
   """Sinh of two normal numbers: one Gaussian of their arsinh."""
   rng = np.random.default_rng(0)

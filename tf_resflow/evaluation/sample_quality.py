@@ -167,8 +167,8 @@ def classifier_two_sample_test(
   """
   from sklearn import ensemble  # Takes a second.
 
-  rng = np.random.default_rng(seed)
-  halves = [np.array_split(rng.permutation(part), 2)
+  # Rows and samples of one condition stand at one place, and in one half.
+  halves = [np.array_split(np.random.default_rng(seed).permutation(part), 2)
             for part in (data, samples)]
   train, test = zip(*halves, strict=True)
   trees = ensemble.HistGradientBoostingClassifier(

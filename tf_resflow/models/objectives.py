@@ -37,8 +37,11 @@ class Batch(NamedTuple):
 
   def mean(self, values: tf.Tensor) -> tf.Tensor:
     """Returns the mean of weighted values of the examples, a scalar."""
-    return tf.reduce_mean(values if self.weight is None else (
-        values * tf.cast(self.weight, values.dtype)))
+    if self.weight is None:
+      return tf.reduce_mean(values)
+    weighted = values * tf.cast(self.weight, values.dtype)
+    return tf.math.divide_no_nan(tf.reduce_sum(weighted), tf.cast(
+        tf.size(values), values.dtype))  # A replica may have no example.
 
 
 @dataclasses.dataclass(frozen=True)

@@ -116,6 +116,8 @@ class TrainableModel(latent_model.LatentModel):
     weight, validation = map(options.pop, (
         'sample_weight', 'validation_data'), (None, None))
     x, y, weight = self._arrays(x, y, weight)
+    if cells.is_frame(validation):
+      validation = (validation,)
     if isinstance(validation, tuple):
       validation = self._arrays(*validation)
     if not self.is_initialized:
@@ -124,6 +126,7 @@ class TrainableModel(latent_model.LatentModel):
         self.initialize(*first, seed=self._compiled.step.seed)
         self.fit_base(
             *(self._examples(x, y) if hasattr(x, 'shape') else first))
+    self.run = None  # Whose weights these will not be.
     return super().fit(x, y, batch_size, sample_weight=weight,
                        validation_data=validation, **options)
 
@@ -151,8 +154,12 @@ class TrainableModel(latent_model.LatentModel):
     """Returns data and conditions."""
     return x, None if self.condition_spec is None else y
 
-  def _batch(self, data):
-    """Returns the `Batch` of what Keras hands over."""
+  def _batch(self, data, shares=False):
+    """Returns the `Batch` of what Keras hands over.
+
+    With `shares` of several replicas, whose parts may differ in size or be
+    empty, the mean over replicas is that of all examples.
+    """
     x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
     if y is not None and 0 in y.shape[1:]:
       y = None
@@ -163,6 +170,13 @@ class TrainableModel(latent_model.LatentModel):
         'conditions' if takes[1] else 'none', f'{self.name} has '
         f'{"" if takes[0] else "no "}classifier and takes '
         f'{"" if takes[1] else "no "}conditions.')
+    context: Any = tf.distribute.get_replica_context()
+    if context.num_replicas_in_sync > 1:
+      size = tf.cast(tf.shape(x)[:1], self.compute_dtype)
+      share = size * context.num_replicas_in_sync / context.all_reduce(
+          tf.distribute.ReduceOp.SUM, size) if shares else tf.ones_like(size)
+      weight = share * (tf.ones(tf.shape(x)[:1], share.dtype) if (
+          weight is None) else tf.cast(weight, share.dtype))
     labels = tf.cast(tf.reshape(y, [-1]), tf.int32) if takes[0] else None
     return objectives.Batch(
         tf.cast(x, self.input_dtype), labels, None if takes[0] else y, weight)
@@ -179,7 +193,7 @@ class TrainableModel(latent_model.LatentModel):
   def train_step(self, data: Any) -> dict:
     if self._has_own_loss:
       return super().train_step(data)
-    batch = self._batch(data)
+    batch = self._batch(data, shares=True)
     return self._logged(batch, self._compiled.step(
         batch, self.optimizer.iterations.value))
 

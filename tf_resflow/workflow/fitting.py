@@ -141,12 +141,14 @@ def fit(
             _report, warnings=warnings, start=start, certify=certify,
             verbose=int(verbose)) if evaluate_at_end else None,
         lock_timeout=lock_timeout, takeover=takeover, verbose=verbose)
-    if prints and flow.run.report and strategies.is_chief(strategy):
-      print(flow.run.table, flow.run.summary, *(
-          f'warning: {text}' for text in flow.run.warnings), sep='\n')
+    if verbose and flow.run.report and strategies.is_chief(strategy):
+      (print if prints else _logger.info)('\n'.join([
+          flow.run.table, flow.run.summary,
+          *(f'warning: {text}' for text in flow.run.warnings)]))
     if workdir is None:
       undo.pop_all()
-      weakref.finalize(flow, shutil.rmtree, folder, ignore_errors=True)
+      if not flow.run.is_interrupted:  # It can be continued.
+        weakref.finalize(flow, shutil.rmtree, folder, ignore_errors=True)
   weakref.finalize(flow.bijection, private_apis.forget_gradients, gradients)
   return flow
 
@@ -180,10 +182,10 @@ def _run(config, folder, strategy, certify, report_fn, **options):
     flow = runs.load(folder, config=config, strategy=strategy)
     kind = 'best' if config.run.keep_best else 'last'
     flow.run = dataclasses.replace(
-        flow.run, facts=_facts(config), summary='Interrupted: this is the flow '
-        f'of step {flow.run.step} of {config.optimizer.num_steps}, the {kind} '
-        'one so far. tf_resflow.evaluate(flow) gives its figure; the same call '
-        f'with workdir={folder!r} continues.')
+        flow.run, facts=_facts(config), summary=f'{runs.INTERRUPTED}: this is '
+        f'the flow of step {flow.run.step} of {config.optimizer.num_steps}, '
+        f'the {kind} one so far. tf_resflow.evaluate(flow) gives its figure; '
+        f'the same call with workdir={folder!r} continues.')
     _logger.warning('%s', flow.run.summary)
   return flow
 
@@ -236,9 +238,11 @@ def _finished(config, workdir, strategy, certify):
 
   Its data are not opened.
   """
-  said = training.workdir.finished(workdir, config)
-  if not said:
-    return None
+  said = ''
+  for folder in dict.fromkeys((workdir, runs.folder_of_weights(workdir))):
+    said = training.workdir.finished(folder, config)
+    if not said:
+      return None
   flow = runs.load(workdir, config=config, strategy=strategy)
   if not flow.run.report or (
       certify and flow.certified_bijections

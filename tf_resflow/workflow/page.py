@@ -36,6 +36,7 @@ _STYLE: dict[str, Any] = {
     "':', '-', '--'])"}
 # Most rows or images of a part that are shown, rows that are tested.
 _MAX_ROWS, _MAX_IMAGES, _MAX_TESTED = 5_000, 10_000, 2_000
+_MAX_VALUES = 2**25  # Of these images.
 # Most columns alone and in pairs; samples of images, and images in a row.
 _MAX_COLUMNS, _MAX_PAIRED, _NUM_IMAGES, _IN_ROW = 60, 8, 64, 16
 # Held-out rows whose ranks are computed, and draws for each of them.
@@ -55,7 +56,8 @@ class _Page:
     """Returns examples, bytes or a data frame, and their conditions or None."""
     split = self.run.open(name)
     if split.is_image:
-      part = next(iter(split.examples.take(_MAX_IMAGES).batch(_MAX_IMAGES)))
+      count = min(_MAX_IMAGES, _MAX_VALUES // self.flow.event_size)
+      part = next(iter(split.examples.take(count).batch(count)))
       x = evaluation.plots.levels_to_bytes(part['x'], split.num_levels)
       chosen = slice(None)
     else:
@@ -153,7 +155,8 @@ def _sections(flow):
 def _section(page, title, *make_fns):
   try:
     content = ''.join(part for make in make_fns for part in make(page))
-  except (ValueError, errors.ExpectedError, OSError) as error:
+  # A run that has ended well should not fail for a figure.
+  except Exception as error:  # pylint: disable=broad-exception-caught
     content = _text(f'Left out: {errors.sentence(error)}')
   return f'<section><h2>{title}</h2>\n{content}</section>\n'
 

@@ -21,6 +21,8 @@ from tf_resflow.training import checkpoints
 from tf_resflow.training import files
 
 REPORT = 'report.json'
+# How the summary of a run begins that was interrupted.
+INTERRUPTED = 'Interrupted'
 # Folder in that of a run with `base=auto`: the run that began as a mixture.
 _MIXTURE_BASE = 'mixture_base'
 # Most columns that are named.
@@ -59,6 +61,11 @@ class Run:
   def curves(self) -> dict[str, np.ndarray]:
     """The columns of `metrics.csv`, see `training.read_metrics`."""
     return training.read_metrics(folder_of_weights(self.workdir))
+
+  @property
+  def is_interrupted(self) -> bool:
+    """Whether its flow is what there was when `fit` was interrupted."""
+    return self.summary.startswith(INTERRUPTED)
 
   def described(self, flow: models.Flow) -> dict[str, str]:
     """Returns what its flow is, was trained on and has reached, in words."""
