@@ -83,6 +83,7 @@ def test_weights_repeat_examples():
 
 @pytest.mark.slow
 def test_targets_are_labels_or_conditions():
+  keras.utils.set_random_seed(0)
   hybrid = flows.make_hybrid_flow(16)
   x = np.random.default_rng(0).random([12, 4, 4, 1], np.float32)
   label = np.arange(12) % 3
@@ -96,9 +97,9 @@ def test_targets_are_labels_or_conditions():
       event_size=1, num_blocks=2, hidden_units=(8,), condition_size=1).build()
   conditional.compile(keras.optimizers.Adam(0.05))
   y, c = _X[:, :1] + 4.0 * _X[:, 1:], _X[:, 1:]
-  found = conditional.fit(y, c, epochs=30, verbose=0).history['nats']
+  found = conditional.fit(y, c, epochs=100, verbose=0).history['nats']
   # Of y alone it is 3.5.
-  assert found[-1] < found[0] - 0.5
+  assert found[-1] < 3.0
   frame = pd.DataFrame(_X, columns=['x0', 'x1'])
   flow = _make_points()
   flow.compile('adam')
