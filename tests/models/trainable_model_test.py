@@ -26,6 +26,11 @@ def _make_points(**changes):
       event_size=2, num_blocks=2, hidden_units=(8,), **changes).build()
 
 
+def test_a_fit_needs_an_optimizer():
+  testing.check_refusals(_make_points().fit, [
+      (_X, 'fit needs an optimizer. Call compile(optimizer) before.')])
+
+
 def test_steps_are_those_of_training():
   """Ten, with the same batches and seeds, to 1e-5."""
   x = np.random.default_rng(1).random([10, 8, 8, 8, 1], np.float32)

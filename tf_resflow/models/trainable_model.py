@@ -109,6 +109,8 @@ class TrainableModel(latent_model.LatentModel):
     if self._has_own_loss:
       return super().fit(x, y, batch_size, **options)
     strategy = self.distribute_strategy
+    errors.check(self.compiled, 'fit', problem='needs an optimizer',
+                 advice='Call compile(optimizer) before.')
     errors.check(
         not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy),
         'fit', problem='cannot be used with several hosts',
