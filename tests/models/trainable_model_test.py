@@ -109,6 +109,8 @@ def test_targets_are_labels_or_conditions():
   flow = _make_points()
   flow.compile('adam')
   flow.fit(frame, verbose=0)
+  new = _make_points()
+  new.compile('adam')
   testing.check_refusals(lambda call: call(), [
       (lambda: hybrid.fit(x, verbose=0), 'y=none: expected labels.'),
       (lambda: conditional.fit(y, verbose=0), 'y=none: expected conditions.'),
@@ -118,7 +120,8 @@ def test_targets_are_labels_or_conditions():
       (lambda: flow.compile('adam', 'mse'), 'loss cannot be used with'),
       (lambda: flow.compile('adam', metrics=['mse']),
        'metrics cannot be used with'),
-      (lambda: _make_points().fit(iter([_X])), 'x=list_iterator: expected')])
+      (lambda: _make_points().fit(_X), 'fit needs an optimizer.'),
+      (lambda: new.fit(iter([_X])), 'x=list_iterator: expected')])
 
 
 @pytest.mark.slow
