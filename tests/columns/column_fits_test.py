@@ -10,6 +10,7 @@ from tests import testing
 from tf_resflow import datasets
 from tf_resflow.columns import column_checks
 from tf_resflow.columns import column_fits
+from tf_resflow.columns import schema as schema_lib
 
 _NORMAL = np.random.default_rng(0).standard_normal(2000)
 
@@ -220,6 +221,22 @@ def test_whitening_widens_thin_directions_alone():
   assert before[0] < 1e-3 and 0.9 < after[0] < 1.05
   np.testing.assert_allclose(after[1:3], before[1:3], rtol=0.05)
   assert column_fits.whitening(z[:, :1]) == ()
+
+
+def test_weights_repeat_rows():
+  rng = np.random.default_rng(0)
+  x = rng.normal(size=[60, 3]) @ rng.normal(size=[3, 3])
+  weight = rng.integers(1, 4, 60)
+  schema = schema_lib.Schema.unnamed(2).with_columns([
+      schema_lib.Column(role=schema_lib.CONDITION)])
+  weighted, repeated = (
+      column_fits.fit(schema, rows[:, :2], rows[:, 2:], asked=['x0:real', 'x1:'
+                      'real'], weight=values)[0]
+      for rows, values in ((x, weight), (np.repeat(x, weight, axis=0), None)))
+  for role in schema_lib.OF_FLOWS:
+    np.testing.assert_allclose(
+        weighted.moments(role), repeated.moments(role), rtol=1e-12)
+  np.testing.assert_allclose(weighted.whitening, repeated.whitening, rtol=1e-9)
 
 
 def test_whole_numbers_have_the_moments_of_their_cells():

@@ -48,6 +48,21 @@ def test_summarize_repeats_splits_the_two_errors():
   assert result.estimator_stderr == statistics.estimator_stderr(repeats)
 
 
+def test_weighted_means():
+  rng = np.random.default_rng(0)
+  weight = rng.exponential(size=[2000, 50])
+  values = rng.normal(size=[2000, 50])**3 * weight
+  found = [statistics.mean_and_stderr(*pair)
+           for pair in zip(values, weight, strict=True)]
+  np.testing.assert_allclose(
+      found[0].mean, np.sum(weight[0] * values[0]) / weight[0].sum())
+  assert np.mean([f.stderr**2 for f in found]) == pytest.approx(
+      np.var([f.mean for f in found]), rel=0.2)
+  equal = statistics.mean_and_stderr(values[0], np.full(50, 3.0))
+  np.testing.assert_allclose(
+      equal[:2], statistics.mean_and_stderr(values[0])[:2])
+
+
 def test_total_stderr_covers_examples_and_repeats():
   """Means of other examples and other repeats scatter no more than it says."""
   rng = np.random.RandomState(6)
@@ -174,6 +189,12 @@ def test_levels_that_mean_nothing():
   for level in (0.0, 1.0, 1.5, float('nan')):
     with pytest.raises(errors.InvalidValueError, match=f'level={level}: expe'):
       statistics.simultaneous_band(10, 10, level)
+
+
+def test_weighted_p_values_by_hand():
+  np.testing.assert_allclose(
+      statistics.conformal_p_values([-1.0, 0.5, 1.0], [1.0, 0.0], [1.0, 3.0]),
+      [1.0 / 3.0, 2.5 / 3.0, 1.0])
 
 
 def test_p_values_of_exchangeable_scores_are_uniform():

@@ -127,7 +127,7 @@ def fit(
     schema: schema_lib.Schema, rows: np.ndarray,
     condition: Any = None, num_validation: int = 0,
     asked: Sequence[str] = (), dataset: str = 'dataset', index: Any = None,
-) -> tuple[schema_lib.Schema, float]:
+    weight: Any = None) -> tuple[schema_lib.Schema, float]:
   """Fits a schema to the training part.
 
   Args:
@@ -140,6 +140,7 @@ def fit(
       'none' columns are only standardised.
     dataset: name of the data set, for messages.
     index: of the table of these rows, if there is one, for messages.
+    weight: of rows, `[N]`, in moments and correlations; or None.
 
   Returns:
     The schema with types, moments of mapped columns and whitening, and the
@@ -169,7 +170,8 @@ def fit(
   y, _ = mapping.mapped([t.spec() for t in types], x)
   z = mapping.one_per_cell(y)
   y = y.reshape([-1, len(names)])
-  mean, std = y.mean(axis=0), y.std(axis=0)
+  weight = None if weight is None else weight[:size]
+  mean, std = _moments(y, weight)
   columns: list[Any] = [
       dataclasses.replace(column, type=t.spec(), mean=(m,), std=(s,))
       for column, t, m, s in zip(
@@ -177,11 +179,11 @@ def fit(
   _check_digits(names, columns, y)
   column_checks.warn_of_density(names, x, [c.type for c in columns])
   if schema.conditions:
-    columns += with_moments(schema.conditions, condition[:size])
+    columns += with_moments(schema.conditions, condition[:size], weight)
   is_plain = fields.NONE in asked
   fitted = schema_lib.Schema(
       columns=tuple(columns),
-      whitening=() if is_plain else whitening((y - mean) / std))
+      whitening=() if is_plain else whitening((y - mean) / std, weight))
   return dataclasses.replace(fitted, dtype=_dtype(fitted, x)), (
       0.0 if is_plain else smoothing((z - mean) / std))
 
@@ -290,13 +292,19 @@ def _dtype(schema, x):
   return 'float64'
 
 
+def _moments(rows, weight):
+  """Returns means and standard deviations of columns of weighted rows."""
+  mean = np.average(rows, axis=0, weights=weight)
+  return mean, np.sqrt(np.average(
+      np.square(rows - mean), axis=0, weights=weight))
+
+
 def with_moments(
-    columns: Sequence[schema_lib.Column], rows: np.ndarray,
+    columns: Sequence[schema_lib.Column], rows: np.ndarray, weight: Any = None,
 ) -> list[schema_lib.Column]:
   """Returns columns with the moments of their coordinates `[N, K]`."""
-  rows = np.float64(rows)
   moments = (schema_lib.by_column(columns, part)
-             for part in (rows.mean(axis=0), rows.std(axis=0)))
+             for part in _moments(np.float64(rows), weight))
   return [
       dataclasses.replace(column, mean=tuple(mean.tolist()), std=tuple(
           value or 1.0 for value in std.tolist()))  # Of a level without rows.
@@ -325,12 +333,13 @@ def smoothing(z: np.ndarray) -> float:
   return _SMOOTHINGS[int(np.argmax(gains.sum(axis=1)))]
 
 
-def whitening(z: np.ndarray) -> tuple[float, ...]:
+def whitening(z: np.ndarray, weight: Any = None) -> tuple[float, ...]:
   """Returns a matrix that widens directions in which columns hardly vary.
 
   Columns that nearly depend on each other leave the data so thin that a flow of
   bounded slopes takes long to widen them. With eigenvalues `l` of the
-  correlations of standardised rows `[N, D]` (shrunk where rows are few), the
+  correlations of standardised rows `[N, D]` of a `weight` `[N]` or of equal
+  ones (shrunk where rows are few), the
   matrix `W` multiplies directions by
 
     w(l)^2 = 1 + (t / (t + l))^2 / l,    t = 0.02,
@@ -349,6 +358,8 @@ def whitening(z: np.ndarray) -> tuple[float, ...]:
   size = z.shape[1]
   if not 1 < size <= _MAX_WHITENED:
     return ()
+  if weight is not None:
+    z = z * np.sqrt(weight / np.mean(weight))[:, np.newaxis]
   if len(z) > 2 * size:
     correlations = z.T @ z / len(z)
   else:  # Without shrinkage it is nearly singular by chance.

@@ -57,6 +57,7 @@ class Rows:
       complete), or labels `[N]`; None for unconditional flows.
     is_complete: whether no cell of a row is empty, bool `[N]`.
     group: number of the group of each row, `[N]`, or None.
+    weight: weight of each row, `[N]`, or None.
   """
 
   x: np.ndarray
@@ -64,6 +65,7 @@ class Rows:
   condition: np.ndarray | None = None
   frame: Any = None
   group: np.ndarray | None = None
+  weight: np.ndarray | None = None
 
   def __len__(self) -> int:
     return len(self.x)
@@ -177,16 +179,18 @@ def parse(
     parts[column.role].append(values)
     if name not in problems.dropped:
       is_complete &= ~is_empty
-  x, condition, group = (
-      np.concatenate([np.zeros([size, 0]), *parts[role]], axis=1)
-      for role in (
-          schema_lib.MODELLED, schema_lib.CONDITION, schema_lib.GROUP))
+  values = {role: np.concatenate(columns, axis=1) if columns else None
+            for role, columns in parts.items()}
+  x, condition = map(values.get, schema_lib.OF_FLOWS)
+  group, weight = (
+      None if values[role] is None else values[role][:, 0]
+      for role in (schema_lib.GROUP, schema_lib.WEIGHT))
   return Rows(
-      frame=table.frame, is_complete=is_complete,
-      x=np.where(is_complete[:, np.newaxis], x, np.nan),
-      condition=np.where(is_complete[:, np.newaxis], condition, 0.0)
-      if parts[schema_lib.CONDITION] else None,
-      group=group[:, 0] if parts[schema_lib.GROUP] else None)
+      frame=table.frame, is_complete=is_complete, group=group, weight=weight,
+      x=np.zeros([size, 0]) if x is None else
+      np.where(is_complete[:, np.newaxis], x, np.nan),
+      condition=None if condition is None else
+      np.where(is_complete[:, np.newaxis], condition, 0.0))
 
 
 def _read(table, column, name, problems, missing):

@@ -14,10 +14,11 @@ import numpy as np
 from tf_resflow import errors
 from tf_resflow.specs import registries
 
-# Roles of columns: coordinates of x, of the condition c of p(x|c), and groups
-# of rows that are held out together. Older runs have stored unused ones, too.
-MODELLED, CONDITION, GROUP, _ = ROLES = (
-    'modelled', 'condition', 'group', 'unused')
+# Roles of columns: coordinates of x, of the condition c of p(x|c), groups of
+# rows that are held out together, and weights of rows. Older runs have stored
+# unused ones, too.
+MODELLED, CONDITION, GROUP, WEIGHT, _ = ROLES = (
+    'modelled', 'condition', 'group', 'weight', 'unused')
 OF_FLOWS = (MODELLED, CONDITION)
 
 

@@ -1,6 +1,7 @@
 """User-provided data sets of arrays (.npz, .npy)."""
 
 from collections.abc import Sequence
+import functools
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,8 @@ from tf_resflow.specs import reading
 _ARRAY = (
     'an .npz file with an array x, uint8 images [n, H, W, 1 or 3] or float '
     'vectors [n, D], and perhaps label [n], condition [n, K] (or integers '
-    '[n]), and the same with _test; or a file of one array, which is x')
+    '[n]), weight [n], and the same with _test; or a file of one array, which '
+    'is x')
 _MAX_LABELS = 100_000
 
 
@@ -39,17 +41,21 @@ def open_array(
 
 def array(
     x: Any, *, test: Any = None, labels: Any = None, condition: Any = None,
-    column_types: Sequence[str] = (), name: str = 'array',
+    sample_weight: Any = None, column_types: Sequence[str] = (),
+    name: str = 'array',
 ) -> dataset_info.DatasetInfo:
   """Returns the data set of arrays, for `make_config(dataset=...)`.
 
   Args:
     x: images, uint8 `[N, H, W, 1 or 3]`, or vectors, floats `[N, D]`.
-    test: likewise, the test part; by default that is a fixed fifth of `x`.
-    labels: integers from 0, `[N]`. With `test` these are two arrays, the second
-      those of the test part.
+    test: likewise, the test part; or the share of `x` that is held out, by
+      default a fifth.
+    labels: integers from 0, `[N]`. With an array `test` these are two arrays,
+      the second those of the test part.
     condition: floats `[N, K]` or `[N]`, or integers `[N]`, on which the model
       is conditioned; two arrays likewise.
+    sample_weight: `[N]`, not negative: how often an example counts in means;
+      two arrays likewise.
     column_types: of vectors with columns x0, x1, ..., see `DataConfig`.
     name: name of the data set.
 
@@ -62,9 +68,13 @@ def array(
     ((3,), 40, 10)
   """
   arrays: dict[str, np.ndarray] = {}
+  share = user_files.TEST_SHARE
+  if isinstance(test, float):
+    share, test = test, None
   with errors.format_errors('x', name, 'images or vectors'):
-    for key, given in (('x', x if test is None else (x, test)),
-                       ('label', labels), ('condition', condition)):
+    for key, given in (
+        ('x', x if test is None else (x, test)), ('label', labels),
+        ('condition', condition), ('weight', sample_weight)):
       if given is None:
         continue
       parts = [given] if test is None else given
@@ -73,17 +83,19 @@ def array(
           'arrays, the second of the test part.')
       arrays |= {key + suffix: np.asarray(part) for suffix, part in zip(
           ('', '_test'), parts, strict=False)}
-    info = _info(name, arrays, column_types)
+    info = _info(name, arrays, column_types, share)
     return info if condition is None else info.with_condition(['condition'])
 
 
-def _info(name, arrays, column_types):
+def _info(name, arrays, column_types, share=user_files.TEST_SHARE):
   """Returns the metadata of arrays, by their names in a file."""
-  x = _parts(arrays, 'x')
+  errors.check(0.0 < share < 1.0, 'test', share, 'a share in (0, 1)')
+  parts_of = functools.partial(_parts, arrays, share)
+  x = parts_of('x')
   labels: dict[str, Any] = dict.fromkeys(x)
   num_classes = 0
   if 'label' in arrays or {'x_test', 'label_test'} <= arrays.keys():
-    labels = _parts(arrays, 'label')
+    labels = parts_of('label')
     num_classes = int(arrays['label'].max()) + 1
     errors.check(
         labels['test'].max() < num_classes,
@@ -94,15 +106,18 @@ def _info(name, arrays, column_types):
 
   def conditions():
     with errors.format_errors('dataset', name, _ARRAY):
-      return _conditions(arrays)
+      return _conditions(parts_of('condition'))
 
   fields: dict[str, Any] = {
       'name': name, 'num_classes': num_classes,
       'num_train': len(x['train']), 'num_test': len(x['test']),
       'load_fn': lambda part: (x[part], labels[part]),
       'conditions_fn': conditions if 'condition' in arrays else None,
+      'weights': user_files.relative(parts_of('weight'))
+      if 'weight' in arrays else None,
       'fingerprint': user_files.fingerprint(
-          *(part for name in sorted(arrays) for part in (name, arrays[name])))}
+          *(part for name in sorted(arrays) for part in (name, arrays[name])),
+          *[share] * (share != user_files.TEST_SHARE))}
   shape = arrays['x'].shape[1:]
   if arrays['x'].dtype == np.uint8:
     return dataset_info.ImageInfo(image_shape=shape, **fields)
@@ -118,13 +133,15 @@ def _is_good(name, array, num_examples):
     return array.size > 0 and (is_float and array.ndim == 2 or (
         array.dtype == np.uint8 and array.ndim == 4
         and array.shape[-1] in (1, 3)))
+  if name == 'weight':
+    return array.shape == (num_examples,) and array.dtype.kind in 'fiu'
   if np.issubdtype(array.dtype, np.integer):
     return array.shape == (num_examples,) and array.min() >= 0
   return (name == 'condition' and is_float and array.ndim in (1, 2)
           and len(array) == num_examples and array.size > 0)
 
 
-def _parts(arrays, name):
+def _parts(arrays, share, name):
   """Returns the 'train' and 'test' parts of an array, or raises."""
   names = [name] + [f'{name}_test'] * ('x_test' in arrays)
   for key in names:
@@ -143,7 +160,8 @@ def _parts(arrays, name):
       problem=f'Its {name} is {array.dtype} {list(array.shape)} and '
       f'{name}_test {test.dtype} {list(test.shape)}.')
   order = user_files.held_out(
-      len(array), num_test=len(test) if 'x_test' in arrays else None)
+      len(array), num_test=len(test) if 'x_test' in arrays else None,
+      share=share)
   return {'train': array[order['train']], 'test': test[order['test']]}
 
 
@@ -156,9 +174,9 @@ def _check_columns(name, parts):
     errors.check(not problem, problem=f'Column {i} of {name} {problem}.')
 
 
-def _conditions(arrays):
-  """Returns the 'train' and 'test' parts of the array `condition`."""
-  parts = _parts(arrays, 'condition')
+def _conditions(parts):
+  """Returns the 'train' and 'test' parts of the array `condition`, checked.
+  """
   if parts['train'].dtype.kind in 'iu':
     largest, other = (int(part.max()) for part in parts.values())
     errors.check(

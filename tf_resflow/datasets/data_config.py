@@ -14,7 +14,8 @@ from tf_resflow.specs import registries
 _IMAGE_FIELDS = ('flip', 'crop_padding', 'image_size')
 # Fields of the data that apply to tables only; data frames have the first.
 FRAME_FIELDS: tuple[str, ...] = (
-    'columns', 'drop', 'missing', 'column_types', 'test_rows')
+    'columns', 'drop', 'missing', 'column_types', 'test_rows', 'test_share',
+    'sample_weight')
 TABLE_FIELDS: tuple[str, ...] = (*FRAME_FIELDS, 'test_file', 'sheet')
 # Options of openers, and the data that have them.
 _OF_FILES = {**dict.fromkeys(TABLE_FIELDS, 'tables'),
@@ -64,6 +65,12 @@ class DataSource(fields.Section):
       'values in a column, such as of persons, with all of their rows), or '
       'none (there is no test then, only a validation).',
       is_basic=True)
+  test_share: float = fields.field(
+      0.2, help='Share of the rows of a table, or of groups, to test on.',
+      above=0.0, below=1.0)
+  sample_weight: str | None = fields.field(
+      None, help='Column of a table with weights of rows, as in surveys: '
+      'numbers of times that a row counts in all means, also on test rows.')
   test_file: str | None = fields.field(
       None, help='Table to test on; all rows of --dataset then train.')
   sheet: str | None = fields.field(

@@ -56,6 +56,8 @@ class DatasetInfo(abc.ABC):
       conditions, floats `[N, K]` or labels `[N]`; None if there is none.
     condition_labels: number of labels that are conditions of the model, 0 if
       these are numbers; None for unconditional models. See `with_condition`.
+    weights: of examples in means, `[N]` by 'train' and 'test', relative to the
+      mean of the training part; None for equal ones.
     schema: names, roles and levels of columns of vectors and conditions, and
       what is fitted to them; None for others.
     warnings: what was logged when a run opened the data.
@@ -74,6 +76,7 @@ class DatasetInfo(abc.ABC):
   load_fn: Callable[[str], tuple[Any, ...]] | None = None
   conditions_fn: Callable[[], Mapping[str, np.ndarray]] | None = None
   condition_labels: int | None = None
+  weights: Mapping[str, np.ndarray] | None = None
   schema: schema_lib.Schema | None = None
   warnings: tuple[str, ...] = dataclasses.field(
       default=(), repr=False, compare=False)
@@ -314,7 +317,8 @@ class VectorInfo(DatasetInfo):
     schema, smoothing = column_fits.fit(
         self.schema or schema_lib.Schema.unnamed(self.event_size), x,
         conditions[0] if conditions else None, num_validation,
-        self.asked_types, self.name, self.index.get('train'))
+        self.asked_types, self.name, self.index.get('train'),
+        self.weights and self.weights['train'])
     for check in (column_checks.rows_with_density, column_checks.rows_off_grids
                   ) if self.num_test != 0 else ():
       check(load_fn('test')[0], schema.types, schema.names,

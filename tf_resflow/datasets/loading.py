@@ -76,9 +76,10 @@ def open_stored(
     if num_halvings := (
         stored_info.num_levels // info.num_levels).bit_length() - 1:
       image = tf.bitwise.right_shift(image, tf.cast(num_halvings, tf.uint8))
-    condition = {} if info.condition_labels is None else {
-        'condition': example.get('condition', label)}
-    return {'x': image, 'label': label, **condition}
+    others = {key: example[key] for key in ('weight',) if key in example}
+    if info.condition_labels is not None:
+      others['condition'] = example.get('condition', label)
+    return {'x': image, 'label': label, **others}
 
   if info.is_image:
     examples = examples.map(
@@ -138,5 +139,7 @@ def _open_arrays(info, stored_info, part):
     (condition,) = conditions or [labels]
     arrays['condition'] = np.asarray(
         condition, np.int32 if info.condition_labels else np.float32)
+  if info.weights:
+    arrays['weight'] = np.asarray(info.weights[part], np.float32)
   return (tf.data.Dataset.from_tensor_slices(arrays), operator.itemgetter('x'),
           len(x))

@@ -19,7 +19,7 @@ class Split:
     examples: `tf.data.Dataset` of dicts: `x`, uint8 `[H, W, C]` with values
       0..num_levels-1, or floats `[D]`; `label` int32 `[]`, -1 for data without
       labels; `condition`, int32 `[]` or float32 `[K]`, only for conditional
-      models.
+      models; `weight`, float32 `[]`, only for weighted data.
     num_examples: number of examples.
     event_shape: shape of `x`.
     num_levels: number of integer levels n of images; None for vectors.
@@ -64,6 +64,14 @@ class Split:
   def is_conditional(self) -> bool:
     """Whether examples have conditions."""
     return 'condition' in self.examples.element_spec
+
+  @functools.cached_property
+  def weights(self) -> np.ndarray | None:
+    """Weights of the examples in means, float64 `[N]`; None if all are equal.
+    """
+    if 'weight' not in self.examples.element_spec:
+      return None
+    return np.float64(self.arrays['weight'])
 
   def examples_at(self, positions: Sequence[int]) -> dict[str, np.ndarray]:
     """Returns examples by index; reads the part up to the last of them.

@@ -67,8 +67,9 @@ def table(
     frame: a `pandas.DataFrame`. Its index is only used in messages.
     name: name of the data set.
     test: a data frame of the test part, instead of a split.
-    **options: `columns`, `drop`, `missing`, `test_rows`, `condition_on` and
-      `column_types`, see `data_config.DataConfig`.
+    **options: `columns`, `drop`, `missing`, `test_rows`, `test_share`,
+      `sample_weight`, `condition_on` and `column_types`, see
+      `data_config.DataConfig`.
 
   Raises:
     InvalidValueError: if the table is invalid, with all of its problems.
@@ -120,7 +121,7 @@ class _Data:
     errors.check(schema.modelled, problem='No column is left.')
     if len(rows) < user_files.MIN_EXAMPLES or len(test) < 2:
       self.problems.check()  # May be the reason.
-    order = _split_rows(rows, rule)
+    order = _split_rows(rows, rule, self.config.test_share)
     if self.tested is not None:
       order = user_files.held_out(len(rows), num_test=len(test))
     parts = {'train': rows.take(order['train']),
@@ -136,15 +137,19 @@ class _Data:
           self.problems.text_of(drop=(name,)))
     _warn_of_copies(self.name, **parts)
     # Runs of earlier versions know a table by its names and rows.
-    others = () if rule == 'random' and self.tested is None else (
-        rule.replace(_BY_COLUMN, 'column:', 1), *order.values(), x['test'])
+    others: Any = () if rule == 'random' and self.tested is None and (
+        self.config.test_share == user_files.TEST_SHARE) else (
+            rule.replace(_BY_COLUMN, 'column:', 1), *order.values(), x['test'])
+    weights = None if rows.weight is None else user_files.relative(
+        {part: rows.weight for part, rows in parts.items()})
     labels = [label for column in schema.modelled for label in column.labels]
     info = dataset_info.VectorInfo(
         name=self.name, event_size=len(labels), schema=schema,
         asked_types=self.config.column_types,
         index={part: rows.index for part, rows in parts.items()},
-        fingerprint=user_files.fingerprint(','.join(labels), rows.x, *others),
-        num_train=len(x['train']), num_test=len(x['test']),
+        fingerprint=user_files.fingerprint(
+            ','.join(labels), rows.x, *others, *(weights or {}).values()),
+        weights=weights, num_train=len(x['train']), num_test=len(x['test']),
         load_fn=lambda part: (x[part], None))
     return info.with_condition(condition) if condition else info
 
@@ -153,14 +158,16 @@ class _Data:
     known, config = list(self.table.frame.columns), self.config
     group = [config.test_rows.removeprefix(_BY_COLUMN)] if (
         config.test_rows.startswith(_BY_COLUMN)) else []
+    weight = [config.sample_weight] if config.sample_weight else []
     for option, asked in (
         ('columns', config.columns), ('drop', config.drop),
-        ('test_rows', group), ('condition_on', config.condition_on)):
+        ('test_rows', group), ('sample_weight', weight),
+        ('condition_on', config.condition_on)):
       with errors.format_errors(
           option, spec.text_of(getattr(config, option)),
           f'columns of {self.name}'):
         cells_lib.check_present(asked, known)
-    left_out = {*config.drop, *group}
+    left_out = {*config.drop, *group, *weight}
     if not config.columns:
       left_out |= self._unnamed()
     used = [name for name in dict.fromkeys(config.columns or known)
@@ -176,7 +183,9 @@ class _Data:
       columns.append(schema_lib.Column(
           name=name, levels=levels, position=position))
     return schema_lib.Schema(columns=(*columns, *(
-        schema_lib.Column(name=name, role=schema_lib.GROUP) for name in group)))
+        schema_lib.Column(name=name, role=role) for role, names in (
+            (schema_lib.GROUP, group), (schema_lib.WEIGHT, weight))
+        for name in names)))
 
   def _unnamed(self):
     """Returns an index without a name, and what has no name nor cells."""
@@ -209,12 +218,13 @@ class _Data:
   def _complete(self, schema, table, where=''):
     """Returns the rows without an empty cell, and adds problems."""
     cells_lib.check_present(
-        [name for name in schema.names if name not in self.problems.dropped],
-        table.frame.columns, 'The test file')
+        {*schema.by_name(schema_lib.MODELLED, schema_lib.WEIGHT)} -
+        {*self.problems.dropped}, table.frame.columns, 'The test file')
     self.problems.where = where
     rows = rows_lib.parse(
         schema, table, self.problems, self.config.missing,
-        [schema_lib.MODELLED, *[schema_lib.GROUP] * (not where)])
+        [schema_lib.MODELLED, schema_lib.WEIGHT,
+         *[schema_lib.GROUP] * (not where)])
     self.problems.where = ''
     if self.config.missing == 'drop' and not rows.is_complete.all():
       _logger.info(
@@ -240,9 +250,10 @@ class _Data:
     self.problems.check()
 
 
-def _split_rows(rows, test_rows):
+def _split_rows(rows, test_rows, share):
   """Returns the indices of the 'train' and 'test' rows, as `held_out`."""
-  order = user_files.held_out(len(rows), 'rows', _NUM_TEST.get(test_rows))
+  order = user_files.held_out(
+      len(rows), 'rows', _NUM_TEST.get(test_rows), share)
   if test_rows == 'last':
     # In time: then a validation part, which is the end, comes before the test.
     return dict(zip(order, np.split(
@@ -257,7 +268,7 @@ def _split_rows(rows, test_rows):
       'least two are required.')
   rank = np.argsort(user_files.split_order(len(values)))[groups]
   by_rank = np.argsort(rank, kind='stable')
-  is_test = rank[by_rank] < max(round(user_files.TEST_SHARE * len(values)), 1)
+  is_test = rank[by_rank] < max(round(share * len(values)), 1)
   return {'train': by_rank[~is_test], 'test': by_rank[is_test]}
 
 

@@ -1,6 +1,6 @@
 """User-provided data: openers of files, held-out parts, fingerprints."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 import functools
 import hashlib
 import inspect
@@ -80,6 +80,20 @@ def fingerprint(*parts: Any) -> str:
   return digest.hexdigest()[:16]
 
 
+def relative(weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+  """Returns weights of parts, relative to the mean of 'train'; or raises.
+
+  Raises:
+    FormatError: if one is negative, or all of a part are zero.
+  """
+  for part, values in weights.items():
+    errors.check(
+        values.min(initial=0.0) >= 0.0 and (not len(values) or values.any()),
+        problem=f'Its weights of {part} rows are negative, or all zero.')
+  return {part: values / np.mean(weights['train'])
+          for part, values in weights.items()}
+
+
 def split_order(num_examples: int) -> np.ndarray:
   """Returns the fixed order in which a data set without parts is split."""
   # Unlike `default_rng`, its stream never changes between versions of NumPy.
@@ -88,10 +102,10 @@ def split_order(num_examples: int) -> np.ndarray:
 
 def held_out(
     num_examples: int, noun: str = 'examples', num_test: int | None = None,
-) -> dict[str, np.ndarray]:
+    share: float = TEST_SHARE) -> dict[str, np.ndarray]:
   """Returns the indices of 'train' and 'test' examples, in random order.
 
-  A fifth is held out. The split depends only on the number of examples, not on
+  A share is held out. The split depends only on the number of examples, not on
   a seed, so that no run trains on test examples. A test part of its own, of
   `num_test`, keeps its order; a validation part, the end of the others, is
   random.
@@ -104,6 +118,6 @@ def held_out(
   errors.check(
       num_examples >= MIN_EXAMPLES, problem=f'It has {num_examples} {noun}; at '
       f'least {MIN_EXAMPLES} are required.')
-  num_test = round(TEST_SHARE * num_examples)
+  num_test = round(share * num_examples)
   order = split_order(num_examples)
   return {'train': order[num_test:], 'test': order[:num_test]}

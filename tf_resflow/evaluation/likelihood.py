@@ -261,13 +261,14 @@ def classifications(
 
 
 def accuracy_and_cross_entropy(
-    log_probs: np.ndarray, label: np.ndarray,
+    log_probs: np.ndarray, label: np.ndarray, weight: Any = None,
 ) -> dict[str, statistics.MeanAndStderr]:
   """Returns how good a classification is.
 
   Args:
     log_probs: `log p(y|x)` of every label, `[N, K]`, nats.
     label: `[N]`.
+    weight: `[N]`, by default equal.
 
   Returns:
     `accuracy`: the share of examples whose label is the likeliest, in [0, 1].
@@ -278,10 +279,11 @@ def accuracy_and_cross_entropy(
   """
   nats = -log_probs[np.arange(len(label)), label]
   return {
-      'accuracy': statistics.mean_and_stderr(log_probs.argmax(axis=1) == label),
+      'accuracy': statistics.mean_and_stderr(
+          log_probs.argmax(axis=1) == label, weight),
       'cross_entropy': statistics.MeanAndStderr(np.inf, np.inf, len(nats))
                        if nats.max() == np.inf else
-                       statistics.mean_and_stderr(nats)}
+                       statistics.mean_and_stderr(nats, weight)}
 
 
 def _checked(settings, is_random):

@@ -67,6 +67,9 @@ def evaluate(
   arrays = {model.unit: nll, 'log_prob': log_prob.mean(axis=0),
             'log_prob_stderr': statistics.stderr_per_example(log_prob)}
   numbers: dict[str, Any] = {}
+  weight = split.weights
+  if weight is not None:
+    weight = weight[:nll.shape[1]]
   batches = used.batches(split, nll.shape[1])
   label = _labels(batches)
   if model.has_classifier:
@@ -74,14 +77,15 @@ def evaluate(
         batch_map.frozen(model, used.strategy), used.strategy
     )(batches, used.seed)
     for name, value in likelihood.accuracy_and_cross_entropy(
-        arrays['class_log_prob'], label).items():
+        arrays['class_log_prob'], label, weight).items():
       numbers |= value.report(name)
   if np.any(label >= 0):
     arrays['label'] = label
-  return _verified(_results(
-      model, statistics.summarize_repeats(nll[:, has_density]), used,
-      has_density, arrays), model, used, inverse, certify).extended(
-          numbers, first={'estimator': str(estimator)})
+  summary = statistics.summarize_repeats(
+      nll[:, has_density], None if weight is None else weight[has_density])
+  return _verified(
+      _results(model, summary, used, has_density, arrays), model, used, inverse,
+      certify).extended(numbers, first={'estimator': str(estimator)})
 
 
 def _labels(batches):
@@ -120,23 +124,26 @@ class Validation:
     """
     unit, to_loss = self._model.unit, self._model.to_loss
     nll = to_loss(self._log_probs(split))
-    summary = statistics.summarize_repeats(nll)
+    weight = split.weights
+    summary = statistics.summarize_repeats(nll, weight)
     row = {
-        f'validation_{unit}': float(nll.mean()),
+        f'validation_{unit}': float(nll.mean()) if weight is None else
+                              summary.mean,
         f'validation_{unit}_stderr': summary.stderr,
         'validation_estimator_stderr': summary.estimator_stderr}
     if self._biased is not None:
       biased = to_loss(self._biased(split))
-      difference = statistics.summarize_repeats(biased - nll)
+      difference = statistics.summarize_repeats(biased - nll, weight)
       row |= {
-          f'validation_biased_{unit}': float(biased.mean()),
+          f'validation_biased_{unit}':
+              row[f'validation_{unit}'] + difference.mean,
           'validation_bias': difference.mean,
           'validation_bias_stderr': difference.total_stderr}
     if self._classify is not None:
       batches = self._settings.batches(split)
       row |= {f'validation_{name}': value.mean for name, value in
               likelihood.accuracy_and_cross_entropy(
-                  self._classify(batches), _labels(batches)).items()}
+                  self._classify(batches), _labels(batches), weight).items()}
     return row
 
 

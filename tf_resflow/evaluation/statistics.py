@@ -64,10 +64,15 @@ class MeanAndStderr(NamedTuple):
     return math.copysign(math.inf, self.mean) if self.mean else 0.0
 
 
-def mean_and_stderr(values: npt.ArrayLike) -> MeanAndStderr:
+def mean_and_stderr(
+    values: npt.ArrayLike, weight: npt.ArrayLike | None = None,
+) -> MeanAndStderr:
   """Returns the mean of independent values and its standard error.
 
-  stderr = sqrt(sum_i (x_i - mean)^2 / (N - 1)) / sqrt(N).
+  stderr = sqrt(sum_i w_i^2 (x_i - mean)^2 N / (N - 1)) / sum_i w_i,
+
+  which is sqrt(sum_i (x_i - mean)^2 / (N - 1)) / sqrt(N) for equal weights
+  `w`, the default.
 
   Raises:
     InvalidValueError: if `values` is not [N] with N >= 2, or not finite.
@@ -77,8 +82,12 @@ def mean_and_stderr(values: npt.ArrayLike) -> MeanAndStderr:
     MeanAndStderr(mean=2.0, stderr=0.577..., num_examples=3, ...)
   """
   values = as_finite(values, 'values', least=2)
+  mean, size = np.average(values, weights=weight), len(values)
+  if weight is None:
+    return MeanAndStderr(float(mean), float(stats.sem(values)), size)
+  squares = np.square(weight * (values - mean)) * size / (size - 1)
   return MeanAndStderr(
-      float(np.mean(values)), float(stats.sem(values)), len(values))
+      float(mean), float(np.sqrt(squares.sum()) / np.sum(weight)), size)
 
 
 def paired_difference(a: npt.ArrayLike, b: npt.ArrayLike) -> MeanAndStderr:
@@ -101,7 +110,8 @@ def paired_difference(a: npt.ArrayLike, b: npt.ArrayLike) -> MeanAndStderr:
   return mean_and_stderr(a - b)
 
 
-def estimator_stderr(repeats: npt.ArrayLike) -> float:
+def estimator_stderr(
+    repeats: npt.ArrayLike, weight: npt.ArrayLike | None = None) -> float:
   """Returns the standard error of a mean over repeats of random estimates.
 
   With m_r the mean over examples of repeat r,
@@ -116,6 +126,7 @@ def estimator_stderr(repeats: npt.ArrayLike) -> float:
   Args:
     repeats: [R, N], R >= 8 independent estimates (fresh seeds) of N examples,
       or R = 1 for exact values, whose error is 0.
+    weight: [N], of examples, by default equal.
 
   Raises:
     InvalidValueError: if there are fewer than 8 repeats, or a value is not
@@ -127,7 +138,8 @@ def estimator_stderr(repeats: npt.ArrayLike) -> float:
   errors.check(
       len(repeats) >= MIN_REPEATS, 'repeats', f'{len(repeats)} of them',
       f'{MIN_REPEATS} or more', 'A standard error of fewer is unreliable.')
-  return mean_and_stderr(np.mean(repeats, axis=1)).stderr
+  return mean_and_stderr(
+      np.average(repeats, axis=1, weights=weight)).stderr
 
 
 def stderr_per_example(repeats: npt.ArrayLike) -> np.ndarray:
@@ -150,16 +162,20 @@ def stderr_per_example(repeats: npt.ArrayLike) -> np.ndarray:
   return stats.sem(repeats, axis=0)
 
 
-def summarize_repeats(repeats: npt.ArrayLike) -> MeanAndStderr:
+def summarize_repeats(
+    repeats: npt.ArrayLike, weight: npt.ArrayLike | None = None,
+) -> MeanAndStderr:
   """Returns the mean of repeated estimates `[R, N]` with both errors.
 
   The data error is computed across examples, after averaging each over its
   repeats. It still includes 1/R of the estimator variance of every example, so
-  it is slightly too large. See also `estimator_stderr`.
+  it is slightly too large. See also `estimator_stderr`. Examples may have a
+  `weight`, `[N]`.
   """
   return mean_and_stderr(
-      np.mean(np.asarray(repeats, np.float64), axis=0))._replace(
-          estimator_stderr=estimator_stderr(repeats), num_repeats=len(repeats))
+      np.mean(np.asarray(repeats, np.float64), axis=0), weight)._replace(
+          estimator_stderr=estimator_stderr(repeats, weight),
+          num_repeats=len(repeats))
 
 
 def as_finite(values: npt.ArrayLike, name: str, rank: int = 1,
@@ -180,10 +196,13 @@ def as_finite(values: npt.ArrayLike, name: str, rank: int = 1,
 
 
 def conformal_p_values(
-    scores: npt.ArrayLike, held_out: npt.ArrayLike) -> np.ndarray:
+    scores: npt.ArrayLike, held_out: npt.ArrayLike,
+    weight: npt.ArrayLike | None = None) -> np.ndarray:
   """Returns p-values of "drawn like the held-out examples", `[N]`.
 
     p_i = (1 + number of held-out scores <= score_i) / (n + 1)
+
+  A held-out example of a weight, relative to the mean, counts as so many.
 
   If an example is exchangeable with the held-out ones, so that the model was
   trained on neither, `P(p_i <= t) <= t` for any scores, those of a bad model as
@@ -193,6 +212,7 @@ def conformal_p_values(
   Args:
     scores: `[N]`, such as `log p(x)`, low for outliers.
     held_out: `[n]`, the scores of held-out examples.
+    weight: `[n]`, of these, by default equal.
 
   Example:
     >>> conformal_p_values([-9.0, 1.5], [0.0, 1.0, 2.0]).tolist()
@@ -206,8 +226,11 @@ def conformal_p_values(
   scores, held_out = (
       as_finite(np.where(np.isneginf(values), lowest, values), name)
       for name, values in (('scores', scores), ('held_out', held_out)))
-  return (1 + np.searchsorted(np.sort(held_out), scores, side='right')) / (
-      len(held_out) + 1)
+  order = np.argsort(held_out)
+  weight = np.ones(len(order)) if weight is None else weight / np.mean(weight)
+  counts = np.cumsum([1.0, *weight[order]])
+  return counts[np.searchsorted(
+      held_out[order], scores, side='right')] / counts[-1]
 
 
 def ranks(values: npt.ArrayLike, draws: npt.ArrayLike) -> np.ndarray:

@@ -10,6 +10,7 @@ from tf_resflow import errors
 from tf_resflow.layers import base_layer
 from tf_resflow.models import objectives
 from tf_resflow.models import train_step as step_lib
+from tf_resflow.numerics import random
 from tf_resflow.specs import machine
 from tf_resflow.training import ema as ema_lib
 from tf_resflow.training import optimizers
@@ -49,6 +50,11 @@ class Learner:
       self.ema = ema_lib.ExponentialMovingAverage(
           self.model, settings.ema_decay)
       self._num_skipped = tf.Variable(0, dtype=tf.int64, trainable=False)
+    errors.check(
+        not (config.info and config.info.weights and
+             self.model.base.is_data_dependent), 'base', 'mixture',
+        problem='cannot be used with sample_weight',
+        advice='Its mixture would be one of unweighted rows; use normal.')
     # At least the batch, two that are waiting, noise, latents and gradients.
     num_bytes = 6 * 4 * self.model.latent_size
     for name in ('batch_size', 'accumulation_steps'):
@@ -89,8 +95,14 @@ class Learner:
     self.model.save_norms()
 
     def run(batch):
-      self.model.initialize(
-          batch.x, batch.condition, seed=self.config.run.seed)
+      x, condition = batch.x, batch.condition
+      if batch.weight is not None:  # Drawn by their weights.
+        chosen = tf.random.stateless_categorical(
+            [tf.math.log(batch.weight)], tf.shape(x)[0],
+            random.as_seed(self.config.run.seed).values)[0]
+        x = tf.gather(x, chosen)
+        condition = None if condition is None else tf.gather(condition, chosen)
+      self.model.initialize(x, condition, seed=self.config.run.seed)
 
     # With one replica, eager execution is faster than tracing.
     if self.strategy.num_replicas_in_sync > 1:

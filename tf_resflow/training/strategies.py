@@ -196,6 +196,6 @@ def distributed_batches(config: configuration.Config, split: datasets.Split,
     return dataset.map(tf.autograph.experimental.do_not_convert(
         lambda examples: objectives.Batch(
             examples['x'], examples['label'] if has_labels else None,
-            examples.get('condition')))).prefetch(2)
+            examples.get('condition'), examples.get('weight')))).prefetch(2)
 
   return strategy.distribute_datasets_from_function(of_worker)

@@ -46,7 +46,9 @@ _SHARE_OF_TIME = 0.1
 _CALLED = {'test': 'test', 'validation': 'validation, chosen on these rows:'}
 # Options of `datasets.table` and of `datasets.array`.
 _OF_FRAMES = ('test', *data_config.FRAME_FIELDS)
-_OF_ARRAYS = ('test', 'labels', 'condition', 'column_types')
+_OF_ARRAYS = ('test', 'labels', 'condition', 'sample_weight', 'column_types')
+# Data of rows, which a data frame may get as a column.
+_OF_ROWS = ('groups', 'sample_weight')
 
 
 def fit(
@@ -55,8 +57,9 @@ def fit(
     columns: str | Sequence[str] | None = None,
     drop: str | Sequence[str] | None = None, missing: str | None = None,
     column_types: str | Sequence[str] | None = None,
-    test: Any = None, test_rows: str | None = None,
-    num_validation: int | None = None, seed: int | None = None,
+    test: Any = None, test_rows: str | None = None, groups: Any = None,
+    num_validation: int | None = None, sample_weight: Any = None,
+    seed: int | None = None,
     devices: tf.distribute.Strategy | None = None, lock_timeout: float = 60.0,
     takeover: bool = False, evaluate_at_end: bool = True,
     certify: bool | None = None, verbose: bool = True, **settings: Any,
@@ -86,10 +89,16 @@ def fit(
     columns, drop: use these columns of a table only; do not use these.
     missing: 'error', or 'drop' to leave out rows with an empty cell.
     column_types: such as `['income:real', 'age:integer']`; others are detected.
-    test: of a frame or an array, another one to test on.
-    test_rows: of a table, 'random' (a fifth of the rows), 'last',
-      'group:COLUMN', or 'none' for no test part.
+    test: the share of rows to test on, by default 0.2; or, of a frame or an
+      array, another one to test on.
+    test_rows: of a table, 'random', 'last', 'group:COLUMN', or 'none' for no
+      test part.
+    groups: column of a table, or an array beside a frame: rows of one value,
+      such as a person, stay together, as by `test_rows='group:COLUMN'`.
     num_validation: number of training examples to validate on.
+    sample_weight: column of a table, or an array beside a frame or an array:
+      how often each row counts, relative to others, in losses, moments,
+      figures and p-values. Then there is no comparison with mixtures.
     seed: of the run, by default 0.
     devices: strategy to train with, by default that of the configuration.
     lock_timeout, takeover: see `training.train`.
@@ -120,7 +129,8 @@ def fit(
   """
   start = time.monotonic()
   given = {'missing': missing, 'test': test, 'test_rows': test_rows,
-           'num_validation': num_validation, 'seed': seed}
+           'num_validation': num_validation, 'seed': seed, 'groups': groups,
+           'sample_weight': sample_weight}
   lists = {'condition_on': condition_on, 'columns': columns, 'drop': drop,
            'column_types': column_types}
   settings |= {name: v for name, v in given.items() if v is not None} | {
@@ -197,6 +207,7 @@ def _config_of(data, settings, workdir=None):
   """
   if isinstance(data, configuration.Config):
     return data.replace(**settings) if settings else data
+  data, settings = _with_rows(data, settings)
   if isinstance(data, str | os.PathLike):
     data = _dataset_name(os.fspath(data))
   elif hasattr(data, 'shape'):
@@ -222,6 +233,27 @@ def _config_of(data, settings, workdir=None):
   if run and run.data.dataset == data_config.DataConfig(dataset=name).dataset:
     values = run.with_choices(values)
   return configuration.make_config(info=info, **values)
+
+
+def _with_rows(data, settings):
+  """Returns data and settings of which those of rows are columns."""
+  is_frame = cells.is_frame(data)
+  if isinstance(settings.get('test'), float) and (
+      is_frame or not hasattr(data, 'shape')):
+    settings['test_share'] = settings.pop('test')
+  for name in {*_OF_ROWS} & {*settings} if is_frame else ():
+    if not isinstance(settings[name], str):
+      values, settings[name] = np.asarray(settings[name]), name
+      errors.check(values.shape == (len(data),), name, list(values.shape),
+                   f'a column, or an array of {len(data)} rows')
+      errors.check(name not in data, name, 'an array', 'a column, as the frame '
+                   'has one of this name')
+      data = data.assign(**{name: values})
+  if (groups := settings.pop('groups', None)) is not None:
+    errors.check(isinstance(groups, str), 'groups', 'an array',
+                 'the name of a column', 'An array stands beside a frame.')
+    settings['test_rows'] = f'group:{groups}'
+  return data, settings
 
 
 def _dataset_name(path):
@@ -287,7 +319,8 @@ def _or_as_mixture(flow, workdir, strategy, open_fn, **options):
   Better on the validation rows: its best step, from 0 on, is no worse.
   """
   config, folder = flow.run.config, runs.mixture_folder(workdir)
-  if not (config.data.num_validation and config.run.keep_best):
+  if config.info.weights or not (
+      config.data.num_validation and config.run.keep_best):
     return flow
   config = config.replace(base='mixture')
   if not os.path.exists(folder):
@@ -344,7 +377,7 @@ def _report(flow, open_fn, warnings, start, **options):
 
   Without one it is the validation part, for no comparison with others.
   """
-  run, unit = flow.run, flow.unit
+  run, unit, weights = flow.run, flow.unit, flow.run.config.info.weights
   part = 'test' if run.config.info.num_test != 0 else 'validation'
   _logger.info('Evaluating the weights of step %d on the %s set.', run.step,
                part)
@@ -355,8 +388,9 @@ def _report(flow, open_fn, warnings, start, **options):
     summary = (
         f'{_CALLED[part]} {numbers[unit]:.3f} +- '
         f'{numbers[f"{unit}_stderr"]:.3f} {unit.replace("_per_", "/")} '
-        f'({numbers["num_examples"]} examples).')
-    if run.config.info.is_validated and part == 'test':
+        f'({numbers["num_examples"]} {"weighted " if weights else ""}examples).'
+    )
+    if run.config.info.is_validated and part == 'test' and not weights:
       names = ['train', 'test']
       if run.config.data.num_validation > 1:
         names.append('validation')

@@ -55,14 +55,16 @@ class _Page:
   def _part(self, name):
     """Returns examples, bytes or a data frame, and their conditions or None."""
     split = self.run.open(name)
+    rng, size = np.random.default_rng(0), split.num_examples
     if split.is_image:
       count = min(_MAX_IMAGES, _MAX_VALUES // self.flow.event_size)
       part = next(iter(split.examples.take(count).batch(count)))
       x = evaluation.plots.levels_to_bytes(part['x'], split.num_levels)
       chosen = slice(None)
     else:
-      part, chosen = split.arrays, np.random.default_rng(0).permutation(
-          split.num_examples)[:_MAX_ROWS]
+      part, weight = split.arrays, split.weights
+      chosen = rng.permutation(size)[:_MAX_ROWS] if weight is None else (
+          rng.choice(size, min(size, _MAX_ROWS), p=weight / weight.sum()))
       x = self._frame(part['x'].numpy()[chosen])
     return x, part['condition'].numpy()[chosen] if 'condition' in part else None
 
@@ -258,7 +260,10 @@ def _marginals(page):
               label=['data', 'samples'])
     axes.set_title(page.label(column), fontsize='small')
   figure.legend(*axes.get_legend_handles_labels(), loc='outside upper right')
-  chance = stats.kstwobign.isf(0.05) * np.sqrt(2.0 / len(x))
+  weight, spread = page.run.open(page.held_out).weights, 2.0 / len(x)
+  if weight is not None:  # Rows were drawn by these.
+    spread += np.sum(weight**2) / np.sum(weight)**2
+  chance = stats.kstwobign.isf(0.05) * np.sqrt(spread)
   yield _image(
       figure, f"Samples' {name} (column {first['#']}) differs most: its "
       f'distribution function by {first["KS distance"]:.3f} (by chance 1 of 20 '
@@ -310,7 +315,15 @@ def _images(page):
       f'{picture.report["num_images_changed"]} are changed.')
 
 
+def _check_unweighted(page):
+  """Raises `InvalidValueError` for rows that are drawn by their weights."""
+  errors.check(
+      page.run.open(page.held_out).weights is None, 'sample_weight',
+      problem='draws rows more than once, which tests of rows do not allow for')
+
+
 def _calibration(page):
+  _check_unweighted(page)
   x, condition = page.part(page.held_out)
   x, size = x.to_numpy()[:_NUM_RANKED], min(len(x), _NUM_RANKED)
   draws = page.draw(
@@ -333,6 +346,7 @@ def _calibration(page):
 
 
 def _measures(page):
+  _check_unweighted(page)
   x, given = page.part(page.held_out)
   train, given_train = page.part('train')
   size = min(_MAX_TESTED, len(x), len(train))

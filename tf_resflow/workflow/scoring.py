@@ -140,7 +140,8 @@ def _diagnosed(results, flow, known, settings):
         _held_out(in_training, arrays[flow.unit], flow.unit),
         {'in_training': in_training})
   try:
-    test = flow.run.open('test').arrays
+    split = flow.run.open('test')
+    test = split.arrays
   except errors.InvalidValueError as error:
     return results.extended(notes=[
         'note: no p_value: the test part of the run is missing. '
@@ -150,7 +151,8 @@ def _diagnosed(results, flow, known, settings):
       settings=settings)
   return results.extended(arrays={
       'p_value': evaluation.statistics.conformal_p_values(
-          arrays['log_prob'] + _ROUNDING, held_out['log_prob'])})
+          arrays['log_prob'] + _ROUNDING, held_out['log_prob'],
+          split.weights)})
 
 
 def _held_out(in_training, losses, unit):
