@@ -136,6 +136,10 @@ def test_custom_gradients_are_forgotten():
       y = function(x)
     assert tape.gradient(y, x) == 3.0
   assert names
+  with private_apis.custom_gradients() as first:
+    with private_apis.custom_gradients() as second:
+      tf.function(tf.custom_gradient(lambda x: (x, lambda dy: dy)))(x)
+  assert not first and not second  # Whose is it?
   graph = weakref.ref(function.get_concrete_function(x).graph)
   del function, tape, y
   gc.collect()

@@ -18,6 +18,9 @@ from tensorflow.python.framework import ops
 from tensorflow.python.ops import control_flow_util
 from tensorflow.python.ops import summary_ops_v2
 
+# Who is in `custom_gradients`, and whom they have met there.
+_tracing: dict[object, list[object]] = {}
+
 
 def not_wrapped_by_keras(error: Any) -> Exception:
   """Marks an error such that Keras does not rewrite its message.
@@ -122,12 +125,21 @@ def custom_gradients() -> Iterator[list[str]]:
 
   TensorFlow registers each under a name of its own, with a function that holds
   the graph, and never removes it: graphs that nothing uses any more stay in
-  memory. Give the names to `forget_gradients` then.
+  memory. Give the names to `forget_gradients` then. The list stays empty if
+  other threads were in this context at the same time.
   """
   known = {*ops.gradient_registry.list()}
   names: list[str] = []
-  yield names
-  names += {*ops.gradient_registry.list()} - known
+  me = object()
+  met = _tracing[me] = [*_tracing]
+  for other in met:
+    _tracing[other].append(me)
+  try:
+    yield names
+  finally:
+    del _tracing[me]
+  if not met:
+    names += {*ops.gradient_registry.list()} - known
 
 
 def forget_gradients(names: Iterable[str]) -> None:

@@ -13,6 +13,7 @@ from tf_resflow import configuration
 from tf_resflow import models
 from tf_resflow import training
 from tf_resflow import workflow
+from tf_resflow.datasets import user_files
 
 _VOID = {'meta', 'img', 'br'}
 
@@ -47,9 +48,9 @@ class _Page(html.parser.HTMLParser):
                      if not tags or tag in tags)
 
 
-def _saved(flow, path):
+def _saved(flow, path, **options):
   """Saves a page, checks that it is one file, and returns it."""
-  workflow.save_page(flow, path)
+  workflow.save_page(flow, path, **options)
   page = _Page(path)
   assert page.size < 5e6
   assert {tag for tag, _ in page.elements} <= {
@@ -83,8 +84,8 @@ def test_a_table_with_hostile_names(tmp_path):
       frame, tmp_path / 'run', num_steps=2, num_blocks=1, hidden_units=(8,))
   page = _saved(flow, tmp_path / 'page.html')
   assert page.text('h2').split('\n') == [
-      'Result', 'Columns', 'Samples beside data', 'Inverses and bounds',
-      'Repeat the run']
+      'Result', 'Columns', 'Odd rows', 'Samples beside data',
+      'Inverses and bounds', 'Repeat the run']
   assert len(page.all('img')) == 4
   for text in (flow.run.summary, *names, 'Classifier: AUROC', 'Copies: ',
                'Certified: no block', "tf_resflow.fit(DATA, 'NEW'",
@@ -97,10 +98,22 @@ def test_a_table_with_hostile_names(tmp_path):
   for moment in test.mean(0), test.std(0, ddof=1):
     assert {f'{value:.4g}' for value in moment} <= {*cells}
   assert not any(f'{value:.4f}' in page.text() for value in test.ravel())
+  # The odd ones are named by their place in the frame, and shown if asked for.
+  scores = flow.score_samples(frame)
+  part = user_files.held_out(400)['test']
+  least = part[np.argmin(scores[part])]
+  shown = _saved(flow, tmp_path / 'rows.html', rows=True)
+  for odd in page, shown:
+    start = odd.texts.index(('th', 'row'), odd.texts.index(('h2', 'Odd rows')))
+    assert odd.texts[start + 1] == ('th', str(least))
+    assert float(odd.texts[start + 2][1]) == float(f'{scores[least]:.4g}')
+    assert odd.texts[start + 3][1] in names
+  cells = [f'{value:.4g}' for value in frame.iloc[least]]
+  assert [text for _, text in shown.texts[start + 5:start + 10]] == cells
 
   loaded = _saved(workflow.load(tmp_path / 'run'), tmp_path / 'loaded.html')
   # The data frame is gone; what the run has stored is not.
-  assert loaded.text('p').count('Left out: dataset=table: expected') == 2
+  assert loaded.text('p').count('Left out: dataset=table: expected') == 3
   assert flow.run.summary in loaded.text() and len(loaded.all('img')) == 2
 
 
@@ -131,7 +144,8 @@ def test_images_and_conditions(
     assert 'Left out' not in page.text()
   assert 'those of a label in a column' in labelled.text()
   assert 'those of a label' not in digits.text()
-  assert table.text('h2').split('\n')[1:3] == ['Columns', 'Calibration']
+  assert table.text('h2').split('\n')[1:4] == [
+      'Columns', 'Odd rows', 'Calibration']
   assert 'Ranks of 20 held-out rows among 99 draws' in table.text()
   assert 'Left out' not in table.text()
 

@@ -17,9 +17,10 @@ _MAX_LABELS = 32
 
 
 def evaluate(
-    flow: models.Flow, part: str = 'test', *, num_examples: int | None = None,
-    num_reconstructions: int | None = None, certify: bool | None = None,
-    classify: bool | None = None, compare: str | os.PathLike | None = None,
+    flow: models.Flow, part: str | None = None, *,
+    num_examples: int | None = None, num_reconstructions: int | None = None,
+    certify: bool | None = None, classify: bool | None = None,
+    compare: str | os.PathLike | None = None,
     data_dir: str | os.PathLike | None = None,
     open_fn: Callable[[str], datasets.Split] | None = None, **settings: Any,
 ) -> evaluation.Results:
@@ -27,7 +28,8 @@ def evaluate(
 
   Args:
     flow: of `fit` or `load`.
-    part: 'train', 'validation' or 'test'.
+    part: 'train', 'validation' or 'test', by default the one held out: 'test',
+      or 'validation' without one.
     num_examples: evaluate only the first ones.
     num_reconstructions: number of examples to invert; all by default.
     certify: compute guaranteed Lipschitz bounds; by default for vectors and
@@ -58,6 +60,7 @@ def evaluate(
   settings.setdefault('strategy', run.strategy)
   used = evaluation.EvaluationSettings.of(flow, **settings, dequantizes=True)
   open_fn = open_fn or functools.partial(run.open, data_dir=data_dir)
+  part = part or run.held_out
   split = open_fn(part)
   runs.check_counts(split, f'the {part} split', num_examples=num_examples,
                     num_reconstructions=num_reconstructions)

@@ -378,7 +378,7 @@ def _report(flow, open_fn, warnings, start, **options):
   Without one it is the validation part, for no comparison with others.
   """
   run, unit, weights = flow.run, flow.unit, flow.run.config.info.weights
-  part = 'test' if run.config.info.num_test != 0 else 'validation'
+  part = run.held_out
   _logger.info('Evaluating the weights of step %d on the %s set.', run.step,
                part)
   with strategies.naming_lost_peers(run.strategy):

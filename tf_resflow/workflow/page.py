@@ -39,6 +39,8 @@ _MAX_ROWS, _MAX_IMAGES, _MAX_TESTED = 5_000, 10_000, 2_000
 _MAX_VALUES = 2**25  # Of these images.
 # Most columns alone and in pairs; samples of images, and images in a row.
 _MAX_COLUMNS, _MAX_PAIRED, _NUM_IMAGES, _IN_ROW = 60, 8, 64, 16
+# Least likely rows that are named.
+_NUM_ODD = 10
 # Held-out rows whose ranks are computed, and draws for each of them.
 _NUM_RANKED, _NUM_DRAWS = 200, 99
 
@@ -46,10 +48,9 @@ _NUM_RANKED, _NUM_DRAWS = 200, 99
 class _Page:
   """What sections are made of: the flow, its run, data and samples."""
 
-  def __init__(self, flow):
+  def __init__(self, flow, shows_rows):
     self.flow, self.run = flow, runs.of(flow, 'a page is made')
-    self.held_out = 'validation' if (
-        self.run.facts.get('num_test') == 0) else 'test'
+    self.shows_rows = shows_rows
     self.part = functools.cache(self._part)
 
   def _part(self, name):
@@ -65,13 +66,21 @@ class _Page:
       part, weight = split.arrays, split.weights
       chosen = rng.permutation(size)[:_MAX_ROWS] if weight is None else (
           rng.choice(size, min(size, _MAX_ROWS), p=weight / weight.sum()))
-      x = self._frame(part['x'].numpy()[chosen])
+      x, index = self._frame(part['x'].numpy()[chosen]), self.run.index(name)
+      if index is not None:
+        x.index = index[chosen]
     return x, part['condition'].numpy()[chosen] if 'condition' in part else None
 
   def _frame(self, x):
     """Returns vectors on the grids of their columns."""
     schema = self.flow.schema
-    return rows_lib.to_frame(schema, x)[[*schema.names]].astype('float32')
+    return rows_lib.to_frame(schema, x)[[*schema.names]].astype(
+        self.flow.input_dtype)
+
+  @functools.cached_property
+  def held_out(self):
+    """Name of the part that the figure is of."""
+    return self.run.held_out
 
   def draw(self, num_samples, condition=None, seed=0):
     """Returns samples, as `part` returns data."""
@@ -106,19 +115,22 @@ class _Page:
     return f'{self.columns.at[name, "#"]}  {name[:16]}'
 
 
-def save_page(flow: models.Flow, path: str | os.PathLike) -> None:
+def save_page(
+    flow: models.Flow, path: str | os.PathLike, *, rows: bool = False) -> None:
   """Writes a page about a flow and its run, one HTML file.
 
   It shows the result beside that of other models, curves, bounds, and how the
   run is repeated. With the data of the run it compares samples with them: by
   columns, densities in two dimensions or images, by ranks of a flow `p(x|c)`,
   and by `sample_quality.classifier_two_sample_test` and `find_copies`. Sections
-  that cannot be made say why. The page has no script and loads nothing, names
-  are escaped, and rows of data stand in figures alone.
+  that cannot be made say why. The page has no script and loads nothing, and
+  names are escaped. Odd rows are named by number and column; unless `rows` are
+  asked for, cells stand in figures alone.
 
   Args:
     flow: of `fit` or `load`.
     path: of the file, which is replaced.
+    rows: whether to show the cells of odd rows.
 
   Example:
     >>> config = configuration.make_config(dataset='2d/rings', num_blocks=1)
@@ -127,7 +139,7 @@ def save_page(flow: models.Flow, path: str | os.PathLike) -> None:
   """
   import matplotlib as mpl  # Takes a second.
 
-  page = _Page(flow)
+  page = _Page(flow, rows)
   template = string.Template(importlib.resources.files(
       'tf_resflow.workflow').joinpath('page.html').read_text())
   with mpl.rc_context(_STYLE), warnings.catch_warnings():
@@ -147,6 +159,7 @@ def _sections(flow):
     if flow.event_shape == (2,) and flow.condition_spec is None:
       yield 'Density', _density
     yield 'Columns', _marginals, _pairs
+    yield 'Odd rows', _odd_rows
     if flow.condition_spec is not None:
       yield 'Calibration', _calibration
   yield 'Samples beside data', _measures
@@ -165,6 +178,11 @@ def _section(page, title, *make_fns):
 
 def _text(text, tag='p', kind=''):
   return f'<{tag} class="{kind}">{html.escape(text)}</{tag}>\n'
+
+
+def _table(frame):
+  text = frame.to_html(border=0, float_format='{:.4g}'.format)
+  return f'<div class="table" tabindex="0">{text}</div>\n'
 
 
 def _image(image, finding, kind=''):
@@ -270,8 +288,7 @@ def _marginals(page):
       f'by {chance:.3f}), its mean is {first["of samples"]:.4g}, that of '
       f'{len(x)} held-out rows {first["mean"]:.4g}.',
       'wide' if width > 3 else '')
-  text = table.loc[shown].to_html(border=0, float_format='{:.4g}'.format)
-  yield f'<div class="table" tabindex="0">{text}</div>\n'
+  yield _table(table.loc[shown])
 
 
 def _pairs(page):
@@ -288,6 +305,29 @@ def _pairs(page):
       f'Pairs of {len(names)} columns, held-out rows and as many samples. Of '
       f'the correlations that of {pair[0]} and {pair[1]} differs most, by '
       f'{gaps[pair]:.2f}.', 'wide' if len(names) > 4 else '')
+
+
+def _odd_rows(page):
+  import pandas as pd  # Takes a second.
+
+  x, condition = page.part(page.held_out)
+  x, condition = x[:_MAX_TESTED], (
+      None if condition is None else condition[:_MAX_TESTED])
+  scores = page.flow.score_samples(x.to_numpy(), condition)
+  lowest = np.argsort(scores, kind='stable')[:_NUM_ODD]
+  z = page.flow.standardize(tf.constant(x, page.flow.input_dtype)).numpy()
+  z = np.nan_to_num(np.abs(z - np.nanmean(z, axis=0))[lowest], nan=np.inf)
+  farthest = z.argmax(axis=1)
+  table = pd.DataFrame({
+      'log p': scores[lowest], 'farthest column': x.columns[farthest],
+      'standard deviations': z.max(axis=1)}, x.index[lowest])
+  if page.shows_rows:
+    table = table.join(x.iloc[lowest].rename(columns=str))
+  name = x.index.name or 'row of the part'
+  yield _text(f'The {len(lowest)} least likely of {len(x)} held-out rows, by '
+              f'their {name}, and the column of each that is farthest from its '
+              f'mean. In the median log p is {np.median(scores):.2f}.')
+  yield _table(table.rename_axis(name))
 
 
 def _images(page):

@@ -119,6 +119,20 @@ class Run:
     check_counts(split, f'the {part} split', **counts)
     return split
 
+  @property
+  def held_out(self) -> str:
+    """The part that its figure is of: 'test', or without one 'validation'."""
+    return 'validation' if self._opened.info.num_test == 0 else 'test'
+
+  def index(self, part: str) -> Any:
+    """Returns the index of the rows of a part in a table, or None."""
+    index = getattr(self._opened.info, 'index', {}).get(
+        'test' if part == 'test' else 'train')
+    if index is None or part == 'test':
+      return index
+    size = len(index) - self.config.data.num_validation
+    return index[:size] if part == 'train' else index[size:]
+
   @functools.cached_property
   def _opened(self):
     return self.config.opened()
