@@ -104,6 +104,14 @@ def test_weights_of_images():
   assert batch['weight'].shape == [4]
 
 
+def test_examples_are_chosen_by_their_weights():
+  x, weight = _data()
+  split = datasets.array(x, sample_weight=weight).open('train')
+  chosen = split.chosen(5000)
+  assert len(chosen) == 240 and split.weights[chosen].min() > 0.0
+  assert sorted(datasets.array(x).open('train').chosen(5000)) == [*range(240)]
+
+
 def test_bad_weights():
   x, weight = _data(40)
   frame = pd.DataFrame(x, columns=['a', 'b'])

@@ -201,7 +201,9 @@ def _save_vectors(options: Options, flow: 'models.Flow',
     parts = {'samples': arrays['x']}
     if condition is None:
       with contextlib.suppress(errors.InvalidValueError):  # They may be gone.
-        parts = {'data': flow.run.open('train').arrays['x'].numpy(), **parts}
+        train = flow.run.open('train')
+        parts = {'data': train.arrays['x'].numpy()[
+            train.chosen(train.num_examples)], **parts}
     evaluation.plots.pair_plot(flow.schema.names, parts).savefig(options.output)
   return report
 

@@ -73,6 +73,17 @@ class Split:
       return None
     return np.float64(self.arrays['weight'])
 
+  def chosen(self, count: int) -> np.ndarray:
+    """Returns indices of at most `count` examples in a fixed random order.
+
+    Those of weighted data are drawn by their weights, with replacement.
+    """
+    rng, size = np.random.default_rng(0), self.num_examples
+    if self.weights is None:
+      return rng.permutation(size)[:count]
+    return rng.choice(
+        size, min(size, count), p=self.weights / self.weights.sum())
+
   def examples_at(self, positions: Sequence[int]) -> dict[str, np.ndarray]:
     """Returns examples by index; reads the part up to the last of them.
 

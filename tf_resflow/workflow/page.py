@@ -56,16 +56,13 @@ class _Page:
   def _part(self, name):
     """Returns examples, bytes or a data frame, and their conditions or None."""
     split = self.run.open(name)
-    rng, size = np.random.default_rng(0), split.num_examples
     if split.is_image:
       count = min(_MAX_IMAGES, _MAX_VALUES // self.flow.event_size)
       part = next(iter(split.examples.take(count).batch(count)))
       x = evaluation.plots.levels_to_bytes(part['x'], split.num_levels)
       chosen = slice(None)
     else:
-      part, weight = split.arrays, split.weights
-      chosen = rng.permutation(size)[:_MAX_ROWS] if weight is None else (
-          rng.choice(size, min(size, _MAX_ROWS), p=weight / weight.sum()))
+      part, chosen = split.arrays, split.chosen(_MAX_ROWS)
       x, index = self._frame(part['x'].numpy()[chosen]), self.run.index(name)
       if index is not None:
         x.index = index[chosen]
