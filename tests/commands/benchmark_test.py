@@ -1,6 +1,5 @@
-"""bin/benchmark: its JSON, its ratios, its guard and what it refuses."""
+"""bin/benchmark: its JSON, its ratios and what it refuses."""
 
-import json
 import math
 
 import numpy as np
@@ -32,12 +31,12 @@ def _asked(monkeypatch):
   return asked
 
 
-def test_one_json_line_ratios_and_the_guard(run_tool, asked, tmp_path):
+def test_one_json_line_and_ratios(run_tool, asked, tmp_path):
   peer = tmp_path / 'peer.json'
   peer.write_text('{"train_step_s": 2.0}')
   arguments = [
       *_TINY, '--tasks=train,evaluate', f'--baseline_json={peer}',
-      '--num_repeats=2', '--estimator=fixed:4', '--min_ceiling_fraction=0.25']
+      '--num_repeats=2', '--estimator=fixed:4']
   result = run_tool('benchmark', *arguments)
   assert results.report(result) == {
       'batch_size': 4, 'estimator': 'fixed:4', **_VALUES,
@@ -48,10 +47,6 @@ def test_one_json_line_ratios_and_the_guard(run_tool, asked, tmp_path):
   (row,) = [r for r in result.stderr.splitlines()
             if r.startswith('training step')]
   assert row.split()[-3:] == ['0.5', '2', '0.250']
-  result = run_tool('benchmark', *arguments, '--min_ceiling_fraction=0.26')
-  assert result.status == 2 and json.loads(result.stdout)
-  assert result.stderr.splitlines()[-1].startswith(
-      'benchmark: error: --min_ceiling_fraction=0.26: expected at most 0.250.')
 
 
 def test_what_a_process_measures(
@@ -117,9 +112,6 @@ def test_bad_input(run_tool, digits_workdir, tmp_path):
   (tmp_path / 'folder.npz').mkdir()
   results.check_errors(run_tool, 'benchmark', [
       (['--num_repeats=1'], '--num_repeats=1: expected 2 or more with the tas'),
-      (['--min_ceiling_fraction=0.5'], '--min_ceiling_fraction requires --es'),
-      (['--min_ceiling_fraction=0.5', '--estimator=fixed:4', '--tasks=sample'],
-       '--min_ceiling_fraction requires --tasks=train and repeats'),
       (['--advise', '--tasks=train'], '--tasks cannot be used with --advise.'),
       (['--program=/nowhere/step'], '--program=/nowhere/step: expected a'),
       (['--program=step', '--tasks=train,sample'],

@@ -223,7 +223,7 @@ def test_console(capsys, monkeypatch):
 def test_which_tools_set_up_training(run, monkeypatch):
   """In a process of their own."""
   set_up = []
-  monkeypatch.setattr(startup, 'load_tensorflow', lambda show_log: None)
+  monkeypatch.setattr(startup, 'load_tensorflow', lambda: None)
   monkeypatch.setattr(startup, 'set_up_training', set_up.append)
 
   class OfTraining(Options):

@@ -65,6 +65,15 @@ def test_scores_of_a_table(run_tool, run, table, tmp_path):
   assert float(lines[0].split()[5]) == pytest.approx(1 / 21, rel=1e-5)
 
 
+def test_nothing_is_inverted_unless_asked_for(run_tool, table_workdir, table):
+  command = ['score', f'--workdir={table_workdir}', f'--inputs={table}']
+  report = results.report(run_tool(*command))
+  assert not any('inver' in key or 'lipschitz' in key for key in report)
+  report = results.report(run_tool(*command, '--verify', '--nocertify'))
+  assert report['num_examples'] == 100
+  assert report['reconstruction_error_max'] < 1e-4
+
+
 def test_rows_with_empty_cells_keep_their_place(run_tool, run, tmp_path):
   """In a run that leaves them out; otherwise they are an error."""
   workdir, _ = run

@@ -21,10 +21,6 @@ _REFUSED = {
     ('.xls', '.ods', '.xlsb'): 'Save it as .xlsx or .csv.',
     ('.npz', '.npy'): 'Use array:FILE.'}
 
-# Bounds of what compressed files may hold, in bytes.
-MAX_TEXT_BYTES = 4 * 2**30
-MAX_WORKBOOK_BYTES = 2**29
-_CHUNK = 2**20
 # Rows that are lists of strings at a time.
 _BATCH = 2**14
 
@@ -81,12 +77,12 @@ def read_frame(
     if name.endswith('.xlsx'):
       return _framed(_cells_of_sheet(path, sheet), 'row')
     if name.endswith(('.parquet', '.feather')):
-      reading.check_columns(path)
       read = pd.read_feather if name.endswith('.feather') else pd.read_parquet
       with open(path, 'rb') as file:
         # So that integers stay integers beside missing ones.
         return plain(read(file, dtype_backend='numpy_nullable'))
-    content = _content(path, name.endswith('.gz'))
+    with gzip.open(path) if name.endswith('.gz') else open(path, 'rb') as file:
+      content = file.read()
     separator = _separator(content)
     return _framed(_records(content, separator), 'line', problems, separator)
 
@@ -99,18 +95,6 @@ def plain(frame: Any) -> Any:
 
 def _with_names(names: Iterable[str]) -> list[str]:
   return [name or f'Unnamed: {i}' for i, name in enumerate(names)]
-
-
-def _content(path, is_gzip):
-  """Returns the bytes of a text file."""
-  content = io.BytesIO()
-  with gzip.open(path) if is_gzip else open(path, 'rb') as file:
-    while chunk := file.read(_CHUNK):
-      content.write(chunk)
-      errors.check(
-          not is_gzip or content.tell() <= MAX_TEXT_BYTES, problem='It holds '
-          f'more than {MAX_TEXT_BYTES // 2**30} GiB: decompress it first.')
-  return content.getvalue()
 
 
 def _records(content: bytes, separator: str) -> Iterator[tuple[int, list[str]]]:
@@ -217,7 +201,7 @@ def _cells_of_sheet(path, sheet):
     raise errors.FormatError(
         'Reading .xlsx requires pip install openpyxl defusedxml; or save it as '
         '.csv.') from None
-  reading.check_archive(path, MAX_WORKBOOK_BYTES)
+  reading.check_archive(path)
   try:
     with open(path, 'rb') as file, pd.ExcelFile(file, 'openpyxl') as book:
       errors.check(

@@ -46,8 +46,7 @@ from tf_resflow.specs import fields
 
 _TASKS = ('train', 'evaluate', 'sample')
 # Flags of what is timed.
-_TIMING = ('num_repeats', 'evaluation_estimator', 'tolerance', 'baseline_json',
-           'min_ceiling_fraction')
+_TIMING = ('num_repeats', 'evaluation_estimator', 'tolerance', 'baseline_json')
 _RUN = 'run'
 # Flags of a configuration that go with --workdir, too.
 _WITH_WORKDIR = {'batch_size', 'import'}
@@ -79,10 +78,6 @@ class Options(options_lib.Options):
   baseline_json: str | None = fields.field(
       None, help='File whose last line is such an object of another run: print '
       'ratios to it.')
-  min_ceiling_fraction: float | None = fields.field(
-      None, help='For tests: fail if a training step with --estimator=fixed:N '
-      'is below this fraction of the speed of matrix products.', minimum=0,
-      maximum=1)
   program: str | None = fields.field(
       None, help='Export the gradients of a training step to PREFIX.mlir and '
       'PREFIX.npz, which are replaced; see above.')
@@ -103,9 +98,6 @@ class Options(options_lib.Options):
     self.require(
         self.tasks == ('train',) or self.num_repeats >= 2, 'num_repeats',
         '2 or more with the tasks evaluate and sample')
-    self.refuse(self.num_repeats == 0 or 'train' not in self.tasks,
-                ('min_ceiling_fraction',), 'requires --tasks=train and repeats',
-                'It is about timed steps.')
     if self.program is None:
       return
     self.require(
@@ -159,23 +151,12 @@ def main(options: Options, config: configuration.Config) -> None:
       'batch_size': config.optimizer.batch_size,
       'estimator': estimator and estimator.spec(), **values},
       benchmarking.report.format_table(values, baseline))
-  if options.min_ceiling_fraction is not None:
-    options.require(
-        values['ceiling_fraction'] >= options.min_ceiling_fraction,
-        'min_ceiling_fraction', f'at most {values["ceiling_fraction"]:.3f}',
-        'That share of the speed of plain matrix products is what a training '
-        'step reaches.')
 
 
 def _settings(
     options: Options, config: configuration.Config,
     estimator: 'numerics.Estimator | None') -> 'benchmarking.tasks.Settings':
   """Returns what is measured of a run that is trained with an estimator."""
-  options.refuse(
-      benchmarking.tasks.fixed_num_terms(config) is None,
-      ('min_ceiling_fraction',),
-      'requires --estimator=fixed:N, without --hybrid',
-      'The time of a random number of terms is not fixed.')
   options.refuse(estimator is None, ('evaluation_estimator',),
                  options_lib.EXACT, 'It goes with residual blocks.')
   read = evaluation.example_files.read_inputs

@@ -5,7 +5,6 @@ import importlib
 import inspect
 import os
 import pathlib
-import re
 import signal
 import sys
 import textwrap
@@ -120,8 +119,6 @@ def _run(name: str, arguments: Sequence[str], stop: signals.Stop) -> int:
     flag_values = _common_flags()
     arguments = flagfiles.resolve(arguments, [
         field.flag for field in _tool(name).Options.flag_fields()])
-    name, *needed = _answering(name, arguments)
-    arguments = [*needed, *arguments]
     return _run_tool(name, arguments, flag_values)
   except errors.ExpectedError as error:
     return fail(name, errors.sentence(error), error.exit_status)
@@ -156,8 +153,7 @@ def _run_tool(
   is_own_process = 'tensorflow' not in sys.modules
   tool = _tool(name)
   # A user's module imports TensorFlow.
-  flags_lib.import_modules(
-      arguments, lambda: startup.load_tensorflow('--tf_log' in arguments))
+  flags_lib.import_modules(arguments, startup.load_tensorflow)
   tool.Options.define(flag_values)
   if tool.Options.takes_configuration:
     flags_lib.define(flag_values)
@@ -175,24 +171,11 @@ def _run_tool(
   values = [tool.Options.parse(flag_values, arguments)]
   if tool.Options.takes_configuration:
     values.append(values[0].make_config(flag_values))
-  startup.load_tensorflow(show_log=flag_values.tf_log)
+  startup.load_tensorflow()
   if is_own_process and values[0].sets_up_training:
     startup.set_up_training(*(v.run.jit_compile for v in values[1:]))
   tool.main(*values)
   return 0
-
-
-def _answering(name, arguments):
-  """Returns the tool that answers a command, and arguments that it needs then.
-
-  Flags may have moved to another tool.
-  """
-  for flag, answer in getattr(_tool(name), 'MOVED', {}).items():
-    if any(re.match(f'--?{flag}(=|$)', argument) for argument in arguments):
-      print(f'note: --{flag} is answered by tf_resflow {" ".join(answer)}.',
-            file=sys.stderr)
-      return answer
-  return (name,)
 
 
 def _unknown_flag(error: flags.UnrecognizedFlagError) -> str:
@@ -226,9 +209,6 @@ def _common_flags(shows_all: bool = True) -> flags.FlagValues:
       'that comes with the package; later flags win.', **where)
   if shows_all:
     flags_lib.define_import(flag_values)
-    flags.DEFINE_bool(
-        'tf_log', None, "Show TensorFlow's own log, as TF_CPP_MIN_LOG_LEVEL=0 "
-        'in the environment does.', **where)
   flags.DEFINE_enum(
       'help', None, ['basic', 'all'], 'Show what the tool does and its flags; '
       '--help=all shows all of them.', short_name='h', **where)

@@ -13,8 +13,6 @@ from absl import logging as absl_logging
 
 from tf_resflow import errors
 
-_LOG_LEVEL = 'TF_CPP_MIN_LOG_LEVEL'
-
 
 def start_logging() -> None:
   """Shows this package's messages, but not one for every file TFDS reads."""
@@ -25,16 +23,16 @@ def start_logging() -> None:
   logging.getLogger('tf_resflow').setLevel(logging.INFO)
 
 
-def load_tensorflow(show_log: bool = False) -> None:
+def load_tensorflow() -> None:
   """Imports TensorFlow for a process that runs a tool.
 
-  Without its start-up lines, unless they are asked for, also by the environment
-  (TF_CPP_MIN_LOG_LEVEL), and without looking for garbage in what was imported.
+  Without its start-up lines, unless the environment asks for them by
+  TF_CPP_MIN_LOG_LEVEL=0, and without looking for garbage in what was imported.
   """
   if 'tensorflow' in sys.modules:
     return
-  is_quiet = not show_log and os.environ.get(_LOG_LEVEL) not in ('0', '1')
-  os.environ.setdefault(_LOG_LEVEL, '3' if is_quiet else '0')
+  is_quiet = os.environ.setdefault(
+      'TF_CPP_MIN_LOG_LEVEL', '3') not in ('0', '1')
   gc.disable()
   # Its libraries write some lines before they ask how much to log.
   with _held_back_stderr() if is_quiet else contextlib.nullcontext():

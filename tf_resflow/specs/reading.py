@@ -19,10 +19,6 @@ from tf_resflow.specs import machine
 # Errors of files that are truncated, encrypted, or not arrays or tables.
 _UNREADABLE = (OSError, ValueError, KeyError, EOFError, RuntimeError, csv.Error,
                zipfile.BadZipFile, zlib.error)
-# Largest size of what an archive may hold, in bytes.
-MAX_ARRAY_BYTES = 16 * 2**30
-# An archive expands by less than this factor, up to a size that is no harm.
-_MAX_EXPANSION, _MIN_BOMB_BYTES = 200, 2**30
 
 
 def check_regular(path: str | os.PathLike) -> None:
@@ -38,45 +34,16 @@ def check_regular(path: str | os.PathLike) -> None:
       stat.S_ISREG(mode), problem='It is a pipe or a device, not a file.')
 
 
-def check_archive(path: str | os.PathLike, max_bytes: int) -> None:
-  """Raises `FormatError` if a zip archive is damaged or would expand too far.
+def check_archive(path: str | os.PathLike) -> None:
+  """Raises `FormatError` if a zip archive is damaged, or is no zip archive.
 
-  `max_bytes` is the largest size of all members, uncompressed; less where the
-  memory is less or the archive is small. One that is not compressed may be
-  larger.
+  Or if it expands to more than the memory of the machine.
   """
   with reading(), zipfile.ZipFile(path) as archive:
     size = sum(member.file_size for member in archive.infolist())
-  _check_size(path, size, min(
-      max_bytes, _MIN_BOMB_BYTES + _MAX_EXPANSION * os.path.getsize(path)))
-
-
-def check_columns(path: str | os.PathLike) -> None:
-  """Raises `FormatError` as `check_archive`, of .parquet or .feather files."""
-  from pyarrow import dataset
-  from pyarrow import parquet
-
-  with reading(), open(path, 'rb') as file:
-    if os.fspath(path).lower().endswith('.parquet'):
-      found = parquet.read_metadata(file)
-      groups = map(found.row_group, range(found.num_row_groups))
-      size = max(8 * found.num_rows * found.num_columns,
-                 sum(group.total_byte_size for group in groups))
-    elif file.read(4) == b'FEA1':  # Of before 2020, not compressed.
-      return
-    else:
-      table = dataset.IpcFileFormat().make_fragment(file)
-      size = 8 * table.count_rows() * len(table.physical_schema)
-  _check_size(path, size, MAX_ARRAY_BYTES)
-
-
-def _check_size(path, size, max_bytes):
-  limit = max(
-      os.path.getsize(path), min(max_bytes, machine.memory_bytes() or max_bytes)
-  )
   errors.check(
-      size <= limit, problem=f'It expands to {size / 2**30:.3g} GiB; at most '
-      f'{limit / 2**30:.3g} GiB are read of a file of this size.')
+      size <= (machine.memory_bytes() or size), problem=f'It expands to '
+      f'{size / 2**30:.3g} GiB, more than the memory of this machine.')
 
 
 def read_arrays(
@@ -91,7 +58,7 @@ def read_arrays(
   """
   check_regular(path)
   if zipfile.is_zipfile(path):
-    check_archive(path, MAX_ARRAY_BYTES)
+    check_archive(path)
   with reading():
     loaded = np.load(path, allow_pickle=False)
     if isinstance(loaded, np.ndarray):
