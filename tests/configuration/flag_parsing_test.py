@@ -18,7 +18,7 @@ from tf_resflow.specs import registries
 # Every field differs from its default; other objectives have no nll_weight.
 _OTHER = configuration.make_config(**{
     **config_test.OTHER, 'dataset': 'cifar10', 'data_dir': '/data sets/#1',
-    'image_size': None, 'resize': 16, 'objective': 'auto',
+    'resize': 16, 'objective': 'auto',
     'preprocessing': 'standardize', 'mean': (0.1 + 0.2, 0.5, 1e-7),
     'std': (0.25, 1.0, 2.0),
     'lipschitz_coeff': 1.0 / 3.0, 'learning_rate': 1.2345678901234567e-5,

@@ -88,7 +88,6 @@ def test_replace():
 # One admissible other value per field.
 OTHER = dict(
     dataset='mnist5k', data_dir='/other', objective='nats', num_bits=7,
-    image_size=28,
     num_validation=11, flip=True, crop_padding=4, crop_mode='constant',
     num_blocks=(2, 2), hidden_channels=3,
     kernel_sizes=(3, 3), resize=28, preactivation=False,

@@ -13,8 +13,6 @@ def test_bad_values(tmp_path):
   testing.check_refusals(lambda values: data_config.DataConfig(
       **{'dataset': 'digits', **values}).open(), [
           (dict(crop_padding=8), '...the sides of the images, 8 x 8.'),
-          (dict(image_size=16), 'image_size=16: expected the size of the'),
-          (dict(resize=16, image_size=8), 'image_size=8: expected the size of'),
           (dict(dataset='2d/moons', flip=True), 'flip=true cannot be used'),
           (dict(skip_bad=True), 'skip_bad=true cannot be used with'),
           (dict(dataset='table:/none.csv'), '...There is no such file.'),

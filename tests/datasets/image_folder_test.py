@@ -205,7 +205,7 @@ def test_bad_files_are_passed_over(folder, caplog):
     'Reading 15 images to find all bad files.',
     'took 11 images; 4 of 15 files are bad: 00.png '
     f'({_BAD["clear.png"][1]}), cut.png ({_DAMAGED}), pipe.png (it is no '
-    'regular file) and 1 more; ignored 1 hidden, 1 .txt']
+    'regular file) and 1 more; ignored 2 other files']
   assert _read_all(folder, skip_bad=True) == {
     array.tobytes() for name, array in arrays.items() if name != '00.png'}
   # The split and the fingerprint are those of the files that were taken.

@@ -74,7 +74,7 @@ def test_downloaded_set_from_disk(tmp_path, monkeypatch):
 def test_folders_without_prepared_data(tmp_path):
   absent = tmp_path / 'absent'
   start = f'data_dir={tmp_path}: expected a folder with the prepared data set '
-  build = f'run `tfds build celeb_a_hq/64 --data_dir {tmp_path}`'
+  build = f'Run `tfds build celeb_a_hq/64 --data_dir {tmp_path}`'
   testing.check_refusals(
     lambda case: datasets.open_split(case[0], 'train', data_dir=case[1]), [
       (('mnist', absent), f'data_dir={absent}: ...nothing is in ...tfds build '
@@ -82,7 +82,7 @@ def test_folders_without_prepared_data(tmp_path):
       (('mnist', tmp_path), f'{start}mnist, but nothing is in {tmp_path}/mnist'
        f'...`tfds build mnist --data_dir {tmp_path}`'),
       (('celeb_a_hq/64', tmp_path), f'{start}celeb_a_hq/64, but nothing is in '
-       f'{tmp_path}/celeb_a_hq/64...Create data64x64.tar...{build}'),
+       f'{tmp_path}/celeb_a_hq/64...First put data64x64.tar (...{build}'),
       *(((name, tmp_path), f'...`tfds build {name} ...Or put its files there: '
          f'{files} (see http') for name, files in (
           ('downsampled_imagenet/32x32', 'train_32x32.npy, valid_32x32.npy'),

@@ -61,6 +61,8 @@ def test_flag():
   # Of a tool that has these flags.
   assert {old: renamed.present_flag(old, ('split', 'condition'))
           for old in present} == {old: old for old in present}
+  # A former one has no effect.
+  assert renamed.completed(['--image_size=28', '--seed=3']) == ['--seed=3']
 
 
 @keras.saving.register_keras_serializable('tf_resflow')

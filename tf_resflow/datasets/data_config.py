@@ -11,7 +11,7 @@ from tf_resflow.specs import fields
 from tf_resflow.specs import registries
 
 # Fields of the data that apply to images only.
-_IMAGE_FIELDS = ('flip', 'crop_padding', 'image_size')
+_IMAGE_FIELDS = ('flip', 'crop_padding')
 # Fields of the data that apply to tables only; data frames have the first.
 FRAME_FIELDS: tuple[str, ...] = (
     'columns', 'drop', 'missing', 'column_types', 'test_rows', 'test_share',
@@ -146,8 +146,6 @@ class DataSource(fields.Section):
 class DataConfig(DataSource):
   """Training data."""
 
-  image_size: int | None = fields.field(
-      None, help='Fail unless images have this height and width.', minimum=1)
   num_validation: int = fields.field(
       fields.AUTO, help='Number of training examples to hold out for '
       'validation, such as 200; auto is a fifth of your own vectors below '
@@ -179,12 +177,6 @@ class DataConfig(DataSource):
       info = info.with_condition(self.condition_on)
     if self.crop_padding:
       check_crop_padding(self.crop_padding, info.event_shape)
-    if self.image_size is not None:
-      height, width = info.event_shape[:2]
-      self.require(
-          self.image_size == height == width, 'image_size', 'the size of the '
-          f'images of {self.dataset}, {height} x {width}',
-          'Use --resize to change it.')
     return info
 
 

@@ -5,7 +5,6 @@ Each function returns a part, 'train' or 'test', as `DatasetInfo.load_fn` does.
 
 import numpy as np
 
-from tf_resflow import errors
 from tf_resflow.datasets import catalog
 from tf_resflow.datasets import dataset_info
 from tf_resflow.datasets import user_files
@@ -62,12 +61,7 @@ def load_mnist5k(part: str) -> tuple[np.ndarray, np.ndarray]:
 
 def _part_of(info, part, images, labels):
   """Returns a part of all images of a package."""
-  num_images = info.num_train + info.num_test
-  errors.check(
-      len(images) == num_images, 'num_images', len(images),
-      f'{num_images} in the installed package with {info.name}',
-      'Install another version of the package.')
-  train, test = np.split(user_files.split_order(num_images), [info.num_train])
+  train, test = np.split(user_files.split_order(len(images)), [info.num_train])
   order = train if part == 'train' else test
   return images[order].astype(np.uint8).reshape(
       [-1, *info.image_shape]), labels[order]

@@ -4,7 +4,6 @@ from collections.abc import Collection, Iterator
 import contextlib
 import logging
 import os
-import re
 import stat
 import struct
 from typing import Any
@@ -78,7 +77,8 @@ def _look_at(root, name, reads_pixels):
         problem=f'its colours are {mode}: convert it to RGB')
     # Pillow states the size of a TIFF file as it is after turning.
     is_turned = image.format != 'TIFF' and (
-        _exif_of(image).get(_ORIENTATION, 1) >= 5)
+        # Not that of PNG files, which reads the pixels for tags behind them.
+        Image.Image.getexif(image).get(_ORIENTATION, 1) >= 5)
     if reads_pixels:
       image.draft(None, (1, 1))  # JPEG files are read at an eighth.
       _opaque(image)
@@ -154,14 +154,3 @@ def _opened(root: str, name: str) -> Iterator[Image.Image]:
     raise errors.FormatError(
         f'it cannot be opened: {reason}' if reason else
         'it is damaged or truncated') from None
-
-
-def _exif_of(image: Any) -> Image.Exif:
-  """Returns the EXIF tags of an opened file, without its pixels if possible."""
-  if image.format != 'PNG':
-    return image.getexif()
-  # Of PNG files, Pillow reads the pixels in search of tags after them.
-  start = image.fp.tell()
-  has_late = re.search(b'eXIf|[tzi]TXt', image.fp.read())
-  image.fp.seek(start)
-  return image.getexif() if has_late else Image.Image.getexif(image)

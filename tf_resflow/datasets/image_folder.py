@@ -1,6 +1,5 @@
 """User-provided data sets: folders of image files."""
 
-import collections
 from collections.abc import Mapping, Sequence
 import dataclasses
 import logging
@@ -90,7 +89,7 @@ def open_folder(path: str, *, skip_bad: bool = False,
   """
   errors.check(os.path.isdir(path), problem='There is no such folder.')
   root = os.path.abspath(path)
-  sizes_in_bytes, ignored = _files_below(root)
+  sizes_in_bytes, num_others = _files_below(root)
   looks, faults = image_files.look_at_all(
       root, list(sizes_in_bytes), reads_pixels=skip_bad)
   folder = _Folder(root, list(sizes_in_bytes), faults)
@@ -101,13 +100,10 @@ def open_folder(path: str, *, skip_bad: bool = False,
     raise errors.FormatError(f'{error}{bad}') from None
   if faults and not skip_bad:
     raise folder.error(faults)
-  others = ', '.join(
-      f'{count} {kind}' for kind, count in ignored.most_common(3))
   _logger.log(
       logging.WARNING if faults else logging.INFO,
-      'images:%s: took %d images; %signored %s', root, len(looks),
-      f'{folder.describe(faults)}; ' if faults else '',
-      others or 'no other files')
+      'images:%s: took %d images; %signored %d other files', root, len(looks),
+      f'{folder.describe(faults)}; ' if faults else '', num_others)
   shape = _shape_of(looks, resize)
   if resize is not None:
     machine.check_memory(len(looks) * math.prod(shape), 'resize', resize)
@@ -127,13 +123,12 @@ def open_folder(path: str, *, skip_bad: bool = False,
 
 
 def _files_below(root):
-  """Returns sizes of files that should be images, by name, and other files.
+  """Returns sizes of files that should be images, by name, and how many others.
 
-  The latter are numbers by kind, such as '.txt'. Hidden folders are left out.
+  Hidden folders are left out.
   """
   sizes: dict[str, int] = {}
-  ignored: collections.Counter[str] = collections.Counter()
-  seen = set()
+  num_others, seen = 0, set()
 
   def fail(error):
     raise error
@@ -145,18 +140,17 @@ def _files_below(root):
         f for f in folders if not f.startswith('.')
         and os.path.realpath(os.path.join(folder, f)) not in seen)
     for name in sorted(names):
-      path, suffix = os.path.join(folder, name), os.path.splitext(name)[1]
-      if name.startswith('.'):
-        ignored['hidden'] += 1
-      elif suffix.lower() not in image_files.SUFFIXES:
-        ignored[suffix.lower() or 'without a suffix'] += 1
+      path = os.path.join(folder, name)
+      if name.startswith('.') or not name.lower().endswith(
+          image_files.SUFFIXES):
+        num_others += 1
       else:  # Of one that cannot be read `image_files` says what is wrong.
         sizes[os.path.relpath(path, root)] = os.path.getsize(path) if (
             os.path.exists(path)) else 0
   errors.check(
       sizes,
       problem=f'No file below it ends in {", ".join(image_files.SUFFIXES)}.')
-  return sizes, ignored
+  return sizes, num_others
 
 
 def _shape_of(looks, resize):

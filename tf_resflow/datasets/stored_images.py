@@ -141,10 +141,6 @@ def _prepared_builder(info, data_dir):
           'TFDS prepares %s in %s, and downloads missing data.', info.name,
           builder.data_dir)
       builder.download_and_prepare()
-  except ImportError as error:
-    raise dataset_info.DatasetNotFoundError(
-        'dataset', info.name, f'the package {error.name} to be installed',
-        f'Run `pip install {error.name}`.') from None
   except Exception as error:  # TFDS documents no common error type.
     # Another process may have prepared the same folder in the meantime.
     with _quiet(), contextlib.suppress(Exception):
@@ -163,18 +159,14 @@ def _prepared_builder(info, data_dir):
 def _not_found(info, data_dir, reason):
   """Returns the error for missing data, with advice."""
   folder = data_dir or 'DIR'
-  build = f'`tfds build {info.name} --data_dir {folder}`'
-  advice = (f'Run {build} on a machine with network access, or set the folder '
-            'that has it.')
+  advice = (f'Run `tfds build {info.name} --data_dir {folder}` on a machine '
+            'with network access, or set the folder that has it.')
   if info.manual_file:
-    advice = (
-        f'Create {info.manual_file} as described at {info.homepage}, put it '
-        f'into {folder}/downloads/manual, run {build}, and use '
-        f'--data_dir={folder}.')
+    advice = (f'First put {info.manual_file} (see {info.homepage}) into '
+              f'{folder}/downloads/manual. {advice}')
   if info.files:
-    advice += (
-        f' Or put its files there: {", ".join(info.files.values())} '
-        f'(see {info.homepage}).')
+    advice += (f' Or put its files there: {", ".join(info.files.values())} '
+               f'(see {info.homepage}).')
   return dataset_info.DatasetNotFoundError(
       'data_dir', data_dir,
       f'a folder with the prepared data set {info.name}, but {reason}',

@@ -3,10 +3,8 @@
 from collections.abc import Callable, Collection, Iterator, Sequence
 import dataclasses
 import functools
-import inspect
 import math
 import os
-import textwrap
 import typing
 from typing import Any, Self
 
@@ -196,23 +194,12 @@ class Field:
 class Section:
   """Base class of frozen dataclasses with validated fields.
 
-  Fields are defined by `field`; `help` of a section lists them.
+  Fields are defined by `field`; `--help=all` of the tools explains them.
   """
 
   def __init_subclass__(cls: Any, **kwargs):
     super().__init_subclass__(**kwargs)
     cls.__repr__ = Section.__repr__  # Not that of dataclasses.
-    fields = {
-        name: value for owner in reversed(cls.__mro__)
-        for name, value in {**vars(owner).get('__dataclass_fields__', {}),
-                            **vars(owner)}.items()
-        if isinstance(value, dataclasses.Field) and value.metadata.get('help')}
-    cls.__doc__ = '\n'.join([
-        inspect.cleandoc(vars(cls).get('__doc__') or ''), '', 'Fields:', *(
-            textwrap.fill(
-                f'{name}: {value.metadata["help"]} Default: {value.default!r}.',
-                80, initial_indent='  ', subsequent_indent='    ')
-            for name, value in fields.items())])
 
   def __new__(cls, **values):
     for name in values:
