@@ -172,7 +172,7 @@ def test_what_cannot_be_fitted():
 
   testing.check_refusals(lambda options: fit(**options), [
     ({'num_validation': 16}, 'num_validation=16: expected at most 14, as'),
-    ({'condition_on': ['a'], 'column_types': ['a:log']}, '...a column of --c'),
+    ({'condition_on': ['a'], 'column_types': ['a:log']}, '...a modelled col'),
     ({'column_types': ['c:log']}, 'column_types=c:log: expected NAME:TYPE'),
     ({'column_types': ['guess']}, 'column_types=guess: expected NAME:TYPE'),
     ({'column_types': ['a:positive']}, '...and one of real, log, ')])

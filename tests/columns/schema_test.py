@@ -17,6 +17,4 @@ def test_json_round_trip():
   assert schema_lib.Schema.of(None) is None
   testing.check_refusals(lambda column: schema_lib.Column(**column), [
       ({'role': 'x'}, 'role=x: expected modelled, condition, group, unused.'),
-      ({'type': 'logg'}, 'column_types=logg: expected one of real, '),
-      ({'mean': (0.0,)}, 'std=() beside mean=(0.0,): expected 1 finite'),
-      ({'mean': (0.0,), 'std': (0.0,)}, 'std=(0.0,) beside')])
+      ({'type': 'logg'}, 'column_types=logg: expected one of real, ')])

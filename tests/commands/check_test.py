@@ -46,7 +46,7 @@ def test_names_what_broke(run_tool, tmp_path, monkeypatch):
 def test_bad_input(run_tool):
   results.check_errors(run_tool, 'check', [
       ([], '--name is missing. MODULE:NAME'),
-      (['sines'], '--name=sines: expected MODULE:NAME.'),
-      (['no_module:Sine'], '--name=no_module:Sine: expected a name in a module '
-       'that can be imported. No module named'),
-      (['math:no_name'], '--name=math:no_name: expected a name in')])
+      (['math'], '--name=math: expected MODULE:NAME with a name of the module'),
+      (['no_module:Sine'], '--import=no_module: expected a module that can be '
+       'imported. No module named'),
+      (['math:no_name'], '--name=math:no_name: expected MODULE:NAME')])

@@ -207,13 +207,9 @@ def _asked(schema, asked, dataset):
   for text in asked:
     name, _, spec = text.partition(':')
     errors.check(
-        name not in schema.condition_names, 'column_types', text,
-        problem='cannot be used with a column of --condition_on',
-        advice='Conditions are only standardised.')
-    errors.check(
         name in schema.names and spec in registries.COLUMN_TYPES,
-        'column_types', text, f'NAME:TYPE with a column of {dataset} and '
-        f'{registries.COLUMN_TYPES.expected}; or none', '' if (
+        'column_types', text, f'NAME:TYPE with a modelled column of {dataset} '
+        f'and {registries.COLUMN_TYPES.expected}; or none', '' if (
             name in schema.names) else errors.did_you_mean(name, schema.names))
   return dict(text.partition(':')[::2] for text in asked)
 

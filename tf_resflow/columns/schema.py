@@ -52,13 +52,6 @@ class Column:
       value = getattr(self, name)
       object.__setattr__(self, name, (value,) if isinstance(
           value, float) else tuple(value))
-    size = self.num_coordinates
-    errors.check(
-        (len(self.mean), len(self.std)) in ((0, 0), (size, size)) and
-        np.isfinite([*self.mean, *self.std]).all() and min(self.std, default=1)
-        > 0,
-        'std', f'{self.std} beside mean={self.mean}',
-        f'{size} finite numbers each, above 0, or none')
 
   @property
   def num_coordinates(self) -> int:

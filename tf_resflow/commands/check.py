@@ -16,12 +16,11 @@ is 2 if something broke.
 """
 
 import dataclasses
-import importlib
-import os
 import sys
 
 from tf_resflow import errors
 from tf_resflow.commands import options as options_lib
+from tf_resflow.configuration import flag_parsing as flags_lib
 from tf_resflow.specs import fields
 
 
@@ -42,27 +41,15 @@ class Options(options_lib.Options):
       'that they exceed their bounds; lower it for networks without any.',
       above=0.0)
 
-  def check(self) -> None:
-    super().check()
-    module, _, attribute = self.name.partition(':')
-    self.require(
-        all(part.isidentifier() for part in (*module.split('.'), attribute)),
-        'name', 'MODULE:NAME', 'Write my_package.my_module:MyLayer.')
-
 
 def main(options: Options) -> None:
   """Checks, and says what broke."""
   # Loads TFP.
   from tf_resflow.checks import running
   module, _, attribute = options.name.partition(':')
-  if os.getcwd() not in sys.path:
-    sys.path.append(os.getcwd())
-  try:
-    make = getattr(importlib.import_module(module), attribute)
-  except (ImportError, AttributeError) as error:
-    raise errors.InvalidValueError(
-        'name', options.name, 'a name in a module that can be imported',
-        errors.sentence(error)) from error
+  flags_lib.import_modules([f'--import={module}'])
+  make = getattr(sys.modules[module], attribute, None)
+  options.require(make, 'name', 'MODULE:NAME with a name of the module')
   case = running.case_of(
       make, options.event_shape, is_pixels=options.pixels,
       is_integer=options.integers, kernel_scale=options.kernel_scale)

@@ -101,11 +101,6 @@ def open_drawn(
           'test': info.num_test}[split]
   seed = tf.constant(_SEEDS[split], tf.int64)
   draw_fn: Any = info.draw_fn
-  first = draw_fn(tf.stack([seed, 0]))
-  errors.check(
-      (first.dtype, first.shape) == (tf.float32, info.event_shape), 'x',
-      f'{first.dtype.name} {first.shape}',
-      f'float32 {list(info.event_shape)} from draw_fn of {info.name}')
   examples = tf.data.Dataset.range(size).map(
       tf.autograph.experimental.do_not_convert(
           lambda index: split_lib.drawn(

@@ -55,11 +55,10 @@ def parse_value(value_type: type, text: str) -> Any:
   if value_type is not bool:
     return value_type(text)
   # Like the flags of absl.
-  words = {'true': True, 't': True, '1': True,
-           'false': False, 'f': False, '0': False}
-  if text.lower() not in words:
+  is_true = text.lower() in ('true', 't', '1')
+  if not is_true and text.lower() not in ('false', 'f', '0'):
     raise ValueError(text)
-  return words[text.lower()]
+  return is_true
 
 
 def text_of(value: Any) -> str:
