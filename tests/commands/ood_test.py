@@ -38,8 +38,6 @@ def test_bad_input(
       (['--ood_dataset=2d/moons'], '--ood_dataset=2d/moons: expected a data s'),
       ([given, '--num_examples=361'], '--num_examples=361: expected at most '
        '360. That many examples are in '),
-      ([given, f'--output={others}', '--overwrite'],
-       f'--output={others}: expected another file than {others}.'),
   ], f'--workdir={digits_workdir}')
   assert [runs.contents(folder) for folder in folders] == before
 

@@ -141,8 +141,6 @@ def test_bad_input(run_tool, digits_workdir, tmp_path):
   results.check_errors(run_tool, 'score', [
       (['--output=x.csv'], '--output=x.csv: expected an .npz file for images'),
       (['--top=3'], '--top cannot be used with images. It'),
-      ([f'--output={path}', '--overwrite'],
-       f'--output={path}: expected another file than {path}.'),
       (['--estimator=exact', '--num_repeats=9'],
        '--num_repeats cannot be used with --estimator=exact.'),
   ], f'--workdir={digits_workdir}', f'--inputs={path}')

@@ -96,8 +96,6 @@ BAD = {
   'deep.png': (_deep_png, DEEP),
   'deep.tif': (lambda path: Image.new('I;16', (4, 6)).save(path), DEEP),
   'float.tif': (lambda path: Image.new('F', (4, 6)).save(path), DEEP),
-  'lab.tif': (lambda path: Image.new('LAB', (4, 6)).save(path),
-              'its colours are LAB: convert it to RGB'),
   'text.png': (lambda path: path.write_text('text'), _UNKNOWN),
   'gif.png': (lambda path: Image.new('L', (4, 6)).save(path, 'GIF'), _UNKNOWN),
   'empty.jpg': (lambda path: path.touch(), 'it is empty'),

@@ -34,8 +34,6 @@ class Options(
     options_lib.Certification):
   """What is evaluated."""
 
-  sources = ('compare',)
-
   compare: str | None = fields.field(
       None, help='An .npz file of tf_resflow baselines --output: print paired '
       'differences to its models.')

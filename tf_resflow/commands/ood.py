@@ -25,8 +25,6 @@ from tf_resflow.specs import fields
 class Options(options_lib.Evaluation, options_lib.FirstExamples):
   """The other data."""
 
-  sources = ('ood_dataset',)
-
   ood_dataset: str = options_lib.required(
       help='Other data, of the same shape: the name of a data set, for its '
       'test part, or an .npz file with an array x (or image) [n, H, W, C], '

@@ -189,8 +189,6 @@ class OutputFile(Options):
   """The file to write."""
 
   suffixes: ClassVar[tuple[str, ...]] = ('.npz',)
-  # Flags of files that are read, which it must not replace.
-  sources: ClassVar[tuple[str, ...]] = ()
 
   output: str | None = fields.field(None, help='File to write.')
   overwrite: bool = fields.field(
@@ -199,14 +197,8 @@ class OutputFile(Options):
   def check(self) -> None:
     """Finds out whether the file can be written, before the work for it."""
     super().check()
-    if self.output is None:
-      return
-    self.check_file('output', self.output, self.suffixes)
-    for source in filter(None, (getattr(self, name) for name in self.sources)):
-      is_same = os.path.exists(source) and os.path.exists(self.output) and (
-          os.path.samefile(source, self.output))
-      self.require(not is_same, 'output', f'another file than {source}',
-                   'It would be replaced.')
+    if self.output is not None:
+      self.check_file('output', self.output, self.suffixes)
 
   def check_file(
       self, name: str, path: str, suffixes: tuple[str, ...]) -> None:

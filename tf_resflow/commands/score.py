@@ -42,7 +42,7 @@ from tf_resflow.specs import fields
 class Options(options_lib.Evaluation, options_lib.Certification):
   """What is scored."""
 
-  suffixes, sources = ('.npz', '.csv'), ('inputs',)
+  suffixes = ('.npz', '.csv')
 
   inputs: str = options_lib.required(
       help='The table or .npz file of examples, see above.')

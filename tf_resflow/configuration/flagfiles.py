@@ -15,12 +15,6 @@ from tf_resflow.configuration import flag_parsing as flags_lib
 _PACKAGE = pathlib.Path(__file__).resolve().parents[1]
 # A wheel has them in the package, a checkout in bin/.
 _FOLDERS = (_PACKAGE / 'flagfiles', _PACKAGE.parent / 'bin' / 'flags')
-# Their groups, by how their comments begin.
-_GROUPS = {
-    'For ': 'For your own data, and for tools',
-    'Not in the paper: ': 'Small, minutes on a CPU',
-    '': 'Of the paper, for GPUs',
-}
 
 
 def names() -> list[str]:
@@ -30,15 +24,10 @@ def names() -> list[str]:
 
 
 def overview() -> str:
-  """Returns a list of the flagfiles in groups, and what they are."""
-  lines = {title: [f'{title}:'] for title in _GROUPS.values()}
-  for name in names():
-    comment = _comment(find(name))
-    start = next(start for start in _GROUPS if comment.startswith(start))
-    lines[_GROUPS[start]].append(textwrap.fill(
-        f'  {name:28}{comment.removeprefix(start)}', 80,
-        subsequent_indent=' ' * 30))
-  return '\n\n'.join(map('\n'.join, lines.values()))
+  """Returns a list of the flagfiles, and what they are."""
+  return '\n'.join(
+      textwrap.fill(f'  {name:28}{_comment(find(name))}', 80,
+                    subsequent_indent=' ' * 30) for name in names())
 
 
 def _comment(path: str) -> str:

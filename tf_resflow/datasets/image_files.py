@@ -22,7 +22,6 @@ KINDS = 'PNG, JPEG, WebP or TIFF'
 SUFFIXES = ('.png', '.jpg', '.jpeg', '.webp', '.tif', '.tiff')
 _FORMATS = ('PNG', 'JPEG', 'WEBP', 'TIFF')
 _GREY_MODES = ('1', 'L', 'LA', 'La')
-_COLOUR_MODES = ('RGB', 'RGBA', 'RGBa', 'RGBX', 'P', 'PA', 'CMYK', 'YCbCr')
 # Errors of Pillow and its decoders for damaged files; none are documented.
 _ERRORS = (OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError,
            RuntimeError, struct.error, zlib.error)
@@ -72,9 +71,6 @@ def _look_at(root, name, reads_pixels):
     errors.check(
         not is_deep,
         problem='it has 16 or more bits per channel: convert it to 8')
-    errors.check(
-        mode in _GREY_MODES + _COLOUR_MODES,
-        problem=f'its colours are {mode}: convert it to RGB')
     # Pillow states the size of a TIFF file as it is after turning.
     is_turned = image.format != 'TIFF' and (
         # Not that of PNG files, which reads the pixels for tags behind them.
@@ -83,7 +79,8 @@ def _look_at(root, name, reads_pixels):
       image.draft(None, (1, 1))  # JPEG files are read at an eighth.
       _opaque(image)
   return (
-      (width, height) if is_turned else (height, width), mode in _COLOUR_MODES)
+      (width, height) if is_turned else (height, width),
+      mode not in _GREY_MODES)
 
 
 def read(

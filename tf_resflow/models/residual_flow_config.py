@@ -110,9 +110,11 @@ class ResidualFlowConfig(block_flow_config.BlockFlowConfig):
     self.require(
         all(k % 2 for k in self.kernel_sizes), 'kernel_sizes', 'odd numbers')
     sizes = (channels, 4 * channels) if self.squeeze_first else (channels,)
-    self.require_lengths(
-        ('mean', 'std'), sizes,
+    self.require(
+        len(self.mean) in (0, *sizes), 'mean',
         f'one number per channel, {" or ".join(map(str, sizes))}')
+    self.require(
+        len(self.mean) == len(self.std), 'std', 'as many numbers as mean has')
     augmentation = registries.AUGMENTATIONS.get(
         spec.Spec.parse(self.augmentation, 'augmentation').name)
     self.require_defaults(

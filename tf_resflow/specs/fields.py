@@ -1,6 +1,6 @@
 """Fields of configurations: their flags, help, limits and files follow."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 import dataclasses
 import functools
 import math
@@ -238,22 +238,6 @@ class Section:
       self.require(
           name not in names, name, problem=f'has no effect {where}',
           advice=advice)
-
-  def require_lengths(
-      self, names: Sequence[str], sizes: Collection[int], expected: str
-  ) -> None:
-    """Raises `InvalidValueError` unless tuples have valid lengths.
-
-    Args:
-      names: fields of the mean, the standard deviation, and any other tuples.
-      sizes: valid lengths besides 0, which `expected` describes.
-    """
-    for name in names:
-      self.require(len(getattr(self, name)) in (0, *sizes), name, expected)
-    mean, std, *_ = names
-    self.require(
-        len(getattr(self, mean)) == len(getattr(self, std)), std,
-        f'as many numbers as {mean} has')
 
   @classmethod
   @functools.cache

@@ -19,7 +19,6 @@ _TRAINING = 'tf_resflow.training'
 _COLUMN_TYPES = 'tf_resflow.columns.column_types'
 _CATALOG = 'tf_resflow.datasets.catalog'
 _PAPER = 'tf_resflow.experiments.paper'
-_TABLE_STUDY = 'tf_resflow.experiments.table_study'
 
 # Log-determinant estimators (`--estimator=`): types of `numerics.Estimator`.
 ESTIMATORS = spec.Registry('estimator', {
@@ -253,5 +252,5 @@ STUDIES = spec.Registry('study', {
     'norms_digits': f'{_PAPER}:NORMS',
     'norms_2d': f'{_PAPER}:NORMS_2D',
     'densities': f'{_PAPER}:DENSITIES',
-    'tables': f'{_TABLE_STUDY}:TABLES',
+    'tables': 'tf_resflow.experiments.table_study:TABLES',
 }, takes_options=False)
