@@ -31,7 +31,7 @@ def test_bits_per_dim_are_exact(run_tool, workdir, tmp_path):
   x = np.random.default_rng(1).random([3, 8, 8, 1])
   np.savez(tmp_path / 'x.npz', x=x)
   found = results.report(run_tool(
-      'evaluate', f'--workdir={workdir}', f'--inputs={tmp_path}/x.npz',
+      'score', '--verify', f'--workdir={workdir}', f'--inputs={tmp_path}/x.npz',
       f'--output={tmp_path}/y.npz', '--certify'))
   assert found['estimator'] == 'exact' and found['num_repeats'] == 1
   assert found['latent_order'] == 'channels_last'

@@ -51,7 +51,7 @@ def test_a_table(run_tool, wine, tmp_path):
   flow = tf_resflow.load(str(workdir))
   scores = tmp_path / 'scores.csv'
   results.report(run_tool(
-      'evaluate', f'--workdir={workdir}', f'--inputs={wine}',
+      'score', f'--workdir={workdir}', f'--inputs={wine}',
       f'--output={scores}'))
   found_names, found = results.table(scores)
   assert found_names == [*names, 'log_prob', 'in_training', 'p_value']
@@ -97,7 +97,7 @@ def test_a_table_of_percentages(run_tool, tmp_path, caplog):
   assert {*np.flatnonzero(~np.isfinite(found))} == {*test[[0, 3, 6]]}
   assert np.all(found[test[[0, 3, 6]]] == -np.inf)
   results.report(run_tool(
-      'evaluate', f'--workdir={workdir}/run', f'--inputs={path}',
+      'score', f'--workdir={workdir}/run', f'--inputs={path}',
       f'--output={tmp_path}/scores.csv'))
   served = serving.VectorSignatures(flow).log_prob(
       *np.float32(frame).T)['log_prob']
@@ -240,7 +240,7 @@ def test_a_run_outlives_its_data_and_notices_other_data(
   new = tmp_path / 'new.csv'
   splits.write_table(new, names, rows[:5])
   results.report(run_tool(
-      'evaluate', f'--workdir={workdir}', f'--inputs={new}'))
+      'score', f'--workdir={workdir}', f'--inputs={new}'))
   refused = run_tool('evaluate', f'--workdir={workdir}')
   assert refused.status == 2 and 'There is no such file' in refused.stderr
   assert refused.stderr.count('\n') == 1

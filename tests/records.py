@@ -85,7 +85,7 @@ def _trained(file: str, *flags: str, condition: str = '',
   commands = _commands('--checkpoint=latest', condition=condition)
   del commands['averages.npz']  # Those of the best step make the scores.
   commands['scores.csv'] = (
-      'evaluate', f'--inputs={_HERE}/{file}', '--nocertify')
+      'score', '--verify', f'--inputs={_HERE}/{file}', '--nocertify')
   if condition:
     commands['drawn.csv'] = (
         'sample', '--num_samples=8', f'--condition={_HERE}/{file}')

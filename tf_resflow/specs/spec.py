@@ -87,7 +87,8 @@ class Registry:
 
   Args:
     noun: name of the value in messages.
-    entries: maps names to `'module:attribute'`.
+    entries: maps names to `'module:attribute'`; `'.module'` is one of this
+      package.
     refused: maps names that are intentionally missing to the reason, a
       sentence.
     takes_options: whether arguments and options may follow a name.
@@ -115,7 +116,9 @@ class Registry:
                refused: Mapping[str, str] | None = None,
                takes_options: bool = True, with_arguments: bool = False):
     self.noun = noun
-    self._entries: dict[str, Any] = dict(entries)
+    self._entries: dict[str, Any] = {
+        name: f'tf_resflow{path}' if path.startswith('.') else path
+        for name, path in entries.items()}
     self._refused = refused or {}
     self.takes_options = takes_options
     self._with_arguments = with_arguments
