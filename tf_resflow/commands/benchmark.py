@@ -32,6 +32,7 @@ JSON line; with TF32 on a GPU they differ slightly.
 import dataclasses
 import json
 import os
+from typing import Any
 
 from tf_resflow import benchmarking
 from tf_resflow import commands
@@ -107,10 +108,8 @@ class Options(options_lib.Options):
     if self.workdir is None:
       return config
     run = training.load_config(self.workdir)
-    self.refuse(
-        True, flags_lib.by_name().keys() - _WITH_WORKDIR,
-        'cannot be used with --workdir',
-        'The run has a configuration of its own.')
+    self.refuse(True, flags_lib.by_name().keys() - _WITH_WORKDIR,
+                'cannot be used with --workdir', 'The run has its own.')
     return run if 'batch_size' not in self.given else run.replace(
         batch_size=config.optimizer.batch_size)
 
@@ -130,14 +129,15 @@ def main(options: Options, config: configuration.Config) -> None:
     measure = benchmarking.tasks.TASKS[options.worker]
     print(json.dumps(measure(settings, commands.START)))
     return
+  values = benchmarking.report.measure(
+      runner.command('benchmark', options.arguments),
+      [_RUN] if options.advise else options.tasks,
+      lambda task: options_lib.note(f'Measuring {task} ...'))
   if options.advise:
-    _advise(options, config)
+    _advise(benchmarking.report.advise(config, values))
     return
   baseline = benchmarking.report.read_baseline(
       options.baseline_json) if options.baseline_json else None
-  values = benchmarking.report.measure(
-      runner.command('benchmark', options.arguments),
-      options.tasks, lambda task: options_lib.note(f'Measuring {task} ...'))
   options_lib.print_report({
       'batch_size': config.optimizer.batch_size,
       'estimator': estimator and estimator.spec(), **values},
@@ -160,10 +160,7 @@ def _settings(
       tolerance=options.tolerance, images=images)
 
 
-def _advise(options: Options, config: configuration.Config) -> None:
-  report = benchmarking.report.advise(config, benchmarking.report.measure(
-      runner.command('benchmark', options.arguments), [_RUN],
-      lambda task: options_lib.note('Measuring a run ...')))
+def _advise(report: dict[str, Any]) -> None:
   options_lib.print_report(
       report, *(f'{name:24s}{value:{",.4g" if value % 1 else ",.0f"}}'
                 for name, value in report.items()

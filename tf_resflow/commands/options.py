@@ -160,8 +160,9 @@ class Devices(Options):
       choices=('auto', 'single', 'mirrored'))
   dtype: str = fields.field(
       'float32', help='Precision of the flow.', choices=('float32', 'float64'))
-  batch_size: int = fields.field(
-      64, help='Examples per batch and device.', minimum=1)
+  batch_size: int | None = fields.field(
+      None, help='Examples per batch and device: by default 128 images, more '
+      'vectors, fewer large images with --estimator=exact.', minimum=1)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -285,9 +286,6 @@ class Randomness(Options):
 class Evaluation(StoredRun, Estimation, Randomness, OutputFile, Devices):
   """The evaluation."""
 
-  batch_size: int | None = fields.field(
-      None, help='Examples per batch and device: by default 128 images, more '
-      'vectors, fewer large images with --estimator=exact.', minimum=1)
   output: str | None = fields.field(
       None, help='Write the results per example to this .npz file, see above.')
   num_repeats: int = fields.field(

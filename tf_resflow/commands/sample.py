@@ -16,9 +16,9 @@ make one row of images each, from the same draws. Sample i depends on --seed,
 --dtype and i.
 
 --interpolate: every row leads from one image of the split to another through
-latent space. Latents go along an arc with a norm between those of the two ends
-(--path=spherical), since a straight line (--path=linear) would pass through
-norms that no sample has. Both ends are exactly the images themselves.
+latent space. Latents go along an arc with a norm between those of the two ends,
+since a straight line would pass through norms that no sample has. Both ends are
+exactly the images themselves.
 
 Images X enter as (X + 1/2) / num_levels; results are shown rounded down to
 levels. A path has one condition; --reconstruct takes that of each image.
@@ -68,13 +68,10 @@ class Options(
       'reconstruct': ('temperature', 'seed', 'condition'),
       'indices': ('num_samples',)}
   requires = {
-      **dict.fromkeys(('path', 'num_points'), ('interpolate',)),
+      'num_points': ('interpolate',),
       **dict.fromkeys(('split', 'indices', 'data_dir'),
                       ('interpolate', 'reconstruct'))}
 
-  batch_size: int | None = fields.field(
-      None, help='Examples per batch and device: 128 by default, more for '
-      'vectors.', minimum=1)
   output: str = options_lib.required(
       help='File to write, .png or .npz, or .csv of vectors.')
   num_samples: int | None = fields.field(
@@ -95,9 +92,6 @@ class Options(
       '--interpolate. By default the first ones.', minimum=0)
   num_points: int = fields.field(
       10, help='Images per path, ends included.', minimum=2)
-  path: str = fields.field(
-      'spherical', help='Path between two latents, see above.',
-      choices=('spherical', 'linear'))
 
   def check(self) -> None:
     super().check()
@@ -120,8 +114,7 @@ class Options(
       return
     self.require(
         suffix == '.npz' or len(self.temperature) == 1, 'temperature',
-        'one number with .csv and .png files of vectors',
-        'An .npz file holds several.')
+        'one number, but for .npz files of vectors')
 
   def images(
       self, flow: 'models.Flow', default: int, per_sample: int = 1,
@@ -149,7 +142,7 @@ def _picture(options: Options, flow: 'models.Flow', settings: dict[str, Any]
         condition is None or len(condition) == 1, 'condition',
         'one condition with --interpolate', 'All points of a path have it.')
     return evaluation.interpolations(
-        flow, *options.images(flow, default=8, per_sample=2), path=options.path,
+        flow, *options.images(flow, default=8, per_sample=2),
         num_points=options.num_points, condition=condition, **settings)
   return evaluation.samples(
       flow, num_columns=options.num_columns,

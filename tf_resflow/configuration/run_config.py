@@ -59,8 +59,7 @@ class Config:
     where = f'cannot be used with model={self.model.name()}'
     self.run.require(
         self.run.evaluate_every == 0 or self.data.num_validation > 1,
-        'evaluate_every', problem='requires num_validation, such as 200',
-        advice='It is the number of training examples held out for validation.')
+        'evaluate_every', problem='requires num_validation, such as 200')
     self.objective.require(
         not self.objective.hybrid or hasattr(self.model, 'num_classes'),
         'hybrid', problem=where, advice='It has no classifier.')
@@ -75,8 +74,7 @@ class Config:
     self.objective.require(
         self.objective.order_gradient == 'likelihood' or
         getattr(self.model, 'norms', ()) == ('learned',), 'order_gradient',
-        problem='requires norms=learned',
-        advice='Other norms have no orders to train.')
+        problem='requires norms=learned')
 
   def open_data(self) -> 'datasets.DatasetInfo':
     """Returns the metadata of the data set; opens it unless `info` has them.

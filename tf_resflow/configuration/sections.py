@@ -47,8 +47,7 @@ class ObjectiveConfig(fields.Section):
           'Write objective=hybrid:WEIGHT.')
     self.require(
         not (self.annealing_steps and self.hybrid and self.nll_weight == 0),
-        'annealing_steps', problem='has no effect with nll_weight=0',
-        advice='Classification alone uses no log-determinant.')
+        'annealing_steps', problem='has no effect with nll_weight=0')
 
   def nll_weight_of(self, event_size: int) -> float:
     """Returns `nll_weight` as a number; 1/D is one over `event_size`."""
@@ -166,10 +165,7 @@ class RunConfig(fields.Section):
   def check(self) -> None:
     self.require(
         self.evaluate_every != 0 or self.keep_best is not True, 'keep_best',
-        problem='requires evaluate_every and num_validation, such as 500 and '
-        '200', advice='The best checkpoint is the one with the lowest '
-        'validation loss.')
+        problem='requires evaluate_every and num_validation')
     self.require(
         self.patience in (0, fields.AUTO) or self.keep_best is not False,
-        'patience', problem='requires keep_best',
-        advice='It stops at the best checkpoint.')
+        'patience', problem='requires keep_best')

@@ -89,8 +89,7 @@ class DataSource(fields.Section):
         'test_rows', 'random, last, group:NAME or none')
     self.require(
         self.test_file is None or self.test_rows == 'random', 'test_rows',
-        problem='cannot be used with test_file',
-        advice='The file has the rows to test on.')
+        problem='cannot be used with test_file')
 
   @property
   def missing_in_rows(self) -> str:

@@ -138,8 +138,7 @@ class DatasetInfo(abc.ABC):
         split in PARTS, 'split', split, f'one of {", ".join(PARTS)}')
     errors.check(
         split != 'validation' or num_validation > 0, 'split', split,
-        problem='requires num_validation',
-        advice='It is the number of training examples held out for validation.')
+        problem='requires num_validation')
     errors.check(
         split != 'test' or self.num_test != 0, 'split', split,
         problem='is empty', advice='All rows train and validate.')
