@@ -65,15 +65,20 @@ def test_a_finished_run_says_what_it_has_found(
     run_tool, table, tmp_path, monkeypatch):
   """Without its data, and at any time; of a run that continues it is another.
 
-  Also what was said of the data before training.
+  Also what was said of the data before training. A file is opened once, by
+  training with its evaluation, comparison and page, and by what goes on.
   """
+  opened, open_file = [], builtins.open
+  monkeypatch.setattr(builtins, 'open', lambda file, *arguments, **options: (
+      opened.append(str(file)), open_file(file, *arguments, **options))[1])
   path, workdir = tmp_path / 'own.csv', tmp_path / 'run'
   text = table.read_text() + ''.join(table.open().readlines()[1:])
   path.write_text(text)
   command = ['train', f'--dataset=table:{path}', f'--workdir={workdir}',
              '--hidden_units=4', '--schedule=constant', '--input_noise=0',
-             '--nocertify', *_TRAIN]
+             '--nocertify', '--evaluate_every=1', *_TRAIN]
   first = run_tool(*command)
+  assert opened.count(str(path)) == 1 and 'mixture' in first.stderr
   written, page = ((workdir / name).read_bytes()
                    for name in ('report.json', 'report.html'))
   path.unlink()
@@ -88,25 +93,12 @@ def test_a_finished_run_says_what_it_has_found(
   assert (workdir / 'report.html').read_bytes() == page
   assert b'test rows are also training rows' in written
   path.write_text(text)
+  opened.clear()
   more = results.report(run_tool(*command, '--num_steps=5'))
+  assert opened.count(str(path)) == 1
   assert more != results.report(first)
   assert (workdir / 'report.json').read_bytes() != written
   assert b'--num_steps=5' in (workdir / 'report.html').read_bytes()
-
-
-def test_a_file_is_opened_once(run_tool, table, tmp_path, monkeypatch):
-  """By training with its evaluation and comparison, and by what goes on."""
-  opened, open_file = [], builtins.open
-  monkeypatch.setattr(builtins, 'open', lambda file, *arguments, **options: (
-      opened.append(str(file)), open_file(file, *arguments, **options))[1])
-  command = ['train', f'--dataset=table:{table}', '--evaluate_every=1',
-             f'--workdir={tmp_path / "run"}', '--hidden_units=4',
-             '--input_noise=0', *_TRAIN]
-  for num_steps in (1, 2):
-    opened.clear()
-    result = run_tool(*command, f'--num_steps={num_steps}')
-    assert result.status == 0 and 'mixture' in result.stderr, result.stderr
-    assert opened.count(str(table)) == 1
 
 
 @pytest.mark.slow

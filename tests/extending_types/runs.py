@@ -81,6 +81,15 @@ def continue_and_evaluate(call, folder, run, run_killed) -> None:
   assert samples['images'].shape == (2, 8, 8, 1)
 
 
+def test_flags_know_the_types(run_tool):
+  text = run_tool('train', '--import=my_types', '--help=all').stdout
+  for name in ('concatenated_elu', 'sll', 'frobenius', 'averaged',
+               'checkerboard', 'densenet', 'monotone', 'gaussian', 'stripes',
+               'npy:FILE.npy', 'clipped', 'centered', 'argmax', 'student',
+               '--pixel_alpha'):
+    assert name in text
+
+
 @pytest.mark.parametrize('call', TRAINED[:-1], ids=workdir_of)
 def test_trained(call, tmp_path, monkeypatch, run_tool):
   monkeypatch.chdir(tmp_path)

@@ -70,8 +70,7 @@ def main(options: Options) -> None:
       flow, split, extractor, num_images=options.num_images,
       num_samples=options.num_samples, seed=options.seed,
       temperature=options.temperature, solver=options.make_solver(),
-      batch_size=options.batch_size or evaluation.default_batch_size(flow),
-      strategy=flow.run.strategy, verbose=1)
+      batch_size=options.batch_size, strategy=flow.run.strategy, verbose=1)
   report = {
       'step': flow.run.step, 'dtype': options.dtype, 'split': options.split,
       'inception': options.inception,

