@@ -25,7 +25,7 @@ _BAD = [
      '2d/moons. These data have no image_shape, num_levels. Give a data '),
     (dict(condition_at=('base',)), 'condition_at=base has no effect'),
     (dict(annealing_steps=3, hybrid=True, nll_weight=0.0),
-     'annealing_steps=3 has no effect with nll_weight=0. Classification'),
+     'annealing_steps=3 has no effect with nll_weight=0.'),
     (dict(keep_best=True), 'keep_best=true requires evaluate_every'),
     (dict(order_gradient='norm'), 'order_gradient=norm requires norms=learned'),
     (dict(warmup_steps=-1), 'warmup_steps=-1: expected'),
