@@ -12,9 +12,9 @@ def test_lists_and_refuses(run_tool, tmp_path):
     assert name in listed.stdout
   results.check_errors(run_tool, 'study', [
       (['none', '--workdir=a'], '--name=none: expected one of blocks'),
-      (['activations'], '--name=activations requires --workdir or --log.'),
+      (['activations'], '--name requires --workdir or --log.'),
       (['activations', 'b', '--workdir=a'], "unexpected argument 'b'"),
-      (['--workdir=a'], '--workdir=a requires the name of a study.'),
+      (['--workdir=a'], '--workdir requires --name.'),
       (['activations', '--workdir=a', '--log=b'],
        '--workdir cannot be used with --log'),
       ([f'--log={tmp_path}/none'], '[Errno 2]')])

@@ -12,7 +12,7 @@ def test_bad_values(tmp_path):
   table = f'table:{path}'
   testing.check_refusals(lambda values: data_config.DataConfig(
       **{'dataset': 'digits', **values}).open(), [
-          (dict(crop_padding=8), '...the sides of the images, 8 x 8.'),
+          (dict(crop_padding=8), 'crop_padding=8: expected less than the si'),
           (dict(dataset='2d/moons', flip=True), 'flip=true cannot be used'),
           (dict(skip_bad=True), 'skip_bad=true cannot be used with'),
           (dict(dataset='table:/none.csv'), '...There is no such file.'),

@@ -42,6 +42,7 @@ class Options(options_lib.OutputFile):
   sets_up_training = True
   suffixes = ('.png', '.svg')
   excludes = {'log': ('workdir',)}
+  requires = {'name': ('workdir', 'log'), 'workdir': ('name',)}
 
   name: str | None = fields.field(
       None, help='The study.', choices=registries.STUDIES)
@@ -53,14 +54,6 @@ class Options(options_lib.OutputFile):
       None, help='The picture, a new .png or .svg file.')
   task: str | None = fields.field(
       None, help='Do this task in this process; used internally.')
-
-  def check(self) -> None:
-    super().check()
-    self.require(
-        not self.name or bool(self.workdir or self.log), 'name',
-        problem='requires --workdir or --log')
-    self.require(self.workdir is None or bool(self.name), 'workdir',
-                 problem='requires the name of a study')
 
   @property
   def path(self) -> str:

@@ -1,6 +1,6 @@
 """Settings of data: the section of a run's configuration about them."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 import dataclasses
 import os
 import re
@@ -10,8 +10,6 @@ from tf_resflow import errors
 from tf_resflow.specs import fields
 from tf_resflow.specs import registries
 
-# Fields of the data that apply to images only.
-_IMAGE_FIELDS = ('flip', 'crop_padding')
 # Fields of the data that apply to tables only; data frames have the first.
 FRAME_FIELDS: tuple[str, ...] = (
     'columns', 'drop', 'missing', 'column_types', 'test_rows', 'test_share',
@@ -169,27 +167,17 @@ class DataConfig(DataSource):
     with errors.collected_warnings() as warnings:
       info = super().open(info)
     info = dataclasses.replace(info, warnings=(*info.warnings, *warnings))
-    for field in _IMAGE_FIELDS:
+    for field in ('flip', 'crop_padding'):
       if field in self.non_default_values():
         info.require_images(field, getattr(self, field))
     if self.condition_on and info.condition_labels is None:
       info = info.with_condition(self.condition_on)
-    if self.crop_padding:
-      check_crop_padding(self.crop_padding, info.event_shape)
+    # So every crop has pixels of its image, and enough to mirror.
+    self.require(self.crop_padding < min(info.event_shape[:2]), 'crop_padding',
+                 f'less than the sides of images {info.event_shape}')
     return info
 
 
 def _absolute(path: str) -> str:
   """Makes a path absolute; URLs are refused where they are opened."""
   return path if '://' in path else os.path.abspath(os.path.expanduser(path))
-
-
-def check_crop_padding(padding: int, image_shape: Sequence[int]) -> None:
-  """Raises `InvalidValueError` unless the padding is smaller than the image.
-
-  So every crop has pixels of its image, and reflection has enough to mirror.
-  """
-  errors.check(
-      0 <= padding < min(image_shape[:2]), 'crop_padding', padding,
-      f'an integer in [0, {min(image_shape[:2]) - 1}], less than the sides '
-      f'of the images, {image_shape[0]} x {image_shape[1]}')

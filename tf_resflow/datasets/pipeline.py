@@ -8,7 +8,6 @@ step, and a resumed run sees the same data as an uninterrupted one.
 import tensorflow as tf
 
 from tf_resflow import errors
-from tf_resflow.datasets import data_config
 from tf_resflow.datasets import dequantization
 from tf_resflow.datasets import split as split_lib
 from tf_resflow.specs import registries
@@ -77,21 +76,12 @@ def training_batches(
     `tf.data.Dataset` of dicts: `x` float32 `[B, ...]`, images in [0, 1) or
     vectors; `label` int32 `[B]`; `condition` `[B, ...]` for conditional data.
 
-  Raises:
-    InvalidValueError: if a number is out of range.
-
   Example:
     >>> from tf_resflow import datasets
     >>> train = datasets.open_split('digits', 'train', data_dir='data')
     >>> next(iter(training_batches(train, batch_size=64, seed=0)))['x'].shape
     TensorShape([64, 8, 8, 1])
   """
-  for name, value, least in (
-      ('batch_size', batch_size, 1), ('max_in_memory', max_in_memory, 1),
-      ('start_step', start_step, 0)):
-    errors.check(value >= least, name, value, f'an integer >= {least}')
-  if crop_padding:
-    data_config.check_crop_padding(crop_padding, split.event_shape)
   pad_fn = registries.CROP_MODES.get(crop_mode)
   first = start_step * batch_size
   crop_key, flip_key, noise_key, draw_key = (
@@ -176,10 +166,8 @@ def evaluation_batches(
     position in the split.
 
   Raises:
-    InvalidValueError: if a number is out of range.
+    InvalidValueError: if `num_examples` is out of range.
   """
-  errors.check(
-      batch_size >= 1, 'batch_size', batch_size, 'an integer >= 1')
   num_examples = split.num_examples if num_examples is None else num_examples
   errors.check(
       1 <= num_examples <= split.num_examples, 'num_examples', num_examples,
