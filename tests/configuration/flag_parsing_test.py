@@ -154,22 +154,21 @@ def module_fixture(tmp_path, monkeypatch):
 def test_import(module, tmp_path):
   (tmp_path / 'wave.flags').write_text('# Mine.\n--import=my_waves\n--mine=2')
   (tmp_path / 'outer.flags').write_text('--flagfile=wave.flags\n')
-  known = []
   for arguments in (
       ['--workdir', '/some where', '--nothing', '--import=json, my_waves'],
       ['--num_steps=3', '-import=json', '--import=', '--import',
        'my_waves'],
       ['--nested=1', '--flagfile=outer.flags', '--flip']):
-    assert module in flags_lib.import_modules(
-        arguments, lambda: known.append(module in sys.modules))
-  flags_lib.import_modules(['--num_steps=3'], known.clear)  # Is not called.
-  assert known == [False, True, True]
+    assert module in flags_lib.modules_of(arguments)
+  assert flags_lib.modules_of(['--num_steps=3']) == ()
+  assert module not in sys.modules
+  flags_lib.import_modules(['json', module])
   assert 'wave' in registries.MODELS.names()
 
 
 @pytest.mark.reliability(promise='foreign-import')
 def test_user_defined_models_are_trained_like_ours(module, tmp_path):
-  flags_lib.import_modules([f'--import={module}'])
+  flags_lib.import_modules([module])
   config = _parse(f'--import={module}', '--model=wave', '--num_waves=5')
   assert config.model.image_shape == (8, 8, 1)
   assert (config.model.num_waves, config.model.num_blocks) == (5, (9,))

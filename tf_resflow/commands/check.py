@@ -47,7 +47,7 @@ def main(options: Options) -> None:
   # Loads TFP.
   from tf_resflow.checks import running
   module, _, attribute = options.name.partition(':')
-  flags_lib.import_modules([f'--import={module}'])
+  flags_lib.import_modules([module])
   make = getattr(sys.modules[module], attribute, None)
   options.require(make, 'name', 'MODULE:NAME with a name of the module')
   case = running.case_of(

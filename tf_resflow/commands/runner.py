@@ -153,7 +153,9 @@ def _run_tool(
   is_own_process = 'tensorflow' not in sys.modules
   tool = _tool(name)
   # A user's module imports TensorFlow.
-  flags_lib.import_modules(arguments, startup.load_tensorflow)
+  if modules := flags_lib.modules_of(arguments):
+    startup.load_tensorflow()
+  flags_lib.import_modules(modules)
   tool.Options.define(flag_values)
   if tool.Options.takes_configuration:
     flags_lib.define(flag_values)

@@ -3,7 +3,7 @@
 Every function takes the `FlagValues` to use; the commands pass those of absl.
 """
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 import dataclasses
 import importlib
 import os
@@ -29,26 +29,20 @@ _MODULE = 'a module that can be imported'
 _SECTIONS = {'type': sections_lib.ModelTypeConfig, **config_lib.SECTIONS}
 
 
-def import_modules(
-    arguments: Sequence[str], before_fn: Callable[[], object] = bool,
-) -> tuple[str, ...]:
-  """Imports and returns the modules of `--import` in a command line.
+def import_modules(modules: Sequence[str]) -> None:
+  """Imports modules, as those of `--import` in a command line.
 
   Call it before `define`, so that flags include what the modules register. The
   current folder is searched, too. Nothing else imports modules: `from_flagfile`
-  refuses a run with others. `before_fn` is called before the first one.
+  refuses a run with others.
 
   Raises:
     InvalidValueError: if a module cannot be imported.
   """
-  modules = modules_of(arguments)
   if modules and os.getcwd() not in sys.path:
     sys.path.append(os.getcwd())
-  if modules:
-    before_fn()
   for module in modules:
     _import(module)
-  return modules
 
 
 def modules_of(arguments: Sequence[str]) -> tuple[str, ...]:

@@ -201,14 +201,6 @@ class Section:
     super().__init_subclass__(**kwargs)
     cls.__repr__ = Section.__repr__  # Not that of dataclasses.
 
-  def __new__(cls, **values):
-    for name in values:
-      names = [f.name for f in cls.fields()]
-      errors.check(
-          name in names, name, problem=f'is not a field of {cls.__name__}',
-          advice=errors.did_you_mean(name, names))
-    return super().__new__(cls)
-
   def __repr__(self) -> str:
     changed_ = [f'{name}={value!r}'
                 for name, value in self.non_default_values().items()]
