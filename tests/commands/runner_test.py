@@ -206,7 +206,6 @@ def test_console(capsys, monkeypatch):
   status, stdout, _ = run_main('convert', '--help')
   assert status == 0
   assert '\n  tf_resflow convert --checkpoint=' in stdout
-  assert run_main('help', 'convert') == (0, stdout, '')
   assert run_main('--version') == (
       0, f'tf_resflow {tf_resflow.__version__}\n', '')
   status, stdout, _ = run_main('flagfiles')

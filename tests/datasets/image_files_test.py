@@ -98,7 +98,7 @@ BAD = {
   'float.tif': (lambda path: Image.new('F', (4, 6)).save(path), DEEP),
   'text.png': (lambda path: path.write_text('text'), _UNKNOWN),
   'gif.png': (lambda path: Image.new('L', (4, 6)).save(path, 'GIF'), _UNKNOWN),
-  'empty.jpg': (lambda path: path.touch(), 'it is empty'),
+  'empty.jpg': (lambda path: path.touch(), _UNKNOWN),
   'cut.png': (_cut, DAMAGED),
   'cut.jpg': (_cut, DAMAGED),
   'clear.png': (_transparent,

@@ -62,11 +62,12 @@ def chosen(
     Data.
   """
   comparison = _Comparison(x, condition)
-  if not comparison.has_enough_rows:
+  if len(comparison.x) < _MIN_ROWS * comparison.size:
     return one_by_one
   # A column that is constant in the rows that are used says nothing.
-  options = [those if varies else (t,) for those, varies, t in zip(
-      options, comparison.varies, one_by_one, strict=True)]
+  options = [those if np.ptp(column) > 0.0 else (t,)
+             for those, column, t in zip(
+                 options, comparison.x.T, one_by_one, strict=True)]
   best = max((
       one_by_one, _suited([t.untransformed() for t in one_by_one], options),
       _suited([t.logarithmic() for t in one_by_one], options),
@@ -136,22 +137,18 @@ class _Comparison:
 
   Attributes:
     tried: maps types to the log-likelihood of each row, `[N]`, nats.
-    varies: whether columns have different values, `[D]`.
+    x: the rows that are used, `[N, D]`.
+    size: number of coordinates of them and of the condition.
   """
 
   def __init__(self, x, condition):
     rows = np.linspace(0, len(x) - 1, min(len(x), _MAX_ROWS)).astype(int)
     self.tried: dict[_Types, Any] = {}
-    self._x = x[rows]
-    self.varies = np.ptp(self._x, axis=0) > 0.0
-    self._noise = np.random.default_rng(0).random(self._x.shape)
+    self.x = x[rows]
+    self._noise = np.random.default_rng(0).random(self.x.shape)
     self._condition = _standardized(condition[rows] if (
         condition is not None) else np.empty([len(rows), 0]))[0]
-
-  @property
-  def has_enough_rows(self):
-    size = self._x.shape[1] + self._condition.shape[1]
-    return len(self._x) >= _MIN_ROWS * size
+    self.size = self.x.shape[1] + self._condition.shape[1]
 
   def gain(self, types, other):
     """Returns the mean difference of rows, and its standard error."""
@@ -165,7 +162,7 @@ class _Comparison:
   def _log_prob(self, types):
     """Returns log p(x, c), where p(c) is the same for all types."""
     y, log_det = mapping.mapped(
-        [t.spec() for t in types], self._x, self._noise)
+        [t.spec() for t in types], self.x, self._noise)
     z, std = _standardized(y)
     z = np.concatenate([z, self._condition], axis=1)
     return log_det - np.sum(np.log(std)) + held_out_log_prob(z)[0]

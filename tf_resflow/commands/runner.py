@@ -38,14 +38,11 @@ _HELP = {'--help': '--help=basic', '-help': '--help=basic',
 def main() -> None:
   """Runs the console script `tf_resflow TOOL --FLAG=VALUE ...`, and exits."""
   name, *arguments = sys.argv[1:] or ['--help']
-  if name == 'help' and arguments:
-    name, arguments = arguments[0], ['--help']
   if name in TOOLS:
     sys.exit(run(name, arguments))
   texts = {
       '--help': _overview, '-h': _overview, 'help': _overview,
-      **dict.fromkeys(('--version', 'version'), lambda: (
-          f'tf_resflow {tf_resflow.__version__}')),
+      '--version': lambda: f'tf_resflow {tf_resflow.__version__}',
       'flagfiles': flagfiles.overview}
   if name in texts:
     sys.exit(_until_closed(lambda: print(texts[name]())))

@@ -130,10 +130,9 @@ def _opened(root: str, name: str) -> Iterator[Image.Image]:
   """Opens an image file; converts errors to a `FormatError` that says why."""
   path = os.path.join(root, name)
   try:
-    status = os.stat(path)
     # Opening a FIFO would wait for a writer, a device may do anything.
-    errors.check(stat.S_ISREG(status.st_mode), problem='it is no regular file')
-    errors.check(status.st_size, problem='it is empty')
+    errors.check(stat.S_ISREG(os.stat(path).st_mode),
+                 problem='it is no regular file')
     with warnings.catch_warnings(), open(path, 'rb') as file:
       # Of images that are not refused.
       warnings.simplefilter('ignore', Image.DecompressionBombWarning)

@@ -61,10 +61,6 @@ ACTIVATIONS = spec.Registry('activation', {
     'tanh': '.layers.lipschitz.activations:Tanh',
     'identity': '.layers.lipschitz.activations:Identity',
     'lipschitz_cube': '.layers.lipschitz.activations:LipschitzCube',
-}, refused={
-    'selu': 'The slope of SELU reaches 1.7581: g would not be a contraction.',
-    'swish': 'The slope of swish reaches 1.0998; lipswish is swish / 1.1.',
-    'gelu': 'The slope of GELU reaches 1.1289: g would not be a contraction.',
 })
 
 # Lipschitz constraints of linear layers (`--constraint=`): instances of

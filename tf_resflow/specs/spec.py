@@ -89,8 +89,6 @@ class Registry:
     noun: name of the value in messages.
     entries: maps names to `'module:attribute'`; `'.module'` is one of this
       package.
-    refused: maps names that are intentionally missing to the reason, a
-      sentence.
     takes_options: whether arguments and options may follow a name.
     with_arguments: whether its types have arguments, for messages.
 
@@ -113,13 +111,11 @@ class Registry:
   _name_rule = 'a name of letters, digits, "_", "-" and "/"'
 
   def __init__(self, noun: str, entries: Mapping[str, str],
-               refused: Mapping[str, str] | None = None,
                takes_options: bool = True, with_arguments: bool = False):
     self.noun = noun
     self._entries: dict[str, Any] = {
         name: f'tf_resflow{path}' if path.startswith('.') else path
         for name, path in entries.items()}
-    self._refused = refused or {}
     self.takes_options = takes_options
     self._with_arguments = with_arguments
 
@@ -180,9 +176,7 @@ class Registry:
     return name
 
   def advice(self, name: Any) -> str:
-    """Returns why a name is refused, or similar names; may be empty."""
-    if str(name) in self._refused:
-      return self._refused[str(name)]
+    """Returns similar names, as a question; may be empty."""
     similar = dict.fromkeys(self._similar(str(name)))
     return f'Did you mean {" or ".join(similar)}?' if similar else ''
 

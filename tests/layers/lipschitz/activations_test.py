@@ -1,6 +1,5 @@
 """Activations of slope at most one: values and slopes."""
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -29,17 +28,6 @@ def test_companions(name, expected):
   slopes = np.abs(np.diff(y) / np.diff(x))
   assert slopes.max() <= layer.lipschitz_bound + 1e-9
   assert slopes.max() >= layer.lipschitz_bound - 1e-3
-
-
-@loops.each([
-    ('selu', keras.activations.selu), ('gelu', keras.activations.gelu),
-    ('swish', keras.activations.silu)])
-def test_steeper_ones_are_refused_with_their_constant(name, function):
-  x = np.linspace(-8.0, 8.0, 400_001)
-  slope = np.diff(np.asarray(function(tf.constant(x)))) / np.diff(x)
-  with pytest.raises(errors.InvalidValueError, match=(
-      f'activation={name}: expected one of .*reaches {slope.max():.4f}')):
-    registries.ACTIVATIONS.get(name)
 
 
 @loops.each([layers.MaxMin, layers.FullSort])
