@@ -113,9 +113,10 @@ def test_a_table_of_grids(run_tool, tmp_path, caplog):
       'mass': 25 * np.round(rng.normal(160, 15, 300)).astype(int),
       'price': np.round(rng.normal(0.0, 0.2, 300), 2)})
   frame.to_csv(path, index=False)
-  results.report(run_tool(
+  trained = run_tool(
       'train', f'--dataset=table:{path}', f'--workdir={run}', *_SHORT,
-      *_VECTORS))
+      *_VECTORS, '--noevaluate_at_end')
+  assert trained.status == 0, trained.stderr
   assert (': signed_integer:25: mass; signed_integer:0.01: price'
          ) in caplog.text
   results.report(run_tool(
