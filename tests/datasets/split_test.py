@@ -1,6 +1,7 @@
 """Parts: what they hold, in memory and one by one."""
 
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from tests import splits
@@ -24,6 +25,9 @@ def test_arrays_and_examples_at_places():
   assert set(found) == {'x', 'label'} and found['x'].dtype == np.uint8
   np.testing.assert_array_equal(found['x'], images[[7, 0, 359, 7]])
   np.testing.assert_array_equal(found['label'], labels[[7, 0, 359, 7]])
+  for place in (-1, 360):
+    with pytest.raises(ValueError, match=f'position={place}: expected an in'):
+      split.examples_at([0, place])
 
 
 def test_some_conditions():

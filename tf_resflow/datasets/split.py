@@ -8,6 +8,8 @@ from typing import Self
 import numpy as np
 import tensorflow as tf
 
+from tf_resflow import errors
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Split:
@@ -88,7 +90,14 @@ class Split:
     Returns:
       Arrays by the keys of `examples`, such as `x` `[len(positions), ...]`, in
       the given order.
+
+    Raises:
+      InvalidValueError: if an index is out of range.
     """
+    for position in positions:
+      errors.check(
+          0 <= position < self.num_examples, 'position', position,
+          f'an index in [0, {self.num_examples - 1}]')
     found = {
         i: row for i, row in enumerate(self.examples.take(max(positions) + 1))
         if i in positions}
