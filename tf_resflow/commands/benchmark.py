@@ -99,9 +99,10 @@ class Options(options_lib.Options):
     self.require(
         self.tasks == ('train',) or self.num_repeats >= 2, 'num_repeats',
         '2 or more with the tasks evaluate and sample')
-    folder = os.path.dirname(os.path.abspath(self.program or ''))
-    self.require(os.access(folder, os.W_OK), 'program',
-                 'a prefix in a folder that can be written to')
+    self.require(
+        self.program is None or os.access(
+            os.path.dirname(os.path.abspath(self.program)), os.W_OK),
+        'program', 'a prefix in a folder that can be written to')
 
   def run_config(self, config: configuration.Config) -> configuration.Config:
     """Returns the configuration of --workdir, if it is given."""
