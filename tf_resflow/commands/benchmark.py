@@ -130,6 +130,8 @@ def main(options: Options, config: configuration.Config) -> None:
     measure = benchmarking.tasks.TASKS[options.worker]
     print(json.dumps(measure(settings, commands.START)))
     return
+  baseline = benchmarking.report.read_baseline(
+      options.baseline_json) if options.baseline_json else None
   values = benchmarking.report.measure(
       runner.command('benchmark', options.arguments),
       [_RUN] if options.advise else options.tasks,
@@ -137,8 +139,6 @@ def main(options: Options, config: configuration.Config) -> None:
   if options.advise:
     _advise(benchmarking.report.advise(config, values))
     return
-  baseline = benchmarking.report.read_baseline(
-      options.baseline_json) if options.baseline_json else None
   options_lib.print_report({
       'batch_size': config.optimizer.batch_size,
       'estimator': estimator and estimator.spec(), **values},
