@@ -76,6 +76,9 @@ def training_batches(
     `tf.data.Dataset` of dicts: `x` float32 `[B, ...]`, images in [0, 1) or
     vectors; `label` int32 `[B]`; `condition` `[B, ...]` for conditional data.
 
+  Raises:
+    InvalidValueError: if `crop_mode` is unknown.
+
   Example:
     >>> from tf_resflow import datasets
     >>> train = datasets.open_split('digits', 'train', data_dir='data')
