@@ -16,5 +16,6 @@ def test_json_round_trip():
   assert schema_lib.Schema.of(json.loads(text)) == schema
   assert schema_lib.Schema.of(None) is None
   testing.check_refusals(lambda column: schema_lib.Column(**column), [
-      ({'role': 'x'}, 'role=x: expected modelled, condition, group, unused.'),
+      ({'role': 'x'}, 'role=x: expected modelled, condition, group, weight, '
+       'unused.'),
       ({'type': 'logg'}, 'column_types=logg: expected one of real, ')])
