@@ -66,3 +66,19 @@ def test_atoms_are_named(caplog):
       (rounded, ('real',)), (np.append(x, [7.5] * 9), ('real',)),
       (rain[:100], ('real',)), (np.round(rain), ('integer',))):
     assert not column_checks.unbounded(['a'], column[:, None], types)
+
+
+def test_heaps_are_named(caplog):
+  """Of whole numbers and of real ones; zero, and chance, do not count."""
+  rng = np.random.default_rng(0)
+  age = np.round(rng.normal(50.0, 12.0, 800))
+  age[:500] = 5.0 * np.round(age[:500] / 5.0)
+  height = rng.normal(170.0, 10.0, 800)
+  height[30:] = np.round(height[30:])
+  zero = np.where(np.arange(800) % 4 > 0, 0.0, np.round(age + 0.3 * height))
+  *_, text = _warnings(
+      caplog, age, height, zero, np.round(9.0 * height),
+      types=('integer', 'real', 'integer', 'integer'))
+  assert text.endswith(
+      f'smooth over: c0: 5 ({100 * np.mean(age % 5 == 0):.0f} %), c1: 1 (96 %).'
+  )

@@ -74,3 +74,22 @@ def test_bad_input(run_tool, digits_workdir, table_workdir, monkeypatch):
       ([f'--workdir={table_workdir}', '--classify'],
        '--classify=true requires a flow whose condition is the label. Train'),
   ], f'--workdir={digits_workdir}')
+
+
+def test_tools_that_answer_flags_of_this_one(
+    run_tool, table_workdir, digits_workdir, table):
+  result = run_tool('evaluate', f'--workdir={table_workdir}',
+                    f'--inputs={table}', '--nocertify')
+  report = results.report(result)
+  assert report['num_examples'] == 100
+  assert report['reconstruction_error_max'] < 1e-4
+  assert 'note: --inputs is answered by tf_resflow score --verify.' in (
+      result.stderr)
+  # Which does not invert unless it is asked to.
+  report = results.report(run_tool(
+      'score', f'--workdir={table_workdir}', f'--inputs={table}'))
+  assert not any('inver' in key or 'lipschitz' in key for key in report)
+  result = run_tool('evaluate', f'--workdir={digits_workdir}',
+                    '--ood_dataset', '2d/moons')
+  assert result.status == 2
+  assert 'ood: error: --ood_dataset=2d/moons: expected a data' in result.stderr

@@ -1,5 +1,6 @@
 """Flags: complete, readable, and replayed exactly."""
 
+import dataclasses
 import sys
 import textwrap
 
@@ -242,3 +243,17 @@ def test_imports_of_a_flagfile_and_of_the_command_line_add_up(tmp_path):
       configuration.make_config(imports=('json',))))
   config = _parse(f'--flagfile={path}', '--import=math,json')
   assert config.run.imports == ('json', 'math')
+
+
+def test_flags_of_two_types_are_refused(monkeypatch):
+
+  def define(field):
+    config_class = dataclasses.make_dataclass(
+        'Clash', [(*field, 1)], bases=(models.ModelConfig,),
+        frozen=True, kw_only=True)
+    monkeypatch.setitem(registries.MODELS._entries, 'clash', config_class)
+    _defined()
+
+  testing.check_refusals(define, [
+      (field, f'model=clash has a field {field[0]} that clashes with a flag')
+      for field in (('num_steps', int), ('flip', bool), ('num_blocks', bool))])

@@ -25,6 +25,9 @@ _FEW_VALUES = 6
 _MAX_SHARE_OF_VALUES = 0.1
 # Of an atom: least share of rows, times that of the values beside it, and rows.
 _MIN_ATOM, _MIN_ATOM_RATIO, _MIN_ATOM_ROWS = 0.02, 5, 100
+# Of a heap: least step in robust standard deviations and in steps of the grid,
+# share of the values that are not 0, and distinct ones.
+_MIN_HEAP_STEP, _MIN_STEPS, _MIN_HEAP, _MIN_HEAP_VALUES = 0.01, 4, 0.5, 5
 
 
 def column_problem(
@@ -99,21 +102,42 @@ def unbounded(
   return found
 
 
+def _heap(column: np.ndarray) -> str:
+  """Describes a coarse grid on which most but not all values lie, or ''."""
+  width = column_types.Heavy.fitted(column).scale
+  least = max(_MIN_HEAP_STEP * width, _MIN_STEPS * column_types.step_of(column))
+  column = column[column != 0.0]  # It is a multiple of everything.
+  for power in range(int(np.log10(100.0 * width)) + 1, -9, -1):
+    for factor in (5.0, 2.5, 2.0, 1.0):
+      step = float(f'{factor}e{power}')
+      units = np.rint(column / step)
+      on = units[np.isclose(column / step, units, 1e-9, 0.0)]
+      if step < least or len(on) == len(column):
+        return ''
+      if len(on) >= _MIN_HEAP * len(column) and (
+          len(np.unique(on)) >= _MIN_HEAP_VALUES):
+        return f'{step:g} ({100 * len(on) / len(column):.0f} %)'
+  return ''
+
+
 def warn_of_density(
     names: Sequence[str], train: np.ndarray, types: Sequence[str]) -> None:
   """Warns of modelled columns that are better no density.
 
-  Of those for which the likelihood is unbounded, and of few whole numbers.
+  Of those for which the likelihood is unbounded, of few whole numbers, and of
+  values most of which lie on a coarse grid.
 
   Args:
     names: of the D columns.
     train: `[N, D]`.
     types: specs of their `ColumnType`.
   """
-  columns, few = {}, []
+  columns, few, heaps = {}, [], []
   thin = unbounded(names, train, types)
   for name, column, spec in zip(names, np.float64(train).T, types, strict=True):
     far, num_values = _far_value(column), len(np.unique(column))
+    if heap := _heap(column):
+      heaps.append(f'{name}: {heap}')
     if far:
       _logger.warning(
           'Column %s has %.12g in %d of %d rows, far from all others (%g to %g)'
@@ -132,6 +156,10 @@ def warn_of_density(
         'Few different whole numbers are in %s; samples have others, too. Make '
         'such columns a condition, to model the others given these.',
         ', '.join(few))
+  if heaps:
+    _logger.warning(
+        'Most values, not all, are multiples of one number, which flows smooth '
+        'over: %s.', ', '.join(heaps))
   if len(train) > len(columns) > 1:
     values, vectors = np.linalg.eigh(np.corrcoef(list(columns.values())))
     if values[0] < _MIN_RELATIVE_STD**2:

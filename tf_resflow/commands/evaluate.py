@@ -27,6 +27,10 @@ from tf_resflow import workflow
 from tf_resflow.commands import options as options_lib
 from tf_resflow.specs import fields
 
+# Flags that were of this tool, the tools that answer them, and what these need
+# to answer with the same keys.
+MOVED = {'inputs': ('score', '--verify'), 'ood_dataset': ('ood',)}
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Options(

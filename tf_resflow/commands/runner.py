@@ -5,6 +5,7 @@ import importlib
 import inspect
 import os
 import pathlib
+import re
 import signal
 import sys
 import textwrap
@@ -116,6 +117,8 @@ def _run(name: str, arguments: Sequence[str], stop: signals.Stop) -> int:
     flag_values = _common_flags()
     arguments = flagfiles.resolve(arguments, [
         field.flag for field in _tool(name).Options.flag_fields()])
+    name, *needed = _answering(name, arguments)
+    arguments = [*needed, *arguments]
     return _run_tool(name, arguments, flag_values)
   except errors.ExpectedError as error:
     return fail(name, errors.sentence(error), error.exit_status)
@@ -175,6 +178,19 @@ def _run_tool(
     startup.set_up_training(*(v.run.jit_compile for v in values[1:]))
   tool.main(*values)
   return 0
+
+
+def _answering(name, arguments):
+  """Returns the tool that answers a command, and arguments that it needs then.
+
+  Flags may have moved to another tool.
+  """
+  for flag, answer in getattr(_tool(name), 'MOVED', {}).items():
+    if any(re.match(f'--?{flag}(=|$)', argument) for argument in arguments):
+      print(f'note: --{flag} is answered by tf_resflow {" ".join(answer)}.',
+            file=sys.stderr)
+      return answer
+  return (name,)
 
 
 def _unknown_flag(error: flags.UnrecognizedFlagError) -> str:

@@ -137,7 +137,13 @@ def by_name() -> dict[str, dict[str, fields.Field]]:
   models = {n: registries.MODELS.get(n) for n in registries.MODELS.names()}
   for owner, section in {**_SECTIONS, **models}.items():
     for field in section.flag_fields():
-      owners.setdefault(field.flag, {})[owner] = field
+      others = owners.setdefault(field.flag, {})
+      errors.check(
+          all(name in models and (field.element is bool) ==
+              (other.element is bool) for name, other in others.items()),
+          'model', owner, problem=f'has a field {field.name} that clashes with '
+          'a flag of that name', advice='Rename the field.')
+      others[owner] = field
   return owners
 
 
