@@ -270,9 +270,9 @@ def _marginals(page):
   figure = _figure(1.7 * max(width, 3), 0.5 + 1.4 * height)
   for i, column in enumerate(shown, 1):
     axes = figure.add_subplot(height, width, i, yticks=[])
-    axes.hist([x[column], samples[column]], 30, histtype='step',
-              range=x[column].quantile([0.005, 0.995]),
-              label=['data', 'samples'])
+    for label, part in ('data', x), ('samples', samples):
+      axes.hist(part[column], 30, x[column].quantile([0.005, 0.995]),
+                histtype='step', label=label)
     axes.set_title(page.label(column), fontsize='small')
   figure.legend(*axes.get_legend_handles_labels(), loc='outside upper right')
   weight, spread = page.run.open(page.held_out).weights, 2.0 / len(x)
@@ -321,10 +321,10 @@ def _odd_rows(page):
   if page.shows_rows:
     table = table.join(x.iloc[lowest].rename(columns=str))
   name = x.index.name or 'row of the part'
-  yield _text(f'The {len(lowest)} least likely of {len(x)} held-out rows, by '
-              f'their {name}, and the column of each that is farthest from its '
-              f'mean. In the median log p is {np.median(scores):.2f}.')
-  yield _table(table.rename_axis(name))
+  yield _text(f'The {len(lowest)} least likely of {len(x)} held-out rows, and '
+              'the column of each that is farthest from its mean. The median '
+              f'log p is {np.median(scores):.2f}.')
+  yield _table(table.rename_axis(index=None, columns=name))
 
 
 def _images(page):
