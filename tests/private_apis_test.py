@@ -54,10 +54,11 @@ class Raising(keras.layers.Layer):
 
 
 def test_errors_that_keras_hands_on_as_they_are():
-  error = tf.errors.InvalidArgumentError(None, None, 'a line')
+  with pytest.raises(tf.errors.InvalidArgumentError) as made:
+    private_apis.assertions(tf.constant(False), ['a', tf.constant(7), 'line'])
   with pytest.raises(tf.errors.InvalidArgumentError) as info:
-    Raising(private_apis.not_wrapped_by_keras(error))(tf.zeros([1]))
-  assert info.value.message == 'a line'
+    Raising(made.value)(tf.zeros([1]))
+  assert info.value.message == 'a 7 line'
 
 
 def test_errors_within_calls_stay_one_line_of_their_class():

@@ -5,7 +5,7 @@ Those of TFP, which takes seconds to import, are in `private_tfp_apis.py`; Keras
 is not imported here, so that `numerics` does not need it.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 import contextlib
 import pickle
 from typing import Any
@@ -22,13 +22,26 @@ from tensorflow.python.ops import summary_ops_v2
 _tracing: dict[object, list[object]] = {}
 
 
-def not_wrapped_by_keras(error: Any) -> Exception:
-  """Marks an error such that Keras does not rewrite its message.
+def assertions(ok: tf.Tensor, message: Sequence[str | tf.Tensor]
+               ) -> list[tf.Operation]:
+  """Returns what results depend on, so that they are an error unless `ok`.
 
+  Eagerly it is raised at once, in one line, which Keras does not rewrite:
   `errors.InvalidValueError` has the same attribute, and says why.
+
+  Args:
+    ok: bool scalar.
+    message: words and numbers.
   """
-  error._keras_call_info_injected = True  # pylint: disable=protected-access
-  return error
+  if not tf.executing_eagerly():
+    return [tf.debugging.Assert(ok, message)]
+  if not ok:
+    error: Any = tf.errors.InvalidArgumentError(None, None, ' '.join(
+        part if isinstance(part, str) else f'{part.numpy():.4g}'
+        for part in message))
+    error._keras_call_info_injected = True  # pylint: disable=protected-access
+    raise error
+  return []
 
 
 def allow_frequent_tracing(function: Any) -> Callable:

@@ -96,7 +96,7 @@ def test_failure_is_reported_and_its_examples_alone(spec):
   # x + g(x) = 1 + |x| reaches no y below 1.
   y = tf.constant([[0.0], [2.0], [float('nan')]], tf.float64)
   solution = contractions.solve(
-      solver, lambda x: 1.0 + tf.abs(x) - x, y, x_init=tf.ones_like(y))
+      solver, lambda x: 1.0 + tf.abs(x) - x, y)
   np.testing.assert_array_equal(solution.converged, [False, True, False])
   np.testing.assert_allclose(solution.x[1], [1.0], atol=1e-9)
   with pytest.raises(tf.errors.InvalidArgumentError, match='did not converge'):

@@ -138,15 +138,6 @@ class Flow(trainable_model.TrainableModel):
     (y, _), settings = self._augmented(x, condition, seed, estimator, solver)
     return self.bijection.forward_pass(y, settings)
 
-  def forward_and_log_det(
-      self, x: Any, condition: Any = None, *,
-      seed: random.SeedLike = None, estimator: layers.EstimatorLike = None,
-      solver: layers.SolverLike = None) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns latents `[B, D]` and an estimate of `log|det dz/dy|`, `[B]`."""
-    return self.transform(
-        x, condition, seed=seed, estimator=estimator, solver=solver
-    ).checked()[:2]
-
   def encode(self, x: Any, condition: Any = None, *,
              seed: random.SeedLike = None) -> tf.Tensor:
     """Returns latents `[B, D]`; the seed is for a random augmentation."""
@@ -360,22 +351,17 @@ class Flow(trainable_model.TrainableModel):
     flow.schema = self.schema
     return flow
 
-  def _config_of(self, **parts):
+  def get_config(self) -> dict:
+    serialize = keras.saving.serialize_keras_object
+    parts = {
+        'bijection': serialize(self.bijection), 'event_shape': self.event_shape,
+        'num_levels': self.num_levels, 'classifier': serialize(self.classifier),
+        'augmentation': serialize(self._augmentation),
+        'base': serialize(self._base),
+    } if self.config is None else {'config': self.config.to_json_object()}
     return parts | {
         'estimator': self.estimator and self.estimator.spec(),
         'name': self.name, 'dtype': self.compute_dtype}
-
-  def config_of_fields(self) -> dict:
-    """Returns `get_config` of a flow that was built from its `config`."""
-    return self._config_of(config=self.config.to_json_object())
-
-  def get_config(self) -> dict:
-    serialize = keras.saving.serialize_keras_object
-    return self._config_of(
-        bijection=serialize(self.bijection), event_shape=self.event_shape,
-        num_levels=self.num_levels, classifier=serialize(self.classifier),
-        augmentation=serialize(self._augmentation),
-        base=serialize(self._base))
 
   @classmethod
   def from_config(cls, config: dict) -> 'Flow':

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 import functools
-import html
 import math
 import os
 import shutil
@@ -26,7 +25,7 @@ from tf_resflow.specs import paths
 MAX_EXACT_SIZE = 64
 
 
-class LatentModel(keras.Model):
+class LatentModel(bijection_lib.Passes, keras.Model):
   """A Keras model whose outputs are latents: the parts of a `Flow`.
 
   The arguments are those of `Flow`, which defines its passes.
@@ -63,15 +62,6 @@ class LatentModel(keras.Model):
   def __repr__(self) -> str:
     return base_layer.settings_repr(self) if self.run is None else '\n'.join(
         f'{name}: {text}' for name, text in self.run.described(self).items())
-
-  def _repr_html_(self) -> str:
-    """Returns what notebooks show."""
-    if self.run is None:
-      return f'<pre>{html.escape(repr(self))}</pre>'
-    rows = ''.join(
-        f'<tr><th>{html.escape(name)}</th><td>{html.escape(text)}</td></tr>'
-        for name, text in self.run.described(self).items())
-    return f'<table>{rows}</table>'
 
   def save(self, filepath: str | os.PathLike, *args: Any, **kwargs: Any
            ) -> None:

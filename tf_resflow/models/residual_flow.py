@@ -51,8 +51,6 @@ class ResidualFlow(flow.Flow):
     Chen et al., 2019, Residual Flows, Sections 5.1 and 5.4 and Appendix E.
   """
 
-  get_config = flow.Flow.config_of_fields
-
   def __init__(
       self, config: residual_flow_config.ResidualFlowConfig | dict,
       name: str = 'residual_flow', **kwargs):

@@ -43,8 +43,6 @@ class VectorFlow(flow.Flow):
     Chen et al., 2019, Residual Flows, Section 3.
   """
 
-  get_config = flow.Flow.config_of_fields
-
   def __init__(
       self, config: vector_flow_config.VectorFlowConfig | dict,
       name: str = 'vector_flow', **kwargs):

@@ -1,6 +1,7 @@
 """The residual branch `g` of a block as a pure function of tensors."""
 
 from collections.abc import Callable
+import dataclasses
 import functools
 from typing import Any
 
@@ -14,6 +15,7 @@ from tf_resflow.numerics import tracing
 Tensors = Any
 
 
+@dataclasses.dataclass(eq=False)
 class ResidualFunction:
   """The residual branch `g` of a block as three pure functions.
 
@@ -51,19 +53,16 @@ class ResidualFunction:
     True
   """
 
-  def __init__(
-      self, evaluate: Callable[..., tf.Tensor], *,
-      converge_norms: Callable[[Tensors, Tensors], Tensors] = (
-          lambda variables, state: []),
-      effective_weights: Callable[[Tensors, Tensors], Tensors] = (
-          lambda variables, norms: variables),
-      max_examples: Callable[[], int | None] = lambda: None,
-      unknown_sizes: bool = False):
-    self.evaluate = evaluate
-    self.converge_norms = converge_norms
-    self.effective_weights = effective_weights
-    self.max_examples = max_examples
-    self.unknown_sizes = unknown_sizes
+  evaluate: Callable[..., tf.Tensor]
+  _: dataclasses.KW_ONLY
+  converge_norms: Callable[[Tensors, Tensors], Tensors] = (
+      lambda variables, state: [])
+  effective_weights: Callable[[Tensors, Tensors], Tensors] = (
+      lambda variables, norms: variables)
+  max_examples: Callable[[], int | None] = lambda: None
+  unknown_sizes: bool = False
+
+  def __post_init__(self):
     self._traced: dict[tuple, Callable] = {}
 
   @functools.cached_property
@@ -79,10 +78,8 @@ class ResidualFunction:
   @functools.cached_property
   def of_any_size(self) -> 'ResidualFunction':
     """The same `g`, which also divides batches of unknown size into chunks."""
-    return self if self.unknown_sizes else ResidualFunction(
-        self.evaluate, converge_norms=self.converge_norms,
-        effective_weights=self.effective_weights,
-        max_examples=self.max_examples, unknown_sizes=True)
+    return self if self.unknown_sizes else dataclasses.replace(
+        self, unknown_sizes=True)
 
   def weights(self, variables: Tensors, state: Tensors) -> Tensors:
     """Returns the effective weights, differentiable in `variables`."""

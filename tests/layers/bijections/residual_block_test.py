@@ -154,9 +154,9 @@ def test_solvers_are_told_bounds_of_l_2_only():
   class Recorder(numerics.Banach):
     bounds = []
 
-    def solve(self, g_fn, y, x_init=None, lipschitz_bound=None):
+    def solve(self, g_fn, y, lipschitz_bound=None):
       self.bounds.append(lipschitz_bound)
-      return super().solve(g_fn, y, x_init, lipschitz_bound)
+      return super().solve(g_fn, y, lipschitz_bound)
 
   for domain in (2.0, np.inf):
     layers.ResidualBlock(networks.Half(domain, domain)).solve_inverse(

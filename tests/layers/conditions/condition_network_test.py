@@ -70,8 +70,8 @@ def test_far_conditions_stay_between_minus_one_and_one():
 def test_refuses_numbers_that_do_not_match():
   testing.check_refusals(
       lambda values: layers.VectorNetwork(2, 3, **values), [
-          ({'mean': (1.0,), 'std': (1.0,)}, 'mean=[1.0]: expected 2 values,'),
-          ({'mean': (1.0, 2.0)}, 'std=[]: expected as many numbers as mean'),
+          ({'mean': (1.0,), 'std': (1.0,)}, 'std=[1.0]: expected 2 numbers'),
+          ({'mean': (1.0, 2.0)}, 'std=[]: expected 2 numbers above 0, as ma'),
           ({'mean': (1.0, 2.0), 'std': (1.0, 0.0)}, 'std=[1.0, 0.0]: ex')])
   testing.check_refusals(lambda sizes: layers.LabelEmbedding(*sizes), [
       ((0, 2), 'num_labels=0: expected a number >= 1'),

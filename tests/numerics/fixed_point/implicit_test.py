@@ -80,19 +80,6 @@ def test_diagnostics_carry_no_gradient():
   assert gradient is None or not np.any(gradient)
 
 
-def test_a_start_makes_no_difference_but_in_steps():
-  g, weights, y = _dense()
-  solver = numerics.Anderson()
-  solution, _ = numerics.invert_residual(g, weights, y, solver)
-  again, far = (
-      numerics.invert_residual(g, weights, y, solver, x_init=x_init).solution
-      for x_init in (solution.x + 1e-9, y + 10.0))
-  for other in (again, far):
-    np.testing.assert_allclose(other.x, solution.x, atol=1e-9)
-  assert max(again.num_steps) < min(solution.num_steps)
-  assert max(solution.num_steps) < max(far.num_steps)
-
-
 @loops.each(
     [(-1, numerics.RESIDUAL_SERIES, 2), (1, numerics.OddSeries(), None)])
 def test_log_det_at_the_solution(sign, series, max_examples):

@@ -145,9 +145,6 @@ def test_no_gradient_flows_through_the_solution():
      'y=a scalar: expected a tensor'),
     (lambda: numerics.Anderson().solve(lambda x: x[:, :1], tf.ones([2, 3])),
      r'g\(x\)=float32 \(2, 1\): expected float32 \(2, 3\), like y'),
-    (lambda: numerics.Banach().solve(
-        abs, tf.ones([2, 3]), x_init=tf.ones([2, 2])),
-     r'x_init=float32 \(2, 2\): expected float32 \(2, 3\), like y'),
     (lambda: numerics.Anderson().solve(
         abs, tf.ones([2, 3]), lipschitz_bound=1.0),
      r'lipschitz_bound=1.0: expected a number in \[0, 1\)'),

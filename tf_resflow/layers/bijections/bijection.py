@@ -147,7 +147,40 @@ class BiLipschitzBounds(NamedTuple):
         lipschitz_layer.weakest_source([self.bound_source, other.bound_source]))
 
 
-class Bijection(base_layer.BaseLayer):
+class Passes:
+  """What follows from `transform`, which reports solves that failed.
+
+  Those of a `models.Flow` lead from data to latents.
+  """
+
+  transform: Callable[..., PassResult]
+  def forward_and_log_det(
+      self, x: Any, condition: Any = None, *,
+      seed: numerics.random.SeedLike = None, estimator: EstimatorLike = None,
+      solver: SolverLike = None) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns `f(x)` and `log|det df/dx|`.
+
+    Args:
+      x: `[B, ...]`.
+      condition: see `PassSettings`.
+      seed: of random draws.
+      estimator: of the log-determinant, in place of the bijection's own, or
+        its spec, such as 'exact'.
+      solver: of fixed points, likewise.
+
+    Returns:
+      `y`: `[B, ...]`; `log_det`: `[B]`, nats.
+
+    Raises:
+      tf.errors.InvalidArgumentError: if the direction is a solve and an example
+        does not converge. Under XLA, which drops assertions, it is NaN.
+    """
+    return self.transform(
+        x, condition, seed=seed, estimator=estimator, solver=solver
+    ).checked()[:2]
+
+
+class Bijection(Passes, base_layer.BaseLayer):
   """An invertible layer `f` with a log-determinant.
 
   Events are `[...]` after one batch axis; `log_det` is `log|det df/dx|`, in
@@ -228,31 +261,6 @@ class Bijection(base_layer.BaseLayer):
     return self.forward_pass(
         x, PassSettings.of(condition, seed, estimator, solver))
 
-  def forward_and_log_det(
-      self, x: Any, condition: Any = None, *,
-      seed: numerics.random.SeedLike = None, estimator: EstimatorLike = None,
-      solver: SolverLike = None) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns `f(x)` and `log|det df/dx|`.
-
-    Args:
-      x: `[B, ...]`.
-      condition: see `PassSettings`.
-      seed: of random draws.
-      estimator: of the log-determinant, in place of the bijection's own, or
-        its spec, such as 'exact'.
-      solver: of fixed points, likewise.
-
-    Returns:
-      `y`: `[B, ...]`; `log_det`: `[B]`, nats.
-
-    Raises:
-      tf.errors.InvalidArgumentError: if the direction is a solve and an example
-        does not converge. Under XLA, which drops assertions, it is NaN.
-    """
-    return self.transform(
-        x, condition, seed=seed, estimator=estimator, solver=solver
-    ).checked()[:2]
-
   def solve_inverse(
       self, y: Any, condition: Any = None, *,
       solver: SolverLike = None) -> PassResult:
@@ -285,10 +293,11 @@ class Bijection(base_layer.BaseLayer):
         advice='Or call build(input_shape), which sets the shape of events.')
     base_layer.build_once(self, y.shape)
 
-  def call(self, inputs: tf.Tensor, condition: Any = None) -> tf.Tensor:
+  def call(self, inputs: tf.Tensor, condition: Any = None, *,
+           updates_statistics: bool = False) -> tf.Tensor:
     return self.forward_pass(inputs, PassSettings(
-        condition, estimator=numerics.NoLogDet(), is_plain=True
-    )).checked().value
+        condition, estimator=numerics.NoLogDet(), is_plain=True,
+        updates_statistics=updates_statistics)).checked().value
 
   def update_statistics(self, x: Any, condition: Any = None) -> tf.Tensor:
     """Updates moving statistics by a batch; returns `f(x)` with the new ones.
@@ -297,9 +306,7 @@ class Bijection(base_layer.BaseLayer):
     global batch; passes change no statistics.
     """
     base_layer.build_once(self, x.shape)
-    return self.forward_pass(x, PassSettings(
-        condition, estimator=numerics.NoLogDet(), is_plain=True,
-        updates_statistics=True)).checked().value
+    return self.call(x, condition, updates_statistics=True)
 
   def bi_lipschitz_bounds(self) -> BiLipschitzBounds:
     """Returns the bi-Lipschitz bounds for the present weights."""

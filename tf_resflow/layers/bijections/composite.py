@@ -19,9 +19,9 @@ class CompositeBijection(base_layer.Composition, bijection_lib.Bijection):
   """A bijection composed of `parts`, from which its properties follow.
 
   Subclasses set `parts`, by the constructor or later in theirs, or define them
-  as a property of layers that are attributes. They define `with_parts` and, if
-  the parts are not applied one after another, the two passes, `shapes` and
-  `bi_lipschitz_bounds`.
+  as a property of layers that are attributes. They define `with_parts`, unless
+  their constructor takes the parts alone, and, if the parts are not applied one
+  after another, the two passes, `shapes` and `bi_lipschitz_bounds`.
 
   Example:
     >>> @layers.configured
@@ -57,7 +57,7 @@ class CompositeBijection(base_layer.Composition, bijection_lib.Bijection):
   def with_parts(self, parts: Sequence[bijection_lib.Bijection]
                  ) -> bijection_lib.Bijection:
     """Returns a copy with other parts, and the same name and dtype."""
-    raise NotImplementedError
+    return type(self)(parts, name=self.name, dtype=self.dtype_policy)
 
   def frozen(self) -> bijection_lib.Bijection:
     copy = self.with_parts([part.frozen() for part in self.parts])
@@ -128,10 +128,6 @@ class SequentialBijection(CompositeBijection):
         (part, settings._replace(seed=numerics.random.fold_in(
             settings.seed, next(numbers))) if draws and part.is_random
          else settings) for part in self.parts]
-
-  def with_parts(self, parts: Sequence[bijection_lib.Bijection]
-                 ) -> bijection_lib.Bijection:
-    return SequentialBijection(parts, name=self.name, dtype=self.dtype_policy)
 
 
 @base_layer.configured

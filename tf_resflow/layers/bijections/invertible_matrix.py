@@ -132,16 +132,10 @@ def checked(
     name: of the matrix.
   """
   is_regular = condition <= MAX_CONDITION[dtype]
-  checks = []
-  if not tf.executing_eagerly():
-    error = refusal(name, 0.0, dtype)
-    checks.append(tf.debugging.Assert(is_regular, [
-        f'{name}=condition number', condition,
-        f': expected {error.expected}. {error.advice}']))
-  elif not is_regular:
-    raise private_apis.not_wrapped_by_keras(tf.errors.InvalidArgumentError(
-        None, None, str(refusal(name, float(condition), dtype))))
-  with tf.control_dependencies(checks):
+  error = refusal(name, 0.0, dtype)
+  with tf.control_dependencies(private_apis.assertions(is_regular, [
+      f'{name}=condition number', condition,
+      f'is refused: expected {error.expected}. {error.advice}'])):
     return [tf.cast(tf.where(
         is_regular, value, tf.constant(np.nan, value.dtype)), dtype)
             for value in values]

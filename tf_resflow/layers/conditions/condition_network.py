@@ -141,13 +141,10 @@ class VectorNetwork(ConditionNetwork):
       mean: Sequence[float] = (), std: Sequence[float] = (),
       seed: int | None = None, **kwargs):
     super().__init__(**kwargs)
-    for name, values in (('mean', mean), ('std', std)):
-      errors.check(
-          len(values) in (0, condition_size), name, list(values),
-          f'{condition_size} values, or none')
     errors.check(
-        len(mean) == len(std) and all(s > 0 for s in std), 'std', list(std),
-        'as many numbers as mean has, above 0')
+        len(mean) == len(std) and len(std) in (0, condition_size) and
+        all(s > 0 for s in std), 'std', list(std),
+        f'{condition_size} numbers above 0, as many as mean has, or none')
     self.condition_size = condition_size
     self.size = size
     self.hidden_units = tuple(hidden_units)

@@ -140,8 +140,7 @@ class ConditionMatrix(base_layer.BaseLayer):
       kernel_initializer: str | keras.Initializer = 'zeros', **kwargs):
     super().__init__(**kwargs)
     errors.check(
-        isinstance(condition_size, (int, np.integer)) and condition_size > 0,
-        'condition_size', condition_size, 'a number >= 1')
+        condition_size > 0, 'condition_size', condition_size, 'a number >= 1')
     self.condition_size = int(condition_size)
     self.condition_spec: Any = ConditionSpec((self.condition_size,))
     self.kernel_initializer = keras.initializers.get(kernel_initializer)

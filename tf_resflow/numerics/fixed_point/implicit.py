@@ -32,26 +32,20 @@ class Inverse(NamedTuple):
   log_det: tf.Tensor
 
 
-class _Solved(NamedTuple):
-  """A fixed point, with what its gradient needs."""
-
-  solution: solver_lib.Solution
-  norms: Any  # of `g`
-  log_det: tf.Tensor | None = None  # at the solution, with an estimator
-  w: tf.Tensor | None = None  # the vector of its gradient
-
-
 def _solve(g, solver, lipschitz_bound, sign, estimator, series, variables,
-           state, y, x_init, draw, *context):
-  """Returns the `_Solved` of `x + sign g(x) = y`."""
+           state, y, draw, *context):
+  """Returns the `Solution` of `x + sign g(x) = y`, and the norms of `g`.
+
+  With an estimator also the log-determinant there, and `w` of its gradient.
+  """
   norms = g.converge_norms(variables, state)
   weights = g.effective_weights(variables, norms)
   probes = [] if estimator is None else [draw.probe]
 
-  def solve(y, x_init, *others):
+  def solve(y, *others):
     context = others[len(probes):]
     solution = solver.solve(lambda x: sign * g.evaluate(weights, x, *context),
-                            y, x_init, lipschitz_bound)
+                            y, lipschitz_bound)
     if estimator is None:
       return list(solution), []
     probe = others[0]
@@ -64,11 +58,11 @@ def _solve(g, solver, lipschitz_bound, sign, estimator, series, variables,
   # A chunk stops when its own examples have converged.
   outputs, _ = parallel.map_in_chunks(
       solve, None if probes and estimator.batch_dependent else g.max_examples(),
-      [y, x_init, *probes, *context], outputs_like=[y, *(
+      [y, *probes, *context], outputs_like=[y, *(
           tf.TensorSpec([None], dtype)
           for dtype in (tf.int32, tf.bool, y.dtype, *[y.dtype] * len(probes))
       ), *[y] * len(probes)], unknown_sizes=g.unknown_sizes)
-  return _Solved(solver_lib.Solution(*outputs[:4]), norms, *outputs[4:])
+  return solver_lib.Solution(*outputs[:4]), norms, *outputs[4:]
 
 
 def _implicit_gradient(g, solver, lipschitz_bound, sign, variables, norms, x,
@@ -103,7 +97,7 @@ def _implicit_gradient(g, solver, lipschitz_bound, sign, variables, norms, x,
         tf.abs(dx), axis=list(range(1, dx.shape.rank)), keepdims=True)
     scale = tf.where(scale > 0, scale, tf.ones_like(scale))
     adjoint = solver.solve(
-        lambda u: sign * vjp_fn(u), dx / scale, lipschitz_bound=lipschitz_bound)
+        lambda u: sign * vjp_fn(u), dx / scale, lipschitz_bound)
     dy = tf.where(tf.reshape(adjoint.converged, tf.shape(scale)),
                   adjoint.x * scale, tf.constant(float('nan'), dx.dtype))
     gradients.append(tape.gradient(
@@ -126,8 +120,7 @@ def invert_residual(
     estimator: estimator_lib.Estimator = _NO_LOG_DET, *,
     state: Sequence[Any] = (), lipschitz_bound: float | None = None,
     sign: int = 1, context: Sequence[tf.Tensor] = (),
-    x_init: tf.Tensor | None = None, seed: random.SeedLike = None,
-    memory: str = 'recompute',
+    seed: random.SeedLike = None, memory: str = 'recompute',
     series: series_lib.LogDetSeries = series_lib.RESIDUAL_SERIES) -> Inverse:
   """Solves `x + g(x) = y`; differentiable in `y`, `variables`, `context`.
 
@@ -155,7 +148,6 @@ def invert_residual(
     estimator: of the log-determinant; none by default.
     lipschitz_bound: `Lip(g)` in l2 if known; safeguards acceleration.
     sign: 1, or -1 for `x - g(x) = y`.
-    x_init: the initial point, by default `y`.
     series: the log-determinant to estimate, by default `log|det(I + J)|`,
       whatever the sign.
 
@@ -183,21 +175,18 @@ def invert_residual(
   of_solve = (solver, lipschitz_bound, sign)
 
   def solve(y, variables, context):
-    solved = g.traced(_solve, *of_solve, *(
+    (x, *diagnostics), norms, *of_log_det = g.traced(_solve, *of_solve, *(
         (estimator, series) if takes_one_pass else (None, None)))(
-            variables, list(state), y,
-            y if x_init is None else tf.stop_gradient(x_init),
-            draw if takes_one_pass else None, *context)
-    x, *diagnostics = solved.solution
-    log_dets = [solved.log_det] if takes_one_pass else []
+            variables, list(state), y, draw if takes_one_pass else None,
+            *context)
 
     def gradients(dx, *cotangents):
       return g.traced(_implicit_gradient, *of_solve)(
-          variables, solved.norms, x, dx,
-          [draw.probe, solved.w, cotangents[0]] if takes_one_pass else [],
+          variables, norms, x, dx,
+          [draw.probe, of_log_det[1], cotangents[0]] if takes_one_pass else [],
           *context)
 
-    return [x, *log_dets], diagnostics, gradients
+    return [x, *of_log_det[:1]], diagnostics, gradients
 
   x, *log_dets, num_steps, converged, residual = differentiation.with_gradient(
       solve, y, variables, list(context))

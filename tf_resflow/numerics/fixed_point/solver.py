@@ -100,7 +100,6 @@ class Solver(spec.Specified):
         if self.rtol is None else self.rtol)
 
   def solve(self, g_fn: Callable[[tf.Tensor], tf.Tensor], y: tf.Tensor,
-            x_init: tf.Tensor | None = None,
             lipschitz_bound: float | tf.Tensor | None = None) -> Solution:
     """Solves `x + g(x) = y` for every sample.
 
@@ -108,9 +107,9 @@ class Solver(spec.Specified):
 
       max|x + g(x) - y| <= atol + rtol max(max|x|, max|y|).
 
-    It fails, and stops as well, when a plain step (or the initial point) has a
-    residual that is not finite; an accelerated step with such a residual is
-    undone first. The loop ends when all samples have stopped.
+    The initial point is `y`. A sample fails, and stops as well, when it or a
+    plain step has a residual that is not finite; an accelerated step with such
+    a residual is undone first. The loop ends when all samples have stopped.
 
     No gradient flows through the result (`tf.stop_gradient`): differentiate
     by the implicit function theorem instead. In eager mode an outer
@@ -120,7 +119,6 @@ class Solver(spec.Specified):
     Args:
       g_fn: maps a tensor like `y` to one like `y`, each sample on its own.
       y: right-hand side, `[B, ...]`, float32 or float64; `B` may be unknown.
-      x_init: the initial point, by default `y`.
       lipschitz_bound: upper bound of the Lipschitz constant of `g`, a number
         in [0, 1) or a scalar tensor. It decides whether accelerated steps are
         accepted; the plain iteration does not need it.
@@ -132,7 +130,7 @@ class Solver(spec.Specified):
       InvalidValueError: if `y` is neither float32 nor float64, shapes do not
         fit, or `lipschitz_bound` is not in [0, 1).
     """
-    y, x_init, rho = _checked(y, x_init, lipschitz_bound)
+    y, rho = _checked(y, lipschitz_bound)
     flatten, unflatten = _reshaping(y)
     flat_y = flatten(y)
     atol, rtol = self.tolerances(y.dtype)
@@ -140,16 +138,18 @@ class Solver(spec.Specified):
 
     def defect(trial):
       g = tf.convert_to_tensor(g_fn(unflatten(trial)))
-      _check_like(g, y, 'g(x)')
+      errors.check(
+          g.shape.is_compatible_with(y.shape) and g.dtype == y.dtype,
+          'g(x)', f'{g.dtype.name} {g.shape}', f'{y.dtype.name} {y.shape}, '
+          'like y')
       return flat_y - tf.reshape(g, tf.shape(trial)) - trial
 
     def tolerance(trial):
       return atol + rtol * tf.maximum(secants.max_abs(trial), size_y)
 
     nothing = tf.zeros_like(size_y, tf.bool)
-    start = flatten(x_init)
     state = _State(
-        trial=start, accelerated=nothing, x=start,
+        trial=flat_y, accelerated=nothing, x=flat_y,
         f=tf.zeros_like(flat_y),
         norm=tf.zeros_like(size_y),
         residual=tf.fill(tf.shape(size_y), tf.constant(float('inf'), y.dtype)),
@@ -196,29 +196,19 @@ class Solver(spec.Specified):
         num_steps=s.num_steps + tf.cast(s.active, tf.int32))
 
 
-def _checked(y, x_init, lipschitz_bound):
+def _checked(y, lipschitz_bound):
   """Returns the arguments of `solve` as tensors, the bound as `rho`."""
   y = tf.stop_gradient(tf.convert_to_tensor(y))
   errors.check(y.dtype in _DEFAULT_ATOL, 'y', y.dtype.name,
                'float32 or float64', 'Cast it first.')
   errors.check(y.shape.rank != 0, 'y', 'a scalar', 'a tensor [B, ...]')
-  x_init = tf.stop_gradient(
-      tf.convert_to_tensor(y if x_init is None else x_init, y.dtype))
-  _check_like(x_init, y, 'x_init')
   errors.check(
       lipschitz_bound is None or tf.is_tensor(lipschitz_bound) or
       0.0 <= lipschitz_bound < 1.0, 'lipschitz_bound', lipschitz_bound,
       'a number in [0, 1)', 'Otherwise a fixed point may not exist.')
-  return y, x_init, (
+  return y, (
       tf.constant(_DEFAULT_RHO, y.dtype) if lipschitz_bound is None
       else tf.cast(lipschitz_bound, y.dtype))
-
-
-def _check_like(tensor, y, name):
-  errors.check(
-      tensor.shape.is_compatible_with(y.shape) and tensor.dtype == y.dtype,
-      name, f'{tensor.dtype.name} {tensor.shape}',
-      f'{y.dtype.name} {y.shape}, like y')
 
 
 def _reshaping(y):
@@ -359,11 +349,6 @@ def check_converged(
       'evaluations of g. Where it is not finite, check the input; else check '
       'that g is a contraction (Lipschitz constant below 1), raise max_steps, '
       'loosen atol, or use float64.']
-  if tf.executing_eagerly():
-    raise private_apis.not_wrapped_by_keras(tf.errors.InvalidArgumentError(
-        None, None, ' '.join(
-            part if isinstance(part, str) else f'{part.numpy():.4g}'
-            for part in message)))
-  assertion = tf.debugging.Assert(tf.reduce_all(solution.converged), message)
-  with tf.control_dependencies([assertion]):
+  with tf.control_dependencies(private_apis.assertions(
+      tf.reduce_all(solution.converged), message)):
     return solution._replace(x=tf.identity(solution.x))
