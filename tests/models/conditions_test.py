@@ -60,8 +60,6 @@ def test_a_flow_without_a_condition_is_what_it_was():
     ({**_LABELS, 'condition_at': ('head',)}, 'condition_at=head: expected one'),
     ({**_LABELS, 'condition_at': ()}, 'condition_at=: expected'),
     ({**_LABELS, 'condition_features': 0}, 'condition_features=0: expected'),
-    ({**_LABELS, 'condition_at': ('base', 'base')},
-     'condition_at=base,base: expected each place at most once'),
     ({'condition_features': 8}, 'condition_features=8 has no effect '
      'without a condition'),
     ({'condition_at': ('base',)}, 'condition_at=base has no effect')])

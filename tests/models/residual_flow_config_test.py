@@ -11,7 +11,6 @@ from tf_resflow import models
 from tf_resflow.specs import registries
 
 _IMAGE_ERRORS = [
-    (dict(image_shape=(32, 32, 3, 1)), 'image_shape=32,32,3,1: expected heigh'),
     (dict(image_shape=(28, 28, 1), num_blocks=(1, 1, 1, 1)),
      'num_blocks=1,1,1,1: expected fewer scales for images of 28 x 28. 4 scales'
      ' need 3 squeezes by 2, so height and width must be divisible by 8.'),

@@ -254,12 +254,9 @@ class UniformDequantization(Augmentation):
                steps: Sequence[float] = (), **kwargs):
     super().__init__(**kwargs)
     errors.check(num_points >= 1, 'num_points', num_points, 'an integer >= 1')
-    errors.check(
-        len(steps) in (0, len(columns)), 'steps', tuple(steps),
-        f'{len(columns)} numbers, one per column, or none')
     self.columns = tuple(columns)
     self.num_points = num_points
-    self.steps = tuple(steps)
+    self.steps = tuple(steps or [1.0] * len(columns))
 
   def _is_integer(self, x):
     return tf.constant([i in self.columns for i in range(x.shape[-1])])
@@ -267,7 +264,7 @@ class UniformDequantization(Augmentation):
   def _grid(self, x):
     """Returns the types of all columns; those that are no grid count in ones.
     """
-    steps = dict(zip(self.columns, self.steps, strict=False))
+    steps = dict(zip(self.columns, self.steps, strict=True))
     return column_types.stacked(
         [column_types.SignedInteger(steps.get(i, 1.0))
          for i in range(x.shape[-1])], x.dtype.as_numpy_dtype)

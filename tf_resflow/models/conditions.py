@@ -61,9 +61,6 @@ class ConditionalConfig(model_config.ModelConfig):
     self.require(
         not (self.condition_labels and self.condition_size), 'condition_size',
         problem='cannot be used with condition_labels')
-    self.require(
-        len(set(self.condition_at)) == len(self.condition_at), 'condition_at',
-        'each place at most once')
     size = self.schema.condition_size if self.schema else 0
     self.require(
         size in (0, self.condition_size), 'condition_size',

@@ -97,8 +97,6 @@ class ResidualFlowConfig(block_flow_config.BlockFlowConfig):
 
   def check(self) -> None:
     super().check()
-    self.require(
-        len(self.image_shape) == 3, 'image_shape', 'height, width and channels')
     height, width, channels = self.image_shape
     num_squeezes = len(self.num_blocks) - 1 + int(self.squeeze_first)
     divisor = 2**num_squeezes

@@ -47,8 +47,6 @@ def build(event_shape, size=4, **kwargs):
      'network=f: expected outputs (4,) for inputs (2,), not (3,). They are '),
     (dict(event_shape=(2, 2, 2), mask='checkerboard', size=2),
      'network=f: expected outputs (2, 2, 4) for inputs (2, 2, 2), not (2, '),
-    (dict(event_shape=(4,), shape=(2, 3)),
-     'shape=(2, 3): expected 4 entries, as in events (4,).'),
     (dict(event_shape=(4,), mask='rows'), 'mask=rows: expected one of channel'),
 ])
 def test_refusals(values, message):

@@ -222,8 +222,7 @@ def test_chunks_of_frequencies_cover_all_of_them(monkeypatch):
     ([[np.nan]], None, r'kernel=.* \(1, 1\) with 1 numbers that are not fin'),
     (np.ones([2, 2, 2]), None, r'kernel=an array of shape \(2, 2, 2\): expec'),
     (np.ones([3, 3]), (4, 4), 'kernel=.*: expected .* a matrix .* without'),
-    (np.ones([3, 3, 1, 1]), None, 'spatial_shape=None: expected the height'),
-    (np.ones([3, 3, 1, 1]), (0, 4), 'spatial_shape=.0, 4.: expected the')])
+    (np.ones([3, 3, 1, 1]), None, 'kernel=.*: expected .* with spatial_sh')])
 def test_bad_input_is_refused(kernel, spatial_shape, match):
   with pytest.raises(ValueError, match=match):
     certificates.certified_norm_bound(kernel, spatial_shape)

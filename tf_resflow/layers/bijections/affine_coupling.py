@@ -1,7 +1,6 @@
 """The affine coupling layer of Real NVP."""
 
 from collections.abc import Sequence
-import math
 
 import keras
 import tensorflow as tf
@@ -69,11 +68,7 @@ class AffineCoupling(bijection.Bijection):
     self.shape = None if shape is None else tuple(shape)
 
   def build(self, input_shape: tuple) -> None:
-    event_shape = tuple(input_shape[1:])
-    shape = event_shape if self.shape is None else self.shape
-    errors.check(
-        math.prod(shape) == math.prod(event_shape), 'shape', shape,
-        f'{math.prod(event_shape)} entries, as in events {event_shape}')
+    shape = tuple(input_shape[1:]) if self.shape is None else self.shape
     self._halves = registries.MASKS.get(self.mask)(shape, swap=self.swap)
     network_shape = (None, *self._halves.network_shape)
     base_layer.build_once(self.network, network_shape)

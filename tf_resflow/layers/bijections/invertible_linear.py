@@ -36,10 +36,8 @@ class MatrixBijection(bijection.Bijection):
     self.initial_matrix = None
     if initial_matrix is not None:
       matrix = np.asarray(initial_matrix, np.float64)
-      errors.check(
-          matrix.ndim == 2 and len(set(matrix.shape)) == 1, 'initial_matrix',
-          f'an array {matrix.shape}', 'a square matrix')
-      self._check(np.linalg.cond(matrix, 1), 'initial_matrix')
+      invertible_matrix.check('initial_matrix', np.linalg.cond(matrix, 1),
+                              tf.as_dtype(self.compute_dtype))
       self.initial_matrix = matrix.tolist()
 
   def row_size(self, event_shape: Sequence[int]) -> int:
@@ -73,11 +71,6 @@ class MatrixBijection(bijection.Bijection):
         for name in self._names
         for w in [tf.convert_to_tensor(getattr(self, name).value)]})
 
-  def _check(self, condition, name):
-    dtype = tf.as_dtype(self.compute_dtype)
-    if not condition <= invertible_matrix.MAX_CONDITION[dtype]:
-      raise invertible_matrix.refusal(name, float(condition), dtype)
-
   def _apply(self, x, is_inverse):
     """Returns `W x` or `W^-1 x` of every row."""
     matrix, log_det = self._evaluate()
@@ -96,8 +89,9 @@ class MatrixBijection(bijection.Bijection):
     return self._evaluate()[0]
 
   def check_weights(self) -> None:
-    self._check(invertible_matrix.inverse_and_condition(self.matrix())[1],
-                f'{self.name}.matrix')
+    _, condition = invertible_matrix.inverse_and_condition(self.matrix())
+    invertible_matrix.check(f'{self.name}.matrix', float(condition),
+                            tf.as_dtype(self.compute_dtype))
 
   def forward_pass(self, x: tf.Tensor, settings: bijection.PassSettings
                    ) -> bijection.PassResult:
@@ -128,8 +122,7 @@ class InvertibleLinear(MatrixBijection):
     initial_matrix: the initial matrix `[D, D]`, in place of a permutation.
 
   Raises:
-    InvalidValueError: if `initial_matrix` is not square, or numerically
-      singular.
+    InvalidValueError: if `initial_matrix` is numerically singular.
 
   Example:
     >>> linear = layers.InvertibleLinear(

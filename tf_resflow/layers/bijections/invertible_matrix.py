@@ -109,13 +109,16 @@ def _norm(matrix):
   return tf.reduce_max(tf.reduce_sum(tf.abs(matrix), axis=0))
 
 
-def refusal(
-    name: str, condition: float, dtype: tf.DType) -> errors.InvalidValueError:
-  """Returns the error of a matrix with too large a condition number."""
-  return errors.InvalidValueError(
-      name, f'condition number {condition:.3g}',
-      f'at most {MAX_CONDITION[dtype]:.0e} in {dtype.name}',
-      f'{NUMERICALLY_SINGULAR}; lower the learning rate or use float64.')
+def _requirement(dtype):
+  """Returns what is expected of a condition number, and advice."""
+  return (f'at most {MAX_CONDITION[dtype]:.0e} in {dtype.name}',
+          f'{NUMERICALLY_SINGULAR}; lower the learning rate or use float64.')
+
+
+def check(name: str, condition: float, dtype: tf.DType) -> None:
+  """Raises `InvalidValueError` if a condition number is too large."""
+  errors.check(condition <= MAX_CONDITION[dtype], name,
+               f'condition number {condition:.3g}', *_requirement(dtype))
 
 
 def checked(
@@ -132,10 +135,10 @@ def checked(
     name: of the matrix.
   """
   is_regular = condition <= MAX_CONDITION[dtype]
-  error = refusal(name, 0.0, dtype)
+  expected, advice = _requirement(dtype)
   with tf.control_dependencies(private_apis.assertions(is_regular, [
       f'{name}=condition number', condition,
-      f'is refused: expected {error.expected}. {error.advice}'])):
+      f'is refused: expected {expected}. {advice}'])):
     return [tf.cast(tf.where(
         is_regular, value, tf.constant(np.nan, value.dtype)), dtype)
             for value in values]

@@ -103,10 +103,6 @@ class Standardize(bijection.Bijection):
     size = len(mean)
     self._kernel = np.eye(size)
     if whitening:
-      errors.check(
-          len(whitening) == size * (size + 1) // 2, 'whitening',
-          f'{len(whitening)} numbers', f'{size * (size + 1) // 2}, the lower '
-          f'triangle of a matrix for {size} channels')
       self._kernel[np.tril_indices(size)] = whitening
       smallest = self._kernel.diagonal().min()
       errors.check(smallest > 0, 'whitening', f'{smallest:g} on the diagonal',

@@ -207,10 +207,11 @@ class LipschitzLayer(base_layer.BaseLayer):
   def settings_key(self) -> Any:
     """Returns a key of its configuration, without names and seeds of layers."""
     try:
-      return json.dumps(
-          _anonymous(self.get_config()), sort_keys=True, default=str)
+      text = json.dumps(self.get_config(), default=str)
     except NotImplementedError:
       return self  # Without a known configuration it is like no other.
+    return json.dumps(
+        json.loads(text, object_hook=_anonymous), sort_keys=True)
 
   def structure(self) -> Any:
     """Returns a key that layers share if they are equal but for weights."""
@@ -219,13 +220,9 @@ class LipschitzLayer(base_layer.BaseLayer):
 
 
 def _anonymous(config):
-  """Returns a configuration without the names and seeds of layers."""
-  if isinstance(config, list | tuple):
-    return [_anonymous(value) for value in config]
-  if not isinstance(config, dict):
-    return config
+  """Returns a configuration without the name and the seed of a layer."""
   left_out = ('name', 'seed') if 'trainable' in config else ()
-  return {k: _anonymous(v) for k, v in config.items() if k not in left_out}
+  return {k: v for k, v in config.items() if k not in left_out}
 
 
 class ElementwiseActivation(LipschitzLayer):

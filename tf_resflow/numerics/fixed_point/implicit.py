@@ -67,23 +67,16 @@ def _solve(g, solver, lipschitz_bound, sign, estimator, series, variables,
 
 def _implicit_gradient(g, solver, lipschitz_bound, sign, variables, norms, x,
                        dx, of_log_det, *context):
-  """Returns `dy`, a structure like `variables` and a list like `context`.
+  """Returns `dy` and the gradients by variables and context.
 
   `of_log_det` holds `v`, `w` and the cotangent of a log-determinant at `x`,
   whose gradient by `x` is then a part of `dx`; or nothing.
   """
-  with tf.GradientTape() as outer:
-    outer.watch(variables)
-    weights = g.effective_weights(variables, norms)
-  flat_weights = tf.nest.flatten(weights)
-
-  def differentiate(x, dx, *others):
-    part, context = others[:len(of_log_det)], others[len(of_log_det):]
-    sources = [[x, *context], flat_weights]
+  def differentiate(weights, inputs, dx, *part):
+    sources = [inputs, tf.nest.flatten(weights)]
     with tf.GradientTape(persistent=True) as tape:
       tape.watch(sources)
-      value, vjp_fn = differentiation.linearize(
-          g.evaluate, weights, x, *context)
+      value, vjp_fn = differentiation.linearize(g.evaluate, weights, *inputs)
       if part:
         v, w, cotangent = part
         surrogate = memory_modes.bilinear_form(vjp_fn, v, w)
@@ -106,12 +99,8 @@ def _implicit_gradient(g, solver, lipschitz_bound, sign, variables, norms, x,
         lambda *parts: tf.add_n(parts), *gradients)
     return [dy, *dcontext], dweights
 
-  (dy, *dcontext), dweights = parallel.map_in_chunks(
-      differentiate, g.max_examples(), [x, dx, *of_log_det, *context],
-      outputs_like=[x, *context], sums_like=flat_weights,
-      unknown_sizes=g.unknown_sizes)
-  return dy, outer.gradient(
-      flat_weights, variables, dweights, unconnected_gradients='zero'), dcontext
+  return memory_modes.gradients_in_chunks(
+      g, variables, norms, differentiate, [x, *context], dx, *of_log_det)
 
 
 def invert_residual(

@@ -48,32 +48,46 @@ def _forward(g, estimator, series, variables, state, x, draw, *context):
   return *outputs, norms
 
 
-def _backward(g, variables, norms, x, v, w, dg, dlog_det, *context):
-  """Returns the gradients of `<g, dg> + <w^T J v, dlog_det>`.
+def gradients_in_chunks(
+    g: residual_function.ResidualFunction, variables: Any, norms: Any,
+    differentiate: Callable, inputs: Sequence[tf.Tensor],
+    *others: tf.Tensor) -> tuple[tf.Tensor, Any, list[tf.Tensor]]:
+  """Returns gradients: `dx`, a structure like `variables`, `dcontext`.
 
-  As `dx`, a structure like `variables` and a list like `context`.
+  Args:
+    g: the function.
+    variables, norms: of its effective weights.
+    differentiate: maps weights, inputs and others of a chunk to the gradients
+      by the inputs, and by the weights in a list.
+    inputs: `x` and the context.
+    *others: tensors `[B, ...]`.
   """
   with tf.GradientTape() as outer:
     outer.watch(variables)
     weights = g.effective_weights(variables, norms)
   flat_weights = tf.nest.flatten(weights)
-
-  def differentiate(x, v, w, dg, dlog_det, *context):
-    inputs = [x, *context]
-    with tf.GradientTape() as tape:
-      tape.watch([inputs, flat_weights])
-      value, vjp_fn = differentiation.linearize(
-          g.evaluate, weights, x, *context)
-      outputs = [value, bilinear_form(vjp_fn, v, w)]
-    return tape.gradient(outputs, [inputs, flat_weights], [dg, dlog_det],
-                         unconnected_gradients='zero')
-
   (dx, *dcontext), dweights = parallel.map_in_chunks(
-      differentiate, g.max_examples(), [x, v, w, dg, dlog_det, *context],
-      outputs_like=[x, *context], sums_like=flat_weights,
-      unknown_sizes=g.unknown_sizes)
+      lambda *tensors: differentiate(
+          weights, [*tensors[:len(inputs)]], *tensors[len(inputs):]),
+      g.max_examples(), [*inputs, *others], outputs_like=inputs,
+      sums_like=flat_weights, unknown_sizes=g.unknown_sizes)
   return dx, outer.gradient(
       flat_weights, variables, dweights, unconnected_gradients='zero'), dcontext
+
+
+def _backward(g, variables, norms, x, v, w, dg, dlog_det, *context):
+  """Returns the gradients of `<g, dg> + <w^T J v, dlog_det>`."""
+  def differentiate(weights, inputs, v, w, dg, dlog_det):
+    sources = [inputs, tf.nest.flatten(weights)]
+    with tf.GradientTape() as tape:
+      tape.watch(sources)
+      value, vjp_fn = differentiation.linearize(g.evaluate, weights, *inputs)
+      outputs = [value, bilinear_form(vjp_fn, v, w)]
+    return tape.gradient(
+        outputs, sources, [dg, dlog_det], unconnected_gradients='zero')
+
+  return gradients_in_chunks(
+      g, variables, norms, differentiate, [x, *context], v, w, dg, dlog_det)
 
 
 def recompute(g: residual_function.ResidualFunction, variables: Any, state: Any,

@@ -81,22 +81,19 @@ def certified_norm_bound(
   target = -math.inf if target is None else target
   if kernel.ndim == 2 and spatial_shape is None:
     return Certificate(dense_bound(kernel, target), ('dense',))
-  errors.check(
-      kernel.ndim == 4, 'kernel', f'an array of shape {kernel.shape}',
-      'the kernel [kh, kw, in, out] of a convolution with spatial_shape, or a '
-      'matrix [in, out] without')
-  shape = spatial_shape or (0, 0)
-  errors.check(
-      len(shape) == 2 and min(shape) >= 1, 'spatial_shape', spatial_shape,
-      'the height and width (H, W) of the images, each at least 1')
+  if kernel.ndim != 4 or not spatial_shape:
+    raise errors.InvalidValueError(
+        'kernel', f'an array of shape {kernel.shape}', 'the kernel [kh, kw, '
+        'in, out] of a convolution with spatial_shape, or a matrix [in, out] '
+        'without')
   if kernel.shape[:2] == (1, 1):
     return Certificate(dense_bound(kernel[0, 0], target), ('dense',))
-  dft = conv_dft_bound(kernel, shape)
-  side = min(kernel.shape[2:]) * math.prod(shape)
+  dft = conv_dft_bound(kernel, spatial_shape)
+  side = min(kernel.shape[2:]) * math.prod(spatial_shape)
   if dft <= target or side > _MAX_GRAM_SIDE:
     return Certificate(dft, ('dft',))
   kernel, exponent = _normalise(kernel)
-  gram, gram_error = conv_gram(kernel, shape)
+  gram, gram_error = conv_gram(kernel, spatial_shape)
   bound = math.ldexp(gram_trace_bound(
       gram, target=math.ldexp(target, -exponent), gram_error=gram_error),
                      exponent)
