@@ -137,10 +137,6 @@ def coupling(event_shape: tuple, num_outputs: int, **kwargs: Any) -> Case:
       make, event_shape, has_bi_lipschitz_bounds=False, kernel_scale=0.2)
 
 
-def _linear(kind, parameterization, dtype):
-  return kind(parameterization, seed=1, dtype=dtype)
-
-
 def _flattened_coupling(dtype):
   """A dense network that scales and shifts the channels of flat images."""
   return layers.AffineCoupling(layers.LipschitzSequential([
@@ -181,13 +177,12 @@ BIJECTIONS = {
     'coupling_flattened': Case(
         _flattened_coupling, (24,), has_bi_lipschitz_bounds=False,
         kernel_scale=0.2),
-    **{f'{name}_{parameterization}': Case(
-        functools.partial(_linear, kind, parameterization), event_shape)
-       for name, kind, event_shape in (
-           ('invertible_conv', layers.InvertibleConv1x1, (2, 3, 4)),
-           ('invertible_linear', layers.InvertibleLinear, (5,)),
-           ('invertible_linear_image', layers.InvertibleLinear, (2, 2, 2)))
-       for parameterization in registries.MATRICES.names()},
+    'invertible_conv_lu': Case(
+        lambda dtype: layers.InvertibleConv1x1('lu', seed=1, dtype=dtype),
+        (2, 3, 4)),
+    'invertible_linear_free': Case(
+        lambda dtype: layers.InvertibleLinear('free', seed=1, dtype=dtype),
+        (1, 2, 3)),
     'residual_block_induced': _block(networks.induced_g),
     'residual_block_learned': _block(networks.learned_g),
     'residual_block_learned_estimate': _block(
@@ -203,9 +198,8 @@ BIJECTIONS = {
     **{f'residual_{name}_dense': _block(
         functools.partial(networks.dense_g, activation=name))
        for name in ('cpila', 'maxmin')},
-    **{f'residual_{name}_conv': _block(
-        functools.partial(networks.conv_g, activation=name), (4, 4, 2))
-       for name in ('clipswish', 'crelu', 'fullsort')},
+    'residual_clipswish_conv': _block(functools.partial(
+        networks.conv_g, activation='clipswish'), (4, 4, 2)),
     **{f'residual_{memory}': _block(
         memory=memory, per_example=memory != 'backward_in_forward')
        for memory in registries.MEMORY_MODES.names()},
@@ -218,22 +212,9 @@ BIJECTORS = {
             networks.conditional_g(dtype), [3]), (3,), is_random=True),
     'bijector_act_norm': Case(
         lambda dtype: bijectors.ActNorm([3], dtype=dtype), (3,)),
-    'bijector_coupling': Case(
-        lambda dtype: bijectors.AffineCoupling(
-            networks.plain_network(keras.layers.Dense, (6, 4), dtype), [4]),
-        (4,), kernel_scale=0.2),
-    'bijector_invertible_linear': Case(
-        lambda dtype: bijectors.InvertibleLinear(
-            [3], 'lu', seed=1, dtype=dtype), (3,)),
-    'bijector_invertible_conv': Case(
-        lambda dtype: bijectors.InvertibleConv1x1(
-            [2, 2, 3], seed=1, dtype=dtype), (2, 2, 3)),
     'bijector_squeeze': Case(
         lambda dtype: bijectors.Squeeze([4, 2, 1], dtype=dtype), (4, 2, 1),
         has_variables=False),
-    'bijector_logit': Case(
-        lambda dtype: bijectors.Logit([2, 2, 1], dtype=dtype), (2, 2, 1),
-        is_pixels=True, has_variables=False),
     'bijector_residual': Case(
         lambda dtype: bijectors.ResidualBlock(networks.conv_g(dtype)),
         (4, 4, 2), is_random=True),
@@ -345,24 +326,14 @@ SLOW = frozenset({
     'induced_conv_1x1', 'sequence_induced', 'sequence_dense',
     'condition_shift_image', 'sequence_conditional_conv',
     'act_norm_feature', 'factor_out', 'coupling_vector', 'coupling_flattened',
-    *(f'{kind}_{parameterization}'
-      for kind in ('invertible_conv', 'invertible_linear')
-      for parameterization in registries.MATRICES.names()
-      if (kind, parameterization) not in (
-          ('invertible_conv', 'lu'), ('invertible_linear', 'free'))),
-    *(f'invertible_linear_image_{parameterization}'
-      for parameterization in registries.MATRICES.names()),
     'residual_block_induced', 'residual_block_learned',
     'residual_block_learned_estimate',
-    'residual_maxmin_dense', 'residual_clipswish_conv', 'residual_crelu_conv',
-    'residual_fullsort_conv', 'residual_conditional_exact',
-    *(f'residual_conditional_{memory}'
-      for memory in registries.MEMORY_MODES.names()),
+    'residual_maxmin_dense', 'residual_clipswish_conv',
+    'residual_conditional_exact', 'residual_conditional_neumann',
+    'residual_conditional_backward_in_forward', 'residual_conditional_naive',
     'conditional_affine_feature', 'conditional_linear_feature',
     'conditional_vectors', 'conditional_images',
-    'bijector_coupling', 'bijector_invertible_linear',
-    'bijector_invertible_conv', 'bijector_squeeze', 'bijector_logit',
-    'bijector_residual_exact', 'bijector_of_chain',
+    'bijector_squeeze', 'bijector_residual_exact', 'bijector_of_chain',
     'flow', 'flow_squeeze_first', 'flow_fully_connected', 'flow_moving_mean',
     'flow_hybrid_factor_out', 'flow_coupling_hybrid', 'vector_flow_coupling',
     'vector_flow_norms', 'flow_norms', 'flow_of_chain',

@@ -73,9 +73,9 @@ BIJECTIONS = {
             networks.conditional_g(dtype), estimator='exact'), (3,)),
     **{f'residual_conditional_{memory}': conditional(
         lambda dtype, memory=memory: layers.ResidualBlock(
-            networks.conditional_conv_g(dtype), memory=memory), (4, 4, 2),
+            networks.conditional_g(dtype), memory=memory), (3,),
         is_random=True, per_example=memory != 'backward_in_forward')
-       for memory in registries.MEMORY_MODES.names()},
+       for memory in ('neumann', 'backward_in_forward', 'naive')},
     'conditional_coupling': conditional(
         lambda dtype: layers.AffineCoupling(
             networks.conditional_network(dtype)), (4,),
