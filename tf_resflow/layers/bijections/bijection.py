@@ -1,6 +1,7 @@
 """The interface of bijections."""
 
 from collections.abc import Callable, Sequence
+import functools
 import math
 from typing import Any, NamedTuple, TypeAlias
 
@@ -217,13 +218,25 @@ class Bijection(Passes, base_layer.BaseLayer):
   """
 
   parts: Sequence['Bijection'] = ()
-  is_random = False
-  condition_spec: conditioning.ConditionSpec | None = None
   has_certificate = False
   is_data_dependent = False
-  has_moving_statistics = False
-  keeps_shape = True
   slopes = BiLipschitzBounds(0.0, math.inf)
+
+  @functools.cached_property
+  def is_random(self) -> bool:
+    return any(part.is_random for part in self.parts)
+
+  @functools.cached_property
+  def has_moving_statistics(self) -> bool:
+    return any(part.has_moving_statistics for part in self.parts)
+
+  @functools.cached_property
+  def keeps_shape(self) -> bool:
+    return all(part.keeps_shape for part in self.parts)
+
+  @functools.cached_property
+  def condition_spec(self) -> conditioning.ConditionSpec | None:
+    return conditioning.common_spec(self.parts)
 
   @property
   def takes_condition(self) -> bool:

@@ -35,22 +35,6 @@ class CompositeBijection(base_layer.Composition, bijection_lib.Bijection):
     array([[0.25]], dtype=float32)
   """
 
-  @functools.cached_property
-  def is_random(self) -> bool:
-    return any(part.is_random for part in self.parts)
-
-  @functools.cached_property
-  def has_moving_statistics(self) -> bool:
-    return any(part.has_moving_statistics for part in self.parts)
-
-  @functools.cached_property
-  def keeps_shape(self) -> bool:
-    return all(part.keeps_shape for part in self.parts)
-
-  @functools.cached_property
-  def condition_spec(self) -> conditioning.ConditionSpec | None:
-    return conditioning.common_spec(self.parts)
-
   def leaves(self) -> list[bijection_lib.Bijection]:
     return [b for part in self.parts for b in part.leaves()]
 
