@@ -8,6 +8,8 @@ import tensorflow as tf
 from tf_resflow import errors
 from tf_resflow.layers import base_layer
 from tf_resflow.layers.bijections import bijection
+from tf_resflow.layers.bijections.bijection import PassResult
+from tf_resflow.layers.bijections.bijection import PassSettings
 from tf_resflow.layers.conditions import conditioning
 from tf_resflow.layers.lipschitz import keras_layer
 from tf_resflow.layers.lipschitz import lipschitz_layer
@@ -60,8 +62,7 @@ class AffineCoupling(bijection.Bijection):
     kwargs.setdefault('dtype', adapted.compute_dtype)
     super().__init__(**kwargs)
     self.network = adapted
-    self.condition_spec = conditioning.common_spec(
-        adapted.conditional_layers())
+    self.condition_spec = conditioning.common_spec(adapted.conditional_layers())
     self._network_name = network.name
     self.mask = registries.MASKS.check(mask)
     self.swap = swap
@@ -79,19 +80,17 @@ class AffineCoupling(bijection.Bijection):
         f'{self._halves.network_shape}, not {output_shape}',
         'They are scales and shifts, in this order.')
 
-  def forward_pass(self, x: tf.Tensor, settings: bijection.PassSettings
-                   ) -> bijection.PassResult:
+  def forward_pass(self, x: tf.Tensor, settings: PassSettings) -> PassResult:
     passed, rest = self._split(x)
     log_scale, shift = self._log_scale_and_shift(passed, settings.condition)
-    return bijection.PassResult(
+    return PassResult(
         self._join(passed, rest * tf.exp(log_scale) + shift, x),
         differentiation.sum_per_example(log_scale))
 
-  def inverse_pass(self, y: tf.Tensor, settings: bijection.PassSettings
-                   ) -> bijection.PassResult:
+  def inverse_pass(self, y: tf.Tensor, settings: PassSettings) -> PassResult:
     passed, rest = self._split(y)
     log_scale, shift = self._log_scale_and_shift(passed, settings.condition)
-    return bijection.PassResult(
+    return PassResult(
         self._join(passed, (rest - shift) * tf.exp(-log_scale), y),
         -differentiation.sum_per_example(log_scale))
 

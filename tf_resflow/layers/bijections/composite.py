@@ -12,6 +12,8 @@ from tf_resflow import numerics
 from tf_resflow.layers import base_layer
 from tf_resflow.layers.bijections import bijection as bijection_lib
 from tf_resflow.layers.bijections import masks
+from tf_resflow.layers.bijections.bijection import PassResult
+from tf_resflow.layers.bijections.bijection import PassSettings
 from tf_resflow.layers.conditions import conditioning
 
 
@@ -53,16 +55,14 @@ class CompositeBijection(base_layer.Composition, bijection_lib.Bijection):
     """Returns each part with its settings, for a pass of `x`."""
     return [(part, settings) for part in self.parts]
 
-  def forward_pass(self, x: tf.Tensor, settings: bijection_lib.PassSettings
-                   ) -> bijection_lib.PassResult:
-    result = bijection_lib.PassResult(x, bijection_lib.zero_log_det(x))
+  def forward_pass(self, x: tf.Tensor, settings: PassSettings) -> PassResult:
+    result = PassResult(x, bijection_lib.zero_log_det(x))
     for part, own in self._with_settings(settings, x):
       result = result.then(part.forward_pass(result.value, own))
     return result
 
-  def inverse_pass(self, y: tf.Tensor, settings: bijection_lib.PassSettings
-                   ) -> bijection_lib.PassResult:
-    result = bijection_lib.PassResult(y, bijection_lib.zero_log_det(y))
+  def inverse_pass(self, y: tf.Tensor, settings: PassSettings) -> PassResult:
+    result = PassResult(y, bijection_lib.zero_log_det(y))
     for part, own in reversed(self._with_settings(settings, y)):
       result = result.then(part.inverse_pass(result.value, own))
     return result
@@ -174,12 +174,10 @@ class Inverse(CompositeBijection):
     shape = self.bijection.get_build_config()['input_shape']
     return input_shape[0], *shape[1:]
 
-  def forward_pass(self, x: tf.Tensor, settings: bijection_lib.PassSettings
-                   ) -> bijection_lib.PassResult:
+  def forward_pass(self, x: tf.Tensor, settings: PassSettings) -> PassResult:
     return self.bijection.inverse_pass(x, settings)
 
-  def inverse_pass(self, y: tf.Tensor, settings: bijection_lib.PassSettings
-                   ) -> bijection_lib.PassResult:
+  def inverse_pass(self, y: tf.Tensor, settings: PassSettings) -> PassResult:
     return self.bijection.forward_pass(y, settings)
 
   def bi_lipschitz_bounds(self) -> bijection_lib.BiLipschitzBounds:
@@ -240,8 +238,7 @@ class FactorOut(CompositeBijection):
   def compute_output_shape(self, input_shape: tuple) -> tuple:
     return input_shape[0], math.prod(input_shape[1:])
 
-  def forward_pass(self, x: tf.Tensor, settings: bijection_lib.PassSettings
-                   ) -> bijection_lib.PassResult:
+  def forward_pass(self, x: tf.Tensor, settings: PassSettings) -> PassResult:
     kept, leaving = self._halves.split(x)
     result = self.rest.forward_pass(kept, settings)
     size = tf.shape(x)[0]
@@ -252,8 +249,7 @@ class FactorOut(CompositeBijection):
                         axis=1),
         features=(leaving,) * self.num_taps + result.features)
 
-  def inverse_pass(self, y: tf.Tensor, settings: bijection_lib.PassSettings
-                   ) -> bijection_lib.PassResult:
+  def inverse_pass(self, y: tf.Tensor, settings: PassSettings) -> PassResult:
     size = tf.shape(y)[0]
     leaving, rest = tf.split(y, [
         math.prod(self._leaving_shape), math.prod(self._rest_shape)], axis=1)

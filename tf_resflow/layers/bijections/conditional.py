@@ -12,6 +12,8 @@ from tf_resflow.columns import coordinates
 from tf_resflow.layers import base_layer
 from tf_resflow.layers.bijections import bijection as bijection_lib
 from tf_resflow.layers.bijections import composite
+from tf_resflow.layers.bijections.bijection import PassResult
+from tf_resflow.layers.bijections.bijection import PassSettings
 from tf_resflow.layers.conditions import condition_network as networks
 from tf_resflow.layers.conditions import conditioning
 from tf_resflow.numerics import differentiation
@@ -182,16 +184,14 @@ class ConditionalAffine(ConditionalMap):
     num_positions = math.prod(x.shape[1:]) // math.prod(self._shape)
     return num_positions * differentiation.sum_per_example(log_scale)
 
-  def forward_pass(self, x: tf.Tensor, settings: bijection_lib.PassSettings
-                   ) -> bijection_lib.PassResult:
+  def forward_pass(self, x: tf.Tensor, settings: PassSettings) -> PassResult:
     log_scale, shift = self._log_scale_and_shift(settings.condition, x)
-    return bijection_lib.PassResult(
+    return PassResult(
         (x - shift) * tf.exp(-log_scale), -self._log_det(log_scale, x))
 
-  def inverse_pass(self, y: tf.Tensor, settings: bijection_lib.PassSettings
-                   ) -> bijection_lib.PassResult:
+  def inverse_pass(self, y: tf.Tensor, settings: PassSettings) -> PassResult:
     log_scale, shift = self._log_scale_and_shift(settings.condition, y)
-    return bijection_lib.PassResult(
+    return PassResult(
         y * tf.exp(log_scale) + shift, self._log_det(log_scale, y))
 
   def bi_lipschitz_bounds(self) -> bijection_lib.BiLipschitzBounds:
@@ -259,17 +259,15 @@ class ConditionalLinear(ConditionalMap):
     """Returns columns as events of the shape of `like`, and the log-det."""
     events = tf.ensure_shape(tf.reshape(
         tf.linalg.matrix_transpose(columns), tf.shape(like)), like.shape)
-    return bijection_lib.PassResult(
+    return PassResult(
         events, self._num_rows * differentiation.sum_per_example(log_scale))
 
-  def forward_pass(self, x: tf.Tensor, settings: bijection_lib.PassSettings
-                   ) -> bijection_lib.PassResult:
+  def forward_pass(self, x: tf.Tensor, settings: PassSettings) -> PassResult:
     lower, upper, log_scale = self._factors(settings.condition, x)
     y = tf.linalg.matmul(lower, tf.linalg.matmul(upper, self._columns(x)))
     return self._result(y, log_scale, x)
 
-  def inverse_pass(self, y: tf.Tensor, settings: bijection_lib.PassSettings
-                   ) -> bijection_lib.PassResult:
+  def inverse_pass(self, y: tf.Tensor, settings: PassSettings) -> PassResult:
     lower, upper, log_scale = self._factors(settings.condition, y)
     x = tf.linalg.triangular_solve(lower, self._columns(y))
     x = tf.linalg.triangular_solve(upper, x, lower=False)

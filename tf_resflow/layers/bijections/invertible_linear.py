@@ -11,6 +11,8 @@ from tf_resflow import errors
 from tf_resflow.layers import base_layer
 from tf_resflow.layers.bijections import bijection
 from tf_resflow.layers.bijections import invertible_matrix
+from tf_resflow.layers.bijections.bijection import PassResult
+from tf_resflow.layers.bijections.bijection import PassSettings
 from tf_resflow.specs import registries
 
 
@@ -81,8 +83,8 @@ class MatrixBijection(bijection.Bijection):
         tf.as_dtype(self.compute_dtype), f'{self.name}.matrix')
     y = tf.linalg.matmul(
         tf.reshape(x, [-1, self._size]), factor, transpose_b=True)
-    return bijection.PassResult(tf.reshape(y, [tf.shape(x)[0], *x.shape[1:]]),
-                                bijection.common_log_det(x, log_det))
+    return PassResult(tf.reshape(y, [tf.shape(x)[0], *x.shape[1:]]),
+                      bijection.common_log_det(x, log_det))
 
   def matrix(self) -> tf.Tensor:
     """Returns `W`, float64 `[D, D]`."""
@@ -93,12 +95,10 @@ class MatrixBijection(bijection.Bijection):
     invertible_matrix.check(f'{self.name}.matrix', float(condition),
                             tf.as_dtype(self.compute_dtype))
 
-  def forward_pass(self, x: tf.Tensor, settings: bijection.PassSettings
-                   ) -> bijection.PassResult:
+  def forward_pass(self, x: tf.Tensor, settings: PassSettings) -> PassResult:
     return self._apply(x, is_inverse=False)
 
-  def inverse_pass(self, y: tf.Tensor, settings: bijection.PassSettings
-                   ) -> bijection.PassResult:
+  def inverse_pass(self, y: tf.Tensor, settings: PassSettings) -> PassResult:
     return self._apply(y, is_inverse=True)
 
   def bi_lipschitz_bounds(self) -> bijection.BiLipschitzBounds:

@@ -7,6 +7,8 @@ import tensorflow as tf
 from tf_resflow import errors
 from tf_resflow.layers import base_layer
 from tf_resflow.layers.bijections import bijection
+from tf_resflow.layers.bijections.bijection import PassResult
+from tf_resflow.layers.bijections.bijection import PassSettings
 from tf_resflow.numerics import tracing
 
 
@@ -116,15 +118,12 @@ class ActNorm(bijection.Bijection):
     self.initialized.assign(tf.cast(done | is_valid, tf.int32))
     return self._values()  # Read again: gradients reach the variables.
 
-  def forward_pass(self, x: tf.Tensor, settings: bijection.PassSettings
-                   ) -> bijection.PassResult:
-    return bijection.PassResult(
-        *_shift_and_scale(x, *self._maybe_initialize(x)))
+  def forward_pass(self, x: tf.Tensor, settings: PassSettings) -> PassResult:
+    return PassResult(*_shift_and_scale(x, *self._maybe_initialize(x)))
 
-  def inverse_pass(self, y: tf.Tensor, settings: bijection.PassSettings
-                   ) -> bijection.PassResult:
+  def inverse_pass(self, y: tf.Tensor, settings: PassSettings) -> PassResult:
     bias, log_scale = self._values()
-    return bijection.PassResult(
+    return PassResult(
         y * tf.exp(-log_scale) - bias,
         bijection.common_log_det(y, -_num_positions(y, log_scale) *
                                  tf.reduce_sum(log_scale)))
@@ -198,15 +197,13 @@ class MovingMean(bijection.Bijection):
     return (tf.convert_to_tensor(self.bias.value) -
             tf.convert_to_tensor(self.moving_mean.value))
 
-  def forward_pass(self, x: tf.Tensor, settings: bijection.PassSettings
-                   ) -> bijection.PassResult:
+  def forward_pass(self, x: tf.Tensor, settings: PassSettings) -> PassResult:
     if settings.updates_statistics:
       self._update(x)
-    return bijection.PassResult(x + self._shift(), bijection.zero_log_det(x))
+    return PassResult(x + self._shift(), bijection.zero_log_det(x))
 
-  def inverse_pass(self, y: tf.Tensor, settings: bijection.PassSettings
-                   ) -> bijection.PassResult:
-    return bijection.PassResult(y - self._shift(), bijection.zero_log_det(y))
+  def inverse_pass(self, y: tf.Tensor, settings: PassSettings) -> PassResult:
+    return PassResult(y - self._shift(), bijection.zero_log_det(y))
 
   def _update(self, x):
     (mean,), is_valid = _global_means(list(range(x.shape.rank - 1)), x)

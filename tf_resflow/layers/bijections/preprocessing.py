@@ -9,6 +9,8 @@ from tf_resflow import errors
 from tf_resflow.columns import column_types
 from tf_resflow.layers import base_layer
 from tf_resflow.layers.bijections import bijection
+from tf_resflow.layers.bijections.bijection import PassResult
+from tf_resflow.layers.bijections.bijection import PassSettings
 from tf_resflow.numerics import differentiation
 
 
@@ -41,16 +43,14 @@ class Logit(bijection.Bijection):
     self.alpha = alpha
     self.scale = 1.0 - 2.0 * alpha
 
-  def forward_pass(self, x: tf.Tensor, settings: bijection.PassSettings
-                   ) -> bijection.PassResult:
+  def forward_pass(self, x: tf.Tensor, settings: PassSettings) -> PassResult:
     # Both logarithms from s and 1 - s directly: 1 - s loses digits near 1.
     log_s = tf.math.log(self.alpha + self.scale * x)
     log_1ms = tf.math.log(self.alpha + self.scale * (1.0 - x))
-    return bijection.PassResult(log_s - log_1ms, self._log_det(log_s, log_1ms))
+    return PassResult(log_s - log_1ms, self._log_det(log_s, log_1ms))
 
-  def inverse_pass(self, y: tf.Tensor, settings: bijection.PassSettings
-                   ) -> bijection.PassResult:
-    return bijection.PassResult(
+  def inverse_pass(self, y: tf.Tensor, settings: PassSettings) -> PassResult:
+    return PassResult(
         (tf.sigmoid(y) - self.alpha) / self.scale,
         -self._log_det(tf.math.log_sigmoid(y), tf.math.log_sigmoid(-y)))
 
@@ -113,18 +113,16 @@ class Standardize(bijection.Bijection):
         input_shape[-1] == len(self.mean), 'input_shape', tuple(input_shape),
         f'{len(self.mean)} channels, the length of mean and std')
 
-  def forward_pass(self, x: tf.Tensor, settings: bijection.PassSettings
-                   ) -> bijection.PassResult:
+  def forward_pass(self, x: tf.Tensor, settings: PassSettings) -> PassResult:
     y = (x - tf.constant(self.mean, x.dtype)) / tf.constant(self.std, x.dtype)
     y = tf.cast(self._multiplied(y, self._kernel), self.compute_dtype)
-    return bijection.PassResult(y, -self._sum_log_std(y))
+    return PassResult(y, -self._sum_log_std(y))
 
-  def inverse_pass(self, y: tf.Tensor, settings: bijection.PassSettings
-                   ) -> bijection.PassResult:
+  def inverse_pass(self, y: tf.Tensor, settings: PassSettings) -> PassResult:
     y = tf.cast(y, self.x_dtype or y.dtype)
     x = self._multiplied(y, np.linalg.inv(self._kernel))
     x = x * tf.constant(self.std, y.dtype) + tf.constant(self.mean, y.dtype)
-    return bijection.PassResult(x, self._sum_log_std(y))
+    return PassResult(x, self._sum_log_std(y))
 
   def _multiplied(self, x, kernel):
     return tf.tensordot(
@@ -194,8 +192,7 @@ class ColumnMaps(bijection.Bijection):
     return self._mapped(
         x, lambda column_type, x: tf.cast(column_type.supports(x), x.dtype)) > 0
 
-  def forward_pass(self, x: tf.Tensor, settings: bijection.PassSettings
-                   ) -> bijection.PassResult:
+  def forward_pass(self, x: tf.Tensor, settings: PassSettings) -> PassResult:
     is_supported = self.supports(x)
     # Finite numbers, also in gradients; NaN where `x` is.
     inside = tf.where(is_supported, x, self._mapped(
@@ -204,12 +201,10 @@ class ColumnMaps(bijection.Bijection):
     y = self._mapped(
         inside, lambda column_type, x: column_type.forward(x, tf.math))
     log_det = self._log_det(y)
-    return bijection.PassResult(y, tf.where(
+    return PassResult(y, tf.where(
         tf.reduce_all(is_supported, axis=-1), log_det,
         tf.constant(-np.inf, log_det.dtype)))
 
-  def inverse_pass(self, y: tf.Tensor, settings: bijection.PassSettings
-                   ) -> bijection.PassResult:
-    x = self._mapped(
-        y, lambda column_type, y: column_type.inside(y, tf.math))
-    return bijection.PassResult(x, -self._log_det(y))
+  def inverse_pass(self, y: tf.Tensor, settings: PassSettings) -> PassResult:
+    x = self._mapped(y, lambda column_type, y: column_type.inside(y, tf.math))
+    return PassResult(x, -self._log_det(y))

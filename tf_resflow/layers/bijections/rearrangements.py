@@ -8,6 +8,8 @@ import tensorflow as tf
 from tf_resflow import errors
 from tf_resflow.layers import base_layer
 from tf_resflow.layers.bijections import bijection
+from tf_resflow.layers.bijections.bijection import PassResult
+from tf_resflow.layers.bijections.bijection import PassSettings
 
 
 class Rearrangement(bijection.Bijection):
@@ -23,13 +25,11 @@ class Rearrangement(bijection.Bijection):
     """Returns `x` with `f(x) = y`."""
     return y
 
-  def forward_pass(self, x: tf.Tensor, settings: bijection.PassSettings
-                   ) -> bijection.PassResult:
-    return bijection.PassResult(self.rearrange(x), bijection.zero_log_det(x))
+  def forward_pass(self, x: tf.Tensor, settings: PassSettings) -> PassResult:
+    return PassResult(self.rearrange(x), bijection.zero_log_det(x))
 
-  def inverse_pass(self, y: tf.Tensor, settings: bijection.PassSettings
-                   ) -> bijection.PassResult:
-    return bijection.PassResult(self.restore(y), bijection.zero_log_det(y))
+  def inverse_pass(self, y: tf.Tensor, settings: PassSettings) -> PassResult:
+    return PassResult(self.restore(y), bijection.zero_log_det(y))
 
 
 @base_layer.configured
@@ -123,8 +123,7 @@ class FeatureTap(Rearrangement):
     super().__init__(**kwargs)
     self.shape = None if shape is None else tuple(shape)
 
-  def forward_pass(self, x: tf.Tensor, settings: bijection.PassSettings
-                   ) -> bijection.PassResult:
+  def forward_pass(self, x: tf.Tensor, settings: PassSettings) -> PassResult:
     feature = x if self.shape is None else tf.reshape(
         x, [tf.shape(x)[0], *self.shape])
     return super().forward_pass(x, settings)._replace(features=(feature,))

@@ -9,6 +9,8 @@ from tf_resflow import errors
 from tf_resflow import numerics
 from tf_resflow.layers import base_layer
 from tf_resflow.layers.bijections import bijection
+from tf_resflow.layers.bijections.bijection import PassResult
+from tf_resflow.layers.bijections.bijection import PassSettings
 from tf_resflow.layers.conditions import conditioning
 from tf_resflow.layers.lipschitz import frozen_layer
 from tf_resflow.layers.lipschitz import keras_layer
@@ -137,11 +139,10 @@ class ResidualBlock(bijection.Bijection):
         f'not {tuple(shape[1:])}')
     self._max_activation_size = self.g.max_activation_size(input_shape)
 
-  def forward_pass(self, x: tf.Tensor, settings: bijection.PassSettings
-                   ) -> bijection.PassResult:
+  def forward_pass(self, x: tf.Tensor, settings: PassSettings) -> PassResult:
     estimator = self._estimator(settings)
     if estimator.is_skipped:
-      return bijection.PassResult(
+      return PassResult(
           x + self._evaluate_g(x, settings),
           bijection.common_log_det(x, tf.constant(math.nan, x.dtype)))
     variables, state = self.g.tensors()
@@ -149,18 +150,17 @@ class ResidualBlock(bijection.Bijection):
         self.function, variables, state, x, estimator.draw(x, settings.seed),
         memory=self.memory, series=self.series,
         context=self._context(settings.condition, x))
-    return bijection.PassResult(x + value, log_det)
+    return PassResult(x + value, log_det)
 
-  def inverse_pass(self, y: tf.Tensor, settings: bijection.PassSettings
-                   ) -> bijection.PassResult:
+  def inverse_pass(self, y: tf.Tensor, settings: PassSettings) -> PassResult:
     solve, log_det = self.solve(y, settings)
-    return bijection.PassResult(solve.solution.x, -log_det, (solve,))
+    return PassResult(solve.solution.x, -log_det, (solve,))
 
   def _estimator(self, settings):
     return (settings.estimator or self.estimator).for_bound(
         self.series.rate(self.lipschitz_bound))
 
-  def solve(self, target: tf.Tensor, settings: bijection.PassSettings,
+  def solve(self, target: tf.Tensor, settings: PassSettings,
             sign: int = 1) -> tuple[bijection.Solve, tf.Tensor]:
     """Solves `x + g(x) = target`.
 

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from tf_resflow import errors
 from tf_resflow.layers import base_layer
+from tf_resflow.layers.base_layer import Tensors
 from tf_resflow.layers.lipschitz import lipschitz_layer
 
 
@@ -175,7 +176,7 @@ class ConditionalLayer(ConditionMatrix, lipschitz_layer.LipschitzLayer):
     # The shape of one number per channel.
     self._context_shape = (*[1] * (len(input_shape) - 2), input_shape[-1])
 
-  def tensors(self) -> tuple[base_layer.Tensors, base_layer.Tensors]:
+  def tensors(self) -> tuple[Tensors, Tensors]:
     return [], []  # `context` has seen the matrix.
 
   def conditional_layers(self) -> list[lipschitz_layer.LipschitzLayer]:
@@ -210,14 +211,14 @@ class ConditionShift(ConditionalLayer):
     return (self.per_channel(condition),)
 
   def effective_weights(
-      self, variables: base_layer.Tensors, norms: base_layer.Tensors,
+      self, variables: Tensors, norms: Tensors,
       input_scale: float | tf.Tensor = 1.0,
-      output_scale: float | tf.Tensor = 1.0) -> base_layer.Tensors:
+      output_scale: float | tf.Tensor = 1.0) -> Tensors:
     # The factor of the shift in x -> output_scale (x + W c); the layer before
     # it has multiplied x already.
     return [tf.convert_to_tensor(output_scale, self.compute_dtype)]
 
-  def evaluate(self, weights: base_layer.Tensors, x: tf.Tensor,
+  def evaluate(self, weights: Tensors, x: tf.Tensor,
                shift: tf.Tensor) -> tf.Tensor:
     return x + weights[0] * shift
 
@@ -241,6 +242,6 @@ class ConditionGate(ConditionalLayer):
     # Gates begin nearly open.
     return (tf.sigmoid(self.per_channel(condition) + 2.0),)
 
-  def evaluate(self, weights: base_layer.Tensors, x: tf.Tensor,
+  def evaluate(self, weights: Tensors, x: tf.Tensor,
                gate: tf.Tensor) -> tf.Tensor:
     return x * gate

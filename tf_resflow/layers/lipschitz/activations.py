@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from tf_resflow import errors
 from tf_resflow.layers import base_layer
+from tf_resflow.layers.base_layer import Tensors
 from tf_resflow.layers.lipschitz import lipschitz_layer
 
 
@@ -17,7 +18,7 @@ class NonexpansiveLayer(lipschitz_layer.LipschitzLayer):
   lipschitz_bound = 1.0
   _function: Callable[[tf.Tensor], tf.Tensor]
 
-  def evaluate(self, weights: base_layer.Tensors, x: tf.Tensor) -> tf.Tensor:
+  def evaluate(self, weights: Tensors, x: tf.Tensor) -> tf.Tensor:
     return self._function(x)
 
 

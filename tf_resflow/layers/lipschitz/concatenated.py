@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from tf_resflow.layers import base_layer
+from tf_resflow.layers.base_layer import Tensors
 from tf_resflow.layers.lipschitz import activations
 from tf_resflow.layers.lipschitz import lip_swish
 from tf_resflow.layers.lipschitz import lipschitz_layer
@@ -132,7 +133,7 @@ class CPila(lipschitz_layer.ScaledActivation, ConcatenatedActivation):
 
   lipschitz_bound = _CPILA_NORM / 1.06
 
-  def scales(self, variables: base_layer.Tensors) -> tuple[float, float]:
+  def scales(self, variables: Tensors) -> tuple[float, float]:
     """Returns `k` and `1 / (1.06 k)`."""
     return 5.0, 1.0 / 5.3
 

@@ -12,6 +12,7 @@ import tensorflow as tf
 from tf_resflow import errors
 from tf_resflow import numerics
 from tf_resflow.layers import base_layer
+from tf_resflow.layers.base_layer import Tensors
 from tf_resflow.layers.lipschitz import lipschitz_layer
 
 
@@ -88,18 +89,16 @@ class LipschitzContainer(
     of_parts = {id(v) for part in self.parts for v in part.variables}
     return [v for v in self.variables if id(v) not in of_parts]
 
-  def tensors(self) -> tuple[base_layer.Tensors, base_layer.Tensors]:
+  def tensors(self) -> tuple[Tensors, Tensors]:
     variables, state = zip(*(p.tensors() for p in self.parts), strict=True)
     return [*variables, *(tf.convert_to_tensor(v.value)
                           for v in self._own_variables)], list(state)
 
-  def converge_norms(self, variables: base_layer.Tensors,
-                     state: base_layer.Tensors) -> base_layer.Tensors:
+  def converge_norms(self, variables: Tensors, state: Tensors) -> Tensors:
     return [part.converge_norms(v, s) for part, v, s in zip(
         self.parts, variables, state, strict=False)]
 
-  def effective_weights(self, variables: base_layer.Tensors,
-                        norms: base_layer.Tensors) -> base_layer.Tensors:
+  def effective_weights(self, variables: Tensors, norms: Tensors) -> Tensors:
     return [*(part.effective_weights(v, n) for part, v, n in zip(
         self.parts, variables, norms, strict=False)),
             *variables[len(self.parts):]]
@@ -141,8 +140,7 @@ class LipschitzSequential(LipschitzContainer):
       neighbours.
   """
 
-  def __init__(self, parts: Sequence[lipschitz_layer.LipschitzLayer],
-               **kwargs):
+  def __init__(self, parts: Sequence[lipschitz_layer.LipschitzLayer], **kwargs):
     super().__init__(parts, **kwargs)
     self.domain = self.codomain = None
     for part in parts:
@@ -171,8 +169,7 @@ class LipschitzSequential(LipschitzContainer):
   def structure(self) -> tuple:
     return type(self), *(part.structure() for part in self.parts)
 
-  def effective_weights(self, variables: base_layer.Tensors,
-                        norms: base_layer.Tensors) -> base_layer.Tensors:
+  def effective_weights(self, variables: Tensors, norms: Tensors) -> Tensors:
     # Neighbours of an activation absorb its scales.
     scales: list[dict[str, Any]] = [{} for _ in self.parts]
     for i, before in self._folded.items():
@@ -185,7 +182,7 @@ class LipschitzSequential(LipschitzContainer):
             variables[i], norms[i], **scales[i])
         for i, part in enumerate(self.parts)]
 
-  def evaluate(self, weights: base_layer.Tensors, x: tf.Tensor,
+  def evaluate(self, weights: Tensors, x: tf.Tensor,
                *context: tf.Tensor) -> tf.Tensor:
     tensors = iter(context)
     for i, part in enumerate(self.parts):

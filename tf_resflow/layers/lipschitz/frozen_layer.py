@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from tf_resflow import numerics
 from tf_resflow.layers import base_layer
+from tf_resflow.layers.base_layer import Tensors
 from tf_resflow.layers.lipschitz import learned_norms
 from tf_resflow.layers.lipschitz import lipschitz_layer
 
@@ -41,11 +42,11 @@ class FrozenLayer(lipschitz_layer.LipschitzLayer):
   def as_function(self, max_examples: Any) -> numerics.ResidualFunction:
     return self._function
 
-  def tensors(self) -> tuple[base_layer.Tensors, base_layer.Tensors]:
+  def tensors(self) -> tuple[Tensors, Tensors]:
     return tf.nest.pack_sequence_as(self._structure, [
         tf.convert_to_tensor(w.value) for w in self.weights_of_layer]), []
 
-  def evaluate(self, weights: base_layer.Tensors, x: tf.Tensor,
+  def evaluate(self, weights: Tensors, x: tf.Tensor,
                *context: tf.Tensor) -> tf.Tensor:
     return self._function.evaluate(weights, x, *context)
 

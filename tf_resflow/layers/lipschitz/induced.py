@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from tf_resflow import errors
 from tf_resflow.layers import base_layer
+from tf_resflow.layers.base_layer import Tensors
 from tf_resflow.layers.lipschitz import learned_norms
 from tf_resflow.layers.lipschitz import linear
 from tf_resflow.numerics.norms import operator_norms
@@ -77,8 +78,7 @@ class InducedNormLayer(linear.LinearLayer):
             advice=f'Put {self.name} and its neighbours into one.')
         base_layer.build_once(order, ())
 
-  def orders(self, variables: base_layer.Tensors,
-             ) -> tuple[orders.Order, orders.Order]:
+  def orders(self, variables: Tensors) -> tuple[orders.Order, orders.Order]:
     if not self.learns_orders:
       return super().orders(variables)
     # Behind kernel and bias; one, if no other layer is in its sequence.

@@ -11,6 +11,7 @@ from tf_resflow import errors
 from tf_resflow import numerics
 from tf_resflow import private_apis
 from tf_resflow.layers import base_layer
+from tf_resflow.layers.base_layer import Tensors
 from tf_resflow.layers.lipschitz import container
 from tf_resflow.layers.lipschitz import lipschitz_layer
 
@@ -87,12 +88,12 @@ class KerasLayer(lipschitz_layer.LipschitzLayer):
   def build(self, input_shape: tuple) -> None:
     base_layer.build_once(self.layer, input_shape)
 
-  def tensors(self) -> tuple[base_layer.Tensors, base_layer.Tensors]:
+  def tensors(self) -> tuple[Tensors, Tensors]:
     return [[tf.convert_to_tensor(v.value) for v in variables]
             for variables in (self.layer.trainable_variables,
                               self.layer.non_trainable_variables)], []
 
-  def evaluate(self, weights: base_layer.Tensors, x: tf.Tensor) -> tf.Tensor:
+  def evaluate(self, weights: Tensors, x: tf.Tensor) -> tf.Tensor:
     return self.layer.stateless_call(*weights, x)[0]
 
   def call(self, inputs: tf.Tensor) -> tf.Tensor:

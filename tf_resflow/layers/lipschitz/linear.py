@@ -11,6 +11,7 @@ import tensorflow as tf
 from tf_resflow import errors
 from tf_resflow import numerics
 from tf_resflow.layers import base_layer
+from tf_resflow.layers.base_layer import Tensors
 from tf_resflow.layers.lipschitz import lipschitz_layer
 from tf_resflow.numerics import convolution
 from tf_resflow.numerics import tracing
@@ -204,7 +205,7 @@ class LinearLayer(lipschitz_layer.LipschitzLayer):
   def norm_state(self) -> Sequence[keras.Variable]:
     return (self.v, self.fingerprint) if self.operator_norm.has_rows else ()
 
-  def orders(self, variables: base_layer.Tensors,
+  def orders(self, variables: Tensors,
              ) -> tuple[orders_lib.Order, orders_lib.Order]:
     """Returns domain and codomain: numbers, or tensors if they are learned."""
     return self.domain, self.codomain
@@ -221,8 +222,7 @@ class LinearLayer(lipschitz_layer.LipschitzLayer):
     return _converge_norm(mapping, *state, self.operator_norm, self.tolerance,
                           self.max_power_iterations)
 
-  def converge_norms(self, variables: base_layer.Tensors,
-                     state: base_layer.Tensors) -> base_layer.Tensors:
+  def converge_norms(self, variables: Tensors, state: Tensors) -> Tensors:
     """Returns the converged vectors and the norm of the kernel."""
     if not self.operator_norm.has_rows:
       return []
@@ -230,9 +230,9 @@ class LinearLayer(lipschitz_layer.LipschitzLayer):
     return [result.rows, result.norm]
 
   def effective_weights(
-      self, variables: base_layer.Tensors, norms: base_layer.Tensors,
+      self, variables: Tensors, norms: Tensors,
       input_scale: float | tf.Tensor = 1.0,
-      output_scale: float | tf.Tensor = 1.0) -> base_layer.Tensors:
+      output_scale: float | tf.Tensor = 1.0) -> Tensors:
     """Returns the normalised kernel and, if there is one, the bias."""
     rows, norm = norms or (None, None)
     divisor = tf.stop_gradient(
@@ -303,7 +303,7 @@ class Dense(lipschitz_layer.LipschitzLayer):
   def build(self, input_shape: tuple) -> None:
     self.add_weights((input_shape[-1], self.units))
 
-  def evaluate(self, weights: base_layer.Tensors, x: tf.Tensor) -> tf.Tensor:
+  def evaluate(self, weights: Tensors, x: tf.Tensor) -> tf.Tensor:
     kernel, *biases = weights
     outputs = tf.linalg.matmul(x, kernel)
     return outputs + biases[0] if biases else outputs
@@ -337,7 +337,7 @@ class Conv2D(lipschitz_layer.LipschitzLayer):
     self.spatial_shape = tuple(input_shape[1:3])
     self.add_weights((*self.kernel_size, input_shape[-1], self.filters))
 
-  def evaluate(self, weights: base_layer.Tensors, x: tf.Tensor) -> tf.Tensor:
+  def evaluate(self, weights: Tensors, x: tf.Tensor) -> tf.Tensor:
     errors.check(
         tuple(x.shape[1:3]) == self.spatial_shape, 'inputs', tuple(x.shape),
         f'images of {" x ".join(map(str, self.spatial_shape))} in {self.name}',

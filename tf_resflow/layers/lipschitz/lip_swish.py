@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from tf_resflow.layers import base_layer
+from tf_resflow.layers.base_layer import Tensors
 from tf_resflow.layers.lipschitz import lipschitz_layer
 from tf_resflow.numerics import differentiation
 
@@ -27,8 +28,7 @@ class ScaledSwish(lipschitz_layer.ScaledActivation):
         name='beta', shape=(),
         initializer=keras.initializers.Constant(self.beta_initial))
 
-  def scales(
-      self, variables: base_layer.Tensors) -> tuple[tf.Tensor, tf.Tensor]:
+  def scales(self, variables: Tensors) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns `s` and `1 / (divisor s)`."""
     # For smaller s the slope is 1 / 2 to rounding, but 1 / s could overflow.
     scale = tf.maximum(tf.nn.softplus(variables[0]), _SMALLEST_SCALE)

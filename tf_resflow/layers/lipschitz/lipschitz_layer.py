@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from tf_resflow import numerics
 from tf_resflow.layers import base_layer
+from tf_resflow.layers.base_layer import Tensors
 
 # Sources of a bound, the strongest first: it holds for all weights, or for the
 # present ones; a search found nothing above it; a user asserts it; none.
@@ -101,24 +102,22 @@ class LipschitzLayer(base_layer.BaseLayer):
     """Variables that speed up the convergence of norms."""
     return ()
 
-  def tensors(self) -> tuple[base_layer.Tensors, base_layer.Tensors]:
+  def tensors(self) -> tuple[Tensors, Tensors]:
     """Returns the values of the variables, and those of `norm_state`."""
     state = {id(v) for v in self.norm_state}
     return ([tf.convert_to_tensor(v.value) for v in self.variables
              if id(v) not in state],
             [tf.convert_to_tensor(v.value) for v in self.norm_state])
 
-  def converge_norms(self, variables: base_layer.Tensors,
-                     state: base_layer.Tensors) -> base_layer.Tensors:
+  def converge_norms(self, variables: Tensors, state: Tensors) -> Tensors:
     """Returns the norms of `tensors`, by iterations until they converge."""
     return []
 
-  def effective_weights(self, variables: base_layer.Tensors,
-                        norms: base_layer.Tensors) -> base_layer.Tensors:
+  def effective_weights(self, variables: Tensors, norms: Tensors) -> Tensors:
     """Returns the normalised weights, given the result of `converge_norms`."""
     return variables
 
-  def evaluate(self, weights: base_layer.Tensors, x: tf.Tensor,
+  def evaluate(self, weights: Tensors, x: tf.Tensor,
                *context: tf.Tensor) -> tf.Tensor:
     """Evaluates the layer with given effective weights.
 
@@ -151,7 +150,7 @@ class LipschitzLayer(base_layer.BaseLayer):
         self.evaluate, converge_norms=self.converge_norms,
         effective_weights=self.effective_weights, max_examples=max_examples)
 
-  def present_weights(self) -> base_layer.Tensors:
+  def present_weights(self) -> Tensors:
     """Returns the effective weights of the present variables."""
     variables, state = self.tensors()
     return self.effective_weights(
@@ -210,8 +209,7 @@ class LipschitzLayer(base_layer.BaseLayer):
       text = json.dumps(self.get_config(), default=str)
     except NotImplementedError:
       return self  # Without a known configuration it is like no other.
-    return json.dumps(
-        json.loads(text, object_hook=_anonymous), sort_keys=True)
+    return json.dumps(json.loads(text, object_hook=_anonymous), sort_keys=True)
 
   def structure(self) -> Any:
     """Returns a key that layers share if they are equal but for weights."""
@@ -241,7 +239,7 @@ class ScaledActivation(LipschitzLayer):
 
   has_scales = True
 
-  def scales(self, variables: base_layer.Tensors) -> tuple[Any, Any]:
+  def scales(self, variables: Tensors) -> tuple[Any, Any]:
     """Returns `a` and `b`."""
     raise NotImplementedError
 
@@ -249,7 +247,7 @@ class ScaledActivation(LipschitzLayer):
     """Returns `h(x)`."""
     raise NotImplementedError
 
-  def evaluate(self, weights: base_layer.Tensors, x: tf.Tensor) -> tf.Tensor:
+  def evaluate(self, weights: Tensors, x: tf.Tensor) -> tf.Tensor:
     input_scale, output_scale = self.scales(weights)
     return output_scale * self.evaluate_unscaled(input_scale * x)
 
