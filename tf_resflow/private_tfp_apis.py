@@ -5,11 +5,13 @@ import inspect
 import traceback
 from types import FrameType
 
+from tensorflow_probability.python.bijectors import chain
 from tensorflow_probability.python.distributions import transformed_distribution
 from tensorflow_probability.python.internal import cache_util
 
-# Subclasses of the public class are composite tensors, which lose the variables
-# of bijectors that are none: TFP itself makes objects of this class for them.
+# Subclasses of the public classes are composite tensors, which lose variables
+# of bijectors that are none: TFP itself makes objects of these for them.
+Chain = chain._Chain
 TransformedDistribution = transformed_distribution._TransformedDistribution
 
 _DISTRIBUTIONS = 'tensorflow_probability.python.distributions'

@@ -1,16 +1,15 @@
 """A composition of bijectors without the cache of TFP."""
 
-from collections.abc import Sequence
-import functools
 from typing import Any
 
 import tensorflow as tf
 from tensorflow_probability import bijectors as tfb
 
+from tf_resflow import private_tfp_apis
 from tf_resflow.bijectors import flow_bijector
 
 
-class Chain(flow_bijector.FlowBijector, tfb.Composition):
+class Chain(flow_bijector.FlowBijector, private_tfp_apis.Chain):
   """A `tfb.Chain` for bijectors that are trained: it caches nothing.
 
   `forward(x) = bijectors[0](bijectors[1](...(x)))`, as in `tfb.Chain`, which
@@ -20,7 +19,7 @@ class Chain(flow_bijector.FlowBijector, tfb.Composition):
 
   Args:
     bijectors: sequence of bijectors, the last one applied first.
-    validate_args: see `tfb.Chain`.
+    validate_args, validate_event_size: see `tfb.Chain`.
     name: name of the bijector; `chain_of_...` by default.
 
   Example:
@@ -34,49 +33,29 @@ class Chain(flow_bijector.FlowBijector, tfb.Composition):
     TensorShape([5, 2])
   """
 
-  def __init__(self, bijectors: Sequence[tfb.Bijector],
-               validate_args: bool = False, name: str | None = None):
-    super().__init__(
-        bijectors=list(bijectors), validate_args=validate_args,
-        parameters=locals(), name=name or '_of_'.join(
-            ['chain', *(b.name for b in bijectors)]).replace('/', ''))
-
-  def _walk_forward(self, step_fn, x, **kwargs):
-    for bijector in reversed(self.bijectors):
-      x = step_fn(bijector, x, **kwargs.get(bijector.name, {}))
-    return x
-
-  def _walk_inverse(self, step_fn, y, **kwargs):
-    for bijector in self.bijectors:
-      y = step_fn(bijector, y, **kwargs.get(bijector.name, {}))
-    return y
-
   def transform(self, x: Any, event_ndims: int, **kwargs: Any
                 ) -> tuple[tf.Tensor, tf.Tensor]:
-    return self._walk_forward(
-        functools.partial(_step, is_forward=True), (x, 0.0, event_ndims),
-        **kwargs)[:2]
+    return self._pass(reversed(self.bijectors), x, event_ndims, True, kwargs)
 
   def invert(self, y: Any, event_ndims: int, **kwargs: Any
              ) -> tuple[tf.Tensor, tf.Tensor]:
-    return self._walk_inverse(
-        functools.partial(_step, is_forward=False), (y, 0.0, event_ndims),
-        **kwargs)[:2]
+    return self._pass(self.bijectors, y, event_ndims, False, kwargs)
+
+  def _pass(self, parts, value, event_ndims, is_forward, kwargs):
+    """Returns the value after all parts, and the sum of log-determinants."""
+    total = 0.0
+    for part in parts:
+      value, log_det = value_and_log_det(
+          part, value, event_ndims, is_forward, **kwargs.get(part.name, {}))
+      total += log_det
+      event_ndims = (part.forward_event_ndims(event_ndims) if is_forward
+                     else part.inverse_event_ndims(event_ndims))
+    return value, total
 
   def solve(self, y: Any, **kwargs: Any) -> tf.Tensor:
-    return self._walk_inverse(
-        lambda bijector, y, **kwargs: bijector.inverse(y, **kwargs), y,
-        **kwargs)
-
-
-def _step(bijector, state, is_forward, **kwargs):
-  """Returns the value, sum of log-determinants and event axes after a part."""
-  value, total, event_ndims = state
-  value, log_det = value_and_log_det(
-      bijector, value, event_ndims, is_forward, **kwargs)
-  event_ndims = (bijector.forward_event_ndims(event_ndims) if is_forward
-                 else bijector.inverse_event_ndims(event_ndims))
-  return value, total + log_det, event_ndims
+    for part in self.bijectors:
+      y = part.inverse(y, **kwargs.get(part.name, {}))
+    return y
 
 
 def value_and_log_det(
