@@ -26,6 +26,10 @@ class TruncationDistribution(spec.Specified):
   form, or a method `for_bound` that returns such a distribution. Sampling
   inverts the tail: `N = #{k >= 1 : P(N >= k) > u}` with one uniform `u`, drawn
   on the device, so a traced function draws anew on every call.
+
+  Roulette over terms of size `rho^k` has a finite variance if
+  `sum_k rho^(2k) / P(N >= k)` converges. `rho` is the spectral radius of the
+  Jacobian of `g`, at most its Lipschitz bound.
   """
 
   registry = registries.TRUNCATION_DISTRIBUTIONS
@@ -39,14 +43,6 @@ class TruncationDistribution(spec.Specified):
     raise errors.InvalidValueError(
         'distribution', self.spec(), 'a distribution with a known tail',
         'Use the one that for_bound(lipschitz_bound) returns.')
-
-  def has_finite_variance(self, spectral_radius: float) -> bool:
-    """Returns whether `sum_k rho^(2k) / P(N >= k)` converges.
-
-    Roulette over terms of size `rho^k` then has a finite variance. `rho` is the
-    spectral radius of the Jacobian of `g`, at most its Lipschitz bound.
-    """
-    raise NotImplementedError
 
   def tail_table(self) -> np.ndarray:
     """Returns `P(N >= k)` for `k = 1, 2, ...` down to 2^-53, float64 `[K]`.
@@ -82,8 +78,6 @@ class Geometric(TruncationDistribution):
   Example:
     >>> numerics.Geometric(0.5).tail([1, 2, 3]).tolist()
     [1.0, 0.5, 0.25]
-    >>> numerics.Geometric(0.5).has_finite_variance(spectral_radius=0.9)
-    False
 
   References:
     Chen et al., 2019, Residual Flows, Section 3.1 (p = 0.5).
@@ -97,9 +91,6 @@ class Geometric(TruncationDistribution):
 
   def tail(self, k: np.ndarray) -> np.ndarray:
     return (1.0 - self.probability)**(np.maximum(np.asarray(k), 1) - 1.0)
-
-  def has_finite_variance(self, spectral_radius: float) -> bool:
-    return spectral_radius**2 < 1.0 - self.probability
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,9 +124,6 @@ class Poisson(TruncationDistribution):
     return np.where(np.asarray(k) <= 0, 1.0, special.gammainc(
         np.maximum(k, 1).astype(np.float64), self.rate))
 
-  def has_finite_variance(self, spectral_radius: float) -> bool:
-    return spectral_radius == 0.0
-
 
 @dataclasses.dataclass(frozen=True)
 class SafeGeometric(TruncationDistribution):
@@ -148,8 +136,7 @@ class SafeGeometric(TruncationDistribution):
     share: fraction of the largest safe `p`, in (0, 1).
 
   Example:
-    >>> distribution = numerics.SafeGeometric().for_bound(0.9)
-    >>> distribution.has_finite_variance(spectral_radius=0.9)
+    >>> numerics.SafeGeometric().for_bound(0.9).probability < 1.0 - 0.9**2
     True
   """
 
@@ -163,7 +150,3 @@ class SafeGeometric(TruncationDistribution):
     errors.check(0.0 <= lipschitz_bound < 1.0, 'lipschitz_bound',
                  lipschitz_bound, 'a number in [0, 1)')
     return Geometric(self.share * (1.0 - lipschitz_bound**2))
-
-  def has_finite_variance(self, spectral_radius: float) -> bool:
-    """Returns True below 1, since the Lipschitz bound bounds the radius."""
-    return spectral_radius < 1.0
