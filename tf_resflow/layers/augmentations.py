@@ -118,6 +118,7 @@ class Augmentation(base_layer.BaseLayer):
     y = self.points(x)
     events = tf.reshape(y, [-1, *y.shape[2:]])
     if condition is not None:
+      base_layer.check_batch(condition, x)
       shape = tf.concat([tf.shape(y)[:2], tf.shape(condition)[1:]], axis=0)
       condition = tf.ensure_shape(
           tf.reshape(tf.broadcast_to(condition, shape), tf.concat(

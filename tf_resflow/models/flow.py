@@ -12,8 +12,11 @@ from tf_resflow import layers
 from tf_resflow import numerics
 from tf_resflow.columns import rows as rows_lib
 from tf_resflow.layers import base_layer
+from tf_resflow.layers.bijections.bijection import EstimatorLike
+from tf_resflow.layers.bijections.bijection import SolverLike
 from tf_resflow.models import trainable_model
 from tf_resflow.numerics import random
+from tf_resflow.numerics.random import SeedLike
 from tf_resflow.specs import renamed
 
 if TYPE_CHECKING:  # The import takes a second.
@@ -105,11 +108,6 @@ class Flow(trainable_model.TrainableModel):
     errors.check(
         x.shape.is_compatible_with([None, *event_shape]), name,
         f'a tensor {x.shape}', f'[B, {", ".join(map(str, event_shape))}]')
-    spec = self.condition_spec
-    if condition is not None and spec is not None:
-      given = spec.of_any_shape(condition, self.compute_dtype)
-      if given.shape.rank == 1 + len(spec.shape):
-        base_layer.check_batch(given, x)
     return x
 
   def _augmented(self, x, condition, seed, estimator=None, solver=None):
@@ -124,22 +122,20 @@ class Flow(trainable_model.TrainableModel):
         {'estimator': settings.estimator} if self.augmentation.parts else {}
     )), settings
 
-  def augment(self, x: Any, condition: Any = None, *,
-              seed: random.SeedLike = None,
-              estimator: layers.EstimatorLike = None) -> layers.Augmented:
+  def augment(self, x: Any, condition: Any = None, *, seed: SeedLike = None,
+              estimator: EstimatorLike = None) -> layers.Augmented:
     """Returns the augmented data, as in all methods at this seed."""
     return self._augmented(x, condition, seed, estimator)[0]
 
-  def transform(
-      self, x: Any, condition: Any = None, *,
-      seed: random.SeedLike = None, estimator: layers.EstimatorLike = None,
-      solver: layers.SolverLike = None) -> layers.PassResult:
+  def transform(self, x: Any, condition: Any = None, *, seed: SeedLike = None,
+                estimator: EstimatorLike = None,
+                solver: SolverLike = None) -> layers.PassResult:
     """Maps data to latents `[B, D]`, and reports convergence."""
     (y, _), settings = self._augmented(x, condition, seed, estimator, solver)
     return self.bijection.forward_pass(y, settings)
 
   def encode(self, x: Any, condition: Any = None, *,
-             seed: random.SeedLike = None) -> tf.Tensor:
+             seed: SeedLike = None) -> tf.Tensor:
     """Returns latents `[B, D]`; the seed is for a random augmentation."""
     (y, _), settings = self._augmented(x, condition, seed)
     # Keras would cast `y` to the dtype of the layer.
@@ -149,7 +145,7 @@ class Flow(trainable_model.TrainableModel):
     return self.encode(inputs, condition)
 
   def solve_inverse(self, z: Any, condition: Any = None, *,
-                    solver: layers.SolverLike = None) -> layers.PassResult:
+                    solver: SolverLike = None) -> layers.PassResult:
     """Maps latents `[B, D]` to data, and reports convergence."""
     condition = rows_lib.condition_array(self.schema, condition)
     result = self.bijection.solve_inverse(
@@ -158,7 +154,7 @@ class Flow(trainable_model.TrainableModel):
     return result._replace(value=self.augmentation.project(result.value))
 
   def inverse(self, z: Any, condition: Any = None, *,
-              solver: layers.SolverLike = None) -> tf.Tensor:
+              solver: SolverLike = None) -> tf.Tensor:
     """Returns the `x` that `encode` maps to latents `z`, `[B, D]`."""
     return self.solve_inverse(z, condition, solver=solver).checked().value
 
@@ -177,7 +173,7 @@ class Flow(trainable_model.TrainableModel):
 
   def density(
       self, x: Any, condition: Any = None, *,
-      seed: random.SeedLike = None, estimator: layers.EstimatorLike = None,
+      seed: SeedLike = None, estimator: EstimatorLike = None,
       log_det_weight: tf.Tensor | None = None, dtype: Any = None) -> Density:
     """Returns `log_prob` with the latents and features of the same pass.
 
@@ -194,19 +190,17 @@ class Flow(trainable_model.TrainableModel):
     return density._replace(log_prob=tf.cast(self.log_prob(
         x, condition, seed=seed, estimator=estimator), density.log_prob.dtype))
 
-  def joint_log_prob(
-      self, y: Any, condition: Any = None, *,
-      seed: random.SeedLike = None, estimator: layers.EstimatorLike = None,
-  ) -> tf.Tensor:
+  def joint_log_prob(self, y: Any, condition: Any = None, *,
+                     seed: SeedLike = None,
+                     estimator: EstimatorLike = None) -> tf.Tensor:
     """Returns an estimate of the log-density of events `y`; see `log_prob`."""
     settings = self._settings(
         rows_lib.condition_array(self.schema, condition), seed, estimator)
     return self._density(self.bijection.forward_pass(y, settings), 0.0).log_prob
 
-  def log_prob(
-      self, x: Any, condition: Any = None, *,
-      seed: random.SeedLike = None, estimator: layers.EstimatorLike = None,
-      log_det_weight: tf.Tensor | None = None) -> tf.Tensor:
+  def log_prob(self, x: Any, condition: Any = None, *, seed: SeedLike = None,
+               estimator: EstimatorLike = None,
+               log_det_weight: tf.Tensor | None = None) -> tf.Tensor:
     """Returns `log p(x)` in nats, `[B]`, or an estimate of it.
 
     It is random if `is_random_with(estimator)`, and unbiased if the estimator
@@ -241,16 +235,15 @@ class Flow(trainable_model.TrainableModel):
     return self.log_prob(x, condition, **options).numpy()
 
   def classify(self, x: Any, condition: Any = None, *,
-               seed: random.SeedLike = None) -> tf.Tensor:
+               seed: SeedLike = None) -> tf.Tensor:
     """Returns class logits `[B, num_classes]`, without log-determinants."""
     return self.logits(self.transform(
         x, condition, seed=seed, estimator=numerics.NoLogDet()
     ).checked().features)
 
-  def bits_per_dim(
-      self, x: Any, condition: Any = None, *,
-      seed: random.SeedLike = None, estimator: layers.EstimatorLike = None,
-  ) -> tf.Tensor:
+  def bits_per_dim(self, x: Any, condition: Any = None, *,
+                   seed: SeedLike = None,
+                   estimator: EstimatorLike = None) -> tf.Tensor:
     """Returns `-(log p(x) - D log n) / (D log 2)` for images, `[B]`.
 
     For `x = (X + U) / n` with integers `X` in {0, ..., n - 1} and uniform `U`,
@@ -261,7 +254,7 @@ class Flow(trainable_model.TrainableModel):
         x, condition, seed=seed, estimator=estimator))
 
   def initialize(self, x: Any, condition: Any = None, *,
-                 seed: random.SeedLike = None) -> None:
+                 seed: SeedLike = None) -> None:
     """Initialises layers such as `ActNorm` from a batch of data."""
     if self.bijection.has_moving_statistics:
       self.update_statistics(x, condition, seed=seed)
@@ -284,15 +277,14 @@ class Flow(trainable_model.TrainableModel):
     self.base.fit(self.encode(x, condition, seed=seed).numpy(), seed)
 
   def update_statistics(self, x: Any, condition: Any = None, *,
-                        seed: random.SeedLike = None) -> None:
+                        seed: SeedLike = None) -> None:
     """Updates moving statistics by a batch; see `layers.MovingMean`."""
     (y, _), settings = self._augmented(x, condition, seed)
     self.bijection.update_statistics(y, settings.condition)
 
-  def sample(
-      self, num_samples: int | tf.Tensor, condition: Any = None, *,
-      seed: random.SeedLike = None, temperature: float | tf.Tensor = 1.0,
-      solver: layers.SolverLike = None) -> tf.Tensor:
+  def sample(self, num_samples: int | tf.Tensor, condition: Any = None, *,
+             seed: SeedLike = None, temperature: float | tf.Tensor = 1.0,
+             solver: SolverLike = None) -> tf.Tensor:
     """Draws samples `[num_samples, ...]` of the data; see `draw_latents`.
 
     At temperatures below 1 they have reduced entropy as in the paper's Figure

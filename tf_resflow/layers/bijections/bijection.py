@@ -12,6 +12,7 @@ from tf_resflow import numerics
 from tf_resflow.layers import base_layer
 from tf_resflow.layers.conditions import conditioning
 from tf_resflow.layers.lipschitz import lipschitz_layer
+from tf_resflow.numerics.random import SeedLike
 
 
 class Solve(NamedTuple):
@@ -60,7 +61,7 @@ class PassSettings(NamedTuple):
   """
 
   condition: Any = None
-  seed: numerics.random.SeedLike = None
+  seed: SeedLike = None
   estimator: numerics.Estimator | None = None
   solver: numerics.Solver | None = None
   is_plain: bool = False
@@ -69,7 +70,7 @@ class PassSettings(NamedTuple):
   @classmethod
   # AutoGraph would follow specs into imports, and say that it cannot.
   @tf.autograph.experimental.do_not_convert
-  def of(cls, condition: Any = None, seed: numerics.random.SeedLike = None,
+  def of(cls, condition: Any = None, seed: SeedLike = None,
          estimator: EstimatorLike = None, solver: SolverLike = None,
          ) -> 'PassSettings':
     """Returns settings, given objects or their specs."""
@@ -157,7 +158,7 @@ class Passes:
   transform: Callable[..., PassResult]
   def forward_and_log_det(
       self, x: Any, condition: Any = None, *,
-      seed: numerics.random.SeedLike = None, estimator: EstimatorLike = None,
+      seed: SeedLike = None, estimator: EstimatorLike = None,
       solver: SolverLike = None) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns `f(x)` and `log|det df/dx|`.
 
@@ -265,18 +266,16 @@ class Bijection(Passes, base_layer.BaseLayer):
     """
     raise NotImplementedError
 
-  def transform(
-      self, x: Any, condition: Any = None, *,
-      seed: numerics.random.SeedLike = None, estimator: EstimatorLike = None,
-      solver: SolverLike = None) -> PassResult:
+  def transform(self, x: Any, condition: Any = None, *, seed: SeedLike = None,
+                estimator: EstimatorLike = None,
+                solver: SolverLike = None) -> PassResult:
     """Like `forward_and_log_det`, but reports failed solves in its result."""
     base_layer.build_once(self, x.shape)
     return self.forward_pass(
         x, PassSettings.of(condition, seed, estimator, solver))
 
-  def solve_inverse(
-      self, y: Any, condition: Any = None, *,
-      solver: SolverLike = None) -> PassResult:
+  def solve_inverse(self, y: Any, condition: Any = None, *,
+                    solver: SolverLike = None) -> PassResult:
     """Like `inverse`, but reports failed solves in its result."""
     self._build_for_inverse(y)
     return self.inverse_pass(y, PassSettings.of(
@@ -292,7 +291,7 @@ class Bijection(Passes, base_layer.BaseLayer):
 
   def inverse_and_log_det(
       self, y: Any, condition: Any = None, *,
-      seed: numerics.random.SeedLike = None, estimator: EstimatorLike = None,
+      seed: SeedLike = None, estimator: EstimatorLike = None,
       solver: SolverLike = None) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns `x` with `f(x) = y`, and `log|det dx/dy|`, `[B]`."""
     self._build_for_inverse(y)
