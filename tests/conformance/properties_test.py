@@ -21,10 +21,11 @@ _KINDS = {
 # Checks that compile or trace for seconds: of slow cases these alone have them.
 _COMPILED = {
     'compiles_with_xla_for_an_unknown_batch_size': (
-        'residual_block_learned', 'residual_conditional_exact'),
+        'residual_block_learned', 'residual_conditional_exact',
+        'residual_cpila_dense'),
     'frozen_copies_compute_alike_and_nothing_moves_them': (
         'residual_block_learned', 'flow_moving_mean', 'flow_norms',
-        'flow_hybrid_factor_out'),
+        'flow_hybrid_factor_out', 'vector_flow_mixture'),
     'eager_calls_of_all_sizes_share_their_graphs': ()}
 # Where a check takes seconds, with parts that have fast cases, and blocks of
 # other memory modes, which concern gradients alone.
@@ -32,15 +33,17 @@ _SLOW = {
     'compiles_with_xla_for_an_unknown_batch_size': (
         'chain', 'residual_conv', 'residual_block_learned',
         'conditional_labels', 'residual_naive', 'residual_neumann',
-        'residual_backward_in_forward', 'residual_cpila_dense',
+        'residual_backward_in_forward', 'residual_asserted',
         'residual_conditional_dense', 'inverse_residual', 'sequence_conv',
         'sequence_mixed', 'induced_conv_upper', 'learned_norms'),
     'frozen_copies_compute_alike_and_nothing_moves_them': (
         'conditional_labels', 'flow_coupling', 'flow_hybrid',
         'vector_flow_inverse', 'vector_flow_conditional_lu', 'inverse_residual',
-        'residual_neumann', 'residual_backward_in_forward', 'residual_naive'),
+        'residual_neumann', 'residual_backward_in_forward', 'residual_naive',
+        'residual_conv', 'residual_conditional_dense'),
+    'keras_files_hold_everything': ('vector_flow_conditional_lu',),
     'eager_calls_of_all_sizes_share_their_graphs': (
-        'chain', 'residual_asserted', 'residual_cpila_dense',
+        'chain', 'residual_asserted', 'residual_naive',
         'residual_neumann', 'residual_backward_in_forward', 'residual_conv',
         'sequence_mixed', 'learned_norms', 'bijector_residual',
         'conditional_labels', 'flow_coupling', 'flow_noise', 'vector_flow',

@@ -120,8 +120,8 @@ def test_samples_follow_the_density():
 
 
 def test_sampling_with_another_solver():
-  case = cases.MODELS['vector_flow']
-  model = case.make()
+  model = models.VectorFlowConfig(
+      event_size=3, num_blocks=1, hidden_units=(4,)).build()
   loose = model.sample(3, seed=1, solver=numerics.Banach(atol=1e-3))
   np.testing.assert_allclose(loose, model.sample(3, seed=1), atol=0.1)
   np.testing.assert_array_equal(

@@ -23,7 +23,7 @@ _X = np.random.default_rng(0).normal(3.0, 2.0, [64, 2]).astype('float32')
 def _make_points(**changes):
   keras.utils.set_random_seed(0)
   return models.VectorFlowConfig(
-      event_size=2, num_blocks=2, hidden_units=(8,), **changes).build()
+      event_size=2, num_blocks=1, hidden_units=(8,), **changes).build()
 
 
 def test_a_fit_needs_an_optimizer():
@@ -99,7 +99,7 @@ def test_targets_are_labels_or_conditions():
       0.1 * 16 * np.log(2.0) * found['bits_per_dim'][0] +
       found['cross_entropy'][0], rel=1e-5)
   conditional = models.VectorFlowConfig(
-      event_size=1, num_blocks=2, hidden_units=(8,), condition_size=1).build()
+      event_size=1, num_blocks=1, hidden_units=(8,), condition_size=1).build()
   conditional.compile(keras.optimizers.Adam(0.05))
   y, c = _X[:, :1] + 4.0 * _X[:, 1:], _X[:, 1:]
   found = conditional.fit(y, c, epochs=100, verbose=0).history['nats']
