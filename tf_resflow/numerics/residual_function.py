@@ -15,6 +15,21 @@ from tf_resflow.numerics import tracing
 Tensors = Any
 
 
+def _no_norms(unused_variables, unused_state):
+  """Returns that there are no norms to converge."""
+  return []
+
+
+def _as_they_are(variables, unused_norms):
+  """Returns the variables, which are the weights."""
+  return variables
+
+
+def _all():
+  """Returns that a batch is one chunk."""
+  return None
+
+
 @dataclasses.dataclass(eq=False)
 class ResidualFunction:
   """The residual branch `g` of a block as three pure functions.
@@ -55,11 +70,9 @@ class ResidualFunction:
 
   evaluate: Callable[..., tf.Tensor]
   _: dataclasses.KW_ONLY
-  converge_norms: Callable[[Tensors, Tensors], Tensors] = (
-      lambda variables, state: [])
-  effective_weights: Callable[[Tensors, Tensors], Tensors] = (
-      lambda variables, norms: variables)
-  max_examples: Callable[[], int | None] = lambda: None
+  converge_norms: Callable[[Tensors, Tensors], Tensors] = _no_norms
+  effective_weights: Callable[[Tensors, Tensors], Tensors] = _as_they_are
+  max_examples: Callable[[], int | None] = _all
   unknown_sizes: bool = False
 
   def __post_init__(self):

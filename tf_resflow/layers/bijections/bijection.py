@@ -190,19 +190,15 @@ class Bijection(Passes, base_layer.BaseLayer):
 
   Subclasses define `forward_pass` and `inverse_pass`; everything else follows.
   Bijections that are composed of others derive from `CompositeBijection`.
+  `is_random`, `has_moving_statistics`, `keeps_shape` and `condition_spec`
+  follow from `parts`; others set them as attributes.
 
   Attributes:
     parts: the bijections that it is composed of, if any.
-    is_random: whether the log-determinant is random, so that it takes a seed.
-    condition_spec: the specification of the condition of one example; None for
-      bijections without a condition, which ignore it.
     has_certificate: whether it has a `g` whose Lipschitz bound can be
       certified: `lipschitz_bound`, `norm_estimate()` and `certificate()`.
     is_data_dependent: whether batches set weights, see `ActNorm` and
       `MovingMean`.
-    has_moving_statistics: whether `update_statistics` has an effect.
-    keeps_shape: whether latents have the shape of events. If not, a forward
-      pass or `build` must precede inverse passes.
     slopes: `bi_lipschitz_bounds` for all weights; 0 and infinity if unknown.
 
   Example:
@@ -225,18 +221,28 @@ class Bijection(Passes, base_layer.BaseLayer):
 
   @functools.cached_property
   def is_random(self) -> bool:
+    """Whether the log-determinant is random, so that it takes a seed."""
     return any(part.is_random for part in self.parts)
 
   @functools.cached_property
   def has_moving_statistics(self) -> bool:
+    """Whether `update_statistics` has an effect."""
     return any(part.has_moving_statistics for part in self.parts)
 
   @functools.cached_property
   def keeps_shape(self) -> bool:
+    """Whether latents have the shape of events.
+
+    If not, a forward pass or `build` must precede inverse passes.
+    """
     return all(part.keeps_shape for part in self.parts)
 
   @functools.cached_property
   def condition_spec(self) -> conditioning.ConditionSpec | None:
+    """The specification of the condition of one example.
+
+    None for bijections without a condition, which ignore it.
+    """
     return conditioning.common_spec(self.parts)
 
   @property
