@@ -57,16 +57,17 @@ def test_a_flow_says_what_it_is_and_is_saved_with_its_run(tmp_path):
   flow = workflow.fit(
       frame, condition_on='c', num_steps=2, num_blocks=1, hidden_units=(4,),
       verbose=False)
-  text = repr(flow)
+  text, html = repr(flow), flow._repr_html_()
   assert f'VectorFlow: <b>y, z given c; {flow.num_parameters:,} par' in text
   assert 'trained on: table: 38 examples, 10 to validate, 12 to test\n' in text
   assert f'reached: {flow.run.summary}' in text
+  assert '&lt;b&gt;y' in html and '<b>' not in html
   flow.save(tmp_path / 'flow.keras')
   flow.save(tmp_path / 'run')
   loaded = workflow.load(tmp_path / 'run')
   assert repr(loaded).splitlines()[:-1] == text.splitlines()[:-1]
   plain = keras.saving.load_model(tmp_path / 'flow.keras')
-  assert repr(plain).startswith('VectorFlow(')
+  assert plain._repr_html_().startswith('<pre>VectorFlow(')
   for other in loaded, plain:
     np.testing.assert_array_equal(
         other.score_samples(frame), flow.score_samples(frame))

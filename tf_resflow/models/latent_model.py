@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 import functools
+import html
 import math
 import os
 import shutil
@@ -62,6 +63,15 @@ class LatentModel(bijection_lib.Passes, keras.Model):
   def __repr__(self) -> str:
     return base_layer.settings_repr(self) if self.run is None else '\n'.join(
         f'{name}: {text}' for name, text in self.run.described(self).items())
+
+  def _repr_html_(self) -> str:
+    """Returns what notebooks show."""
+    if self.run is None:
+      return f'<pre>{html.escape(repr(self))}</pre>'
+    rows = ''.join(
+        f'<tr><th>{html.escape(name)}</th><td>{html.escape(text)}</td></tr>'
+        for name, text in self.run.described(self).items())
+    return f'<table>{rows}</table>'
 
   def save(self, filepath: str | os.PathLike, *args: Any, **kwargs: Any
            ) -> None:
