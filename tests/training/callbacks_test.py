@@ -1,7 +1,6 @@
 """What a run does after its steps: which, in which order, and once more."""
 
 import contextlib
-import itertools
 import logging
 import os
 
@@ -75,15 +74,3 @@ def test_callbacks_are_called_after_the_checkpoint(tmp_path, data_dir):
       [('end', 3, 2), ('samples', 4, 4)],
       [('samples', 4, 4), ('end', 4, 4)], []]
   assert [row['step'] for row in runs.rows(tmp_path)] == ['0', '2', '3', '4']
-
-
-def test_how_often_something_is_due():
-  """From every step on, against a walk through the run."""
-  for every, at_end, num_steps in itertools.product(
-      (1, 3, 5, 40), (False, True), (1, 12, 15, 19)):
-    task = training.callbacks.Callback(
-        name='', every=every, after=print, at_end=at_end)
-    for step in range(num_steps):
-      assert task.count(step, num_steps) == sum(
-          task.is_due(t, t == num_steps) for t in range(step + 1, num_steps + 1)
-      )

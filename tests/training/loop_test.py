@@ -12,29 +12,13 @@ import os
 import resource
 import signal
 
-from PIL import Image
 import pytest
 import tensorflow as tf
 
 from tests import hosts as hosts_lib
 from tests.training import runs
-from tf_resflow import configuration
 from tf_resflow import models
 from tf_resflow import training
-from tf_resflow.training import loop
-
-
-def test_runs_on_large_images_are_told_how_to_become_short(tmp_path):
-  """Not those on images that are small or resized."""
-  advice = []
-  for size, resize in ((32, None), (32, 8), (24, None)):
-    folder = tmp_path / f'{size}{resize}'
-    folder.mkdir()
-    for i in range(12):
-      Image.new('RGB', (40, size)).save(folder / f'{i}.png')
-    advice.append(loop._advice(configuration.make_config(
-        dataset=f'images:{folder}', resize=resize)))
-  assert advice == ['about a third with --resize=16, in a new workdir', '', '']
 
 
 @contextlib.contextmanager

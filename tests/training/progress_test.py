@@ -11,13 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_resflow.training import callbacks
 from tf_resflow.training import progress as progress_lib
-
-
-def _task(name, every, at_end=False):
-  return callbacks.Callback(
-      name=name, every=every, after=print, at_end=at_end)
 
 
 class _Run:
@@ -46,8 +40,8 @@ class _Run:
     row = self.window(seconds)
     self.progress.show(self.step, row)
 
-  def between(self, name, seconds):
-    with self.progress.between(name):
+  def pause(self, seconds):
+    with self.progress.paused():
       self.now += seconds
 
   @property
@@ -91,10 +85,10 @@ def test_speed_leaves_out_what_comes_between():
   run = _Run()
   assert run.window(4.0)['examples_per_second'] == 2.0
   run.add(seconds=1.0)
-  run.between('validation', 50.0)
+  run.pause(50.0)
   assert run.window(3.0)['examples_per_second'] == 4.0
   # A window that ends within, as where a checkpoint is saved.
-  with run.progress.between('checkpoints'):
+  with run.progress.paused():
     run.add(seconds=7.0)
     run.progress.end_window(run.step)
     run.now += 50.0
@@ -105,39 +99,27 @@ def test_the_first_step_does_not_count():
   """It traces for 10 s; of a run that goes on its remaining steps are left."""
   run = _Run(900, 1000)
   row = run.window(10.0)
-  assert math.isnan(run.progress.step_seconds) and math.isnan(run.left[0])
+  assert math.isnan(run.progress.step_seconds) and math.isnan(run.left)
   assert run.progress.describe(901, row) == 'bits_per_dim: 1.0000'
   run.window(0.25)
-  assert run.left == (98 * 0.25, [])
+  assert run.left == 98 * 0.25
 
 
-def test_time_left_has_what_is_known_of_the_rest():
-  run = _Run(num_steps=100, tasks=[
-      _task('validation', 10), _task('samples', 50, at_end=True),
-      _task('never', 1000)])
+def test_time_left_has_what_comes_between():
+  run = _Run(num_steps=100)
   run.window(9.0, *[1.0] * 9)
-  # What is due at this step is still to come.
-  assert run.left == (90.0, ['validation', 'samples'])
-  run.between('validation', 7.0)
-  run.window(1.0)
-  assert run.left == (89.0 + 9 * 7.0, ['samples'])
-  # The latest time counts: the first one included tracing.
-  run.between('validation', 5.0)
-  run.between('samples', 100.0)
-  run.window(*[1.0] * 39)
-  assert run.left == (50.0 + 6 * 5.0 + 2 * 100.0, [])
+  assert run.left == 90.0
+  run.pause(9.0)
+  assert run.left == 180.0
+  run.window(*[1.0] * 9)
+  assert run.left == 81 * 27.0 / 18
 
 
 def test_a_line():
-  run = _Run(
-      num_steps=30000, unit_note='(5 bits)', advice='less',
-      tasks=[_task('validation', 100)])
+  run = _Run(num_steps=30000, unit_note='(5 bits)')
   row = run.window(10.0, 0.124) | {'other': 7.25}
   assert run.progress.describe(2, row) == (
-      'bits_per_dim: 1.0000 (5 bits) - step: 0.124 s - left: 1:02:00 without '
-      'validation (less)')
-  run.between('validation', 4.0)
-  assert run.progress.describe(27000, row).endswith('left: 0:08:16')
+      'bits_per_dim: 1.0000 (5 bits) - step: 0.124 s - left: 1:02:00')
   assert run.progress.describe(30000, row) == (
       'bits_per_dim: 1.0000 (5 bits) - step: 0.124 s')
 

@@ -1,7 +1,6 @@
 """A run that diverges stops, says where, and keeps its last good state."""
 
 import glob
-import re
 import shutil
 
 import numpy as np
@@ -77,31 +76,20 @@ def test_a_batch_that_is_not_finite(tmp_path, monkeypatch, caplog):
       dataset=f'array:{tmp_path}/points.npz', num_validation=0, batch_size=8,
       num_steps=5, checkpoint_every=1, log_every=2, schedule='constant',
       evaluate_every=0, keep_best=False)
-  distributed_batches, bad = strategies.distributed_batches, []
+  distributed_batches = strategies.distributed_batches
 
   def draw(config, split, strategy, start_step):
     for step, batch in enumerate(distributed_batches(
         config, split, strategy, start_step), start_step):
-      if step == 2:
-        bad.append(batch.x.numpy())
       yield batch._replace(x=batch.x * np.nan) if step == 2 else batch
 
   monkeypatch.setattr(strategies, 'distributed_batches', draw)
-  workdir, messages = tmp_path / 'run', []
+  workdir = tmp_path / 'run'
   for _ in range(2):
-    with pytest.raises(training.TrainingDivergedError) as error:
+    with pytest.raises(training.TrainingDivergedError, match=(
+        'not finite at step 3 .*/ckpt-2; the same command meets this batch '
+        'again, which --skip_nonfinite=1 passes over')):
       training.train(config, str(workdir))
-    messages.append(str(error.value))
-  same = ', as before: it is the same batch'
-  assert [same in message for message in messages] == [False, True]
-  assert messages[1].replace(same, '') == messages[0]
-  assert re.search(r'not finite at step 3 .*/ckpt-2; the same command meets '
-                   r'this batch again \(see not_finite.txt\)', messages[0])
-  noted = re.fullmatch(r'Step 3: training examples ([\d, ]+)\.\n', (
-      workdir / 'not_finite.txt').read_text())[1].split(', ')
-  x = config.open_split('train').arrays['x'].numpy()
-  np.testing.assert_array_equal(
-      np.sort(x[[*map(int, noted)], 0]), np.sort(bad[0][:, 0]))
 
   # Continued from before it and from after it, it ends the same.
   config = config.replace(skip_nonfinite=1)

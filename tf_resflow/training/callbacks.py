@@ -129,11 +129,6 @@ class Callback:
       return self.at_start
     return step % self.every == 0 or self.at_end and is_last
 
-  def count(self, step: int, num_steps: int) -> int:
-    """Returns how often it is due after `step`, one of the run's."""
-    count = num_steps // self.every - step // self.every
-    return count + 1 if self.at_end and num_steps % self.every else count
-
 
 def validate(every: int, evaluate_fn: EvaluateFn, keeps_best: bool) -> Callback:
   """Validates with averaged weights, and keeps the best checkpoint.

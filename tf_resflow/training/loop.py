@@ -139,8 +139,7 @@ def _run(trainer: trainer_lib.Trainer,
   run = callbacks_lib.ActiveRun(trainer, writer, progress_lib.Progress(
       trainer.step, optimizer.num_steps,
       optimizer.batch_size * optimizer.accumulation_steps, trainer.columns,
-      [c for c in callbacks if c.after is not callbacks_lib.ActiveRun.log],
-      trainer.model.unit_note, _advice(trainer.config), is_shown), stop)
+      trainer.model.unit_note, is_shown), stop)
   if not trainer.callbacks_done:  # A signal or a kill came before.
     _after_step(run, callbacks)
   stop.check(trainer.step)
@@ -167,7 +166,7 @@ def _after_step(run: callbacks_lib.ActiveRun,
   try:
     for callback in callbacks:
       if callback.is_due(step, is_finished):
-        with run.progress.between(callback.name):
+        with run.progress.paused():
           callback.after(run)
         is_finished = trainer.is_finished  # Validation may have ended it.
     trainer.callbacks_done = True
@@ -178,14 +177,3 @@ def _after_step(run: callbacks_lib.ActiveRun,
     run.save()
   run.stop.check(step)
   return is_finished
-
-
-def _advice(config: configuration.Config) -> str:
-  """Returns what shortens a run on files of large images, in a few words."""
-  data = config.data
-  if data.resize is not None or not data.dataset.startswith('images:'):
-    return ''
-  size = min(config.model.image_shape[:2]) // 8 * 4  # Pyramids halve it twice.
-  if size < 16:
-    return ''
-  return f'about a third with --resize={size}, in a new workdir'

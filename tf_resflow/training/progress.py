@@ -1,7 +1,7 @@
 """Progress of a run: its metrics between two rows, its bar, the time left."""
 
 import collections
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 import contextlib
 import dataclasses
 import datetime
@@ -11,7 +11,6 @@ import shutil
 import statistics
 import sys
 import time
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -24,8 +23,6 @@ _logger = logging.getLogger(__name__)
 _NUM_RECENT = 100
 # Most characters of the bar.
 _WIDTH = 20
-# Seconds left above which a run is long.
-_LONG = 600.0
 
 
 def format_duration(seconds: float) -> str:
@@ -48,18 +45,15 @@ class Progress:
     1200/20000 - bits_per_dim: 1.9500 - step: 0.124 s - left: 1:02:00
 
   `step` is the mean time of recent steps, without the first one, which includes
-  tracing, and without the tasks between steps. The time left includes these
-  tasks, each with its last duration; tasks that have not run yet are listed as
-  missing from it. (Keras' `Progbar` would divide the total time by the number
-  of steps, including tracing and past validations.)
+  tracing, and without what is done between steps. The time left includes that,
+  if it goes on as it did so far. (Keras' `Progbar` would divide the total time
+  by the number of steps, including tracing.)
 
   Args:
     start_step: number of finished steps, of `num_steps` of the run.
     examples_per_step: number of examples of one step.
     columns: names of metrics in rows and on the bar, where they differ.
-    tasks: `Callback`s, which come between steps and count in the time left.
     unit_note: stands beside the metric, see `models.Flow`.
-    advice: stands beside a time left of more than ten minutes.
     is_shown: whether `show` does anything.
     clock: returns seconds.
 
@@ -71,27 +65,26 @@ class Progress:
   num_steps: int
   examples_per_step: int
   columns: Mapping[str, str] = dataclasses.field(default_factory=dict)
-  tasks: Sequence[Any] = ()
   unit_note: str = ''
-  advice: str = ''
   is_shown: bool = True
   clock: Callable[[], float] = time.perf_counter
 
   def __post_init__(self) -> None:
     self._window: list[Mapping[str, tf.Tensor]] = []
     self._window_start = self.clock()
-    self._first_step_seconds: float | None = None
+    self._first_step_end: float | None = None
+    self._first_step_seconds = 0.0
     self._recent: collections.deque[float] = collections.deque(
         maxlen=_NUM_RECENT)
-    self._seconds_between: dict[str, float] = {}
     self._last_shown = -math.inf
     self._last_length = 0
     self.note = ''
 
   def add(self, metrics: Mapping[str, tf.Tensor]) -> None:
     """Adds the metrics of the next step, scalars."""
-    if self._first_step_seconds is None:
-      self._first_step_seconds = self.clock() - self._window_start
+    if self._first_step_end is None:
+      self._first_step_end = self.clock()
+      self._first_step_seconds = self._first_step_end - self._window_start
     self._window.append(metrics)
 
   @property
@@ -125,7 +118,7 @@ class Progress:
     row['examples_per_second'] = num_steps * self.examples_per_step / seconds
     if step - num_steps == self.start_step:  # Excludes tracing.
       num_steps -= 1
-      seconds -= self._first_step_seconds or 0.0
+      seconds -= self._first_step_seconds
     if num_steps:
       self._recent.extend([seconds / num_steps] * num_steps)
     finite |= skipped
@@ -135,35 +128,24 @@ class Progress:
     return row, first_bad_step
 
   @contextlib.contextmanager
-  def between(self, name: str) -> Iterator[None]:
-    """Measures the duration of one of `tasks`, within the context."""
+  def paused(self) -> Iterator[None]:
+    """Leaves what is done within the context out of the times of steps."""
     start = self.clock()
     yield
-    now = self.clock()
     # A window may have ended meanwhile.
-    self._seconds_between[name] = now - max(start, self._window_start)
-    self._window_start += self._seconds_between[name]
+    self._window_start += self.clock() - max(start, self._window_start)
 
   @property
   def step_seconds(self) -> float:
     """Mean time of recent steps; NaN before the second one."""
     return statistics.fmean(self._recent or [math.nan])
 
-  def time_left(self, step: int) -> tuple[float, list[str]]:
-    """Returns the estimated time to the end, with the tasks after `step`.
-
-    Returns:
-      Seconds, NaN before the second step; and the names of the tasks that are
-      not included, because they have not run yet.
-    """
-    seconds, missing = (self.num_steps - step) * self.step_seconds, []
-    for task in self.tasks:
-      count = task.count(step - 1, self.num_steps)
-      if task.name in self._seconds_between:
-        seconds += count * self._seconds_between[task.name]
-      elif count:
-        missing.append(task.name)
-    return seconds, missing
+  def time_left(self, step: int) -> float:
+    """Returns the estimated seconds to the end; NaN before the second step."""
+    if self._first_step_end is None or step <= self.start_step + 1:
+      return math.nan
+    seconds = self.clock() - self._first_step_end
+    return seconds * (self.num_steps - step) / (step - self.start_step - 1)
 
   def describe(self, step: int, row: Mapping[str, float]) -> str:
     """Returns a line with the first metric of a row, the note, the times."""
@@ -173,12 +155,7 @@ class Progress:
     if self._recent:
       parts.append(f'step: {format_duration(self.step_seconds)}')
       if step < self.num_steps:
-        seconds, missing = self.time_left(step)
-        parts.append(f'left: {format_duration(seconds)}')
-        if missing:
-          parts[-1] += f' without {", ".join(missing)}'
-        if self.advice and seconds > _LONG:
-          parts[-1] += f' ({self.advice})'
+        parts.append(f'left: {format_duration(self.time_left(step))}')
     return ' - '.join(filter(None, parts))
 
   def show(self, step: int, row: Mapping[str, float],

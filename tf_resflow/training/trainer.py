@@ -1,7 +1,6 @@
 """A run: a learner with its data and checkpoints."""
 
 from collections.abc import Callable, Iterator, Mapping
-import dataclasses
 import hashlib
 import logging
 import os
@@ -17,7 +16,6 @@ from tf_resflow.layers.bijections import invertible_matrix
 from tf_resflow.models import objectives
 from tf_resflow.training import best_checkpoint
 from tf_resflow.training import checkpoints
-from tf_resflow.training import files
 from tf_resflow.training import learner as learner_lib
 from tf_resflow.training import signals
 from tf_resflow.training import strategies
@@ -203,37 +201,15 @@ class Trainer(learner_lib.Learner):
 
   def diverged_error(
       self, reason: str, step: int | None = None) -> TrainingDivergedError:
-    """Returns an error; notes the step of a bad batch in `not_finite.txt`."""
-    what = 'ends there again'
-    if step is not None and self.is_chief:
-      self._check_fn()
-      path = os.path.join(self.workdir, 'not_finite.txt')
-      note = f'Step {step}: training examples {self._examples_of(step)}.\n'
-      if files.read_text(path) == note:
-        reason += ', as before: it is the same batch'
-      files.write_text(path, note)
-      number = 1 + self.config.optimizer.skip_nonfinite
-      what = ('meets this batch again (see not_finite.txt), which '
-              f'--skip_nonfinite={number} passes over')
+    """Returns an error, at a `step` one that is due to its batch."""
+    what = 'ends there again' if step is None else (
+        'meets this batch again, which --skip_nonfinite='
+        f'{1 + self.config.optimizer.skip_nonfinite} passes over')
     return TrainingDivergedError(
         f'{reason}; training stopped. The last finite state is '
         f'{checkpoints.latest(self.workdir)}; the same command {what}. A lower '
         '--learning_rate, more --warmup_steps or a lower --clip_norm in a new '
         'workdir usually help.')
-
-  def _examples_of(self, step: int) -> str:
-    """Returns the indices of the examples of a step in the training part."""
-    split = self.split
-    if split.draw_fn or split.num_examples > datasets.pipeline.MAX_IN_MEMORY:
-      return 'that were drawn or streamed'
-    examples = split.examples.enumerate().map(
-        lambda i, example: {'x': example['x'], 'label': i})
-    optimizer = self.config.optimizer
-    batch = next(iter(datasets.training_batches(
-        dataclasses.replace(split, examples=examples),
-        batch_size=optimizer.batch_size * optimizer.accumulation_steps,
-        seed=self.config.run.seed, start_step=step - 1)))
-    return ', '.join(map(str, np.sort(batch['label'])))
 
   def steps(self, stop: signals.RunStop | None = None,
             ) -> Iterator[objectives.Metrics]:
