@@ -5,10 +5,12 @@ import json
 import os
 import signal
 import subprocess
+import tempfile
 from typing import Any
 
 from tf_resflow import configuration
 from tf_resflow import errors
+from tf_resflow.configuration import flag_parsing as flags_lib
 from tf_resflow.specs import registries
 
 _ROWS = {
@@ -66,6 +68,18 @@ def measure(command: Sequence[str], tasks: Sequence[str],
           f'measuring {task} ended with status {process.returncode}: {reason}')
     values.update(json.loads(process.stdout.splitlines()[-1]))
   return values
+
+
+def measure_training(
+    command: Sequence[str], config: configuration.Config, num_repeats: int
+) -> dict[str, Any]:
+  """Returns what the tool `benchmark`, a command, measures of training."""
+  with tempfile.NamedTemporaryFile('w', suffix='.flags') as file:
+    file.write(flags_lib.to_flagfile(config))
+    file.flush()
+    return measure([
+        *command, f'--flagfile={file.name}', '--tasks=train',
+        f'--num_repeats={num_repeats}'], ['train'])
 
 
 def read_baseline(path: str | os.PathLike) -> dict[str, Any]:

@@ -178,13 +178,11 @@ class StepWork(NamedTuple):
   the kernels.
 
   Attributes:
-    block_evaluations: their number over the blocks, for any batch size.
     operations: multiplications and additions of the linear layers, zero padding
       included; activations and everything else are not counted.
     hidden_entries: entries of the hidden layers of all these evaluations.
   """
 
-  block_evaluations: float
   operations: float
   hidden_entries: float
 
@@ -196,9 +194,8 @@ def step_work(
   blocks = [b.constrained_layers() for b in model.certified_bijections]
   operations = 2 * sum(m.num_multiply_adds for maps in blocks for m in maps)
   hidden = sum(m.num_outputs for maps in blocks for m in maps[:-1])
-  return StepWork(
-      len(blocks) * evaluations, operations * batch_size * evaluations,
-      hidden * batch_size * evaluations)
+  return StepWork(operations * batch_size * evaluations,
+                  hidden * batch_size * evaluations)
 
 
 def fixed_num_terms(config: configuration.Config) -> int | None:
@@ -222,8 +219,7 @@ def measure_training(settings: Settings, start_time: float) -> dict[str, Any]:
     over all draws of the number of terms; `num_steps_measured`,
     `images_per_second`, `peak_memory_gb`; with a fixed number of terms also
     `matmul_gflops` and `ceiling_fraction`, the time that plain matrix products
-    would take for the operations of a step over the time of the step, and
-    `work`, a dict of its `StepWork`.
+    would take for the operations of a step over the time of the step.
   """
   learner = learner_lib.Learner(settings.config)
   batch, size = settings.first_batch(learner), settings.step_size
@@ -252,8 +248,7 @@ def measure_training(settings: Settings, start_time: float) -> dict[str, Any]:
     work = step_work(learner.model, size, num_terms)
     result |= {
         'matmul_gflops': rate / 1e9,
-        'ceiling_fraction': work.operations / rate / step,
-        'work': work._asdict()}
+        'ceiling_fraction': work.operations / rate / step}
   return result
 
 

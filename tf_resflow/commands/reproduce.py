@@ -16,15 +16,13 @@ cell is filled where there is such a finished run; one of tf_resflow convert is
 evaluated. Figures are drawn from these runs; commands of those that are not
 there are printed.
 
-figure3 measures the peak memory of every --memory mode, and time, which is not
-in the paper, how the time of a training step grows with batch, hidden width,
-blocks, image size and terms of the series; every step in a fresh process.
+figure3 measures the peak memory of every --memory mode, every step in a fresh
+process.
 """
 
 import dataclasses
 import os
 import shlex
-from typing import Any
 
 from tf_resflow import workflow
 from tf_resflow.commands import options as options_lib
@@ -34,13 +32,11 @@ from tf_resflow.training import files
 
 _NAMES = (*(f'table{number}' for number in range(1, 6)),
           *(f'figure{number}' for number in range(2, 9)),
-          'norms', 'densities', 'time')
-# Studies of steps in processes of their own; flagfiles and changes of these.
-_MEASURED: dict[str, tuple[str, dict[str, Any]]] = {
-    'figure3': ('memory', {
-        'cpu': {'benchmark': {'batch_size': 16}},
-        'paper': {'cifar10': {}, 'cifar10_small': {}}}),
-    'time': ('time', {'cpu': {'scaling': {}}, 'paper': {'cifar10': {}}})}
+          'norms', 'densities')
+# Flagfiles, and changes of these, of which figure3 measures the memory.
+_MEASURED: dict[str, dict[str, dict[str, int]]] = {
+    'cpu': {'benchmark': {'batch_size': 16}},
+    'paper': {'cifar10': {}, 'cifar10_small': {}}}
 # Of the report of a run, and how a table has them.
 _METRICS = {'bits_per_dim': '{:.3f}', 'accuracy': '{:.2%}'}
 
@@ -54,7 +50,7 @@ class Options(options_lib.Options):
 
   name: str = options_lib.required(
       help='A table or figure of the paper, the norms of Section 5.1 and '
-      'Appendix D, the densities in two dimensions, or the time of steps.',
+      'Appendix D, or the densities in two dimensions.',
       choices=_NAMES)
   size: str = options_lib.required(
       help='paper, or cpu.', choices=('paper', 'cpu'))
@@ -63,7 +59,7 @@ class Options(options_lib.Options):
 
 def main(options: Options) -> None:
   """Makes a table or a figure."""
-  if options.name in _MEASURED:
+  if options.name == 'figure3':
     _measure(options)
   elif options.name.startswith('figure'):
     _figure(options)
@@ -91,13 +87,11 @@ def _study_options(options, name):
 def _measure(options):
   from tf_resflow import configuration
   from tf_resflow.configuration import flagfiles
-  from tf_resflow.experiments import scaling
+  from tf_resflow.experiments import memory
   os.makedirs(options.workdir, exist_ok=True)
-  study, sizes = _MEASURED[options.name]
-  for name, changes in sizes[options.size].items():
-    options_lib.print_report(scaling.main(
-        study, configuration.make_config(
-            **flagfiles.settings(name) | changes),
+  for name, changes in _MEASURED[options.size].items():
+    options_lib.print_report(memory.measure_memory(
+        configuration.make_config(**flagfiles.settings(name) | changes),
         os.path.join(options.workdir, f'{options.name}_{name}.png'),
         command=runner.command('benchmark', []),
         progress_fn=options_lib.note))

@@ -7,7 +7,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from typing import Any
 
@@ -15,7 +14,6 @@ import numpy as np
 
 from tf_resflow import benchmarking
 from tf_resflow import errors
-from tf_resflow.configuration import flag_parsing as flags_lib
 from tf_resflow.experiments import comparison
 from tf_resflow.experiments import program as program_lib
 from tf_resflow.experiments import study as study_lib
@@ -144,13 +142,9 @@ class Queue:
     return output
 
   def _time(self, task, records):
-    config = self._study.make_config(task, records, self._imports)
-    with tempfile.NamedTemporaryFile('w', suffix='.flags') as file:
-      file.write(flags_lib.to_flagfile(config))
-      file.flush()
-      measured = benchmarking.report.measure(self._command_fn('benchmark', [
-          f'--flagfile={file.name}', '--tasks=train',
-          f'--num_repeats={_NUM_REPEATS}']), ['train'])
+    measured = benchmarking.report.measure_training(
+        self._command_fn('benchmark', []),
+        self._study.make_config(task, records, self._imports), _NUM_REPEATS)
     return {'step_s': measured['train_step_mean_s']}
 
   def _compare(self, task, records):
