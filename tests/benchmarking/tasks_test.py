@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests import loops
 from tests import replicas
 from tests import splits
 from tf_resflow import configuration
@@ -206,36 +205,10 @@ def test_steps_are_measured_until_they_are_enough(set_seconds):
     values = tasks.measure_run(tasks.Settings(_RUN), start)
     assert taken == [(step, 8) for step in range(num_steps + 1)]
     assert values['first_step_s'] == 3.0 - start
-    assert values['measured_step_s'] == 4.0
+    assert values['train_step_mean_s'] == 4.0
     assert values['num_steps_measured'] == num_steps
   assert values['num_parameters'] == 2 * (2 + 2) + (2 * 4 + 4 + 4 * 2 + 2) + 1
-  assert (0.1 < values['initial_memory_gb'] <= values['peak_memory_gb'] <
-          values['memory_gb'])
-
-
-def test_whole_batches_are_measured_unless_they_take_long(
-    set_seconds, monkeypatch):
-  """At most as many examples as ten seconds should do; four at least.
-
-  A step of four terms evaluates this block 11 times, of 2 (2 * 4 + 4 * 2)
-  operations. Nothing is known of the work of couplings.
-  """
-  work = 11 * 2 * 16
-
-  @loops.each([
-      (1e9, {}, 8), (6.1, {}, 6), (0.1, {}, 4),
-      (18.2, {'accumulation_steps': 3}, 6), (0.1, {'accumulation_steps': 3}, 1),
-      (0.1, {'block': 'coupling', 'num_blocks': 2, 'activation': 'relu'}, 8)])
-  def check(speed, changes, size):
-    taken = set_seconds(itertools.repeat(99.0))
-    monkeypatch.setattr(
-        tasks, 'matmul_rate', lambda num_repeats: speed * work / 4)
-    values = tasks.measure_run(tasks.Settings(_RUN.replace(**changes)), 0.0)
-    parts = changes.get('accumulation_steps', 1)
-    assert values['measured_batch_size'] == size
-    assert taken == [(0, parts * size), (1, parts * size)]
-
-  check()
+  assert 0.1 < values['peak_memory_gb'] < values['memory_gb']
 
 
 def test_the_size_of_a_checkpoint(set_seconds, tmp_path):

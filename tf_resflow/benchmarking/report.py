@@ -121,10 +121,9 @@ def format_table(values: Mapping[str, float],
 def advise(
     config: configuration.Config, measured: Mapping[str, Any]
 ) -> dict[str, Any]:
-  """Returns upper bounds of the time and memory of a run, with advice.
+  """Returns the time and memory of a run, with advice.
 
-  If fewer examples than a batch were measured, time and memory are scaled up in
-  proportion, though parts of both are constant. `left_out` is not included.
+  `left_out` is not included.
 
   Returns:
     A dict for JSON that includes what `tasks.measure_run` measured; `warnings`
@@ -132,11 +131,9 @@ def advise(
   """
   optimizer, values = config.optimizer, config.values()
   batch, memory = optimizer.batch_size, measured['memory_gb']
-  factor, initial = (
-      batch / measured['measured_batch_size'], measured['initial_memory_gb'])
-  peak = initial + factor * (measured['peak_memory_gb'] - initial)
-  step = factor * measured['measured_step_s']
-  seconds = measured['first_step_s'] + (optimizer.num_steps - 1) * step
+  peak = measured['peak_memory_gb']
+  seconds = measured['first_step_s'] + (
+      optimizer.num_steps - 1) * measured['train_step_mean_s']
   smaller = [f'a smaller --{name}' for name in (
       'num_blocks', 'hidden_channels', 'hidden_units') if name in values]
   warnings = []
@@ -149,19 +146,17 @@ def advise(
     if values.get('memory', _LEAST_MEMORY) != _LEAST_MEMORY:
       advice.append(f'--memory={_LEAST_MEMORY}')
     warnings.append(
-        f'The peak memory is {measured["peak_memory_gb"]:.3g} to {peak:.3g} GB '
-        f'of {memory:.3g} GB; --tasks=train --num_repeats=0 measures it. '
-        f'To reduce it: {", ".join(advice + smaller)}.')
+        f'The peak memory is {peak:.3g} of {memory:.3g} GB. To reduce it: '
+        f'{", ".join(advice + smaller)}.')
   if seconds > 7 * 86400:
     advice = ['a smaller --batch_size'] if batch > 1 else []
     warnings.append(
-        f'The run takes at most {seconds / 86400:.3g} days. To reduce '
+        f'The run takes {seconds / 86400:.3g} days. To reduce '
         f'this: {", ".join(["fewer --num_steps", *advice, *smaller])}; '
         'or use several GPUs with --strategy=mirrored.')
   kept = config.run.checkpoints_to_keep + bool(config.run.keep_best)
   return {
       'batch_size': batch, 'num_steps': optimizer.num_steps, **measured,
-      'train_step_mean_s': step, 'peak_memory_at_most_gb': peak,
       'checkpoints_mb': kept * measured['checkpoint_mb'],
       'run_seconds': seconds, 'run_hours': seconds / 3600,
       'run_days': seconds / 86400, 'warnings': warnings,

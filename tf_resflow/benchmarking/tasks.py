@@ -23,9 +23,8 @@ from tf_resflow.specs import machine
 from tf_resflow.training import learner as learner_lib
 
 _NUM_WARM_UP = 2
-# For `measure_run`: target seconds of a step, least seconds of all steps, and
-# the latest start of a step; assumed share of the speed of matrix products.
-_STEP_S, _STEPS_S, _LAST_S, _SHARE = 10.0, 10.0, 60.0, 0.4
+# For `measure_run`: least seconds of all steps, and the latest start of a step.
+_STEPS_S, _LAST_S = 10.0, 60.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,14 +76,9 @@ class Settings:
     optimizer = self.config.optimizer
     return optimizer.batch_size * optimizer.accumulation_steps
 
-  def first_batch(
-      self, learner: learner_lib.Learner, size: int | None = None
-  ) -> models.Batch:
-    """Returns a batch per replica, and initialises a new learner by it.
-
-    It has `step_size` examples by default.
-    """
-    size = size or self.step_size
+  def first_batch(self, learner: learner_lib.Learner) -> models.Batch:
+    """Returns `step_size` examples, and initialises a new learner by them."""
+    size = self.step_size
     condition = self.condition(learner.model, size)
     whole = tf.data.Dataset.from_tensor_slices(models.Batch(
         self.batch(learner.model.event_shape, size),
@@ -301,16 +295,10 @@ def measure_sampling(settings: Settings) -> dict[str, Any]:
 
 
 def measure_run(settings: Settings, start_time: float) -> dict[str, Any]:
-  """Measures training steps, on fewer examples if a batch takes long."""
+  """Measures training steps for some seconds, one besides the first at least.
+  """
   learner = learner_lib.Learner(settings.config)
-  parts = settings.config.optimizer.accumulation_steps
-  work = step_work(learner.model, parts, num_terms=4).operations + 1
-  size = int(_STEP_S * _SHARE * matmul_rate(num_repeats=5) / work)
-  size = min(max(size, 4 // parts), settings.config.optimizer.batch_size)
-  devices = learner.strategy.num_replicas_in_sync
-  size = max(size // devices, 1) * devices
-  batch = settings.first_batch(learner, size * parts)
-  initial = peak_memory_gb()
+  batch = settings.first_batch(learner)
   ends: list[float] = []
   while len(ends) < 2 or (ends[-1] - ends[0] < _STEPS_S and
                           ends[-1] - start_time < _LAST_S):
@@ -319,9 +307,9 @@ def measure_run(settings: Settings, start_time: float) -> dict[str, Any]:
     ends.append(time.perf_counter())
   return {
       'num_parameters': learner.model.num_parameters,
-      'first_step_s': ends[0] - start_time, 'measured_batch_size': size,
-      'measured_step_s': (ends[-1] - ends[0]) / (len(ends) - 1),
-      'num_steps_measured': len(ends) - 1, 'initial_memory_gb': initial,
+      'first_step_s': ends[0] - start_time,
+      'train_step_mean_s': (ends[-1] - ends[0]) / (len(ends) - 1),
+      'num_steps_measured': len(ends) - 1,
       'peak_memory_gb': peak_memory_gb(), 'memory_gb': memory_gb(),
       'checkpoint_mb': sum(
           v.numpy().nbytes

@@ -8,10 +8,8 @@
   tf_resflow benchmark --flagfile=cifar10 --program=step --estimator=fixed:4
 
 --advise estimates time, memory and disk space of a training run here, and what
-to change if that is too much. It measures about 10 s of training steps, on a
-smaller batch (measured_batch_size) if steps are slow, and scales up time and
-memory, which gives upper bounds. Reading data, validations, samples and
-writing checkpoints come on top.
+to change if that is too much. It measures about 10 s of training steps, or two
+steps. Reading data, validations, samples and writing checkpoints come on top.
 
 Otherwise every task runs in a fresh process, on a batch of noise or of
 --inputs. Times are medians of --num_repeats. Training draws a random number of
