@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from tf_resflow import errors
 
-# Ports of the processes of Slurm.
+# Ports of the processes of Slurm, one for each job.
 _PORTS = range(20_000, 50_000)
 # Seconds between two calls of each other process.
 _PAUSE = 0.2
@@ -160,33 +160,27 @@ def _num_slurm_tasks(environment):
 
 
 def _of_slurm(environment):
-  """Returns the step of this process; ranks go through nodes in their order.
+  """Returns the step of this process, with a task on each node.
 
-  The port of a process follows from the number of the job and the position of
-  the process on its node.
+  The port of all follows from the number of the job.
   """
   try:
     nodes = expand(environment['SLURM_STEP_NODELIST'])
-    counts = [
-        int(count) for count, repeats in re.findall(
-            r'(\d+)(?:\(x(\d+)\))?', environment['SLURM_STEP_TASKS_PER_NODE'])
-        for _ in range(int(repeats or 1))]
-    rank, node, job = (int(environment[name]) for name in (
-        'SLURM_PROCID', 'SLURM_NODEID', 'SLURM_JOB_ID'))
+    rank, job = (
+        int(environment[name]) for name in ('SLURM_PROCID', 'SLURM_JOB_ID'))
   except (KeyError, ValueError) as error:
     raise errors.InvalidValueError(
         'strategy', 'multi_worker', 'the variables of a step of Slurm',
         f'{errors.sentence(error)} Start the processes by srun.') from None
-  places = [(n, i) for n, count in enumerate(counts) for i in range(count)]
+  count = _num_slurm_tasks(environment)
   errors.check(
-      len(counts) == len(nodes) and rank < len(places) and
-      places[rank][0] == node, 'strategy', 'multi_worker',
-      'tasks numbered node by node', f'Task {rank} is on node {node} of '
-      f'{len(nodes)}. Start them by srun --distribution=block.')
-  first = _PORTS[job * 64 % len(_PORTS)]
+      count == len(nodes), 'strategy', 'multi_worker', 'one task on each node',
+      f'There are {count} on {len(nodes)}. Start them by srun '
+      '--ntasks-per-node=1, or give --worker_hosts.')
+  port = _PORTS[job % len(_PORTS)]
   return _checked(
       'SLURM_STEP_NODELIST', environment['SLURM_STEP_NODELIST'],
-      [f'{nodes[n]}:{first + i}' for n, i in places], rank)
+      [f'{node}:{port}' for node in nodes], rank)
 
 
 def expand(nodes: str) -> list[str]:
