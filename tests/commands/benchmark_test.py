@@ -45,7 +45,7 @@ def test_one_json_line_and_ratios(run_tool, asked, tmp_path):
   assert command[-len(arguments):] == arguments
   assert tasks == ('train', 'evaluate')
   (row,) = [r for r in result.stderr.splitlines()
-            if r.startswith('training step')]
+            if r.startswith('train_step_s')]
   assert row.split()[-3:] == ['0.5', '2', '0.250']
 
 

@@ -13,19 +13,6 @@ from tf_resflow import errors
 from tf_resflow.configuration import flag_parsing as flags_lib
 from tf_resflow.specs import registries
 
-_ROWS = {
-    'first_step_s': 'first training step after the start, s',
-    'train_step_s': 'training step, s',
-    'evaluate_s': 'evaluation of a batch, s',
-    'sample_s': 'sampling a batch, s',
-    'peak_memory_gb': 'peak memory of training, GB',
-    'evaluate_std_nats': 'std dev of a log-det estimate, nats',
-    'sample_residual_max': 'largest residual of a sample',
-    'sample_num_steps_mean': 'mean evaluations of g per inverse',
-    'sample_num_not_converged': 'samples that did not converge',
-    'images_per_second': 'images per second of training',
-    'matmul_gflops': 'matrix products alone, GFLOP/s',
-    'ceiling_fraction': 'share of that in a training step'}
 # Measurements that are compared with a baseline.
 _COMPARED = (
     'first_step_s', 'train_step_s', 'evaluate_s', 'sample_s',
@@ -104,18 +91,18 @@ def read_baseline(path: str | os.PathLike) -> dict[str, Any]:
   return values
 
 
-def format_table(values: Mapping[str, float],
+def format_table(values: Mapping[str, Any],
                  baseline: Mapping[str, float] | None = None) -> str:
   """Returns measurements as text, beside those of a baseline and the ratios."""
   baseline = baseline or {}
-  lines = {'': f'{"":42s}{"this":>12s}{"baseline":>12s}{"ratio":>8s}'
-           } if baseline else {}
-  lines |= {key: f'{label:42s}{values[key]:12.4g}'
-            for key, label in _ROWS.items() if key in values}
-  for key in _COMPARED if baseline else ():
-    if values.get(key) is not None and baseline.get(key):
-      lines[key] += f'{baseline[key]:12.4g}{values[key] / baseline[key]:8.3f}'
-  return '\n'.join(lines.values())
+  lines = [f'{"":26s}{"this":>12s}{"baseline":>12s}{"ratio":>8s}'
+           ] if baseline else []
+  for name, value in values.items():
+    if isinstance(value, int | float):
+      lines.append(f'{name:26s}{value:{"12,.4g" if value % 1 else "12,.0f"}}')
+      if name in _COMPARED and baseline.get(name):
+        lines[-1] += f'{baseline[name]:12.4g}{value / baseline[name]:8.3f}'
+  return '\n'.join(lines)
 
 
 def advise(

@@ -161,8 +161,6 @@ def _settings(
 
 def _advise(report: dict[str, Any]) -> None:
   options_lib.print_report(
-      report, *(f'{name:24s}{value:{",.4g" if value % 1 else ",.0f"}}'
-                for name, value in report.items()
-                if isinstance(value, int | float)),
+      report, benchmarking.report.format_table(report),
       f'To be added: {", ".join(report["left_out"])}.',
       *(f'Warning: {text}' for text in report['warnings']))
