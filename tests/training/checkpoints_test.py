@@ -221,9 +221,8 @@ def test_a_run_without_checkpoints_is_refused(finished_run, tmp_path, data_dir):
         training.train, runs.config(data_dir))):
       said = splits.refusal(start, str(workdir))
       assert re.search(
-          'expected a run with a complete checkpoint. None is left in .*, but '
-          'metrics.csv ends at step 4. Restore one, or use another workdir',
-          said), (left, said)
+          'expected a run with a complete checkpoint. None is left in .*/check'
+          'points. Restore one, or use another workdir', said), (left, said)
     assert runs.contents(workdir) == before, left
 
 

@@ -66,15 +66,13 @@ def latest(workdir: str) -> str | None:
   folder = os.path.join(workdir, 'checkpoints')
   if paths := complete(folder):
     return paths[-1]
-  last_step = metrics.last_step(workdir)
-  rows = '' if last_step is None else (
-      f', but metrics.csv ends at step {last_step}')
-  is_lost = rows or any(name == _LATEST or name.endswith('.index')
-                        for name in files.names(folder))
+  is_lost = os.path.exists(os.path.join(workdir, metrics.CSV)) or any(
+      name == _LATEST or name.endswith('.index')
+      for name in files.names(folder))
   errors.check(
       not is_lost, 'workdir', workdir, 'a run with a complete checkpoint',
-      f'None is left in {folder}{rows}. Restore one, or use another workdir to '
-      'start again.')
+      f'None is left in {folder}. Restore one, or use another workdir to start '
+      'again.')
   return None
 
 

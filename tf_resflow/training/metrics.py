@@ -25,7 +25,7 @@ _logger = logging.getLogger(__name__)
 
 _NAME_PATTERN = re.compile(r'[A-Za-z0-9_][A-Za-z0-9_./-]*')
 _STEP = 'step'
-_CSV = 'metrics.csv'
+CSV = 'metrics.csv'
 _ROW_PATTERN = re.compile(
     r'\d{1,18}(,(-?(nan|inf|\d+(\.\d*)?(e[+-]?\d+)?))?)*', re.ASCII)
 
@@ -62,7 +62,7 @@ class MetricsWriter(contextlib.AbstractContextManager):
     check_fn()
     self._workdir, self._last_step = workdir, start_step
     self._check_fn, self._save_images_fn = check_fn, save_images_fn
-    self._csv_path = os.path.join(workdir, _CSV)
+    self._csv_path = os.path.join(workdir, CSV)
     tensorboard_dir = os.path.join(workdir, 'tensorboard')
     os.makedirs(tensorboard_dir, exist_ok=True)
 
@@ -148,19 +148,9 @@ class MetricsWriter(contextlib.AbstractContextManager):
       images: `[N, H, W, C]`, uint8 or floats in [0, 1].
 
     Raises:
-      InvalidValueError: for other shapes, NaN, or floats outside [0, 1].
       OSError: if a file cannot be written.
     """
     self._check(step, [name])
-    images = np.asarray(images)
-    errors.check(images.ndim == 4 and images.size > 0, name,
-                 f'images of shape {images.shape}',
-                 'a batch [N, H, W, C] that is not empty')
-    # NaN fails this check, too.
-    errors.check(
-        images.dtype == np.uint8 or np.all((images >= 0) & (images <= 1)),
-        name, f'{images.dtype} in [{images.min()}, {images.max()}]',
-        'uint8 or finite floats in [0, 1]', 'Clip them.')
     with files.writing('images'), self._summary_writer.as_default():
       tf.summary.image(name, images, step=step, max_outputs=len(images))
     if self._save_images_fn is not None:
@@ -265,7 +255,7 @@ def read_metrics(workdir: str | os.PathLike) -> dict[str, np.ndarray]:
   Raises:
     InvalidValueError: if lines of metrics.csv are corrupt.
   """
-  path = os.path.join(workdir, _CSV)
+  path = os.path.join(workdir, CSV)
   columns, rows, bad = _read_csv(path)
   # Half a line at the end is being written.
   if bad and bad[0] <= len(rows) + 1:
@@ -275,12 +265,3 @@ def read_metrics(workdir: str | os.PathLike) -> dict[str, np.ndarray]:
   return {
       name: np.array([float(row[name] or 'nan') for row in rows])
       for name in columns}
-
-
-def last_step(workdir: str | os.PathLike) -> int | None:
-  """Returns the step of the last sound row of a run, 0 if all are corrupt.
-
-  None if there are no rows.
-  """
-  _, rows, bad = _read_csv(os.path.join(workdir, _CSV))
-  return int(rows[-1][_STEP]) if rows else 0 if bad else None
