@@ -90,14 +90,14 @@ def _ends():
 
 def test_ends_are_exact():
   start, end = _ends()
-  for name, path in pictures.PATHS.items():
-    points = path(start, end, 7)
-    assert points.shape == (3, 7, 200), name
-    np.testing.assert_array_equal(points[:, 0], start)
-    np.testing.assert_array_equal(points[:, -1], end)
-    # The other way round it is the same path.
-    np.testing.assert_allclose(
-        path(end, start, 7), points[:, ::-1], rtol=1e-10, atol=1e-12)
+  points = pictures.spherical_path(start, end, 7)
+  assert points.shape == (3, 7, 200)
+  np.testing.assert_array_equal(points[:, 0], start)
+  np.testing.assert_array_equal(points[:, -1], end)
+  # The other way round it is the same path.
+  np.testing.assert_allclose(
+      pictures.spherical_path(end, start, 7), points[:, ::-1], rtol=1e-10,
+      atol=1e-12)
 
 
 def test_norms_and_angles_go_in_equal_steps():
@@ -109,9 +109,6 @@ def test_norms_and_angles_go_in_equal_steps():
   units = points / norms[..., np.newaxis]
   cosines = np.sum(units[:, 1:] * units[:, :-1], axis=-1)
   np.testing.assert_allclose(cosines, cosines[:, :1] * np.ones(5), rtol=1e-10)
-  # A straight line leaves the sphere: 1/sqrt(2) in the middle.
-  linear = np.linalg.norm(pictures.linear_path(start, start[::-1], 3), axis=2)
-  assert np.all(linear[::2, 1] < 0.85 * linear[::2, 0])
 
 
 def test_ends_in_one_direction():
@@ -120,7 +117,7 @@ def test_ends_in_one_direction():
     end = start + [[0.0, distance, 0.0]]
     np.testing.assert_allclose(
         pictures.spherical_path(start, end, 5),
-        pictures.linear_path(start, end, 5), atol=distance**2 + 1e-15)
+        np.linspace(start, end, 5, axis=1), atol=distance**2 + 1e-15)
   points = pictures.spherical_path([[1.0, 1.0]], [[3.0, 3.0]], 3)
   np.testing.assert_allclose(points[0], [[1, 1], [2, 2], [3, 3]], rtol=1e-15)
 
@@ -192,15 +189,15 @@ def test_reconstructions(labelled, labelled_split):
 
 
 def test_interpolations(labelled, labelled_split):
-  """Straight paths have one condition, and exact ends.
+  """Paths have one condition, and exact ends.
 
   Also between images of other labels, which the path does not have. The test of
-  tf_resflow sample has paths without a condition, and spherical ones.
+  tf_resflow sample has paths without a condition.
   """
   indices = [2, 7, 4, 0]
   picture = pictures.interpolations(
-      labelled, labelled_split, indices, num_points=4, path='linear',
-      condition=[1], batch_size=3)
+      labelled, labelled_split, indices, num_points=4, condition=[1],
+      batch_size=3)
   levels = labelled_split.arrays['x'].numpy()[indices]
   shown = picture.images.reshape([2, 4, 4, 4, 1])
   np.testing.assert_array_equal(
@@ -211,7 +208,7 @@ def test_interpolations(labelled, labelled_split):
   np.testing.assert_array_equal(x[:, [0, -1]].reshape(levels.shape), ends)
   latents = labelled.encode(ends, condition=1).numpy()
   np.testing.assert_allclose(
-      z, np.linspace(latents[::2], latents[1::2], 4, axis=1), atol=1e-5)
+      z, pictures.spherical_path(latents[::2], latents[1::2], 4), atol=1e-5)
   x, z = x.reshape([8, 4, 4, 1]), np.float32(z.reshape([8, 16]))
   np.testing.assert_allclose(labelled.inverse(z, 1), x, atol=1e-4)
   other = labelled.inverse(z, 2)

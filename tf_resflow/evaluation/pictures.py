@@ -69,17 +69,6 @@ def spherical_path(
   return path
 
 
-def linear_path(
-    start: npt.ArrayLike, end: npt.ArrayLike, num_points: int) -> np.ndarray:
-  """Returns points `(1-t) start + t end`; see `spherical_path`."""
-  return np.linspace(
-      np.asarray(start, np.float64), np.asarray(end, np.float64), num_points,
-      axis=1)
-
-
-PATHS = {'spherical': spherical_path, 'linear': linear_path}
-
-
 class Picture(NamedTuple):
   """Images to show, with the arrays they were made of and a report.
 
@@ -234,15 +223,13 @@ def reconstructions(
 
 def interpolations(
     model: models.Flow, split: datasets.Split, indices: Sequence[int], *,
-    num_points: int = 10, path: str = 'spherical', condition: Any = None,
-    **options: Any) -> Picture:
-  """Interpolates between images in latent space.
+    num_points: int = 10, condition: Any = None, **options: Any) -> Picture:
+  """Interpolates between images in latent space, see `spherical_path`.
 
   Args:
     model: a flow on images of integers.
     indices: positions of the images in the split: start, end, start, end.
     num_points: images of a path, both ends included, at least 2.
-    path: one of `PATHS`.
     condition: of a flow `p(x|c)`, that of all points.
     **options: of `inversion.decode`.
 
@@ -260,13 +247,13 @@ def interpolations(
   errors.check(num_points > 1, 'num_points', num_points, 'a number >= 2',
                'Both ends count.')
   levels, x, z, _ = _encode(model, split, indices, options, condition)
-  points = PATHS[path](z[::2], z[1::2], num_points)  # [P, T, D]
+  points = spherical_path(z[::2], z[1::2], num_points)  # [P, T, D]
   decoded = inversion.decode(
       model, points.reshape([-1, points.shape[-1]]).astype(z.dtype),
       condition=condition, **options)
   rows = decoded.x.reshape([*points.shape[:2], *x.shape[1:]])
   report = {
-      'num_pairs': len(points), 'num_points': num_points, 'path': path,
+      'num_pairs': len(points), 'num_points': num_points,
       **_errors(levels, x, rows[:, [0, -1]].reshape(x.shape), model.num_levels),
       **decoded.report()}
   rows[:, [0, -1]] = x.reshape([-1, 2, *x.shape[1:]])
