@@ -144,65 +144,37 @@ def save_picture(study: study_lib.Study, records: study_lib.Records,
                  path: str | os.PathLike) -> None:
   """Draws validation values over rates, and the differences of finalists.
 
-  Without rates the differences alone, a row for each workload.
+  The differences of a metric have a row for each workload.
   """
-  if not study.rates:
-    _save_dots(study, records, path)
-    return
-  num_panels = len(study.workloads) * len(study.metrics)
-  figure = figure_lib.Figure(
-      (4.2 * (1 + num_panels), 3.4), layout='constrained')
-  curves, *panels = figure.subplots(1, 1 + num_panels)
-  for case in study.flows:
-    curves.plot(study.grid(records), _validation(study, case, records), 'o-',
-                label=case, markersize=4)
-  curves.set(xscale='log', xlabel='learning rate',
-             ylabel=f'validation {study.metrics[0]}', title=study.tuning)
-  curves.legend(frameon=False)
-  cases = [case for case in study.cases if case != study.reference]
-  for panel, (workload, metric) in zip(panels, (
-      (w, m) for w in study.workloads for m in study.metrics), strict=True):
-    _draw_differences(
-        panel, study, records, metric,
-        [(workload, case) for case in cases], range(len(cases)))
-    panel.set_yticks(range(len(cases)), cases)
-    panel.set_ylim(len(cases) - 0.5, -0.5)
-    panel.set(title=workload)
-  for panel in (curves, *panels):
-    panel.grid(alpha=0.3)
-  figure.savefig(path, dpi=120)
-
-
-def _save_dots(study, records, path):
   workloads, others = [*study.workloads], [
       case for case in study.cases if case != study.reference]
+  num_panels = len(study.metrics) + bool(study.rates)
   figure = figure_lib.Figure(
-      (6.4 * len(study.metrics), 1.2 + 0.35 * len(workloads)),
-      layout='constrained')
-  for panel, metric in zip(
-      figure.subplots(1, len(study.metrics), squeeze=False)[0], study.metrics,
-      strict=True):
+      (6.4 * num_panels, 3.0 + 0.2 * len(workloads)), layout='constrained')
+  panels = [*figure.subplots(1, num_panels, squeeze=False)[0]]
+  if study.rates:
+    curves = panels.pop(0)
+    for case in study.flows:
+      curves.plot(study.grid(records), _validation(study, case, records), 'o-',
+                  label=case, markersize=4)
+    curves.set(xscale='log', xlabel='learning rate',
+               ylabel=f'validation {study.metrics[0]}', title=study.tuning)
+    curves.legend(frameon=False)
+  for panel, metric in zip(panels, study.metrics, strict=True):
     for i, case in enumerate(others):
-      _draw_differences(
-          panel, study, records, metric,
-          [(workload, case) for workload in workloads],
-          np.arange(len(workloads)) + 0.6 * ((i + 1) / (len(others) + 1) - 0.5),
-          label=case)
+      means, _, lows, highs = np.array([
+          _compared(workload, case, records).get(metric, [math.nan] * 4)
+          for workload in workloads]).T
+      panel.errorbar(
+          means, np.arange(len(workloads)) + 0.6 * (
+              (i + 1) / (len(others) + 1) - 0.5), fmt='o', capsize=3,
+          markersize=4, xerr=[means - lows, highs - means], label=case)
+    panel.axvline(0.0, color='black', linewidth=0.8, linestyle='--')
     panel.set_yticks(range(len(workloads)), workloads)
-    panel.set_ylim(len(workloads) - 0.5, -0.5)
     panel.set_xscale('symlog')  # Differences are of many sizes.
     panel.xaxis.set_major_formatter('{x:g}')
+    panel.set(xlabel=f'{metric}, minus {study.reference}',
+              ylim=(len(workloads) - 0.5, -0.5))
     panel.grid(alpha=0.3)
   panel.legend(frameon=False, loc='upper left', bbox_to_anchor=(1.0, 1.0))
   figure.savefig(path, dpi=120)
-
-
-def _draw_differences(panel, study, records, metric, compared, places, **style):
-  """Draws the differences of workloads and cases to the first case."""
-  means, _, lows, highs = np.array([
-      _compared(workload, case, records).get(metric, [math.nan] * 4)
-      for workload, case in compared]).T
-  panel.errorbar(means, places, fmt='o', capsize=3, markersize=4,
-                 xerr=[means - lows, highs - means], **style)
-  panel.axvline(0.0, color='black', linewidth=0.8, linestyle='--')
-  panel.set(xlabel=f'{metric}, minus {study.reference}')
