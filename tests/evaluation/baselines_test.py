@@ -137,12 +137,7 @@ def test_vectors_in_the_units_of_the_data():
         'covariance_type', 'columns', 'converged', 'validation_nats'}
 
 
-def test_bad_images_are_named():
-  for train, test, message in (
-      (np.float32(_images()), _images(), 'train=float32 .*: expected int'),
-      (_images(), _images(num_levels=40), 'test=.*: expected integers from 0'),
-      (_images(), _images(shape=(3, 3, 1)), r'test=.* 16, \[N, 2, 2, 1\]'),
-      (_images(), _images()[:0], 'test=.*expected integers'),
-      (_images(2), _images(), 'num_components=1 cannot be fitted to these')):
-    with pytest.raises(ValueError, match=message):
-      _fit_images(train, test)
+def test_too_few_images():
+  with pytest.raises(
+      ValueError, match='num_components=1 cannot be fitted to these'):
+    _fit_images(_images(2), _images())

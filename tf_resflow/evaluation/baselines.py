@@ -6,14 +6,10 @@ fifth of the training part. Those of vectors are in `mixtures`.
 """
 
 from collections.abc import Sequence
-import contextlib
-import itertools
-import logging
 import warnings
 
 import numpy as np
 from scipy import special
-from sklearn import base
 from sklearn import mixture
 from sklearn import model_selection
 import threadpoolctl
@@ -26,8 +22,6 @@ from tf_resflow.evaluation import mixtures
 _RAW_FACTORS = np.array([0.1, 1.0, 10.0, 100.0, 1000.0])
 _LOGIT_GRID = {'alpha': [0.05, 0.01, 0.001], 'reg_covar': [0.01, 0.1, 0.3, 1.0]}
 _NUM_TEST_DRAWS = 8
-
-_logger = logging.getLogger(__name__)
 
 
 class _Mixture(mixture.GaussianMixture):
@@ -56,37 +50,22 @@ class _Mixture(mixture.GaussianMixture):
         np.log1p(-2.0 * self.alpha) - np.log(s) - np.log1p(-s), axis=1)
 
 
-def _try_mixtures(candidates, rows, held_out, verbose):
-  """Returns fitted mixtures with their mean log p of held-out rows."""
-  tried: dict[_Mixture, float] = {}
-  for candidate in candidates:
-    if fitted := _fitted(candidate, rows):
-      tried[fitted] = float(np.mean(fitted.score_samples(held_out)))
-      if verbose:
-        _logger.info('%d components, reg_covar %g: mean log p %.4f.',
-                     fitted.n_components, fitted.reg_covar, tried[fitted])
-  return tried
+def _search(grid, num_components, seed, rows, split):
+  """Returns the best mixture of a grid, fitted to all rows, and its value.
 
-
-def _fitted(candidate, rows):
-  """Fits a mixture; returns None where that fails."""
-  # EM that stops early is still a density; settings that fail are not chosen.
-  with (warnings.catch_warnings(action='ignore'),
-        contextlib.suppress(ValueError)):
-    return candidate.fit(rows)
-
-
-def _best(tried, is_chosen, num_components, rows):
-  """Returns the best of some mixtures, fitted to all rows, and its value.
-
-  It raises if there is none.
+  It raises if none can be fitted.
   """
-  chosen = list(filter(is_chosen, tried))
-  errors.check(
-      chosen, 'num_components', num_components,
-      problem='cannot be fitted to these training examples')
-  best = max(chosen, key=tried.__getitem__)
-  return _fitted(base.clone(best), rows) or best, tried[best]
+  search = model_selection.GridSearchCV(
+      _Mixture(num_components, random_state=seed), grid, cv=[split])
+  # EM that stops early is still a density; settings that fail are not chosen.
+  with warnings.catch_warnings(action='ignore'):
+    try:
+      search.fit(rows)
+    except ValueError as error:
+      raise errors.InvalidValueError(
+          'num_components', num_components,
+          problem='cannot be fitted to these training examples') from error
+  return search.best_estimator_, search.best_score_
 
 
 def fit_baselines(
@@ -104,7 +83,7 @@ def fit_baselines(
       vectors.
     num_noise_draws: dequantisation draws for every training image.
     seed: of the validation part, the noise and the start of EM.
-    verbose: 1 prints every setting that is tried, with its mean log p.
+    verbose: of vectors, 1 prints what is tried, with its mean log p.
     column_maps: of vectors, specs of the types of their columns.
 
   Returns:
@@ -112,7 +91,7 @@ def fit_baselines(
     the suffix `_raw` in raw space, where some mass lies outside [0, 1].
 
   Raises:
-    InvalidValueError: if images are invalid, or fewer than components.
+    InvalidValueError: if there are fewer images than components.
 
   References:
     Theis et al., 2016, A Note on the Evaluation of Generative Models, 3.1.
@@ -122,26 +101,22 @@ def fit_baselines(
         train, test, coordinates.maps_of(column_maps, train), seed=seed,
         num_components=[num_components] if num_components else (),
         verbose=verbose)
-  _check_images(train, test, num_levels)
   rows = _dequantize(train, num_levels, (seed, 0), num_noise_draws)
   test_rows = _dequantize(test, num_levels, (seed, 3), _NUM_TEST_DRAWS)
   scale = rows.shape[1] * np.log(2.0)
   offset = scale * np.log2(num_levels)
-  settings = [*((None, factor) for factor in _RAW_FACTORS / (
-      12.0 * num_levels**2)), *itertools.product(*_LOGIT_GRID.values())]
+  raw = {'alpha': [None], 'reg_covar': _RAW_FACTORS / (12.0 * num_levels**2)}
   # All draws of an image are in one part.
-  part, held_out = next(model_selection.GroupShuffleSplit(
+  split = next(model_selection.GroupShuffleSplit(
       1, test_size=0.2, random_state=seed).split(
           rows, groups=np.arange(len(rows)) % len(train)))
   results = {}
   for name, count in (
       ('gaussian', 1), ('gaussian_mixture', num_components or 10)):
-    tried = _try_mixtures(
-        [_Mixture(count, alpha, factor, random_state=seed)
-         for alpha, factor in settings], rows[part], rows[held_out], verbose)
-    for key, is_chosen in (
-        (name, None), (f'{name}_raw', lambda m: m.alpha is None)):
-      fitted, value = _best(tried, is_chosen, count, rows)
+    found = [_search(grid, count, seed, rows, split)
+             for grid in (raw, _LOGIT_GRID)]
+    best = max(found, key=lambda pair: pair[1])
+    for key, (fitted, value) in ((name, best), (f'{name}_raw', found[0])):
       log_prob = np.reshape(
           fitted.score_samples(test_rows), [-1, len(test)]).mean(axis=0)
       results[key] = mixtures.Baseline(fitted, (offset - log_prob) / scale, {
@@ -153,16 +128,6 @@ def fit_baselines(
               'reg_covar': float(fitted.reg_covar),
               'converged': fitted.converged_}})
   return results
-
-
-def _check_images(train, test, num_levels):
-  for name, images in (('train', train), ('test', test)):
-    errors.check(
-        np.issubdtype(images.dtype, np.integer) and images.size > 0 and
-        0 <= images.min() <= images.max() < num_levels and
-        images.shape[1:] == train.shape[1:], name,
-        f'{images.dtype} {images.shape}', 'integers from 0 to '
-        f'{num_levels - 1}, [N, {", ".join(map(str, train.shape[1:]))}]')
 
 
 def _dequantize(images, num_levels, seed, num_draws):
