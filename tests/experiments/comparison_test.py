@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from tf_resflow import errors
 from tf_resflow.experiments import comparison
 
 
@@ -90,9 +89,3 @@ def test_rows_without_a_value_are_left_out():
   assert comparison.of_finalists(
       [[1.0, np.inf], [2.0, 4.0]], num_folds=2) == comparison.of_folds(
           [1.0, 3.0], 2)
-
-
-def test_what_has_no_error_is_refused():
-  for values in (np.ones([0, 5]), np.ones([3, 1]), [[np.nan, 1.0]] * 2):
-    with pytest.raises(errors.InvalidValueError, match='values='):
-      comparison.of_seeds_and_examples(values)

@@ -8,9 +8,8 @@ import numpy as np
 from numpy import typing as npt
 from scipy import stats
 
-from tf_resflow import errors
-
-LEVEL = 0.95
+# Probability of the intervals.
+_LEVEL = 0.95
 
 
 class Estimate(NamedTuple):
@@ -37,8 +36,7 @@ class Estimate(NamedTuple):
             f'{unit}').rstrip()
 
 
-def of_seeds_and_examples(
-    values: npt.ArrayLike, level: float = LEVEL) -> Estimate:
+def of_seeds_and_examples(values: npt.ArrayLike) -> Estimate:
   """Returns the mean of values of several trained models on the same examples.
 
   With `m_s` the mean of seed `s` and `m_i` that of example `i`,
@@ -51,22 +49,17 @@ def of_seeds_and_examples(
   term alone: it says nothing of others.
 
   Args:
-    values: `[S, N]`, N >= 2.
-    level: probability of the interval.
+    values: `[S, N]`, finite, N >= 2.
 
   Example:
     >>> of_seeds_and_examples([[1.0, 2.0], [1.0, 3.0]]).mean
     1.75
   """
   values = np.asarray(values, np.float64)
-  errors.check(
-      values.ndim == 2 and len(values) > 0 and values.shape[1] >= 2 and bool(
-          np.isfinite(values).all()), 'values',
-      f'an array {list(values.shape)}', '[S, N], finite, 2 or more examples')
   num_seeds, num_examples = values.shape
   return of_errors(
       values.mean(), stderr_of_seeds(values.mean(axis=1)), num_seeds,
-      stats.sem(values.mean(axis=0)), num_examples, level)
+      stats.sem(values.mean(axis=0)), num_examples)
 
 
 def stderr_of_seeds(means: npt.ArrayLike) -> float:
@@ -76,8 +69,7 @@ def stderr_of_seeds(means: npt.ArrayLike) -> float:
 
 def of_errors(
     mean: float, stderr_of_seeds: float, num_seeds: int,
-    stderr_of_examples: float, num_examples: float = math.inf,
-    level: float = LEVEL) -> Estimate:
+    stderr_of_examples: float, num_examples: float = math.inf) -> Estimate:
   """Returns the estimate of a mean with two standard errors, `a` and `b`.
 
   The interval is that of Student's t, with the degrees of freedom of
@@ -93,11 +85,10 @@ def of_errors(
   a, b = np.square([stderr_of_seeds, stderr_of_examples])
   terms = a**2 / max(num_seeds - 1, 1) + b**2 / (num_examples - 1)
   freedom = (a + b)**2 / terms if terms else math.inf
-  return _estimate(mean, np.sqrt(a + b), freedom, level)
+  return _estimate(mean, np.sqrt(a + b), freedom)
 
 
-def of_folds(values: npt.ArrayLike, num_folds: int, level: float = LEVEL
-             ) -> Estimate:
+def of_folds(values: npt.ArrayLike, num_folds: int) -> Estimate:
   """Returns the mean of values of a repeated cross-validation.
 
   With `v_j` the mean of the test rows of one of `J` folds,
@@ -110,9 +101,8 @@ def of_folds(values: npt.ArrayLike, num_folds: int, level: float = LEVEL
   drawn again.
 
   Args:
-    values: `[J]`, of all folds of all repetitions; J >= 2.
+    values: `[J]`, of all folds of all repetitions; finite, J >= 2.
     num_folds: K >= 2, of one repetition.
-    level: probability of the interval.
 
   Example:
     >>> of_folds([1.0, 2.0, 3.0, 2.0], num_folds=2).mean
@@ -122,14 +112,9 @@ def of_folds(values: npt.ArrayLike, num_folds: int, level: float = LEVEL
     Nadeau and Bengio, 2003, Inference for the Generalization Error, Section 3.
   """
   values = np.asarray(values, np.float64)
-  errors.check(
-      values.ndim == 1 and len(values) >= 2 and bool(
-          np.isfinite(values).all()), 'values',
-      f'an array {list(values.shape)}', '[J], finite, 2 or more')
-  errors.check(num_folds >= 2, 'num_folds', num_folds, 'a number >= 2')
   variance = 1.0 / len(values) + 1.0 / (num_folds - 1)
   return _estimate(values.mean(), np.sqrt(variance) * values.std(ddof=1),
-                   len(values) - 1, level)
+                   len(values) - 1)
 
 
 def of_finalists(
@@ -151,6 +136,6 @@ def of_finalists(
   return of_seeds_and_examples(stacked[:, np.isfinite(stacked).all(axis=0)])
 
 
-def _estimate(mean, stderr, freedom, level):
-  width = stats.t.ppf(0.5 + level / 2, freedom) * stderr
+def _estimate(mean, stderr, freedom):
+  width = stats.t.ppf(0.5 + _LEVEL / 2, freedom) * stderr
   return Estimate(*map(float, (mean, stderr, mean - width, mean + width)))
