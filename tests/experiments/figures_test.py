@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tf_resflow import configuration
+from tf_resflow import training
 from tf_resflow import workflow
 from tf_resflow.experiments import figures
 
@@ -43,3 +45,36 @@ def test_pictures_of_runs(tmp_path):
     draw(str(path), runs)
     assert path.stat().st_size > 1000
     path.unlink()
+
+
+_NAN = float('nan')
+_COLUMNS = {
+    'step': np.arange(4.0),
+    'biased_bits_per_dim': np.array([2.0, 1.0, 0.5, 0.2]),
+    'validation_bits_per_dim': np.array([_NAN, 1.5, _NAN, 2.5])}
+
+
+@pytest.fixture(name='draw')
+def _draw(tmp_path, monkeypatch):
+  """Returns a function that draws runs with these metrics."""
+
+  def draw(*columns):
+    monkeypatch.setattr(training, 'read_metrics', columns.__getitem__)
+    path = tmp_path / 'bias.png'
+    figures.save_bias(path, {f'run {i}': [i] for i in range(len(columns))})
+    return tf.io.decode_png(path.read_bytes(), channels=3).numpy()
+
+  return draw
+
+
+def test_every_run_has_a_panel_and_every_curve_is_drawn(draw):
+  one = draw(_COLUMNS)
+  two = draw(_COLUMNS, _COLUMNS)
+  assert one.shape[0] == two.shape[0] > 200
+  assert two.shape[1] == 2 * one.shape[1] > 400
+  for name in ('biased_bits_per_dim', 'validation_bits_per_dim'):
+    without = {k: v for k, v in _COLUMNS.items() if k != name}
+    assert np.any(draw(without) != one)
+  # A column without a value is none.
+  empty = _COLUMNS | {'bits_per_dim': np.full(4, _NAN)}
+  np.testing.assert_array_equal(draw(empty), one)

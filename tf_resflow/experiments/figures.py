@@ -5,26 +5,46 @@ import os
 
 from matplotlib import figure as figure_lib
 import numpy as np
+from sklearn import metrics
 import tensorflow as tf
 
 from tf_resflow import training
 from tf_resflow import workflow
 from tf_resflow.evaluation import pictures
 from tf_resflow.evaluation import plots
-from tf_resflow.experiments import bias
 from tf_resflow.specs import registries
 
 # Folders of the runs of each case, one for every seed.
 Runs = Mapping[str, Sequence[str]]
 _NUM_SAMPLES = 8
 _TEMPERATURES = (0.7, 0.8, 0.9, 1.0)
+# Columns of metrics.csv, with labels, styles and line widths.
+_CURVES = (
+    ('bits_per_dim', 'training, unbiased estimate', 'C0-', 0.8),
+    ('biased_bits_per_dim', 'training, biased estimate', 'C3-', 0.8),
+    ('validation_biased_bits_per_dim', 'validation, biased estimate', 'C3o--',
+     1.6),
+    ('validation_bits_per_dim', 'validation, unbiased', 'C0o-', 1.6))
 
 
 def save_bias(path: str | os.PathLike, runs: Runs) -> None:
   """Figure 2: biased and unbiased bits/dim while flows are trained."""
-  bias.save_bias(path, {
-      name: training.read_metrics(workdirs[0])
-      for name, workdirs in runs.items()})
+  figure = figure_lib.Figure((4.2 * len(runs), 3.4), layout='constrained')
+  axes = figure.subplots(1, len(runs), sharey=True, squeeze=False)
+  for panel, (title, workdirs) in zip(axes[0], runs.items(), strict=True):
+    columns = training.read_metrics(workdirs[0])
+    for name, label, style, width in _CURVES:
+      values = columns.get(name, np.array([np.nan]))
+      is_there = np.isfinite(values)
+      if is_there.any():
+        panel.plot(columns['step'][is_there], values[is_there], style,
+                   label=label, linewidth=width, markersize=3)
+    panel.set_title(title, fontsize=9)
+    panel.set_xlabel('step')
+    panel.grid(alpha=0.3)
+    panel.legend(frameon=False, fontsize=8)
+  axes[0, 0].set_ylabel('bits/dim')
+  figure.savefig(path, dpi=120)
 
 
 def save_activations(
@@ -73,10 +93,9 @@ def save_samples(path: str | os.PathLike, runs: Runs) -> None:
 
 def nearest(images: np.ndarray, others: np.ndarray) -> np.ndarray:
   """Returns the index of the nearest of other images for each, `[n]`."""
-  flat = np.float32(others).reshape([len(others), -1])
-  return np.array([
-      np.argmin(np.square(flat - np.float32(image).ravel()).sum(axis=1))
-      for image in images])
+  images, others = (
+      np.reshape(part, [len(part), -1]) for part in (images, others))
+  return metrics.pairwise_distances_argmin(images, others)
 
 
 def save_temperatures(path: str | os.PathLike, runs: Runs) -> None:

@@ -225,8 +225,7 @@ class Study:
     return num_finals + len(self._trials(records)) - sum(
         record['kind'] in (TUNE, FINAL) for record in records.values())
 
-  def _times(self, records):
-    del records
+  def _times(self, unused_records):
     return [Task(TIME, name, case, seed=i) for i in range(NUM_ROUNDS)
             for name, workload in self.workloads.items() if workload.seconds
             for case in self.flows]
@@ -254,8 +253,7 @@ class Study:
         for name, workload in self.workloads.items()
         if seed <= self._num_seeds(workload) for case in self.cases]
 
-  def _comparisons(self, records):
-    del records
+  def _comparisons(self, unused_records):
     return [Task(COMPARE, name, case) for name in self.workloads
             for case in self.cases if case != self.reference]
 

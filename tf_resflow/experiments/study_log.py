@@ -1,6 +1,7 @@
 """The log of a study: one JSON object a line, the only state of its queue."""
 
 from collections.abc import Mapping
+import contextlib
 import fcntl
 import json
 import os
@@ -14,7 +15,7 @@ class BusyError(errors.ExpectedError):
   """Another process works on the study."""
 
 
-class StudyLog:
+class StudyLog(contextlib.AbstractContextManager):
   """Appends records to a file, and reads it again after a kill.
 
   The first line is the study as it was declared; every other one the record of
@@ -64,10 +65,7 @@ class StudyLog:
       self.records = {}
       self._write({'study': name, **study.declared()})
 
-  def __enter__(self):
-    return self
-
-  def __exit__(self, *error):
+  def __exit__(self, *unused_error):
     self._file.close()
 
   def append(self, task: study_lib.Task, values: Mapping[str, Any]) -> None:

@@ -174,11 +174,12 @@ def outlook(study: study_lib.Study, records: study_lib.Records) -> str:
   That is so many times the mean of those that are done.
   """
   left = study.num_left(records)
-  seconds = [record['seconds'] for record in records.values()
-             if record['kind'] in (study_lib.TUNE, study_lib.FINAL)]
-  if not left or not seconds:
+  runs = [record for record in records.values()
+          if record['kind'] in (study_lib.TUNE, study_lib.FINAL)]
+  if not left or not runs:
     return f'{left} runs left'
-  hours, minutes = divmod(round(left * np.mean(seconds) / 60.0), 60)
+  seconds = left * np.mean([record['seconds'] for record in runs])
+  hours, minutes = divmod(round(seconds / 60.0), 60)
   return f'{left} runs left, about {hours}:{minutes:02} h'
 
 

@@ -111,10 +111,7 @@ def _lock(file_descriptor: int) -> bool | None:
     fcntl.flock(file_descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
   except BlockingIOError:
     return False
-  except OSError as error:
-    if error.errno not in (errno.ENOTSUP, errno.ENOSYS, errno.ENOLCK,
-                           errno.EINVAL):
-      raise
+  except OSError:  # The file system has no locks.
     return None
   return True
 
