@@ -10,6 +10,7 @@ from tests import splits
 from tf_resflow import configuration
 from tf_resflow import datasets
 from tf_resflow import models
+from tf_resflow.columns import mixtures as column_mixtures
 from tf_resflow.evaluation import comparison
 from tf_resflow.evaluation import mixtures
 from tf_resflow.specs import registries
@@ -115,6 +116,12 @@ def test_overfitting(train, mixture, is_best, is_overfitted):
         'The flow is overfitted: 1.10 +- 0.22 nats a row better on training ')
 
 
+@pytest.fixture(name='few_candidates')
+def _few_candidates(monkeypatch):
+  monkeypatch.setattr(column_mixtures, 'NUM_COMPONENTS', (1, 2))
+
+
+@pytest.mark.usefixtures('few_candidates')
 def test_mixtures_of_the_same_rows():
   """Probabilities of whole numbers, where a Gaussian is the truth."""
   rng = np.random.default_rng(0)
@@ -148,6 +155,7 @@ def test_mixtures_of_the_same_rows():
       flow, truth, parts).summary
 
 
+@pytest.mark.usefixtures('few_candidates')
 def test_conditional_mixtures_know_the_condition(monkeypatch):
   """A mean that is linear in a number and a category is the truth."""
   rng = np.random.default_rng(0)

@@ -58,6 +58,7 @@ def test_gaussian_of_columns_that_depend_on_one_another(tmp_path, thickness):
       expected, abs=0.05)
 
 
+@pytest.mark.slow
 def test_mixture_of_logarithms(tmp_path):
   """Two log-normal columns, each of them far away with probability 1/2."""
   rng = np.random.default_rng(0)
