@@ -200,8 +200,18 @@ def _training_notes(args, arguments):
   return tuple(note for condition, note in conditions if condition)
 
 
+def _is_cropped(args):
+  """Returns whether the script crops the images, always to 32 x 32."""
+  return args['data'] == 'svhn' or _is_standardized(args)
+
+
 def _is_standardized(args):
   return args['data'] == 'cifar10' and args['task'] != 'density'
+
+
+def _num_bits(args):
+  """Returns the bits per pixel, reduced by the script for two data sets."""
+  return {'celeba_5bit': 5, 'celebahq': args['nbits']}.get(args['data'], 8)
 
 
 def _preprocessing(args):
@@ -281,19 +291,16 @@ def _training(args, fields):
   """Returns the fields of data and training, beside those of the model."""
   native_size = datasets.info(fields['dataset']).event_shape[0]
   is_classifier = args['task'] == 'classification'
-  is_cropped = args['data'] == 'svhn' or _is_standardized(args)
 
   def in_updates(num_batches):
     # The script counts batches; an update takes several.
     return math.ceil(num_batches / max(args['update_freq'], 1))
 
   return {
-      # The script reduces the bits of two data sets.
-      'num_bits': {'celeba_5bit': 5, 'celebahq': args['nbits']}.get(
-          args['data'], 8),
+      'num_bits': _num_bits(args),
       'resize': None if args['imagesize'] == native_size else args['imagesize'],
       'flip': args['data'] in ('cifar10', 'celebahq', 'celeba_5bit'),
-      'crop_padding': _CROP_PADDING if is_cropped and (
+      'crop_padding': _CROP_PADDING if _is_cropped(args) and (
           args['imagesize'] == _CROP_SIZE) else 0,
       'lipschitz_coeff': float(args['coeff']),
       # Weight of the density in the loss, with both terms in nats.

@@ -20,6 +20,7 @@ from tf_resflow.conversion import weights as weights_lib
 
 WEIGHTS = ('ema', 'raw')
 _CONVERSION_JSON = 'conversion.json'
+_PLAIN = (str, int, float, type(None))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -234,13 +235,15 @@ def convert(
     digest = hashlib.file_digest(file, 'sha256').hexdigest()
   provenance = {
       'checkpoint': os.path.basename(checkpoint.path), 'sha256': digest,
-      'arguments': checkpoint.arguments,
+      'arguments': {
+          name: value if isinstance(value, _PLAIN) else reprlib.repr(value)
+          for name, value in checkpoint.arguments.items()},
       'latent_order': 'channels_first',
       **{k: v for k, v in report.items() if k != 'workdir'}}
   training.workdir.create_workdir(
       workdir, config, model,
       extra_files={_CONVERSION_JSON: json.dumps(
-          provenance, indent=2, default=reprlib.repr)})
+          provenance, indent=2)})
   return report
 
 
