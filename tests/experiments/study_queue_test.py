@@ -218,15 +218,16 @@ def test_environments_are_made_once(tmp_path):
   assert (folder / 'requirements.txt').stat().st_mtime_ns == made
 
 
-def test_how_long_it_takes():
+def test_how_long_it_takes_is_said_first():
   study = study_lib.Study(
       title='A question', cases={'a': {}, 'b': {}}, num_seeds=3,
       workloads={'digits': study_lib.Workload(flagfile='digits', seconds=60.0),
                  'large': study_lib.Workload(flagfile='mnist5k', seconds=600.0)
                  }, rates=(0.01, 0.02))
-  # Four trials, and six finalists of each workload.
-  assert study_queue.outlook(study, {}) == '16 runs left'
+  # Four trials and six finalists of 60 s, six of 600 s, 15 s of start each.
+  assert study_queue.outlook(study, {}) == '16 runs left, about 1:14 h'
+  # One took twice as long: other programs ran as well.
   (task, *_) = [t for t in study._trials({})]
   assert study_queue.outlook(study, {task.name: {
-      'kind': 'tune', 'workload': 'digits', 'seconds': 300.0,
-      'bits_per_dim': 2.0}}) == '15 runs left, about 1:15 h'
+      'kind': 'tune', 'workload': 'digits', 'seconds': 150.0,
+      'bits_per_dim': 2.0}}) == '15 runs left, about 2:26 h'

@@ -91,7 +91,7 @@ def test_finalists_have_the_best_rate_and_other_seeds():
   for task in compared:
     records[task.name] = {'kind': 'compare'}
   assert not study.pending(records)
-  assert study.num_left(records) == 0
+  assert study.num_left(records) == {'digits': 0, 'large': 0}
 
 
 def test_steps_fill_the_seconds_by_the_median_of_measured_times():
@@ -104,6 +104,19 @@ def test_steps_fill_the_seconds_by_the_median_of_measured_times():
           0.1 if t.case == 'a' else 0.037)} for t in times}
   assert study.num_steps('digits', 'a', records) == 600
   assert study.num_steps('digits', 'b', records) == 1620  # 1621.6
+
+
+def test_times_that_differ_are_measured_again():
+  study = _study(workloads={
+      'digits': study_lib.Workload(flagfile='digits', **_BUDGETS)})
+  # Something else ran in the first round of b.
+  records = {t.name: {'kind': 'time', 'step_s': 0.2 if (
+      t.case, t.seed) == ('b', 0) else 0.1} for t in study.pending({})}
+  again = study.pending(records)
+  assert [(t.case, t.seed) for t in again] == [('b', 3), ('b', 4), ('b', 5)]
+  records |= {t.name: {'kind': 'time', 'step_s': 0.12} for t in again}
+  assert study.pending(records)[0].kind == study_lib.TUNE
+  assert study.num_steps('digits', 'b', records) == 500
 
 
 def test_configurations_of_tasks():
@@ -168,7 +181,7 @@ def test_without_rates_there_are_finalists_alone(script):
   assert [t.name for t in finals if t.case == 'a'] == [
       'final-iris-a-1', 'final-folds-a-1', 'final-iris-a-2', 'final-folds-a-2',
       'final-folds-a-3', 'final-folds-a-4']
-  assert len(finals) == study.num_left({}) == 18
+  assert len(finals) == sum(study.num_left({}).values()) == 18
   assert {t.kind for t in study.pending({t.name: {} for t in finals})} == {
       'compare'}
   study.check()
@@ -198,7 +211,7 @@ def test_programs_have_no_trials(script):
   records, order = _finish(study, _bowl({'a': 0.015}))
   assert {t.case for t in order} == {'a'}
   assert {t.rate for t in study.pending(records) if t.case == 'c'} == {0.0}
-  assert study.num_left(records) == 4
+  assert study.num_left(records) == {'iris': 4}
 
 
 def test_programs_are_of_vectors(script):

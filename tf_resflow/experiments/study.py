@@ -4,6 +4,7 @@ A study is planned by its log alone: `Study.pending` returns what is to be done
 after the records that are there, so that a queue that was killed goes on.
 """
 
+import collections
 from collections.abc import Mapping, Sequence
 import dataclasses
 import json
@@ -23,8 +24,10 @@ Program = program_lib.Program
 Workload = workload_lib.Workload
 # Name of the log in the folder of a study.
 LOG = 'study.jsonl'
-# Rounds of measurements of the time of a step, all cases in turn.
+# Rounds of measurements of the time of a step, all cases in turn; as many again
+# where times of a case differ by this factor.
 NUM_ROUNDS = 3
+_UNSTEADY = 1.5
 # Kinds of tasks, in the order in which they are done.
 TIME, TUNE, FINAL, COMPARE = 'time', 'tune', 'final', 'compare'
 # Metrics that can be compared.
@@ -218,21 +221,29 @@ class Study:
         return tasks
     return []
 
-  def num_left(self, records: Records) -> int:
-    """Returns the number of runs left, if no grid is extended."""
-    num_finals = len(self.cases) * sum(
-        map(self._num_seeds, self.workloads.values()))
-    return num_finals + len(self._trials(records)) - sum(
-        record['kind'] in (TUNE, FINAL) for record in records.values())
+  def num_left(self, records: Records) -> dict[str, int]:
+    """Returns the numbers of runs left by workload, if no grid is extended.
+    """
+    done = collections.Counter(
+        record['workload'] for record in records.values()
+        if record['kind'] in (TUNE, FINAL))
+    num_trials = len(self._trials(records))
+    return {name: len(self.cases) * self._num_seeds(workload) + num_trials * (
+        name == self.tuning) - done[name]
+            for name, workload in self.workloads.items()}
 
-  def _times(self, unused_records):
-    return [Task(TIME, name, case, seed=i) for i in range(NUM_ROUNDS)
+  def _times(self, records):
+    return [Task(TIME, name, case, seed=i) for i in range(2 * NUM_ROUNDS)
             for name, workload in self.workloads.items() if workload.seconds
-            for case in self.flows]
+            for case in self.flows
+            if i < NUM_ROUNDS or self._is_unsteady(name, case, records)]
+
+  def _is_unsteady(self, workload, case, records):
+    times = self._measured(workload, case, records)[:NUM_ROUNDS]
+    return bool(times) and max(times) > _UNSTEADY * min(times)
 
   def _measured(self, workload, case, records):
     """Returns the times of a step of a case, in seconds, by round."""
-    # Logs of former versions may have more rounds.
     tasks = [Task(TIME, workload, case, seed=i) for i in range(2 * NUM_ROUNDS)]
     return [records[task.name]['step_s'] for task in tasks
             if task.name in records]

@@ -24,6 +24,8 @@ from tf_resflow.training import signals
 
 # Timed updates per measurement.
 _NUM_REPEATS = 15
+# Seconds of imports, tracing and evaluation of a run, about.
+_START = 15.0
 
 
 class TaskError(errors.ExpectedError):
@@ -171,16 +173,22 @@ class Queue:
 def outlook(study: study_lib.Study, records: study_lib.Records) -> str:
   """Returns how many runs are left, and about how long they take, if known.
 
-  That is so many times the mean of those that are done.
+  Runs have the seconds of their workload and those of a start, times what those
+  that are done took of these.
   """
   left = study.num_left(records)
+  text = f'{sum(left.values())} runs left'
+  budgets = {name: workload.seconds + _START
+             for name, workload in study.workloads.items() if workload.seconds}
+  if not any(left.values()) or {*budgets} != {*left}:
+    return text
   runs = [record for record in records.values()
           if record['kind'] in (study_lib.TUNE, study_lib.FINAL)]
-  if not left or not runs:
-    return f'{left} runs left'
-  seconds = left * np.mean([record['seconds'] for record in runs])
+  factor = sum(record['seconds'] for record in runs) / sum(
+      budgets[record['workload']] for record in runs) if runs else 1.0
+  seconds = factor * sum(left[name] * budgets[name] for name in left)
   hours, minutes = divmod(round(seconds / 60.0), 60)
-  return f'{left} runs left, about {hours}:{minutes:02} h'
+  return f'{text}, about {hours}:{minutes:02} h'
 
 
 def _line(study, record):
