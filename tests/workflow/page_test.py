@@ -89,7 +89,7 @@ def test_a_table_with_hostile_names(tmp_path):
   assert len(page.all('img')) == 4
   for text in (flow.run.summary, *names, 'Classifier: AUROC', 'Copies: ',
                'Certified: no block', "tf_resflow.fit(DATA, 'NEW'",
-               '--hidden_units=8'):
+               '--hidden_units=8', 'Scores: log p of a training row'):
     assert text in page.text(), text
   assert 'Left out' not in page.text()
   # Moments of the table are those of the test part, of which no row is told.

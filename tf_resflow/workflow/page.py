@@ -52,6 +52,7 @@ class _Page:
     self.flow, self.run = flow, runs.of(flow, 'a page is made')
     self.shows_rows = shows_rows
     self.part = functools.cache(self._part)
+    self.scores = functools.cache(self._scores)
 
   def _part(self, name):
     """Returns examples, bytes or a data frame, and their conditions or None."""
@@ -67,6 +68,12 @@ class _Page:
       if index is not None:
         x.index = index[chosen]
     return x, part['condition'].numpy()[chosen] if 'condition' in part else None
+
+  def _scores(self, name):
+    """Returns log p of rows of a part, of the first ones."""
+    x, condition = (None if values is None else np.asarray(values[:_MAX_TESTED])
+                    for values in self.part(name))
+    return self.flow.score_samples(x, condition)
 
   def _frame(self, x):
     """Returns vectors on the grids of their columns."""
@@ -307,10 +314,8 @@ def _pairs(page):
 def _odd_rows(page):
   import pandas as pd  # Takes a second.
 
-  x, condition = page.part(page.held_out)
-  x, condition = x[:_MAX_TESTED], (
-      None if condition is None else condition[:_MAX_TESTED])
-  scores = page.flow.score_samples(x.to_numpy(), condition)
+  scores = page.scores(page.held_out)
+  x = page.part(page.held_out)[0][:len(scores)]
   lowest = np.argsort(scores, kind='stable')[:_NUM_ODD]
   z = page.flow.standardize(tf.constant(x, page.flow.input_dtype)).numpy()
   z = np.nan_to_num(np.abs(z - np.nanmean(z, axis=0))[lowest], nan=np.inf)
@@ -399,6 +404,15 @@ def _measures(page):
         f'{size} samples against as many held-out rows, {real.auroc:.3f} (p = '
         f'{real.p_value:.2g}) of training rows against these. Chance is 0.5; '
         f'one from about {found.least_detectable:.3f} on shows a difference.')
+    scores = [page.scores(name) for name in ('train', page.held_out)]
+    sizes = np.array([*map(len, scores)])
+    auroc = metrics.roc_auc_score(
+        np.repeat([1, 0], sizes), np.nan_to_num(np.concatenate(scores)))
+    yield _text(
+        f'Scores: log p of a training row is above that of a held-out one with '
+        f'probability {auroc:.3f} +- '
+        f'{np.sqrt((sizes.sum() + 1.0) / sizes.prod() / 12.0):.3f}; where that '
+        'is above 0.5, scores tell which rows were trained on.')
   if given is None and not page.flow.is_image:
     samples = page.rows[1][:size]
   else:  # Those of a condition resemble its row: half are of either part.
