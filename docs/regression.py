@@ -86,10 +86,7 @@ def main() -> None:
     test, train = (frame.iloc[rows] for rows in np.split(
         order, [round(0.2 * len(frame))]))
     y = test[target].to_numpy(float)
-    quantiles = np.asarray(flow.quantile(
-        np.repeat(LEVELS, len(y)), pd.concat(
-            [test.drop(columns=target)] * len(LEVELS)))
-    ).reshape([len(LEVELS), -1]).T
+    quantiles = flow.quantile(LEVELS, test.drop(columns=target))
     upper = flow.cdf(test)
     is_count = np.all(y == np.round(y))
     lower = flow.cdf(test.assign(**{target: y - 1.0})) if is_count else upper

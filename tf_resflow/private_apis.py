@@ -8,6 +8,7 @@ is not imported here, so that `numerics` does not need it.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 import contextlib
 import pickle
+import threading
 from typing import Any
 
 import tensorflow as tf
@@ -20,6 +21,7 @@ from tensorflow.python.ops import summary_ops_v2
 
 # Who is in `custom_gradients`, and whom they have met there.
 _tracing: dict[object, list[object]] = {}
+_lock = threading.Lock()
 
 
 def assertions(ok: tf.Tensor, message: Sequence[str | tf.Tensor]
@@ -141,18 +143,20 @@ def custom_gradients() -> Iterator[list[str]]:
   memory. Give the names to `forget_gradients` then. The list stays empty if
   other threads were in this context at the same time.
   """
-  known = {*ops.gradient_registry.list()}
   names: list[str] = []
   me = object()
-  met = _tracing[me] = [*_tracing]
-  for other in met:
-    _tracing[other].append(me)
+  with _lock:
+    known = {*ops.gradient_registry.list()}
+    met = _tracing[me] = [*_tracing]
+    for other in met:
+      _tracing[other].append(me)
   try:
     yield names
   finally:
-    del _tracing[me]
-  if not met:
-    names += {*ops.gradient_registry.list()} - known
+    with _lock:
+      del _tracing[me]
+      if not met:
+        names += {*ops.gradient_registry.list()} - known
 
 
 def forget_gradients(names: Iterable[str]) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 import dataclasses
 from typing import Any, Self
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ from sklearn import base as sklearn_base
 from sklearn.utils import validation
 
 from tf_resflow import errors
+from tf_resflow import training
 from tf_resflow import workflow
 
 # Parameters that are no settings of `workflow.fit`.
@@ -60,9 +62,12 @@ class DensityEstimator(sklearn_base.DensityMixin, sklearn_base.BaseEstimator):
     del y
     settings = {name: value for name, value in self.get_params().items()
                 if name not in _OWN and value is not None}
-    self.flow_ = workflow.fit(
-        self._frame(X, reset=True), test_rows='none', evaluate_at_end=False,
-        seed=_seed(self.random_state), **settings | dict(self.settings or {}))
+    try:
+      self.flow_ = workflow.fit(
+          self._frame(X, reset=True), test_rows='none', evaluate_at_end=False,
+          seed=_seed(self.random_state), **settings | dict(self.settings or {}))
+    except training.TrainingInterruptedError as error:  # By another signal.
+      raise SystemExit(f'{error}') from error
     if self.flow_.run.is_interrupted:  # A search would go on.
       raise KeyboardInterrupt
     return self
@@ -103,7 +108,7 @@ class OutlierDetector(sklearn_base.OutlierMixin, DensityEstimator):
   best step was chosen on these rows, too, as it is in all runs.)
 
   Args:
-    alpha: that share, between 0 and 1.
+    alpha: that share, between 0 and 1, by default 0.01.
 
   Attributes:
     offset_: the threshold, nats.
@@ -123,8 +128,14 @@ class OutlierDetector(sklearn_base.OutlierMixin, DensityEstimator):
     super().fit(X)
     scores = np.sort(self.flow_.score_samples(
         self.flow_.run.open('validation').arrays['x'].numpy()))
-    self.offset_ = float(scores[max(int(
-        self.alpha * (len(scores) + 1)), 1) - 1])
+    rank = int(self.alpha * (len(scores) + 1))
+    if not rank:
+      warnings.warn(
+          f'With {len(scores)} validation rows a share of about '
+          f'{1.0 / (len(scores) + 1):.3f} of new rows is called odd, not alpha='
+          f'{self.alpha:g}, which needs {int(np.ceil(1.0 / self.alpha)) - 1}.',
+          stacklevel=2)
+    self.offset_ = float(scores[max(rank, 1) - 1])
     return self
 
   def decision_function(self, X: Any) -> np.ndarray:  # pylint: disable=invalid-name

@@ -226,12 +226,13 @@ def test_whitening_widens_thin_directions_alone():
 def test_weights_repeat_rows():
   rng = np.random.default_rng(0)
   x = rng.normal(size=[60, 3]) @ rng.normal(size=[3, 3])
+  x[:, 1] = np.round(5.0 * x[:, 1])
   weight = rng.integers(1, 4, 60)
   schema = schema_lib.Schema.unnamed(2).with_columns([
       schema_lib.Column(role=schema_lib.CONDITION)])
   weighted, repeated = (
-      column_fits.fit(schema, rows[:, :2], rows[:, 2:], asked=['x0:real', 'x1:'
-                      'real'], weight=values)[0]
+      column_fits.fit(schema, rows[:, :2], rows[:, 2:], asked=[
+          'x0:real', 'x1:signed_integer'], weight=values)[0]
       for rows, values in ((x, weight), (np.repeat(x, weight, axis=0), None)))
   for role in schema_lib.OF_FLOWS:
     np.testing.assert_allclose(

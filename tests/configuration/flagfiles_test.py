@@ -53,12 +53,13 @@ def test_settings_make_the_configuration_of_the_flags():
 def test_what_is_no_file_of_flags(tmp_path, monkeypatch):
   monkeypatch.chdir(tmp_path)
   (tmp_path / 'folder').mkdir()
+  (tmp_path / 'binary').write_bytes(b'\xff\xfe\x00')
   os.mkfifo(tmp_path / 'pipe')
   testing.check_refusals(
       lambda value: flagfiles.resolve([f'--flagfile={value}']), [
           (value, f'flagfile={value}: expected a file of flags')
-          for value in ('none', '', '/none/digits.flags', 'folder', 'pipe',
-                        '/dev/zero')])
+          for value in ('none', '', '/none/digits.flags', 'folder', 'binary',
+                        'pipe', '/dev/zero')])
 
 
 # What the files hold.

@@ -19,8 +19,7 @@ def _random(height, width):
 
 
 @pytest.mark.parametrize('suffix, options', [
-  ('JPG', {'format': 'JPEG'}), ('png', {}), ('webp', {'lossless': True}),
-  ('tif', {}),
+  ('JPG', {'format': 'JPEG'}), ('webp', {'lossless': True}), ('tif', {}),
   ('tiff', {'compression': 'tiff_lzw'})])
 def test_formats(tmp_path, suffix, options):
   """Those without a loss exactly, and turned ones turned back."""
@@ -51,6 +50,21 @@ def test_jpeg_files_are_reduced_while_read(tmp_path, orientation):
   jpeg, png = (
     image_files.read(str(tmp_path), name, 3, 8) for name in ('a.jpg', 'a.png'))
   np.testing.assert_allclose(jpeg.astype(int), png, atol=2)
+
+
+def test_exif_tags_behind_the_pixels(tmp_path):
+  """Pillow writes them in front; chunks may have any order."""
+  exif = Image.Exif()
+  exif[0x0112] = 6
+  Image.new('L', (4, 6)).save(tmp_path / 'front.png', exif=exif)
+  data = (tmp_path / 'front.png').read_bytes()
+  start, end = data.index(b'eXIf') - 4, data.index(b'IDAT') - 4
+  last = data.index(b'IEND') - 4
+  (tmp_path / 'behind.png').write_bytes(
+    data[:start] + data[end:last] + data[start:end] + data[last:])
+  looks, _ = image_files.look_at_all(
+    str(tmp_path), ['front.png', 'behind.png'], reads_pixels=False)
+  assert {*looks.values()} == {((4, 6), False)} and len(looks) == 2
 
 
 def test_large_images_are_read_without_a_warning(tmp_path, monkeypatch):
@@ -96,9 +110,11 @@ BAD = {
   'deep.png': (_deep_png, DEEP),
   'deep.tif': (lambda path: Image.new('I;16', (4, 6)).save(path), DEEP),
   'float.tif': (lambda path: Image.new('F', (4, 6)).save(path), DEEP),
+  'lab.tif': (lambda path: Image.new('LAB', (4, 6)).save(path),
+              'its colours are LAB: convert it to RGB'),
   'text.png': (lambda path: path.write_text('text'), _UNKNOWN),
   'gif.png': (lambda path: Image.new('L', (4, 6)).save(path, 'GIF'), _UNKNOWN),
-  'empty.jpg': (lambda path: path.touch(), _UNKNOWN),
+  'empty.jpg': (lambda path: path.touch(), 'it is empty'),
   'cut.png': (_cut, DAMAGED),
   'cut.jpg': (_cut, DAMAGED),
   'clear.png': (_transparent,

@@ -121,6 +121,15 @@ def test_targets_are_labels_or_conditions():
       (lambda: flow.compile('adam', metrics=['mse']),
        'metrics cannot be used with'),
       (lambda: _make_points().fit(_X), 'fit needs an optimizer.'),
+      # Also after a fit.
+      (lambda: flow.fit(np.where(_X == _X[0], np.nan, _X)),
+       'x=2 values that are not finite: expected finite numbers.'),
+      (lambda: flow.fit(_X[:, :1]), 'x=a tensor (1, 1): expected [B, 2].'),
+      (lambda: hybrid.fit(np.uint8(x), label), 'x=uint8: expected floats.'),
+      (lambda: conditional.fit(y, c[:, 0]),
+       'y=conditions [64]: expected numbers [B, 1].'),
+      (lambda: flow.fit(_X, validation_data=(_X, _X)),
+       'y=targets: expected none.'),
       (lambda: new.fit(iter([_X])), 'x=list_iterator: expected')])
 
 

@@ -178,8 +178,15 @@ def test_ranks_of_samples_are_uniform():
   p = flow.cdf(y, condition)
   assert stats.kstest(p, 'uniform').pvalue > 0.01
   assert np.abs(p - flow.cdf(y, [0.0])).max() > 0.05
-  np.testing.assert_allclose(flow.quantile(p, condition), y[:, 0], rtol=1e-8)
-  assert flow.quantile(0.5, condition[:3]).shape == (3,)
+  found = flow.quantile(p[:20], condition[:20])
+  np.testing.assert_allclose(np.diagonal(found), y[:20, 0], rtol=1e-8)
+  # Of all p for all rows; none of a row with a gap.
+  np.testing.assert_allclose(
+      found[3], flow.quantile(p[:20], condition[3]), rtol=1e-8)
+  gap = np.where(np.arange(3)[:, np.newaxis] == 1, np.nan, condition[:3])
+  medians = flow.quantile(0.5, gap)
+  np.testing.assert_array_equal(np.isnan(medians), [False, True, False])
+  assert flow.quantile([[0.1], [0.9]], gap).shape == (3, 2, 1)
   np.testing.assert_array_equal(
       flow.cdf(1.0, condition[:3]), flow.cdf([1.0] * 3, condition[:3]))
 

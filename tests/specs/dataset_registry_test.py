@@ -29,10 +29,11 @@ def test_options_of_openers(table):
 
 
 def test_bad_names(table):
-  table.register('file:PATH.txt', str)
+  table.register('file:PATH.txt', None)
   testing.check_refusals(lambda name: table.register(name, object()), [
       (name, 'dataset=') for name in (
-          'half', '', 'a b', 'a:b', 'a,b', 'a=b', 3, 'file:PATH.txt')])
+          'half', '', 'a b', 'a:b', 'a,b', 'a=b', 3, 'file', 'file:OTHER',
+          'half:PATH')])
   with pytest.raises(ValueError, match=(
       'a name of letters, digits, "_", "-" and "/", or a pattern such as '
       'table:FILE.csv')):

@@ -156,8 +156,11 @@ def fit(
       size > 1, 'num_validation', num_validation, f'at most {len(rows) - 2}, '
       f'as {dataset} has {len(rows)} training examples')
   rows = np.asarray(rows, np.float64)
-  x = rows[:size]
-  for name, column in zip(names, x.T, strict=True):
+  x, weight = rows[:size], None if weight is None else weight[:size]
+  counted = x if weight is None else x[weight > 0.0]
+  errors.check(len(counted), 'sample_weight', 'zeros', 'a positive number',
+               'All training rows but those for validation have none.')
+  for name, column in zip(names, counted.T, strict=True):
     errors.check(
         np.ptp(column) > 0, 'dataset', dataset, problem=f'has a column {name} '
         f'with the value {column[0]:g} in all training rows but those for '
@@ -170,8 +173,8 @@ def fit(
   y, _ = mapping.mapped([t.spec() for t in types], x)
   z = mapping.one_per_cell(y)
   y = y.reshape([-1, len(names)])
-  weight = None if weight is None else weight[:size]
-  mean, std = _moments(y, weight)
+  weights = None if weight is None else np.repeat(weight, len(y) // size)
+  mean, std = _moments(y, weights)
   columns: list[Any] = [
       dataclasses.replace(column, type=t.spec(), mean=(m,), std=(s,))
       for column, t, m, s in zip(
@@ -183,7 +186,7 @@ def fit(
   is_plain = fields.NONE in asked
   fitted = schema_lib.Schema(
       columns=tuple(columns),
-      whitening=() if is_plain else whitening((y - mean) / std, weight))
+      whitening=() if is_plain else whitening((y - mean) / std, weights))
   return dataclasses.replace(fitted, dtype=_dtype(fitted, x)), (
       0.0 if is_plain else smoothing((z - mean) / std))
 

@@ -51,8 +51,8 @@ class Options(options_lib.OutputFile, data_config.DataSource):
 
   def check(self) -> None:
     super().check()
-    self.refuse(self.info.weights is not None, ['sample_weight'],
-                'cannot be used', 'Mixtures would not be weighted.')
+    self.require(self.info.weights is None, 'dataset',
+                 problem='has weights of rows, which mixtures do not take')
     self.refuse(
         not self.info.is_image, ('output', 'num_noise_draws'),
         f'cannot be used with --dataset={self.dataset}', 'It is for images.')

@@ -52,6 +52,11 @@ def find(value: str) -> str:
       bool(paths), 'flagfile', value, 'a file of flags, or the name of one '
       'that comes with the package',
       f'{advice}tf_resflow flagfiles lists them.')
+  try:
+    paths[0].read_text(encoding='utf-8')
+  except (OSError, UnicodeError) as error:
+    raise errors.InvalidValueError(
+        'flagfile', value, 'a file of flags', f'{error}.') from error
   return str(paths[0])
 
 

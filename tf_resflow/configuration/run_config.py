@@ -4,7 +4,7 @@ The sections are in `sections`, that of the data in `datasets.data_config`; each
 model type has its own subclass of `ModelConfig`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 import dataclasses
 import os
 from typing import Any
@@ -244,6 +244,17 @@ def make_config(
   return Config(
       data=data, objective=objective, optimizer=optimizer, run=run, info=info,
       model=model_class(**given, **model_class.fields_from_data(inferred)))
+
+
+def check_names(names: Iterable[str]) -> None:
+  """Raises `InvalidValueError` for a name that no section nor model has."""
+  known = {f.name for section in (*SECTIONS.values(), *(
+      registries.MODELS.get(name) for name in registries.MODELS.names()))
+           for f in section.flag_fields()}
+  for name in sorted({*names} - known):
+    raise errors.InvalidValueError(
+        name, problem='is not a setting', advice=errors.did_you_mean(
+            renamed.FLAGS.get(name, name), sorted(known)))
 
 
 def _unknown_field(name: str, model: str) -> errors.InvalidValueError:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 import functools
+import numbers
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,8 @@ from tf_resflow.specs import reading
 _ARRAY = (
     'an .npz file with an array x, uint8 images [n, H, W, 1 or 3] or float '
     'vectors [n, D], and perhaps label [n], condition [n, K] (or integers '
-    '[n]), weight [n], and the same with _test; or a file of one array, which '
-    'is x')
+    '[n]), sample_weight [n], and the same with _test; or a file of one array, '
+    'which is x')
 _MAX_LABELS = 100_000
 
 
@@ -69,12 +70,12 @@ def array(
   """
   arrays: dict[str, np.ndarray] = {}
   share = user_files.TEST_SHARE
-  if isinstance(test, float):
-    share, test = test, None
+  if isinstance(test, numbers.Real):
+    share, test = float(test), None
   with errors.format_errors('x', name, 'images or vectors'):
     for key, given in (
         ('x', x if test is None else (x, test)), ('label', labels),
-        ('condition', condition), ('weight', sample_weight)):
+        ('condition', condition), ('sample_weight', sample_weight)):
       if given is None:
         continue
       parts = [given] if test is None else given
@@ -113,8 +114,8 @@ def _info(name, arrays, column_types, share=user_files.TEST_SHARE):
       'num_train': len(x['train']), 'num_test': len(x['test']),
       'load_fn': lambda part: (x[part], labels[part]),
       'conditions_fn': conditions if 'condition' in arrays else None,
-      'weights': user_files.relative(parts_of('weight'))
-      if 'weight' in arrays else None,
+      'weights': user_files.relative(parts_of('sample_weight'))
+      if 'sample_weight' in arrays else None,
       'fingerprint': user_files.fingerprint(
           *(part for name in sorted(arrays) for part in (name, arrays[name])),
           *[share] * (share != user_files.TEST_SHARE))}
@@ -133,7 +134,7 @@ def _is_good(name, array, num_examples):
     return array.size > 0 and (is_float and array.ndim == 2 or (
         array.dtype == np.uint8 and array.ndim == 4
         and array.shape[-1] in (1, 3)))
-  if name == 'weight':
+  if name == 'sample_weight':
     return array.shape == (num_examples,) and array.dtype.kind in 'fiu'
   if np.issubdtype(array.dtype, np.integer):
     return array.shape == (num_examples,) and array.min() >= 0

@@ -58,10 +58,10 @@ class DataSource(fields.Section):
       'arrays.',
       is_basic=True)
   test_rows: str = fields.field(
-      'random', help='Rows of a table to test on: random (a fixed fifth), last '
-      '(the last fifth, such as the most recent), group:NAME (a fifth of the '
-      'values in a column, such as of persons, with all of their rows), or '
-      'none (there is no test then, only a validation).',
+      'random', help='Rows of a table to test on, a share of --test_share: '
+      'random (the same in all runs), last (such as the most recent), '
+      'group:NAME (of the values in a column, such as persons, with all of '
+      'their rows), or none (there is no test then, only a validation).',
       is_basic=True)
   test_share: float = fields.field(
       0.2, help='Share of the rows of a table, or of groups, to test on.',
@@ -88,6 +88,10 @@ class DataSource(fields.Section):
     self.require(
         self.test_file is None or self.test_rows == 'random', 'test_rows',
         problem='cannot be used with test_file')
+    self.require(
+        'test_share' not in self.non_default_values() or (
+            self.test_file is None and self.test_rows != 'none'), 'test_share',
+        problem='cannot be used with test_file or test_rows=none')
 
   @property
   def missing_in_rows(self) -> str:

@@ -179,7 +179,8 @@ class DatasetInfo(abc.ABC):
         0 if self.is_image else self.event_shape[0])
     return dataclasses.replace(
         given, condition_labels=0, schema=schema.with_columns(
-            column_fits.with_moments(columns, train)))
+            column_fits.with_moments(
+                columns, train, self.weights and self.weights['train'])))
 
   def with_validation(self, num_validation: int) -> Self:
     """Returns the metadata with what is fitted to the training examples."""

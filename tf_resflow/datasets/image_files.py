@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator
 import contextlib
 import logging
 import os
+import re
 import stat
 import struct
 from typing import Any
@@ -22,6 +23,7 @@ KINDS = 'PNG, JPEG, WebP or TIFF'
 SUFFIXES = ('.png', '.jpg', '.jpeg', '.webp', '.tif', '.tiff')
 _FORMATS = ('PNG', 'JPEG', 'WEBP', 'TIFF')
 _GREY_MODES = ('1', 'L', 'LA', 'La')
+_COLOUR_MODES = ('RGB', 'RGBA', 'RGBa', 'RGBX', 'P', 'PA', 'CMYK', 'YCbCr')
 # Errors of Pillow and its decoders for damaged files; none are documented.
 _ERRORS = (OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError,
            RuntimeError, struct.error, zlib.error)
@@ -71,16 +73,17 @@ def _look_at(root, name, reads_pixels):
     errors.check(
         not is_deep,
         problem='it has 16 or more bits per channel: convert it to 8')
+    errors.check(
+        mode in _GREY_MODES + _COLOUR_MODES,
+        problem=f'its colours are {mode}: convert it to RGB')
     # Pillow states the size of a TIFF file as it is after turning.
     is_turned = image.format != 'TIFF' and (
-        # Not that of PNG files, which reads the pixels for tags behind them.
-        Image.Image.getexif(image).get(_ORIENTATION, 1) >= 5)
+        _exif_of(image).get(_ORIENTATION, 1) >= 5)
     if reads_pixels:
       image.draft(None, (1, 1))  # JPEG files are read at an eighth.
       _opaque(image)
   return (
-      (width, height) if is_turned else (height, width),
-      mode not in _GREY_MODES)
+      (width, height) if is_turned else (height, width), mode in _COLOUR_MODES)
 
 
 def read(
@@ -130,9 +133,10 @@ def _opened(root: str, name: str) -> Iterator[Image.Image]:
   """Opens an image file; converts errors to a `FormatError` that says why."""
   path = os.path.join(root, name)
   try:
+    status = os.stat(path)
     # Opening a FIFO would wait for a writer, a device may do anything.
-    errors.check(stat.S_ISREG(os.stat(path).st_mode),
-                 problem='it is no regular file')
+    errors.check(stat.S_ISREG(status.st_mode), problem='it is no regular file')
+    errors.check(status.st_size, problem='it is empty')
     with warnings.catch_warnings(), open(path, 'rb') as file:
       # Of images that are not refused.
       warnings.simplefilter('ignore', Image.DecompressionBombWarning)
@@ -150,3 +154,14 @@ def _opened(root: str, name: str) -> Iterator[Image.Image]:
     raise errors.FormatError(
         f'it cannot be opened: {reason}' if reason else
         'it is damaged or truncated') from None
+
+
+def _exif_of(image: Any) -> Image.Exif:
+  """Returns the EXIF tags of an opened file, without its pixels if possible."""
+  if image.format != 'PNG':
+    return image.getexif()
+  # Of PNG files, Pillow reads the pixels in search of tags after them.
+  start = image.fp.tell()
+  has_late = re.search(b'eXIf|[tzi]TXt', image.fp.read())
+  image.fp.seek(start)
+  return image.getexif() if has_late else Image.Image.getexif(image)

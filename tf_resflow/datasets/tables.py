@@ -84,6 +84,10 @@ def table(
   for option in options:
     errors.check(
         option in _OPTIONS, 'option', option, f'one of {", ".join(_OPTIONS)}')
+  errors.check(
+      test is None or not {'test_rows', 'test_share'} & {*options}, 'test',
+      'a data frame', problem='cannot be used with groups, test_rows and '
+      'test_share', advice='It has the rows to test on.')
   config = _config(options)
   with errors.format_errors('frame', name, 'a table of numbers'):
     return _Data(
@@ -268,7 +272,8 @@ def _split_rows(rows, test_rows, share):
       'least two are required.')
   rank = np.argsort(user_files.split_order(len(values)))[groups]
   by_rank = np.argsort(rank, kind='stable')
-  is_test = rank[by_rank] < max(round(share * len(values)), 1)
+  is_test = rank[by_rank] < np.clip(
+      round(share * len(values)), 1, len(values) - 1)
   return {'train': by_rank[~is_test], 'test': by_rank[is_test]}
 
 

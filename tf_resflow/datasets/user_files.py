@@ -119,5 +119,8 @@ def held_out(
       num_examples >= MIN_EXAMPLES, problem=f'It has {num_examples} {noun}; at '
       f'least {MIN_EXAMPLES} are required.')
   num_test = round(share * num_examples)
+  errors.check(
+      1 < num_test < num_examples - 1, problem=f'A share of {share:g} of its '
+      f'{num_examples} {noun} for a test leaves fewer than two in a part.')
   order = split_order(num_examples)
   return {'train': order[num_test:], 'test': order[:num_test]}

@@ -17,7 +17,7 @@ from tf_resflow.evaluation import statistics
 def log_frequencies(split: datasets.Split) -> np.ndarray:
   """Returns the log-frequencies of the labels that are conditions, `[K]`."""
   labels = datasets.split.first_conditions(split, split.num_examples)
-  counts = np.bincount(labels, minlength=split.num_condition_labels)
+  counts = np.bincount(labels, split.weights, split.num_condition_labels)
   with np.errstate(divide='ignore'):
     return np.log(counts / counts.sum())
 
@@ -65,7 +65,8 @@ def classify(
       repeats, repeats - repeats.mean(axis=2, keepdims=True)))
   log_prob = special.log_softmax(log_density + log_prior, axis=1)
   accuracy, cross_entropy = likelihood.accuracy_and_cross_entropy(
-      log_prob, datasets.split.first_conditions(split, num_examples)).values()
+      log_prob, datasets.split.first_conditions(split, num_examples),
+      None if split.weights is None else split.weights[:num_examples]).values()
   return results_lib.Results(numbers={
       **accuracy.report('accuracy'), **cross_entropy.report('cross_entropy'),
       'accuracy_is': "by Bayes' rule from log p(x|y) and the frequencies of "

@@ -172,7 +172,8 @@ def classifier_two_sample_test(
             for part in (data, samples)]
   train, test = zip(*halves, strict=True)
   trees = ensemble.HistGradientBoostingClassifier(
-      early_stopping=False, random_state=seed)
+      early_stopping=False, random_state=seed, min_samples_leaf=min(
+          20, sum(map(len, train)) // 8))  # Of few rows, too.
   with threadpoolctl.threadpool_limits(1):  # Many are slow on few rows.
     trees.fit(np.concatenate(train), np.repeat([0, 1], [*map(len, train)]))
     of_data, of_samples = map(trees.decision_function, test)

@@ -82,6 +82,8 @@ def mean_and_stderr(
     MeanAndStderr(mean=2.0, stderr=0.577..., num_examples=3, ...)
   """
   values = as_finite(values, 'values', least=2)
+  errors.check(weight is None or np.sum(weight) > 0.0, 'sample_weight', 'zeros',
+               'a positive number', 'No row of these counts.')
   mean, size = np.average(values, weights=weight), len(values)
   if weight is None:
     return MeanAndStderr(float(mean), float(stats.sem(values)), size)

@@ -122,6 +122,8 @@ class TrainableModel(latent_model.LatentModel):
       validation = (validation,)
     if isinstance(validation, tuple):
       validation = self._arrays(*validation)
+      self._check(*validation[:2])
+    self._check(x, y)
     if not self.is_initialized:
       first = self._examples(*_first(x, y, batch_size or _BATCH_SIZE))
       with strategy.scope():
@@ -152,6 +154,39 @@ class TrainableModel(latent_model.LatentModel):
       y = np.empty([len(x), 0])
     return x, y, weight
 
+  def _check(self, x, y):
+    """Raises for data that do not suit the flow, before Keras traces."""
+    if not hasattr(x, 'shape') or hasattr(x, 'element_spec'):
+      return  # What its first batch is, is known later.
+    if y is not None and 0 in y.shape[1:]:
+      y = None
+    self._check_targets(y)
+    for name, values in ('x', x), ('y', y):
+      values = np.asarray(0 if values is None else values)
+      wrong = values.dtype.kind == 'f' and np.sum(~np.isfinite(values))
+      errors.check(not wrong, name, f'{wrong} values that are not finite',
+                   'finite numbers')
+    condition = self._examples(x[:1], y if y is None else y[:1])[1]
+    self._checked('x', x[:1], self.event_shape, condition)
+    if (spec := self.condition_spec) is not None:
+      spec.convert(condition, self.compute_dtype)
+      errors.check(len(y.shape) == 1 + len(spec.shape), 'y',
+                   f'conditions {list(y.shape)}', spec.expected)
+    if self.is_image:
+      errors.check(
+          0.0 <= np.min(x) and np.max(x) <= 1.0, 'x',
+          f'values from {np.min(x):g} to {np.max(x):g}', 'values in [0, 1]',
+          'datasets.dequantize turns levels into these.')
+
+  def _check_targets(self, y):
+    takes = [self.has_classifier, self.condition_spec is not None]
+    errors.check(
+        (y is not None) == any(takes) and not all(takes), 'y',
+        'none' if y is None else 'targets', 'labels' if takes[0] else
+        'conditions' if takes[1] else 'none', f'{self.name} has '
+        f'{"" if takes[0] else "no "}classifier and takes '
+        f'{"" if takes[1] else "no "}conditions.')
+
   def _examples(self, x, y):
     """Returns data and conditions."""
     return x, None if self.condition_spec is None else y
@@ -165,13 +200,8 @@ class TrainableModel(latent_model.LatentModel):
     x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
     if y is not None and 0 in y.shape[1:]:
       y = None
-    takes = [self.has_classifier, self.condition_spec is not None]
-    errors.check(
-        (y is not None) == any(takes) and not all(takes), 'y',
-        'none' if y is None else 'targets', 'labels' if takes[0] else
-        'conditions' if takes[1] else 'none', f'{self.name} has '
-        f'{"" if takes[0] else "no "}classifier and takes '
-        f'{"" if takes[1] else "no "}conditions.')
+    self._check_targets(y)
+    takes_labels = self.has_classifier
     context: Any = tf.distribute.get_replica_context()
     if context.num_replicas_in_sync > 1:
       size = tf.cast(tf.shape(x)[:1], self.compute_dtype)
@@ -179,9 +209,10 @@ class TrainableModel(latent_model.LatentModel):
           tf.distribute.ReduceOp.SUM, size) if shares else tf.ones_like(size)
       weight = share * (tf.ones(tf.shape(x)[:1], share.dtype) if (
           weight is None) else tf.cast(weight, share.dtype))
-    labels = tf.cast(tf.reshape(y, [-1]), tf.int32) if takes[0] else None
+    labels = tf.cast(tf.reshape(y, [-1]), tf.int32) if takes_labels else None
     return objectives.Batch(
-        tf.cast(x, self.input_dtype), labels, None if takes[0] else y, weight)
+        tf.cast(x, self.input_dtype), labels, None if takes_labels else y,
+        weight)
 
   def _logged(self, batch, values):
     """Returns means of metrics, of this batch, too."""

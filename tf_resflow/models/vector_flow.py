@@ -136,22 +136,39 @@ class VectorFlow(flow.Flow):
     """Returns the least `y` with `cdf(y, condition) >= p`, up to rounding.
 
     Args:
-      p: `[N]` or a number, strictly between 0 and 1.
-      condition: see `cdf`.
+      p: a number, or an array of any shape, strictly between 0 and 1.
+      condition: see `Flow`; one, or `[N, ...]`, a frame, for several rows.
 
     Returns:
-      `[N]`, in the units of the column.
+      In the units of the column, an array of the shape of `p`, or
+      `[N, *p.shape]` for several rows; NaN for those with an empty cell.
 
     Raises:
       InvalidValueError: likewise, and if a number is outside of (0, 1).
     """
-    from scipy.optimize import elementwise
-
     p = np.asarray(p, np.float64)
     errors.check(np.all((p > 0.0) & (p < 1.0)), 'p', p,
                  'numbers strictly between 0 and 1')
-    p, condition, ends = self._of_one_column(
-        'quantile', p, rows_lib.condition_array(self.schema, condition))
+    condition = rows_lib.condition_array(self.schema, condition)
+    spec = self.condition_spec
+    if spec is None or np.ndim(condition) <= len(spec.shape) or (
+        len(condition) == 1):
+      return self._quantile(p.ravel(), condition).reshape(p.shape)
+    condition = np.asarray(condition)
+    found = np.full([len(condition), p.size], np.nan)
+    known = ~np.isnan(np.float64(condition)).reshape(
+        [len(condition), -1]).any(axis=1)
+    if known.any():
+      found[known] = self._quantile(
+          np.tile(p.ravel(), known.sum()),
+          np.repeat(condition[known], p.size, axis=0)).reshape([-1, p.size])
+    return found.reshape([len(condition), *p.shape])
+
+  def _quantile(self, p, condition):
+    """Returns quantiles `[K]` of `p`, `[K]`, given one condition or `K`."""
+    from scipy.optimize import elementwise
+
+    p, condition, ends = self._of_one_column('quantile', p, condition)
     p = 1.0 - p if ends[0] > ends[1] else p
     brackets = elementwise.bracket_root(
         lambda z, p: self.base.cdf(z) - p, -1.0, args=(p[:, 0],)).bracket

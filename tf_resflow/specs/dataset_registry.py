@@ -5,6 +5,7 @@ import inspect
 import os
 from typing import Any
 
+from tf_resflow import errors
 from tf_resflow.specs import spec
 
 
@@ -58,6 +59,15 @@ class DatasetRegistry(spec.Registry):
     word, _, rest = str(text).partition(':')
     pattern = self._patterns().get(word)
     return (pattern, rest) if pattern and rest else super().split(text)
+
+  def register(self, name: str, value: Any) -> Any:
+    """Registers a data set by its name, or an opener by its pattern."""
+    word = str(name).partition(':')[0]
+    same = {word, self._patterns().get(word, word)} & {*self._entries}
+    errors.check(
+        same <= {str(name)}, self.noun, name, problem='is already registered',
+        advice='Use another name.')
+    return super().register(name, value)
 
   def _similar(self, name: str) -> list[str]:
     # The name of a file, without the word of its pattern.

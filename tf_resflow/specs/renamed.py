@@ -54,7 +54,7 @@ _OF_CONDITIONS = {'condition_names': 'name', 'condition_mean': 'mean',
                   'condition_std': 'std', 'condition_places': 'position'}
 
 # Flags that only checked something.
-_WITHDRAWN = '--image_size='
+_WITHDRAWN = '--?image_size[= ]'
 # Flags by which a run.flags is recognised; other flagfiles rarely have them.
 _ALWAYS_IN_RUN_FLAGS = {'epsilon', 'checkpoints_to_keep', 'num_validation'}
 
@@ -149,7 +149,7 @@ def completed(arguments: Sequence[str]) -> list[str]:
     added = ['--patience=0', '--input_noise=0']
     if any(re.match('--dataset=(table|array):', a) for a in arguments):
       added.append('--column_types=none')
-  return [*(a for a in arguments if not a.startswith(_WITHDRAWN)), *added]
+  return [*(a for a in arguments if not re.match(_WITHDRAWN, a)), *added]
 
 
 def present_arguments(

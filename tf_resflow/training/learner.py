@@ -98,7 +98,7 @@ class Learner:
       x, condition = batch.x, batch.condition
       if batch.weight is not None:  # Drawn by their weights.
         chosen = tf.random.stateless_categorical(
-            [tf.math.log(batch.weight)], tf.shape(x)[0],
+            [tf.math.log(batch.weight + 1e-6)], tf.shape(x)[0],
             random.as_seed(self.config.run.seed).values)[0]
         x = tf.gather(x, chosen)
         condition = None if condition is None else tf.gather(condition, chosen)

@@ -64,6 +64,8 @@ def evaluate(
   split = open_fn(part)
   runs.check_counts(split, f'the {part} split', num_examples=num_examples,
                     num_reconstructions=num_reconstructions)
+  errors.check(not compare or split.weights is None, 'compare', compare,
+               problem='cannot be used with weights of rows')
   others = evaluation.example_files.read_bits(
       compare, num_examples or split.num_examples, {
           'dataset': run.config.data.dataset, 'split': part,

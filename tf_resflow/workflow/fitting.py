@@ -5,6 +5,7 @@ import contextlib
 import dataclasses
 import functools
 import logging
+import numbers
 import os
 import re
 import shutil
@@ -28,6 +29,7 @@ from tf_resflow.columns import cells
 from tf_resflow.columns import column_fits
 from tf_resflow.columns import table_files
 from tf_resflow.configuration import flagfiles
+from tf_resflow.configuration import run_config
 from tf_resflow.datasets import data_config
 from tf_resflow.specs import fields
 from tf_resflow.specs import registries
@@ -207,6 +209,9 @@ def _config_of(data, settings, workdir=None):
   """
   if isinstance(data, configuration.Config):
     return data.replace(**settings) if settings else data
+  if 'imports' not in settings:  # These may have others.
+    run_config.check_names({*settings} - {
+        'model', *_OF_FRAMES, *_OF_ARRAYS, *_OF_ROWS})
   data, settings = _with_rows(data, settings)
   if isinstance(data, str | os.PathLike):
     data = _dataset_name(os.fspath(data))
@@ -237,22 +242,30 @@ def _config_of(data, settings, workdir=None):
 
 def _with_rows(data, settings):
   """Returns data and settings of which those of rows are columns."""
-  is_frame = cells.is_frame(data)
-  if isinstance(settings.get('test'), float) and (
-      is_frame or not hasattr(data, 'shape')):
+  is_frame, is_array = cells.is_frame(data), hasattr(data, 'shape')
+  if isinstance(test := settings.get('test'), numbers.Real) and (
+      is_frame or not is_array):
+    errors.check(
+        is_frame or isinstance(data, str | os.PathLike) and
+        table_files.is_table(data), 'test', test, 'none', 'A share is one of a '
+        'data frame, an array, or the path of a table.')
     settings['test_share'] = settings.pop('test')
-  for name in {*_OF_ROWS} & {*settings} if is_frame else ():
-    if not isinstance(settings[name], str):
-      values, settings[name] = np.asarray(settings[name]), name
-      errors.check(values.shape == (len(data),), name, list(values.shape),
-                   f'a column, or an array of {len(data)} rows')
-      errors.check(name not in data, name, 'an array', 'a column, as the frame '
-                   'has one of this name')
-      data = data.assign(**{name: values})
-  if (groups := settings.pop('groups', None)) is not None:
-    errors.check(isinstance(groups, str), 'groups', 'an array',
-                 'the name of a column', 'An array stands beside a frame.')
-    settings['test_rows'] = f'group:{groups}'
+  for name in (name for name in _OF_ROWS if name in settings):
+    if isinstance(settings[name], str) or is_array and not is_frame and (
+        name != 'groups'):
+      continue
+    errors.check(is_frame, name, 'an array', 'the name of a column', 'An array '
+                 'stands beside a data frame.')
+    values, settings[name] = np.asarray(settings[name]), name
+    errors.check(values.shape == (len(data),), name, list(values.shape),
+                 f'a column, or an array of {len(data)} rows')
+    errors.check(name not in data, name, 'an array', 'a column, as the frame '
+                 'has one of this name')
+    data = data.assign(**{name: values})
+  if 'groups' in settings:
+    errors.check('test_rows' not in settings, 'groups', settings['groups'],
+                 problem='cannot be used with test_rows')
+    settings['test_rows'] = f'group:{settings.pop("groups")}'
   return data, settings
 
 

@@ -64,18 +64,21 @@ class _Page:
       chosen = slice(None)
     else:
       part, chosen = split.arrays, split.chosen(_MAX_ROWS)
-      x, index = self._frame(part['x'].numpy()[chosen]), self.run.index(name)
-      if index is not None:
-        x.index = index[chosen]
+      x = self.frame(part['x'].numpy()[chosen])
     return x, part['condition'].numpy()[chosen] if 'condition' in part else None
 
   def _scores(self, name):
-    """Returns log p of rows of a part, of the first ones."""
-    x, condition = (None if values is None else np.asarray(values[:_MAX_TESTED])
-                    for values in self.part(name))
-    return self.flow.score_samples(x, condition)
+    """Returns indices of some rows of a part that count, and their log p."""
+    split = self.run.open(name)
+    used = np.random.default_rng(0).permutation(split.num_examples)
+    if split.weights is not None:
+      used = used[split.weights[used] > 0.0]
+    used = np.sort(used[:_MAX_TESTED])
+    return used, self.flow.score_samples(*(
+        split.arrays[key].numpy()[used] if key in split.arrays else None
+        for key in ('x', 'condition')))
 
-  def _frame(self, x):
+  def frame(self, x):
     """Returns vectors on the grids of their columns."""
     schema = self.flow.schema
     return rows_lib.to_frame(schema, x)[[*schema.names]].astype(
@@ -92,7 +95,7 @@ class _Page:
         self.flow, num_samples, condition=condition, seed=seed,
         batch_size=evaluation.default_batch_size(self.flow))[0]['x']
     return evaluation.pictures.to_bytes(
-        x, self.flow.num_levels) if self.flow.is_image else self._frame(x)
+        x, self.flow.num_levels) if self.flow.is_image else self.frame(x)
 
   @functools.cached_property
   def rows(self):
@@ -132,7 +135,7 @@ def save_page(
   asked for, cells stand in figures alone.
 
   Args:
-    flow: of `fit` or `load`.
+    flow: of `fit` or `load`, or an estimator that has one as `flow_`.
     path: of the file, which is replaced.
     rows: whether to show the cells of odd rows.
 
@@ -143,7 +146,7 @@ def save_page(
   """
   import matplotlib as mpl  # Takes a second.
 
-  page = _Page(flow, rows)
+  page = _Page(getattr(flow, 'flow_', flow), rows)
   template = string.Template(importlib.resources.files(
       'tf_resflow.workflow').joinpath('page.html').read_text())
   with mpl.rc_context(_STYLE), warnings.catch_warnings():
@@ -151,7 +154,8 @@ def save_page(
     warnings.simplefilter('ignore', UserWarning)
     files.write_text(os.fspath(path), template.substitute(
         title=html.escape(f'Flow of {page.run.config.data.dataset}'),
-        body=''.join(_section(page, *section) for section in _sections(flow))))
+        body=''.join(_section(page, *section)
+                     for section in _sections(page.flow))))
 
 
 def _sections(flow):
@@ -314,21 +318,27 @@ def _pairs(page):
 def _odd_rows(page):
   import pandas as pd  # Takes a second.
 
-  scores = page.scores(page.held_out)
-  x = page.part(page.held_out)[0][:len(scores)]
+  (used, scores), index = page.scores(page.held_out), page.run.index(
+      page.held_out)
   lowest = np.argsort(scores, kind='stable')[:_NUM_ODD]
-  z = page.flow.standardize(tf.constant(x, page.flow.input_dtype)).numpy()
-  z = np.nan_to_num(np.abs(z - np.nanmean(z, axis=0))[lowest], nan=np.inf)
-  farthest = z.argmax(axis=1)
+  x = page.run.open(page.held_out).arrays['x']
+  z = page.flow.standardize(x).numpy()
+  z = np.nan_to_num(np.abs(z - np.nanmean(z, axis=0)), nan=np.inf)
+  lowest, least = used[lowest], scores[lowest]
+  # Labels of other types may be names of persons.
+  is_numbered = index is not None and pd.api.types.is_numeric_dtype(index)
+  name = index.name if is_numbered else 'row of the part'
   table = pd.DataFrame({
-      'log p': scores[lowest], 'farthest column': x.columns[farthest],
-      'standard deviations': z.max(axis=1)}, x.index[lowest])
+      'log p': least,
+      'farthest column': np.array(page.flow.schema.names)[z[lowest].argmax(1)],
+      'standard deviations': z[lowest].max(axis=1)})
   if page.shows_rows:
-    table = table.join(x.iloc[lowest].rename(columns=str))
-  name = x.index.name or 'row of the part'
-  yield _text(f'The {len(lowest)} least likely of {len(x)} held-out rows, and '
-              'the column of each that is farthest from its mean. The median '
-              f'log p is {np.median(scores):.2f}.')
+    table = pd.concat([table, page.frame(x.numpy()[lowest])], axis=1)
+  table.index = index[lowest] if is_numbered else lowest
+  yield _text(
+      f'The {len(lowest)} least likely of {len(used)} held-out rows, and the '
+      'column of each that is farthest from its mean; a row may also be odd as '
+      f'a whole. The median of log p is {np.median(scores):.2f}.')
   yield _table(table.rename_axis(index=None, columns=name))
 
 
@@ -404,7 +414,7 @@ def _measures(page):
         f'{size} samples against as many held-out rows, {real.auroc:.3f} (p = '
         f'{real.p_value:.2g}) of training rows against these. Chance is 0.5; '
         f'one from about {found.least_detectable:.3f} on shows a difference.')
-    scores = [page.scores(name) for name in ('train', page.held_out)]
+    scores = [page.scores(name)[1] for name in ('train', page.held_out)]
     sizes = np.array([*map(len, scores)])
     auroc = metrics.roc_auc_score(
         np.repeat([1, 0], sizes), np.nan_to_num(np.concatenate(scores)))
