@@ -159,7 +159,7 @@ def test_without_a_test_part_the_figure_is_that_of_validation():
   frame = _frame()[['height', 'weight']]
   settings = _SHORT | {'test_rows': 'none', 'verbose': False}
   flow = workflow.fit(frame, **settings)
-  nats = workflow.evaluate(flow, 'validation').numbers['nats']
+  nats = workflow.evaluate(flow).numbers['nats']
   assert flow.run.report['nats'] == pytest.approx(nats, abs=1e-5)
   assert flow.run.summary.startswith(
       f'validation, chosen on these rows: {nats:.3f} +- ')
@@ -169,7 +169,8 @@ def test_without_a_test_part_the_figure_is_that_of_validation():
   assert scores.frame()['in_training'].sum() == 48
   assert any('no p_value: the test part' in note for note in scores.notes)
   testing.check_refusals(lambda call: call(), [
-      (lambda: workflow.evaluate(flow), 'split=test is empty. All rows train '),
+      (lambda: workflow.evaluate(flow, 'test'),
+       'split=test is empty. All rows train '),
       (lambda: workflow.fit(frame, num_validation=0, **settings),
        'num_validation=0: expected some. There is no other part to')])
 
@@ -281,7 +282,7 @@ def test_what_a_run_is_made_of(tmp_path, table):
        'table:none.csv?'),
       (tmp_path / 'photos', f'dataset=images:{tmp_path}/photos: expected ')])
   testing.check_refusals(lambda name: workflow.fit('2d/moons', **{name: 1}), [
-      ('num_step', 'num_step is not a field of model=vector. Did you mean num')
+      ('num_step', 'num_step is not a setting. Did you mean num')
   ])
 
 

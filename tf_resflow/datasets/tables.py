@@ -24,6 +24,8 @@ _TABLE = (
 # Largest number of levels of a category that is proposed as a condition.
 _MAX_PROPOSED = 10
 _BY_COLUMN = 'group:'
+# Test groups below which a warning says so.
+_FEW_GROUPS = 5
 _NUM_TEST = {'none': 0}  # Of rules that say so.
 _IN_TEST_FILE = 'in the test file '
 _LISTS = ('columns', 'drop', 'column_types', 'condition_on')
@@ -272,8 +274,12 @@ def _split_rows(rows, test_rows, share):
       'least two are required.')
   rank = np.argsort(user_files.split_order(len(values)))[groups]
   by_rank = np.argsort(rank, kind='stable')
-  is_test = rank[by_rank] < np.clip(
-      round(share * len(values)), 1, len(values) - 1)
+  num_test = np.clip(round(share * len(values)), 1, len(values) - 1)
+  if num_test < _FEW_GROUPS:
+    _logger.warning(
+        'The test rows are of %d of %d values in %s: standard errors do not '
+        'say how others differ.', num_test, len(values), test_rows)
+  is_test = rank[by_rank] < num_test
   return {'train': by_rank[~is_test], 'test': by_rank[is_test]}
 
 
