@@ -89,8 +89,8 @@ class DataSource(fields.Section):
         self.test_file is None or self.test_rows == 'random', 'test_rows',
         problem='cannot be used with test_file')
     self.require(
-        'test_share' not in self.non_default_values() or (
-            self.test_file is None and self.test_rows != 'none'), 'test_share',
+        'test_share' not in self.non_default_values() or
+        self.test_file is None and self.test_rows != fields.NONE, 'test_share',
         problem='cannot be used with test_file or test_rows=none')
 
   @property

@@ -1,7 +1,6 @@
 """A page about a flow and its run, made of sections that yield HTML."""
 
 import base64
-import functools
 import html
 import importlib.resources
 import os
@@ -19,12 +18,11 @@ from tf_resflow import datasets
 from tf_resflow import errors
 from tf_resflow import evaluation
 from tf_resflow import models
-from tf_resflow.columns import rows as rows_lib
 from tf_resflow.evaluation import sample_quality
 from tf_resflow.evaluation import statistics
 from tf_resflow.specs import registries
 from tf_resflow.training import files
-from tf_resflow.workflow import runs
+from tf_resflow.workflow import page_data
 
 # Colours of Okabe and Ito, which most people can tell apart: 'C0' is for data,
 # 'C1' for samples.
@@ -34,92 +32,12 @@ _STYLE: dict[str, Any] = {
     'axes.prop_cycle': "cycler('color', ['#0072B2', '#E69F00', '#009E73', "
     "'#CC79A7', '#56B4E9', '#D55E00']) + cycler('linestyle', ['-', '--', '-.', "
     "':', '-', '--'])"}
-# Most rows or images of a part that are shown, rows that are tested.
-_MAX_ROWS, _MAX_IMAGES, _MAX_TESTED = 5_000, 10_000, 2_000
-_MAX_VALUES = 2**25  # Of these images.
 # Most columns alone and in pairs; samples of images, and images in a row.
 _MAX_COLUMNS, _MAX_PAIRED, _NUM_IMAGES, _IN_ROW = 60, 8, 64, 16
 # Least likely rows that are named.
 _NUM_ODD = 10
 # Held-out rows whose ranks are computed, and draws for each of them.
 _NUM_RANKED, _NUM_DRAWS = 200, 99
-
-
-class _Page:
-  """What sections are made of: the flow, its run, data and samples."""
-
-  def __init__(self, flow, shows_rows):
-    self.flow, self.run = flow, runs.of(flow, 'a page is made')
-    self.shows_rows = shows_rows
-    self.part = functools.cache(self._part)
-    self.scores = functools.cache(self._scores)
-
-  def _part(self, name):
-    """Returns examples, bytes or a data frame, and their conditions or None."""
-    split = self.run.open(name)
-    if split.is_image:
-      count = min(_MAX_IMAGES, _MAX_VALUES // self.flow.event_size)
-      part = next(iter(split.examples.take(count).batch(count)))
-      x = evaluation.plots.levels_to_bytes(part['x'], split.num_levels)
-      chosen = slice(None)
-    else:
-      part, chosen = split.arrays, split.chosen(_MAX_ROWS)
-      x = self.frame(part['x'].numpy()[chosen])
-    return x, part['condition'].numpy()[chosen] if 'condition' in part else None
-
-  def _scores(self, name):
-    """Returns indices of some rows of a part that count, and their log p."""
-    split = self.run.open(name)
-    used = np.random.default_rng(0).permutation(split.num_examples)
-    if split.weights is not None:
-      used = used[split.weights[used] > 0.0]
-    used = np.sort(used[:_MAX_TESTED])
-    return used, self.flow.score_samples(*(
-        split.arrays[key].numpy()[used] if key in split.arrays else None
-        for key in ('x', 'condition')))
-
-  def frame(self, x):
-    """Returns vectors on the grids of their columns."""
-    schema = self.flow.schema
-    return rows_lib.to_frame(schema, x)[[*schema.names]].astype(
-        self.flow.input_dtype)
-
-  @functools.cached_property
-  def held_out(self):
-    """Name of the part that the figure is of."""
-    return self.run.held_out
-
-  def draw(self, num_samples, condition=None, seed=0):
-    """Returns samples, as `part` returns data."""
-    x = evaluation.pictures.draw(
-        self.flow, num_samples, condition=condition, seed=seed,
-        batch_size=evaluation.default_batch_size(self.flow))[0]['x']
-    return evaluation.pictures.to_bytes(
-        x, self.flow.num_levels) if self.flow.is_image else self.frame(x)
-
-  @functools.cached_property
-  def rows(self):
-    """Held-out rows, samples given their conditions, of a flow of vectors."""
-    x, condition = self.part(self.held_out)
-    return x, self.draw(len(x), condition)
-
-  @functools.cached_property
-  def columns(self):
-    """What is known of columns, a frame; those that differ most are first."""
-    import pandas as pd  # Takes a second.
-
-    x, samples = self.rows
-    return pd.DataFrame({
-        '#': range(1, len(x.columns) + 1),
-        'type': [column.type for column in self.flow.schema.modelled],
-        'KS distance': stats.ks_2samp(x, samples, method='asymp').statistic,
-        'mean': x.mean(), 'of samples': samples.mean(),
-        'std': x.std(), 'of samples ': samples.std(),
-    }, x.columns).sort_values('KS distance', ascending=False, kind='stable')
-
-  def label(self, name):
-    """Returns what a column is called in figures."""
-    return f'{self.columns.at[name, "#"]}  {name[:16]}'
 
 
 def save_page(
@@ -146,7 +64,8 @@ def save_page(
   """
   import matplotlib as mpl  # Takes a second.
 
-  page = _Page(getattr(flow, 'flow_', flow), rows)
+  fitted: Any = getattr(flow, 'flow_', flow)
+  page = page_data.PageData(fitted, rows)
   template = string.Template(importlib.resources.files(
       'tf_resflow.workflow').joinpath('page.html').read_text())
   with mpl.rc_context(_STYLE), warnings.catch_warnings():
@@ -401,7 +320,7 @@ def _measures(page):
   _check_unweighted(page)
   x, given = page.part(page.held_out)
   train, given_train = page.part('train')
-  size = min(_MAX_TESTED, len(x), len(train))
+  size = min(page_data.MAX_TESTED, len(x), len(train))
   if not page.flow.is_image:
     test, *others = (
         part[:size] if c is None else np.column_stack([part[:size], c[:size]])
