@@ -60,7 +60,7 @@ def save_page(
   Example:
     >>> config = configuration.make_config(dataset='2d/rings', num_blocks=1)
     >>> training.workdir.create_workdir('rings', config, config.model.build())
-    >>> save_page(runs.load('rings'), 'rings.html')
+    >>> save_page(workflow.load('rings'), 'rings.html')
   """
   import matplotlib as mpl  # Takes a second.
 
