@@ -24,8 +24,8 @@ _LINES = {
         'MovingMean = adapt(layers.MovingMean)\n',
         'MonotoneBlock = adapt(layers.MonotoneBlock)\n'),
     'tf_resflow/specs/registries.py': (
-        "    'coupling': f'{_BLOCK_TYPES}:Coupling',\n",
-        "    'monotone': f'{_BIJECTIONS}.monotone_block:MonotoneBlock',\n"),
+        "    'coupling': '.models.block_types:Coupling',\n",
+        "    'monotone': '.layers.bijections.monotone_block:MonotoneBlock',\n"),
     'tests/cases.py': (
         "    'residual_exact': _block(estimator='exact', is_random=False),\n",
         "    'monotone': Case(lambda dtype: layers.MonotoneBlock(\n"

@@ -73,7 +73,7 @@ def test_p_values_and_page_are_weighted(flow, tmp_path):
 
 
 def test_weights_in_a_file(tmp_path):
-  """Of training and of test rows; a part may not have zeros alone."""
+  """Of training and of test rows."""
   x, weight = _data(40)
   frame = pd.DataFrame(x, columns=['a', 'b']).assign(w=weight)
   frame.to_csv(tmp_path / 'train.csv', index=False)
@@ -126,6 +126,8 @@ def test_bad_weights():
           ({'data': frame, 'sample_weight': -weight}, 'frame=table: expected a '
            'table of numbers. Its weights of train rows are negative, or all '
            'zero.'),
+          ({'data': frame, 'sample_weight': 0.0 * weight},
+           '...Its weights of train rows are negative, or all zero.'),
           ({'data': x, 'sample_weight': weight, 'base': 'mixture'},
            'base=mixture cannot be used with sample_weight.'),
           ({'data': x, 'groups': weight},

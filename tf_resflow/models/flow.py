@@ -91,6 +91,9 @@ class Flow(trainable_model.TrainableModel):
     TensorShape([5])
   """
 
+  # Whether the constructor takes the configuration in place of the parts.
+  _takes_config = False
+
   def _settings(self, condition, seed, estimator=None, solver=None):
     """Returns the settings of a pass of the bijection with `seed`."""
     return layers.PassSettings.of(
@@ -350,7 +353,7 @@ class Flow(trainable_model.TrainableModel):
         'num_levels': self.num_levels, 'classifier': serialize(self.classifier),
         'augmentation': serialize(self._augmentation),
         'base': serialize(self._base),
-    } if self.config is None else {'config': self.config.to_json_object()}
+    } if not self._takes_config else {'config': self.config.to_json_object()}
     return parts | {
         'estimator': self.estimator and self.estimator.spec(),
         'name': self.name, 'dtype': self.compute_dtype}

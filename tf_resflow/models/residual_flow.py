@@ -51,6 +51,8 @@ class ResidualFlow(flow.Flow):
     Chen et al., 2019, Residual Flows, Sections 5.1 and 5.4 and Appendix E.
   """
 
+  _takes_config = True
+
   def __init__(
       self, config: residual_flow_config.ResidualFlowConfig | dict,
       name: str = 'residual_flow', **kwargs):

@@ -43,6 +43,8 @@ class VectorFlow(flow.Flow):
     Chen et al., 2019, Residual Flows, Section 3.
   """
 
+  _takes_config = True
+
   def __init__(
       self, config: vector_flow_config.VectorFlowConfig | dict,
       name: str = 'vector_flow', **kwargs):
