@@ -6,6 +6,7 @@ conformance tests, that made them.
 
 from collections.abc import Callable
 import gc
+import os
 from typing import NamedTuple
 
 from absl import logging
@@ -22,8 +23,12 @@ _REWRITING = ('bijectors', 'evaluation', 'experiments', 'serving', 'tfp')
 def pytest_configure(config):
   """Makes the devices, which are fixed when TensorFlow starts.
 
-  So this must run before any test module makes a tensor.
+  So this must run before any test module makes a tensor. Linear algebra has one
+  thread in the processes that this one starts: as many as cores in each wait
+  for each other.
   """
+  for name in ('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS'):
+    os.environ.setdefault(name, '1')
   if config.getoption('numprocesses', None) and not hasattr(
       config, 'workerinput'):
     return  # This process runs no test, it hands them to others.
