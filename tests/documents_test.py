@@ -92,7 +92,17 @@ def make_run_of_points(folder, run, **settings):
   training.workdir.create_workdir(str(folder / 'runs' / run), config, model)
 
 
+@pytest.fixture
+def small_flows(monkeypatch):
+  """Tables get flows of one block, which are traced in an eighth of the time.
+  """
+  original = flagfiles.settings
+  monkeypatch.setattr(flagfiles, 'settings', lambda name: original(name) | (
+      {'num_blocks': 1} if name == 'table' else {}))
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures('small_flows')
 def test_readme(folder):
   """Every block stands alone, given the table and the export it speaks of."""
   serving.export(
@@ -102,6 +112,7 @@ def test_readme(folder):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures('small_flows')
 @pytest.mark.parametrize('page', _PAGES, ids=lambda page: page.name)
 def test_page(page, folder):
   make_run_of_a_table(folder)

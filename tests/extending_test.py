@@ -44,7 +44,8 @@ def run(tmp_path_factory):
         'mine_sll or mine_container or mine_distribution or mine_data or '
         'mine_base or mine_coupling or mine_monotone or mine_model or '
         'mine_estimator or '
-        '(mine_flow_cond and (test_inverse or test_traced_equals)) or trained',
+        '(mine_flow_con and (test_inverse or test_traced_equals)) or '
+        'test_trained',
         id='others', marks=pytest.mark.slow)])
 def test_conformance(selection, tmp_path):
   """And everything that is registered has a case; the runs of the page."""
