@@ -18,6 +18,7 @@ from .models import VectorFlow as VectorFlow
 from .models import VectorFlowConfig as VectorFlowConfig
 from .workflow import detect as detect
 from .workflow import evaluate as evaluate
+from .workflow import explain as explain
 from .workflow import fit as fit
 from .workflow import load as load
 from .workflow import save_page as save_page

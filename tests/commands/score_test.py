@@ -4,6 +4,7 @@ import shutil
 from unittest import mock
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from tests import splits
@@ -65,6 +66,23 @@ def test_scores_of_a_table(run_tool, run, table, tmp_path):
   assert lines[0].split()[0] == '102'
   assert float(lines[0].split()[1]) == given[100, 1]
   assert float(lines[0].split()[5]) == pytest.approx(1 / 21, rel=1e-5)
+
+
+def test_explanations(run_tool, run, table, tmp_path):
+  """Of the rows of the lowest log p(x): which columns do not suit the others.
+  """
+  frame = pd.read_csv(table)
+  frame.loc[1, 'b'] = 99.0
+  frame.to_csv(tmp_path / 'new.csv', index=False)
+  result = run_tool(
+      'score', f'--workdir={run[0]}', f'--inputs={tmp_path}/new.csv',
+      f'--output={tmp_path}/y.csv', '--top=2', '--explain')
+  found = pd.read_csv(tmp_path / 'y.csv')
+  assert found['odd_columns'][1] == 'b'
+  explained = found['explanation'].dropna()
+  assert len(explained) == 2 and 'odd is b 99 (given' in explained[1]
+  for row, text in explained.items():
+    assert f'line {row + 2}: {text}' in result.stderr.splitlines()
 
 
 def test_verification(run_tool, table_workdir, table):

@@ -82,6 +82,10 @@ class ColumnType(spec.Specified):
     """Returns what `f` takes: values, or the `k` of a grid."""
     return x
 
+  def values(self, k: Any) -> Any:
+    """Returns the values of what `f` takes, correctly rounded."""
+    return k
+
   def is_on(self, x: np.ndarray) -> np.ndarray:
     """Returns whether numbers are on the grid but for rounding, if any."""
     return np.full(x.shape, True)
@@ -243,7 +247,6 @@ class Grid(ColumnType):
     return math.floor(t + math.minimum(_ROUNDING * size, 0.25))
 
   def values(self, k: Any) -> Any:
-    """Returns `k step`, correctly rounded."""
     up, down = self.ratio
     return k * up / down
 

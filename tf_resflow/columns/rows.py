@@ -16,7 +16,8 @@ from tf_resflow.columns import schema as schema_lib
 from tf_resflow.columns import table_files
 
 # Columns that are appended to rows that are scored.
-SCORES = ('log_prob', 'log_prob_stderr', 'in_training', 'p_value', 'off_grid')
+SCORES = ('log_prob', 'log_prob_stderr', 'in_training', 'p_value', 'off_grid',
+          'odd_columns', 'explanation')
 # Largest number of levels of a category.
 _MAX_LEVELS = 100
 # Largest number of columns that a message names.
@@ -87,11 +88,16 @@ class Rows:
     return self.take(self.is_complete)
 
   def spread(self, values: np.ndarray, axis: int = 0) -> np.ndarray:
-    """Returns values of complete rows as those of all rows, NaN for others."""
+    """Returns values of complete rows as those of all rows.
+
+    Others have NaN, or an empty text.
+    """
     if self.is_complete.all():
       return values
     values = np.moveaxis(values, axis, 0)
-    result = np.full([len(self), *values.shape[1:]], np.nan)
+    is_text = values.dtype.kind == 'U'
+    result = np.full([len(self), *values.shape[1:]], '' if is_text else np.nan,
+                     values.dtype if is_text else float)
     result[self.is_complete] = values
     return np.moveaxis(result, 0, axis)
 

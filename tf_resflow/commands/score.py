@@ -1,7 +1,7 @@
 """Scores examples of a file by their log p(x) under the flow of a run.
 
   tf_resflow score --workdir=runs/wine --inputs=new.csv --output=scores.csv
-  tf_resflow score --workdir=runs/wine --inputs=new.csv --top=20
+  tf_resflow score --workdir=runs/wine --inputs=new.csv --top=20 --explain
   tf_resflow score --workdir=runs/digits --inputs=x.npz --output=y.npz
 
 --inputs is a table (.csv, .tsv, .txt, .parquet, .feather, .xlsx) with the
@@ -16,7 +16,10 @@ run was trained on; and p_value = (1 + k) / (m + 1), where k of the m rows of
 the test part have at most the log_prob of the row: low values mean outliers
 (docs/evaluation.md). Where some rows have a value between the multiples of the
 step of its column, such as 2.5 among whole numbers, off_grid is 1 for these. If
-the run has --missing=drop, rows with an empty cell stay, without scores.
+the run has --missing=drop, rows with an empty cell stay, without scores. With
+--explain the --top rows (by default 10) also have odd_columns, the columns that
+do not suit the others, and an explanation, by the densities of each column
+given the others (docs/evaluation.md).
 
 An .npz file of --output has these, and log_det [n], bits_per_dim or nats [n], z
 [n, D] and log_det_repeats [repeats, n], with noise channels also
@@ -37,6 +40,9 @@ from tf_resflow.columns import table_files
 from tf_resflow.commands import options as options_lib
 from tf_resflow.specs import fields
 
+# Rows that are explained by default.
+_NUM_EXPLAINED = 10
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Options(options_lib.Evaluation, options_lib.Certification):
@@ -52,6 +58,8 @@ class Options(options_lib.Evaluation, options_lib.Certification):
   top: int | None = fields.field(
       None, help='Print the modelled columns of this many rows of the lowest '
       'log p(x), by their places in the table.', minimum=1)
+  explain: bool = fields.field(
+      False, help='Say which columns make the --top rows odd, by default 10.')
   verify: bool = fields.field(
       False, help='Also invert the examples, and compute Lipschitz bounds, as '
       'tf_resflow evaluate does; --certify asks for it, too.')
@@ -60,7 +68,7 @@ class Options(options_lib.Evaluation, options_lib.Certification):
   def check(self) -> None:
     super().check()
     if self.config.model.is_image:
-      self.refuse(True, ('top',), 'cannot be used with images',
+      self.refuse(True, ('top', 'explain'), 'cannot be used with images',
                   'It shows rows of vectors.')
       self.require(not self.shows_rows, 'output', 'an .npz file for images')
     _ = self.rows  # Or an error.
@@ -81,7 +89,8 @@ class Options(options_lib.Evaluation, options_lib.Certification):
   @property
   def shows_rows(self) -> bool:
     """Whether rows are shown with their scores."""
-    return bool(self.top or (self.output or '').endswith('.csv'))
+    return bool(self.top or self.explain
+                or (self.output or '').endswith('.csv'))
 
 
 def main(options: Options) -> None:
@@ -91,9 +100,15 @@ def main(options: Options) -> None:
       flow, options.rows, certify=options.certify,
       verify=options.verify or bool(options.certify),
       diagnose=bool(options.output or options.top),
+      explain=(options.top or _NUM_EXPLAINED) * options.explain,
       **options.settings(flow, dequantizes=False, of_estimates=(
           'num_probes', 'num_repeats'))
   ).extended(first={'inputs': options.inputs})
   if options.top:
     options_lib.note(results.lowest(options.top, flow.schema.names))
+  if options.explain:
+    frame = results.frame().sort_values('log_prob', kind='stable')
+    options_lib.note('\n'.join(
+        f'{frame.index.name} {row}: {text}'
+        for row, text in frame['explanation'].items() if text))
   options.print(results)

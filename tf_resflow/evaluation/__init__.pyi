@@ -1,6 +1,7 @@
 from . import baselines as baselines
 from . import bayes as bayes
 from . import comparison as comparison
+from . import conditionals as conditionals
 from . import example_files as example_files
 from . import features as features
 from . import inversion as inversion

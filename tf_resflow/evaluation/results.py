@@ -93,7 +93,7 @@ class Results:
     frame = self.frame()
     name = frame.index.name
     cells = {*columns} & {*frame} or {*frame}
-    shown = [c for c in frame if c in cells or c in rows_lib.SCORES]
+    shown = [c for c in frame if c in cells or c in rows_lib.SCORES[:-1]]
     return frame[shown].dropna(subset='log_prob').sort_values(
         'log_prob', kind='stable')[:num_rows].rename_axis(
             index=None, columns=name).to_string(float_format='{:.6g}'.format)

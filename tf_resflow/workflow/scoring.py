@@ -14,6 +14,7 @@ from tf_resflow.columns import cells
 from tf_resflow.columns import column_types
 from tf_resflow.columns import rows as rows_lib
 from tf_resflow.training import files
+from tf_resflow.workflow import explaining
 from tf_resflow.workflow import runs
 
 # Nats. A row that also stands in the test part has the same score up to this,
@@ -23,8 +24,8 @@ _ROUNDING = 1e-4
 
 def score(
     flow: models.Flow, rows: Any, *, condition: Any = None,
-    diagnose: bool = True, verify: bool = False, certify: bool | None = None,
-    **settings: Any) -> evaluation.Results:
+    diagnose: bool = True, explain: int = 0, verify: bool = False,
+    certify: bool | None = None, **settings: Any) -> evaluation.Results:
   """Scores given rows or images by their log p(x).
 
   Rows of a table are found by the names of their columns, in any order; those
@@ -41,6 +42,9 @@ def score(
       stands beside them.
     diagnose: whether to compare vectors with the data of the run, by
       `in_training` and `p_value`.
+    explain: number of rows, those of the lowest log p(x), that get
+      `odd_columns`, the names of those that do not suit the others, and an
+      `explanation`, see `explain`.
     verify: whether to invert the examples and to compute Lipschitz bounds, too.
     certify: then, whether they are guaranteed; by default for vectors and small
       built-in data sets.
@@ -100,6 +104,8 @@ def score(
       **({} if condition is None else {'condition': condition})})
   if diagnoses:
     results = _diagnosed(results, flow, known, used)
+  if explain:
+    results = _explained(results, flow, complete, explain, used)
   return _spread(results, flow, rows)
 
 
@@ -119,6 +125,18 @@ def _spread(results, flow, rows):
       [f'note: no score of {is_empty.sum()} of {len(rows)} rows: a cell is '
        f'empty {cells.describe_rows(rows.index, is_empty)}. Fill these cells, '
        'or train without their columns.'])
+
+
+def _explained(results, flow, rows, num_rows, settings):
+  """Adds what is odd about the rows of the lowest log p(x)."""
+  names, texts = (np.full(len(rows), '', object) for _ in range(2))
+  for row, lines in explaining.explanations(
+      flow, rows, num_rows, settings=settings):
+    odd = sorted((line['replaced'], line['column']) for line in lines)
+    names[row] = ', '.join(name for place, name in odd if place)
+    texts[row] = lines[0]['explanation']
+  return results.extended(arrays={
+      'odd_columns': names.astype(str), 'explanation': texts.astype(str)})
 
 
 def _diagnosed(results, flow, known, settings):
