@@ -1,6 +1,9 @@
 """Why rows are odd: which of their columns do not suit the others."""
 
 from collections.abc import Iterator, Sequence
+import datetime
+import logging
+import math
 from typing import Any
 
 import numpy as np
@@ -12,6 +15,7 @@ from tf_resflow.columns import column_types
 from tf_resflow.columns import rows as rows_lib
 from tf_resflow.evaluation import conditionals as conditionals_lib
 
+_logger = logging.getLogger(__name__)
 # Rows with a log p(x) above this quantile of samples are not odd.
 _USUAL = 0.05
 # Nats in which two replacements are equally good.
@@ -103,8 +107,13 @@ def explanations(
   # As `score` rounds them.
   x = rows.x if flow.schema.dtype else column_types.rounded(rows.x)
   log_prob = found.log_probs(x, rows.condition)
+  order = np.argsort(log_prob, kind='stable')[:top]
+  _logger.info(
+      'Explaining %d rows: about %s.', len(order), datetime.timedelta(
+          seconds=math.ceil(len(order) * found.seconds(
+              x[0], None if rows.condition is None else rows.condition[0]))))
   reference: Any = None
-  for row in np.argsort(log_prob, kind='stable')[:top]:
+  for row in order:
     given = None if rows.condition is None else rows.condition[row]
     if reference is None or given is not None:
       reference = found.reference(given)
