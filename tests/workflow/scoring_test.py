@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from tests import testing
+from tf_resflow import errors
 from tf_resflow import evaluation
 from tf_resflow import models
 from tf_resflow import workflow
@@ -83,3 +84,51 @@ def test_gaps_of_a_frame_have_no_scores(flow, table):
       'note: no score of 1 of 4 rows: a cell is empty in row q. Fill these '
       'cells, or train without their columns.',)
   assert results.frame().index.tolist() == [*'pqrs']
+
+
+@pytest.fixture(scope='module')
+def gaussian():
+  """A flow of 1,000 rows of two columns, of which 300 were held out."""
+  return workflow.fit(
+      _draws(1000), test=0.3, num_steps=2, num_blocks=1, hidden_units=(4,),
+      base='normal', evaluate_at_end=False, verbose=False)
+
+
+def _draws(num_rows, seed=0):
+  return pd.DataFrame(np.random.default_rng(seed).normal(
+      size=[num_rows, 2]), columns=['a', 'b'])
+
+
+def test_marked_rows_are_those_of_benjamini_and_hochberg(gaussian):
+  """Of new rows alone; copies of training rows calibrate nothing."""
+  rows = pd.concat([_draws(1000), _draws(270, 1), _draws(30, 2) + 7.0])
+  found = workflow.score(gaussian, rows, fdr=0.1, certify=False)
+  frame = found.frame()
+  assert frame['p_value'].isna().tolist() == [True] * 1000 + [False] * 300
+  held_out = gaussian.run.open('test').arrays['x'].numpy()
+  calibration = gaussian.score_samples(held_out)
+  p = (1 + np.sum(calibration <= frame['log_prob'].to_numpy(float)[
+      1000:, np.newaxis] + 1e-4, axis=1)) / 301
+  np.testing.assert_allclose(frame['p_value'][1000:].astype(float), p)
+  least = [i for i, value in enumerate(np.sort(p), 1) if value <= 0.1 * i / 300]
+  expected = p <= np.sort(p)[max(least) - 1]
+  assert frame['odd'][1000:].tolist() == expected.tolist()
+  assert expected[-30:].all() and expected.sum() < 40
+  report = found.report()
+  assert (report['num_tested'], report['num_odd']) == (300, expected.sum())
+  assert [note[:25] for note in found.notes] == [
+      f'note: {expected.sum()} of 300 rows are '[:25],
+      'note: 1000 rows have no p_'[:25]]
+
+
+def test_rates_that_too_few_held_out_rows_cannot_keep_are_refused(
+    gaussian):
+  rows = _draws(300, 1)
+  testing.check_refusals(
+      lambda options: workflow.score(gaussian, rows, **options), [
+          ({'fdr': 0.01}, 'fdr=0.01: expected at least 1999 held-out rows, not '
+           '300. Of 300 rows it would mark 100 or more, or none.'),
+          ({'fdr': 1.0}, 'fdr=1.0: expected a number between 0 and 1.'),
+          ({'fdr': 0.1, 'diagnose': False}, 'fdr=0.1 requires vectors')])
+  with pytest.raises(errors.InvalidValueError, match='has no row to test'):
+    workflow.score(gaussian, _draws(1000), fdr=0.1)

@@ -16,8 +16,8 @@ from tf_resflow.columns import schema as schema_lib
 from tf_resflow.columns import table_files
 
 # Columns that are appended to rows that are scored.
-SCORES = ('log_prob', 'log_prob_stderr', 'in_training', 'p_value', 'off_grid',
-          'odd_columns', 'explanation')
+SCORES = ('log_prob', 'log_prob_stderr', 'in_training', 'p_value', 'odd',
+          'off_grid', 'odd_columns', 'explanation')
 # Largest number of levels of a category.
 _MAX_LEVELS = 100
 # Largest number of columns that a message names.

@@ -17,6 +17,8 @@ the test part have at most the log_prob of the row: low values mean outliers
 (docs/evaluation.md). Where some rows have a value between the multiples of the
 step of its column, such as 2.5 among whole numbers, off_grid is 1 for these. If
 the run has --missing=drop, rows with an empty cell stay, without scores. With
+--fdr=0.1 new rows also have odd, 1 for those that are not like the held-out
+rows, of which at most a tenth is wrong on average (docs/evaluation.md). With
 --explain the --top rows (by default 10) also have odd_columns, the columns that
 do not suit the others, and an explanation, by the densities of each column
 given the others (docs/evaluation.md).
@@ -58,6 +60,10 @@ class Options(options_lib.Evaluation, options_lib.Certification):
   top: int | None = fields.field(
       None, help='Print the modelled columns of this many rows of the lowest '
       'log p(x), by their places in the table.', minimum=1)
+  fdr: float | None = fields.field(
+      None, help='Mark rows by a column odd, so that of those marked at most '
+      'this share is like the rows held out (Benjamini-Hochberg on p_value); '
+      'rows that stand in the data of the run are left out.')
   explain: bool = fields.field(
       False, help='Say which columns make the --top rows odd, by default 10.')
   verify: bool = fields.field(
@@ -68,7 +74,7 @@ class Options(options_lib.Evaluation, options_lib.Certification):
   def check(self) -> None:
     super().check()
     if self.config.model.is_image:
-      self.refuse(True, ('top', 'explain'), 'cannot be used with images',
+      self.refuse(True, ('top', 'fdr', 'explain'), 'cannot be used with images',
                   'It shows rows of vectors.')
       self.require(not self.shows_rows, 'output', 'an .npz file for images')
     _ = self.rows  # Or an error.
@@ -99,7 +105,8 @@ def main(options: Options) -> None:
   results = workflow.score(
       flow, options.rows, certify=options.certify,
       verify=options.verify or bool(options.certify),
-      diagnose=bool(options.output or options.top),
+      diagnose=options.shows_rows or options.fdr is not None or bool(
+          options.output), fdr=options.fdr,
       explain=(options.top or _NUM_EXPLAINED) * options.explain,
       **options.settings(flow, dequantizes=False, of_estimates=(
           'num_probes', 'num_repeats'))

@@ -1,9 +1,11 @@
 """Scores of given rows: log p(x), membership in the training data, p-values."""
 
 import dataclasses
+import math
 from typing import Any
 
 import numpy as np
+from scipy import stats
 
 from tf_resflow import conversion
 from tf_resflow import errors
@@ -17,6 +19,9 @@ from tf_resflow.training import files
 from tf_resflow.workflow import explaining
 from tf_resflow.workflow import runs
 
+# With fewer held-out rows than this over a false discovery rate, no row can be
+# marked unless a twentieth of all are.
+_LEAST_SHARE = 20
 # Nats. A row that also stands in the test part has the same score up to this,
 # in whatever batch. It only makes p-values larger.
 _ROUNDING = 1e-4
@@ -24,8 +29,9 @@ _ROUNDING = 1e-4
 
 def score(
     flow: models.Flow, rows: Any, *, condition: Any = None,
-    diagnose: bool = True, explain: int = 0, verify: bool = False,
-    certify: bool | None = None, **settings: Any) -> evaluation.Results:
+    diagnose: bool = True, fdr: float | None = None, explain: int = 0,
+    verify: bool = False, certify: bool | None = None, **settings: Any,
+) -> evaluation.Results:
   """Scores given rows or images by their log p(x).
 
   Rows of a table are found by the names of their columns, in any order; those
@@ -42,6 +48,10 @@ def score(
       stands beside them.
     diagnose: whether to compare vectors with the data of the run, by
       `in_training` and `p_value`.
+    fdr: marks rows by `odd`, 1 or 0, so that of those marked at most this share
+      is like the rows that were held out: by the procedure of Benjamini and
+      Hochberg on `p_value`, on average over what was held out. Rows that stand
+      in a part of the run, in whose case this says nothing, have neither.
     explain: number of rows, those of the lowest log p(x), that get
       `odd_columns`, the names of those that do not suit the others, and an
       `explanation`, see `explain`.
@@ -82,6 +92,10 @@ def score(
   errors.check(len(x), 'rows', f'{len(rows)} of them', 'a row without an empty '
                'cell')
   diagnoses = diagnose and not flow.is_image and flow.run is not None
+  errors.check(fdr is None or diagnoses, 'fdr', fdr,
+               problem='requires vectors, the run of their flow, and diagnose')
+  errors.check(fdr is None or 0.0 < fdr < 1.0, 'fdr', fdr,
+               'a number between 0 and 1')
   # Before what takes long, because it may be damaged.
   known = training.train_rows.read(flow.run.workdir) if diagnoses else None
   settings.setdefault('strategy', flow.run and flow.run.strategy)
@@ -103,7 +117,7 @@ def score(
       **({} if flow.is_image else {'x': x}),
       **({} if condition is None else {'condition': condition})})
   if diagnoses:
-    results = _diagnosed(results, flow, known, used)
+    results = _diagnosed(results, flow, known, used, fdr)
   if explain:
     results = _explained(results, flow, complete, explain, used)
   return _spread(results, flow, rows)
@@ -139,7 +153,7 @@ def _explained(results, flow, rows, num_rows, settings):
       'odd_columns': names.astype(str), 'explanation': texts.astype(str)})
 
 
-def _diagnosed(results, flow, known, settings):
+def _diagnosed(results, flow, known, settings, fdr):
   """Adds what the data of the run say of rows; notes what cannot be known.
 
   `known` are the digests of the training rows, see `train_rows.read`.
@@ -161,16 +175,69 @@ def _diagnosed(results, flow, known, settings):
     split = flow.run.open('test')
     test = split.arrays
   except errors.InvalidValueError as error:
+    if fdr is not None:
+      raise
     return results.extended(notes=[
         'note: no p_value: the test part of the run is missing. '
         f'{errors.sentence(error)}'])
   held_out = evaluation.evaluate_inputs(
       flow, test['x'].numpy(), condition=test.get('condition'),
-      settings=settings)
+      settings=settings)['log_prob']
+  if fdr is not None:
+    return _marked(results, flow, known, split, held_out, fdr)
   return results.extended(arrays={
       'p_value': evaluation.statistics.conformal_p_values(
-          arrays['log_prob'] + _ROUNDING, held_out['log_prob'],
-          split.weights)})
+          arrays['log_prob'] + _ROUNDING, held_out, split.weights)})
+
+
+def _marked(results, flow, known, split, held_out, fdr):
+  """Adds p-values of rows that were used for nothing, and which are odd."""
+  data = flow.run.config.data
+  errors.check(known is not None and split.weights is None, 'fdr', fdr,
+               problem='requires a run without weights that knows its training '
+               'rows')
+
+  def hashes(arrays):
+    return training.train_rows.row_hashes(
+        arrays['x'], arrays.get('condition'), flow.schema.dtype)
+
+  if data.num_validation:
+    known = np.r_[known, hashes(flow.run.open('validation').arrays)]
+  # A copy of a training row has a higher score than a new row.
+  is_new = ~np.isin(hashes(split.arrays), known)
+  is_tested = ~np.isin(hashes(results.arrays), np.r_[
+      known, hashes(split.arrays)])
+  num_held_out, num_tested = int(is_new.sum()), int(is_tested.sum())
+  errors.check(num_tested, 'fdr', fdr, problem='has no row to test: all stand '
+               'in the data of the run')
+  needed = math.ceil(_LEAST_SHARE / fdr) - 1
+  least = math.ceil(num_tested / (fdr * (num_held_out + 1)))
+  errors.check(
+      num_held_out >= needed, 'fdr', fdr, f'at least {needed} held-out rows, '
+      f'not {num_held_out}', f'Of {num_tested} rows it would mark {least} or '
+      'more, or none. Train with a larger --test_share, or ask for a larger '
+      'share.')
+  p = np.full(len(is_tested), np.nan)
+  p[is_tested] = evaluation.statistics.conformal_p_values(
+      results.arrays['log_prob'][is_tested] + _ROUNDING, held_out[is_new])
+  odd = np.where(is_tested, 0.0, np.nan)
+  odd[is_tested] = stats.false_discovery_control(p[is_tested]) <= fdr
+  num_odd = int(np.nansum(odd))
+  notes = [
+      f'note: {num_odd} of {num_tested} rows are odd, of which at most a share '
+      f'of {fdr:g} is like the {num_held_out} held-out rows, on average over '
+      f'such rows. Fewer than {least} cannot be marked.']
+  if num_tested < len(p):
+    notes.append(f'note: {len(p) - num_tested} rows have no p_value: they '
+                 'stand in the data of the run.')
+  if data.test_rows != 'random' or data.condition_on:
+    notes.append(
+        'note: this holds if usual new rows are drawn like the held-out ones, '
+        + ('conditions included.' if data.condition_on else
+           f'which test_rows={data.test_rows} chose.'))
+  return results.extended(
+      {'num_tested': num_tested, 'num_odd': num_odd},
+      {'p_value': p, 'odd': odd}, notes)
 
 
 def _held_out(in_training, losses, unit):
