@@ -162,6 +162,9 @@ def test_import(module, tmp_path):
     assert module in flags_lib.modules_of(arguments)
   assert flags_lib.modules_of(['--num_steps=3']) == ()
   assert module not in sys.modules
+  testing.check_refusals(lambda name: flags_lib.import_modules([name]), [
+      (name, f'import={name}: expected a module that can be imported.')
+      for name in ('', '.wave', 'no_such_module')])
   flags_lib.import_modules(['json', module])
   assert 'wave' in registries.MODELS.names()
 

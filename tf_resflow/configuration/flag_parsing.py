@@ -60,6 +60,7 @@ def modules_of(arguments: Sequence[str]) -> tuple[str, ...]:
 
 
 def _import(module: str) -> None:
+  errors.check(module and module[0] != '.', 'import', module, _MODULE)
   try:
     importlib.import_module(module)
   except (ImportError, errors.InvalidValueError) as error:
