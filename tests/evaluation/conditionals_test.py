@@ -20,7 +20,7 @@ def test_real_and_positive_columns_are_those_of_a_gaussian():
   y = mapping.mapped(flow.schema.types, x[np.newaxis])[0][0]
   for i, one in enumerate(_conditionals(flow, x)):
     expected = gaussian_flows.given_others(i, y)
-    assert one.is_normalised and not one.is_enumerated
+    assert one.is_normalised
     assert one.log_prob == pytest.approx(expected.logpdf(y[i]), abs=2e-3)
     distance = abs(y[i] - expected.mean()) / expected.std()
     assert one.tail() == pytest.approx(2 * stats.norm.sf(distance), rel=0.02)
@@ -41,8 +41,8 @@ def test_whole_numbers_have_the_probabilities_of_their_cells():
                    np.full(points.shape, np.log(x[1])), np.log(points)], -1)
   p = (gaussian_flows.gaussian().pdf(rows) / points).mean(axis=1)
   p /= p.sum()
-  values = np.int64(conditionals.values_at(one.column_type, one.y))
-  assert one.is_enumerated
+  values = np.int64(one.nodes)
+  assert np.ptp(values) == len(values) - 1 and one.is_normalised
   found = np.exp(one.log_density - one.log_norm)
   np.testing.assert_allclose(found, p[values], atol=1e-3)
   assert one.tail() == pytest.approx(p[p <= p[40]].sum(), abs=2e-3)
@@ -58,21 +58,59 @@ def test_large_whole_numbers_are_integrated_by_cells():
   one = _conditionals(flow, x := np.array([2.0, 1.5, 2.5]))[2]
   expected = gaussian_flows.given_others(
       2, np.array([x[0], np.log(x[1]), x[2] + 5e-5]))
-  assert not one.is_enumerated and one.is_normalised
+  assert len(one.nodes) < 1000 and one.is_normalised
   assert one.log_prob == pytest.approx(
       expected.logpdf(2.50005) - np.log(10_000), abs=2e-3)
   np.testing.assert_allclose(
-      one.interval(0.9), [expected.interval(0.9)], atol=2e-3)
+      one.interval(0.9), [expected.interval(0.9)], atol=0.02)  # A node.
 
 
 def test_a_gap_has_two_intervals():
   one = conditionals.Conditional(
       conditionals.column_types.Real(), y := np.linspace(-9.0, 9.0, 2001),
       np.logaddexp(stats.norm(-4).logpdf(y), stats.norm(4).logpdf(y)), 1000,
-      is_enumerated=False)
+      (-np.inf, np.inf))
   inner = stats.norm.isf(0.05)
   np.testing.assert_allclose(
       one.interval(0.9), [(-4 - inner, -4 + inner), (4 - inner, 4 + inner)],
       atol=0.01)
   assert one.tail() < 1e-3
   assert one.gain == pytest.approx(8.0 - np.log(2.0), abs=1e-4)
+
+
+def test_distant_modes_are_reached():
+  """Of columns that do not suit a value that is a thousand deviations away."""
+  flow = gaussian_flows.make_flow('real', 'real', 'real')
+  x = gaussian_flows.MEAN + [2000.0, 0.0, 0.0]
+  for i, one in enumerate(_conditionals(flow, x)[1:], 1):
+    expected = gaussian_flows.given_others(i, x)
+    assert one.is_normalised
+    np.testing.assert_allclose(
+        one.interval(0.9), [expected.interval(0.9)], atol=0.02)
+
+
+@pytest.mark.parametrize('mean, std', [(1.0, 1.5), (3.0, 1.0), (0.0, 1.5)])
+def test_small_counts_with_wide_tails_have_their_probabilities(mean, std):
+  """Whose range is too large to sum all of it."""
+  flow = gaussian_flows.make_flow(
+      'real', 'real', 'integer', mean=[0.0, 0.0, mean], std=[1.0, 1.0, std],
+      lower=np.eye(3))
+  k = np.arange(1_000_000)
+  # As the flow averages a cell.
+  points = np.log(k[:, np.newaxis] + (np.arange(16) + 0.5) / 16)
+  p = (stats.norm(mean, std).pdf(points) / np.exp(points)).mean(axis=1)
+  p /= p.sum()
+  for value in (0, 1, 7, 300):
+    one = _conditionals(flow, np.array([0.0, 0.0, value]))[2]
+    assert one.is_normalised and one.mode == p.argmax()
+    assert one.log_prob == pytest.approx(np.log(p[value]), abs=0.01)
+    assert one.tail() == pytest.approx(p[p <= p[value]].sum(), rel=0.1)
+
+
+def test_a_column_with_one_value_harms_no_other():
+  flow = gaussian_flows.make_flow(
+      'real', 'real', 'signed_integer', mean=[0.0, 0.0, 0.5],
+      std=[1.0, 1.0, 0.05], lower=np.eye(3))
+  first, _, last = _conditionals(flow, np.array([1.0, 0.0, 0.0]))
+  assert first.log_prob == pytest.approx(stats.norm.logpdf(1.0), abs=2e-3)
+  assert last.interval(0.9) == [(0.0, 0.0)] and last.mode == 0.0

@@ -10,11 +10,11 @@ MEAN, STD = np.array([1.0, 0.5, 2.5]), np.array([2.0, 0.3, 0.4])
 LOWER = np.array([[1.0, 0.0, 0.0], [-0.9, 1.4, 0.0], [0.5, -0.6, 1.2]])
 
 
-def make_flow(*types, steps=1.0, lower=LOWER):
+def make_flow(*types, mean=MEAN, std=STD, steps=1.0, lower=LOWER):
   """Returns a flow of columns a, b, c that is affine in their mapped numbers.
 
-  With these, minus MEAN and over STD, `lower` times them is standard normal;
-  the last one is divided by `steps` before.
+  With these, minus `mean` and over `std`, `lower` times them is standard
+  normal; the last one is divided by `steps` before.
   """
   units = np.array([1.0, 1.0, steps])
   flow = models.VectorFlowConfig(
@@ -24,7 +24,7 @@ def make_flow(*types, steps=1.0, lower=LOWER):
               {'name': name, 'type': spec, 'mean': mean, 'std': std,
                'position': i}
               for i, (name, spec, mean, std) in enumerate(zip(
-                  'abc', types, MEAN * units, STD * units, strict=True))],
+                  'abc', types, mean * units, std * units, strict=True))],
           whitening=lower[np.tril_indices(3)], dtype='float64')
   ).build(dtype='float64')
   flow.initialize(np.full([4, 3], 2.0))

@@ -29,7 +29,7 @@ def test_the_column_that_does_not_suit_the_others_is_first(flow):
   assert (found.groupby('row')['gain'].diff().fillna(0.0) <= 0.0).all()
   texts = found.groupby('row')['explanation'].first()
   assert 'odd is a 9 (given the others 90% are -1.5' in texts['a']
-  assert 'usual would be b 2.2' in texts['b and c']
+  assert 'usual would be b 2.19' in texts['b and c']
   assert 'odd' not in texts['usual']
   assert found['is_normalised'].all()
   (line,) = workflow.explain(
@@ -67,5 +67,27 @@ def test_flows_and_arguments_that_have_no_explanation_are_refused(flow):
               image_shape=(2, 2, 1), num_blocks=(1,)).build()},
            'flow=one of images: expected one of vectors.'),
           ({'flow': models.VectorFlowConfig(
-              event_size=65, num_blocks=1).build()}, 'flow=one of 65 columns '
-           'cannot explain rows. Its log p is estimated')])
+              event_size=65, num_blocks=1).build()}, 'estimator=adaptive:0.02: '
+           'expected exact log-determinants, as of up to 64 columns.'),
+          ({'top': 0}, 'top=0: expected a number > 0.')])
+  testing.check_refusals(lambda rows: workflow.explain(flow, rows), [
+      (rows, f'rows={len(rows)} of them: expected a row without an empty cell.')
+      for rows in (np.zeros([0, 3]), np.full([2, 3], np.nan))])
+
+
+def test_values_that_a_column_cannot_take_are_named_first(flow):
+  frame = pd.DataFrame({'a': [1.0], 'b': [-1.6], 'c': [11]})
+  lines = workflow.explain(flow, frame).set_index('column')
+  assert lines['replaced'].tolist() == [1, 0, 0] and lines.index[0] == 'b'
+  assert lines['p_value']['b'] == 0.0 and np.isinf(lines['gain']['b'])
+  assert lines['likeliest']['b'] > 0.0 and lines['p_value']['a'] > 0.1
+  assert 'odd is b -1.6 (not above 0; given' in lines['explanation']['a']
+
+
+def test_what_still_is_odd_is_called_so():
+  flow = gaussian_flows.make_flow(
+      'real', 'real', 'real', lower=np.eye(3))
+  (text,) = workflow.explain(
+      flow, gaussian_flows.MEAN + [[50.0, 40.0, 30.0]], max_columns=2,
+      columns='a')['explanation']
+  assert '; better, but still odd, would be b 0.50' in text

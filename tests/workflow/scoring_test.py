@@ -127,7 +127,7 @@ def test_rates_that_too_few_held_out_rows_cannot_keep_are_refused(
   testing.check_refusals(
       lambda options: workflow.score(gaussian, rows, **options), [
           ({'fdr': 0.01}, 'fdr=0.01: expected at least 1999 held-out rows, not '
-           '300. Of 300 rows it would mark 100 or more, or none.'),
+           '300. Of so few it would mark more than one in 20, or none.'),
           ({'fdr': 1.0}, 'fdr=1.0: expected a number between 0 and 1.'),
           ({'fdr': 0.1, 'diagnose': False}, 'fdr=0.1 requires vectors')])
   with pytest.raises(errors.InvalidValueError, match='has no row to test'):

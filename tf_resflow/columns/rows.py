@@ -18,6 +18,8 @@ from tf_resflow.columns import table_files
 # Columns that are appended to rows that are scored.
 SCORES = ('log_prob', 'log_prob_stderr', 'in_training', 'p_value', 'odd',
           'off_grid', 'odd_columns', 'explanation')
+# Those of them that only some calls append.
+_OF_FDR, _OF_EXPLAIN = {'odd'}, {'odd_columns', 'explanation'}
 # Largest number of levels of a category.
 _MAX_LEVELS = 100
 # Largest number of columns that a message names.
@@ -45,6 +47,12 @@ class Table:
     return tuple(sorted({*cells_lib.texts(
         self.frame.iloc[~is_empty, place])})) if (
             problem.startswith(cells_lib.HOLDS_TEXT)) else ()
+
+
+def appended(fdr: float | None, explain: int | bool) -> list[str]:
+  """Returns the columns that scores append, with these options."""
+  unused = (set() if fdr else _OF_FDR) | (set() if explain else _OF_EXPLAIN)
+  return [name for name in SCORES if name not in unused]
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
@@ -95,9 +103,9 @@ class Rows:
     if self.is_complete.all():
       return values
     values = np.moveaxis(values, axis, 0)
-    is_text = values.dtype.kind == 'U'
+    is_text = values.dtype == object
     result = np.full([len(self), *values.shape[1:]], '' if is_text else np.nan,
-                     values.dtype if is_text else float)
+                     object if is_text else float)
     result[self.is_complete] = values
     return np.moveaxis(result, 0, axis)
 

@@ -89,7 +89,8 @@ class Options(options_lib.Evaluation, options_lib.Certification):
     schema = getattr(model, 'schema', None)
     return rows_lib.read(
         schema, self.inputs, missing=self.config.data.missing_in_rows,
-        appended=rows_lib.SCORES if self.shows_rows else ()
+        appended=rows_lib.appended(self.fdr, self.explain)
+        if self.shows_rows else ()
     ) if schema and schema.is_named else self.inputs
 
   @property

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 import dataclasses
 import itertools
-import time
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,46 +17,47 @@ from tf_resflow.numerics import random
 
 # Samples of the flow that say where a grid has to be, given each condition.
 _NUM_SAMPLES = 1000
-# Standard deviations that a grid covers, and its nodes there.
+# Standard deviations that the first nodes cover, and their number.
 _RANGE, _NUM_NODES = 8.0, 49
-# Nodes that each refinement adds, and the most refinements.
-_NUM_ADDED, _MAX_ROUNDS = 32, 12
-# Largest difference of two successive normalisers, nats.
-_TOLERANCE = 1e-3
-# Grids of more values are integrated by some of their cells.
+# Whole numbers are all nodes, if these are few.
 _MAX_VALUES = 256
+# Nodes that each refinement adds inside and at an end, and the most of them.
+_NUM_ADDED, _NUM_OUTSIDE, _MAX_ROUNDS = 32, 8, 16
+# Largest difference of two successive normalisers; log-densities of both ends
+# below the largest one, nats.
+_TOLERANCE, _DEPTH = 1e-3, 20.0
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Conditional:
   """The distribution of one column given the others of a row.
 
-  Its density is that of the mapped number `y = f(x)`, where `f` is the type of
-  the column, and log-linear between nodes; values of a grid that are enumerated
-  have probabilities instead.
+  The density of a number is that of the mapped `y = f(x)`, where `f` is the
+  type of the column, and log-linear between nodes. Whole numbers, and other
+  grids, have probabilities.
 
   Attributes:
     column_type: of the column.
-    y: nodes, ascending `[n]`; the middles of cells in columns that are grids.
-    log_density: at the nodes, log p(row with this value) of the row in mapped
+    nodes: numbers `y`, or the `k` of a grid, ascending `[n]`.
+    log_density: log p of the row with this value, of the row in mapped
       coordinates, nats, `[n]`: it is not normalised.
     place: of the value of the row among the nodes.
-    is_enumerated: whether the nodes are all values with some probability.
-    is_normalised: whether two successive normalisers differ by less than 1e-3.
+    limits: of the support, in the units of the nodes.
+    is_normalised: whether two successive normalisers differ by less than 1e-3,
+      and both ends are less dense by 20 nats, or ends of the support.
   """
 
   column_type: column_types.ColumnType
-  y: np.ndarray
+  nodes: np.ndarray
   log_density: np.ndarray
   place: int
-  is_enumerated: bool
+  limits: tuple[float, float]
   is_normalised: bool = False
 
   @property
   def log_norm(self) -> float:
-    """The log of the integral, or sum, over the nodes."""
-    with np.errstate(divide='ignore'):
-      return float(self.log_density.max() + np.log(self._masses().sum()))
+    """The log of the integral, or sum."""
+    return float(self.log_density.max() + np.log(self._masses().sum()))
 
   @property
   def log_prob(self) -> float:
@@ -72,8 +72,11 @@ class Conditional:
   @property
   def mode(self) -> float:
     """The likeliest value, in units of the column."""
-    return float(values_at(
-        self.column_type, self.y[self.log_density.argmax()]))
+    return float(self.values(self.nodes[self.log_density.argmax()]))
+
+  def values(self, nodes: Any) -> Any:
+    """Returns the values at nodes, in units of the column."""
+    return values_at(self.column_type, nodes)
 
   def tail(self) -> float:
     """Returns the probability of values that are at most as dense."""
@@ -86,74 +89,91 @@ class Conditional:
     Returns:
       The ends of its intervals, in units of the column, both included.
     """
-    if self.is_enumerated:
-      order = np.argsort(-self.log_density, kind='stable')
-      share = np.cumsum(self._masses()[order])
-      inside = np.zeros(len(order), bool)
-      inside[order[:np.searchsorted(share, level * share[-1]) + 1]] = True
-      starts = np.flatnonzero(inside & ~np.r_[False, inside[:-1]])
-      ends = np.flatnonzero(inside & ~np.r_[inside[1:], False])
-      ends_in_y = zip(self.y[starts], self.y[ends], strict=True)
-    else:
-      low, high = self.log_density.max() - 700.0, self.log_density.max()
-      for _ in range(60):
-        middle = (low + high) / 2
-        if self._share_below(middle) < 1.0 - level:
-          low = middle
-        else:
-          high = middle
-      ends_in_y = self._intervals_above(low)
-    return [(float(low), float(high)) for low, high in (
-        values_at(self.column_type, np.array(pair)) for pair in ends_in_y)]
+    low, high = self.log_density.max() - 700.0, self.log_density.max()
+    for _ in range(60):
+      middle = (low + high) / 2
+      low, high = (middle, high) if self._share_below(
+          middle) <= 1.0 - level else (low, middle)
+    above = self.log_density > low
+    starts = np.flatnonzero(above & ~np.r_[False, above[:-1]])
+    ends = np.flatnonzero(above & ~np.r_[above[1:], False])
+    return [(float(self.values(self._crossing(start, start - 1, low))),
+             float(self.values(self._crossing(end, end + 1, low))))
+            for start, end in zip(starts, ends, strict=True)]
 
-  def importance(self) -> np.ndarray:
-    """Returns the shares of the intervals in the integral at most, `[n - 1]`.
-    """
+  def further_nodes(self) -> np.ndarray:
+    """Returns nodes inside of the heaviest intervals, and beyond dense ends."""
+    u, span = self.nodes, self.nodes[-1] - self.nodes[0]
     f = np.exp(self.log_density - self.log_density.max())
-    shares = np.diff(self.y) * np.maximum(f[:-1], f[1:])
-    return shares / shares.sum()
+    shares = np.diff(u) * np.maximum(f[:-1], f[1:])
+    if self.column_type.is_integer:
+      shares = np.where(np.diff(u) > 1.0, shares, 0.0)
+    chosen = np.argsort(-shares)[:_NUM_ADDED]
+    chosen = chosen[shares[chosen] > 0.0]
+    outside = span * np.arange(1, _NUM_OUTSIDE + 1) / _NUM_OUTSIDE
+    added = np.r_[(u[chosen] + u[chosen + 1]) / 2, *(
+        u[end] + sign * outside for end, sign in ((0, -1), (-1, 1))
+        if self.is_cut(end))]
+    if self.column_type.is_integer:
+      added = np.floor(added)
+    return np.setdiff1d(np.clip(added, *self.limits), u)
+
+  def refined(
+      self, nodes: np.ndarray, log_density: np.ndarray) -> 'Conditional':
+    """Returns the distribution with further nodes."""
+    order = np.argsort(all_nodes := np.r_[self.nodes, nodes])
+    finer = dataclasses.replace(
+        self, nodes=all_nodes[order],
+        log_density=np.r_[self.log_density, log_density][order],
+        place=int(np.flatnonzero(order == self.place)[0]))
+    return dataclasses.replace(finer, is_normalised=(
+        abs(finer.log_norm - self.log_norm) < _TOLERANCE
+        and not finer.is_cut(0) and not finer.is_cut(-1)))
+
+  def is_cut(self, end: int) -> bool:
+    """Returns whether there is some density at an end, 0 or -1, of the nodes
+    that is none of the support."""
+    return bool(self.nodes[end] != self.limits[end] and (
+        self.log_density[end] > self.log_density.max() - _DEPTH))
 
   def _masses(self):
-    """Masses of the intervals, or values, over the largest density."""
+    """Masses of nodes of a grid, or of intervals, over the largest density."""
     log_f = self.log_density - self.log_density.max()
-    return np.exp(log_f) if self.is_enumerated else _integral(
-        np.diff(self.y), log_f[:-1], log_f[1:])
+    if not self.column_type.is_integer:
+      return _integral(np.diff(self.nodes), log_f[:-1], log_f[1:])
+    # Those of the values that are nearer to this node than to others.
+    middles = (self.nodes[:-1] + self.nodes[1:]) / 2
+    return np.exp(log_f) * np.diff(
+        np.r_[self.nodes[0] - 0.5, middles, self.nodes[-1] + 0.5])
 
   def _share_below(self, level):
     """The share of what has a log-density of at most `level`."""
     log_f, masses = self.log_density, self._masses()
-    if self.is_enumerated:
+    if self.column_type.is_integer:
       return float(masses[log_f <= level].sum() / masses.sum())
-    a, b, width = log_f[:-1], log_f[1:], np.diff(self.y)
-    low, high = np.minimum(a, b), np.maximum(a, b)
+    low = np.minimum(log_f[:-1], log_f[1:])
+    high = np.maximum(log_f[:-1], log_f[1:])
     with np.errstate(invalid='ignore', divide='ignore'):
-      part = np.where(high > low, np.clip(
-          (level - low) / (high - low), 0.0, 1.0), low <= level)
-    part = np.nan_to_num(part)
-    below = _integral(part * width, low - log_f.max(),
+      part = np.nan_to_num(np.where(high > low, np.clip(
+          (level - low) / (high - low), 0.0, 1.0), low <= level))
+    below = _integral(part * np.diff(self.nodes), low - log_f.max(),
                       np.minimum(high, level) - log_f.max())
     return float(np.where(part > 0.0, below, 0.0).sum() / masses.sum())
 
-  def _intervals_above(self, level):
-    """Yields the ends of intervals with a log-density above `level`."""
-    above = self.log_density > level
-    y, log_f = self.y, np.maximum(self.log_density, level - 700.0)
-
-    def crossing(i):
-      share = (level - log_f[i]) / (log_f[i + 1] - log_f[i])
-      return y[i] + share * (y[i + 1] - y[i])
-
-    starts = np.flatnonzero(above & ~np.r_[False, above[:-1]])
-    ends = np.flatnonzero(above & ~np.r_[above[1:], False])
-    for start, end in zip(starts, ends, strict=True):
-      yield (crossing(start - 1) if start else y[0],
-             crossing(end) if end + 1 < len(y) else y[-1])
+  def _crossing(self, i, j, level):
+    """Where the density falls to `level` between a node and its neighbour."""
+    if self.column_type.is_integer or not 0 <= j < len(self.nodes):
+      return self.nodes[i]
+    above, below = self.log_density[i], max(self.log_density[j], level - 700.0)
+    return self.nodes[i] + (above - level) / (above - below) * (
+        self.nodes[j] - self.nodes[i])
 
 
-def values_at(column_type: column_types.ColumnType, y: Any) -> Any:
-  """Returns values of a column, in its units, at mapped numbers."""
-  x = column_type.inside(np.float64(y), np)
-  return column_type.values(np.floor(x) if column_type.is_integer else x)
+def values_at(column_type: column_types.ColumnType, nodes: Any) -> Any:
+  """Returns values of a column at nodes, see `Conditional`, in its units."""
+  return column_type.values(
+      nodes if column_type.is_integer else
+      column_type.inside(np.float64(nodes), np))
 
 
 def _integral(width, a, b):
@@ -172,22 +192,24 @@ class Reference(NamedTuple):
     condition: that, or None.
     x: samples `[S, D]`.
     log_prob: their log p(x), `[S]`, nats.
+    log_density: that of their mapped numbers.
   """
 
   condition: Any
   x: np.ndarray
   log_prob: np.ndarray
+  log_density: np.ndarray
 
 
 class Conditionals:
   """Conditional distributions of columns under a flow, by its exact log p.
 
   For each row and column the density of the row with other values is
-  normalised by quadrature in mapped coordinates: at the value itself, at
-  quantiles of samples of the flow, and up to eight standard deviations from the
-  mean that a Gaussian, fitted to these, has given the other columns. Intervals
-  with the largest masses are halved until the normaliser changes by less than
-  1e-3. Grids of up to 256 values are enumerated.
+  normalised by quadrature: at the value itself, at quantiles of samples of the
+  flow, and up to eight standard deviations from the mean that a Gaussian,
+  fitted to these, has given the other columns. Intervals with the largest
+  masses are halved, and dense ends moved outwards, until the normaliser changes
+  by less than 1e-3. Whole numbers in a range of up to 256 are all summed.
 
   Args:
     model: a flow of vectors, whose log-determinants are exact.
@@ -197,10 +219,9 @@ class Conditionals:
   def __init__(self, model: models.Flow, **settings: Any):
     used = dataclasses.replace(settings_lib.EvaluationSettings.of(
         model, **settings), num_repeats=1)
-    self._model = model
-    self._types = mapping.of_specs(
+    self._model, self._settings = model, used
+    self.types = mapping.of_specs(
         model.schema.types, np.empty([0, model.event_shape[0]]))
-    self._settings = used
     self._log_probs = likelihood.LogProbs(
         batch_map.frozen(model, used.strategy), used)
 
@@ -212,20 +233,26 @@ class Conditionals:
     found = self._log_probs(lambda repeat: batches, len(x)).mean(axis=0)
     return np.nan_to_num(found, nan=-np.inf, posinf=np.inf, neginf=-np.inf)
 
-  def seconds(self, x: np.ndarray, condition: Any = None) -> float:
-    """Returns about how long the distributions of all columns of a row take."""
-    rows = np.tile(x, [len(x) * (_NUM_NODES + 2 * _NUM_ADDED), 1])
-    for _ in range(2):  # The first may trace.
-      start = time.monotonic()
-      self.log_probs(rows, condition)
-    return time.monotonic() - start
+  def log_densities(self, x: np.ndarray, condition: Any = None) -> np.ndarray:
+    """Returns the log-densities of mapped numbers, see `Conditional`, `[N]`."""
+    slopes = [t.log_slope(t.forward(column, np), np)
+              for t, column in zip(self.types, x.T, strict=True)
+              if not t.is_integer]
+    return self.log_probs(x, condition) - sum(slopes)
+
+  def supports(self, x: np.ndarray) -> np.ndarray:
+    """Returns which values of a row their columns can take, bool `[D]`."""
+    one = np.asarray(x, self._model.input_dtype)[:, np.newaxis]
+    return np.array([bool(t.supports(t.units(value, np) + 0.5 * t.is_integer))
+                     for t, (value,) in zip(self.types, one, strict=True)])
 
   def reference(self, condition: Any = None) -> Reference:
     """Returns samples of the flow given one condition."""
     x = np.float64(self._model.sample(
         _NUM_SAMPLES, condition,
         seed=random.fold_in(self._settings.seed, 1).values))
-    return Reference(condition, x, self.log_probs(x, condition))
+    return Reference(condition, x, self.log_probs(x, condition),
+                     self.log_densities(x, condition))
 
   def __call__(
       self, x: np.ndarray, columns: Sequence[int], reference: Reference,
@@ -233,100 +260,66 @@ class Conditionals:
     """Returns the conditional distributions of columns of one row.
 
     Args:
-      x: `[D]`.
+      x: `[D]`, values with a density.
       columns: their places.
       reference: samples given the condition of the row.
       max_rounds: the most refinements.
     """
-    condition, samples = reference.condition, reference.x
-    y = np.array([self._mapped(i, x[i]) for i in range(len(x))])
-    y_samples = np.stack([
-        self._mapped(i, samples[:, i]) for i in range(len(x))], axis=1)
-    means, stds = _gaussian_conditionals(y, y_samples)
-    nodes = [self._first_nodes(i, x[i], np.r_[
-        y[i], np.quantile(y_samples[:, i], np.linspace(0.0, 1.0, 33)),
-        means[i] + stds[i] * _RANGE * np.linspace(-1.0, 1.0, _NUM_NODES)])
-             for i in columns]
+    y, samples = (np.stack([
+        t.forward(t.units(column, np) + 0.5 * t.is_integer, np)
+        for t, column in zip(self.types, rows, strict=True)], axis=-1)
+                  for rows in (x, reference.x.T))
+    means, stds = _gaussian_conditionals(y, samples)
+    nodes, limits = [], []
+    for i in columns:
+      t = self.types[i]
+      ends = np.array(t.limits(np.dtype(self._model.input_dtype)), np.float64)
+      near = np.r_[np.quantile(samples[:, i], np.linspace(0.0, 1.0, 33)),
+                   means[i] + stds[i] * _RANGE * np.linspace(
+                       -1.0, 1.0, _NUM_NODES)]
+      if t.is_integer:
+        ends, near = np.floor(ends), np.floor(t.inside(near, np))
+        if near.max() - near.min() < _MAX_VALUES:
+          near = np.arange(near.min(), near.max() + 1.0)
+        now = t.units(x[i], np)
+      else:
+        ends, now = t.forward(ends, np), y[i]
+      nodes.append(np.unique(np.r_[now, np.clip(near, *ends)]))
+      limits.append((now, tuple(ends)))
     found = [
-        Conditional(self._types[i], grid, log_density,
-                    int(np.searchsorted(grid, self._node(i, y[i]))),
-                    is_enumerated)
-        for i, (grid, is_enumerated), log_density in zip(
-            columns, nodes, self._log_densities(x, columns, nodes, condition),
-            strict=True)]
+        Conditional(self.types[i], u, log_density,
+                    int(np.searchsorted(u, now)), ends)
+        for i, u, (now, ends), log_density in zip(
+            columns, nodes, limits,
+            self._with_values(x, columns, nodes, reference), strict=True)]
     for _ in range(max_rounds):
       todo = [k for k, one in enumerate(found) if not one.is_normalised]
       if not todo:
         break
-      added = [self._added(columns[k], found[k]) for k in todo]
-      log_densities = self._log_densities(
-          x, [columns[k] for k in todo], added, condition)
-      for k, (y, _), log_density in zip(
-          todo, added, log_densities, strict=True):
-        found[k] = self._refined(found[k], y, log_density)
+      nodes = [found[k].further_nodes() for k in todo]
+      for k, u, log_density in zip(todo, nodes, self._with_values(
+          x, [columns[k] for k in todo], nodes, reference), strict=True):
+        found[k] = found[k].refined(u, log_density)
     return found
 
-  def _mapped(self, i, values):
-    t = self._types[i]
-    return t.forward(t.units(np.float64(values), np) + 0.5 * t.is_integer, np)
-
-  def _node(self, i, y):
-    """The node of a mapped number: the middle of its cell, or itself."""
-    return self._mapped(i, values_at(
-        self._types[i], y)) if self._types[i].is_integer else y
-
-  def _first_nodes(self, i, value, y):
-    """Nodes, and whether they are all values between the first and the last."""
-    t = self._types[i]
-    if not t.is_integer:
-      return np.unique(y), False
-    k = np.unique(t.units(np.r_[value, values_at(t, y)], np))
-    is_enumerated = k[-1] - k[0] < _MAX_VALUES
-    if is_enumerated:
-      k = np.arange(k[0], k[-1] + 1)
-    return t.forward(k + 0.5, np), is_enumerated
-
-  def _added(self, i, one):
-    """Nodes in the middle of the intervals with the largest masses."""
-    if one.is_enumerated:
-      return np.empty([0]), True
-    chosen = np.argsort(-one.importance())[:_NUM_ADDED]
-    y = self._node(i, (one.y[chosen] + one.y[chosen + 1]) / 2)
-    return np.setdiff1d(y, one.y), False
-
-  def _refined(self, one, y, log_density):
-    """The distribution with further nodes."""
-    if not len(y):
-      return dataclasses.replace(one, is_normalised=True)
-    order = np.argsort(np.r_[one.y, y])
-    finer = dataclasses.replace(
-        one, y=np.r_[one.y, y][order],
-        log_density=np.r_[one.log_density, log_density][order],
-        place=int(np.searchsorted(np.sort(np.r_[one.y, y]), one.y[one.place])))
-    return dataclasses.replace(
-        finer, is_normalised=abs(finer.log_norm - one.log_norm) < _TOLERANCE)
-
-  def _log_densities(self, x, columns, nodes, condition):
+  def _with_values(self, x, columns, nodes, reference):
     """Log-densities of the row with other values, for each column's nodes."""
-    sizes = [len(y) for y, _ in nodes]
-    rows, slopes = np.tile(x, [sum(sizes), 1]), np.zeros(sum(sizes))
-    for i, (y, is_enumerated), end in zip(
+    sizes = [len(u) for u in nodes]
+    rows = np.tile(x, [sum(sizes), 1])
+    for i, u, end in zip(
         columns, nodes, itertools.accumulate(sizes), strict=True):
-      part, t = slice(end - len(y), end), self._types[i]
-      rows[part, i] = values_at(t, y)
-      if not is_enumerated:
-        slopes[part] = t.log_slope(y, np) - np.log(t.step)
-    return np.split(
-        self.log_probs(rows, condition) - slopes if len(rows) else slopes,
-        np.cumsum(sizes)[:-1])
+      rows[end - len(u):end, i] = values_at(self.types[i], u)
+    log_density = self.log_densities(
+        rows, reference.condition) if len(rows) else np.empty([0])
+    return np.split(log_density, np.cumsum(sizes)[:-1])
 
 
 def _gaussian_conditionals(y, samples):
   """Means and deviations of each column given the others of a Gaussian."""
   mean, std = samples.mean(axis=0), samples.std(axis=0)
+  std = np.where(std > 0.0, std, 1.0)  # Of a column with one value.
   z = (samples - mean) / std
-  precision = np.linalg.inv(
-      z.T @ z / len(z) + 1e-9 * np.eye(len(y)))
+  precision = np.linalg.inv(z.T @ z / len(z) + 1e-9 * np.eye(len(y)))
   variance = 1.0 / np.diag(precision)
   now = (y - mean) / std
   means = now - variance * (precision @ now)

@@ -101,7 +101,9 @@ class Results:
   def write(self, path: str | os.PathLike) -> None:
     """Writes the `frame` to a .csv file, or the arrays to an .npz file."""
     if not os.fspath(path).endswith('.csv'):
-      np.savez(path, **self.arrays)
+      np.savez(path, **{
+          name: np.array(values, str) if np.asarray(values).dtype == object
+          else values for name, values in self.arrays.items()})
       return
     frame = self.frame()
     frame.to_csv(path, index=False, lineterminator='\n', header=[

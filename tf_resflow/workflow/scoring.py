@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from scipy import stats
@@ -87,7 +87,7 @@ def score(
   rows = evaluation.example_files.read_rows(
       rows, flow, missing='nan' if flow.run is None else
       flow.run.config.data.missing_in_rows, condition=condition,
-      appended=rows_lib.SCORES)
+      appended=rows_lib.appended(fdr, explain))
   x, condition = (complete := rows.complete()).x, complete.condition
   errors.check(len(x), 'rows', f'{len(rows)} of them', 'a row without an empty '
                'cell')
@@ -98,8 +98,10 @@ def score(
                'a number between 0 and 1')
   # Before what takes long, because it may be damaged.
   known = training.train_rows.read(flow.run.workdir) if diagnoses else None
+  tested = None if fdr is None else _Tested.of(flow, x, condition, known, fdr)
   settings.setdefault('strategy', flow.run and flow.run.strategy)
-  used = evaluation.EvaluationSettings.of(flow, **settings)
+  used = (explaining.check if explain else evaluation.EvaluationSettings.of)(
+      flow, **settings)
   # As the flow was trained and is served; float64 is for what is computed.
   arrays = evaluation.evaluate_inputs(
       flow, x if flow.is_image or flow.schema.dtype else
@@ -117,7 +119,7 @@ def score(
       **({} if flow.is_image else {'x': x}),
       **({} if condition is None else {'condition': condition})})
   if diagnoses:
-    results = _diagnosed(results, flow, known, used, fdr)
+    results = _diagnosed(results, flow, known, used, tested)
   if explain:
     results = _explained(results, flow, complete, explain, used)
   return _spread(results, flow, rows)
@@ -150,10 +152,10 @@ def _explained(results, flow, rows, num_rows, settings):
     names[row] = ', '.join(name for place, name in odd if place)
     texts[row] = lines[0]['explanation']
   return results.extended(arrays={
-      'odd_columns': names.astype(str), 'explanation': texts.astype(str)})
+      'odd_columns': names, 'explanation': texts})
 
 
-def _diagnosed(results, flow, known, settings, fdr):
+def _diagnosed(results, flow, known, settings, tested):
   """Adds what the data of the run say of rows; notes what cannot be known.
 
   `known` are the digests of the training rows, see `train_rows.read`.
@@ -175,69 +177,90 @@ def _diagnosed(results, flow, known, settings, fdr):
     split = flow.run.open('test')
     test = split.arrays
   except errors.InvalidValueError as error:
-    if fdr is not None:
-      raise
     return results.extended(notes=[
         'note: no p_value: the test part of the run is missing. '
         f'{errors.sentence(error)}'])
   held_out = evaluation.evaluate_inputs(
       flow, test['x'].numpy(), condition=test.get('condition'),
       settings=settings)['log_prob']
-  if fdr is not None:
-    return _marked(results, flow, known, split, held_out, fdr)
+  if tested is not None:
+    return tested.marked(results, held_out)
   return results.extended(arrays={
       'p_value': evaluation.statistics.conformal_p_values(
           arrays['log_prob'] + _ROUNDING, held_out, split.weights)})
 
 
-def _marked(results, flow, known, split, held_out, fdr):
-  """Adds p-values of rows that were used for nothing, and which are odd."""
-  data = flow.run.config.data
-  errors.check(known is not None and split.weights is None, 'fdr', fdr,
-               problem='requires a run without weights that knows its training '
-               'rows')
+class _Tested(NamedTuple):
+  """What of new and held-out rows a false discovery rate can be kept with.
 
-  def hashes(arrays):
-    return training.train_rows.row_hashes(
-        arrays['x'], arrays.get('condition'), flow.schema.dtype)
+  Attributes:
+    fdr: the rate.
+    rows: whether a row stands in no part of the data of the run, `[N]`.
+    held_out: whether a row of the test part stands there once, and in no other
+      part, `[M]`. Copies would not be drawn like new rows that are in none.
+    notes: what is assumed.
+  """
 
-  if data.num_validation:
-    known = np.r_[known, hashes(flow.run.open('validation').arrays)]
-  # A copy of a training row has a higher score than a new row.
-  is_new = ~np.isin(hashes(split.arrays), known)
-  is_tested = ~np.isin(hashes(results.arrays), np.r_[
-      known, hashes(split.arrays)])
-  num_held_out, num_tested = int(is_new.sum()), int(is_tested.sum())
-  errors.check(num_tested, 'fdr', fdr, problem='has no row to test: all stand '
-               'in the data of the run')
-  needed = math.ceil(_LEAST_SHARE / fdr) - 1
-  least = math.ceil(num_tested / (fdr * (num_held_out + 1)))
-  errors.check(
-      num_held_out >= needed, 'fdr', fdr, f'at least {needed} held-out rows, '
-      f'not {num_held_out}', f'Of {num_tested} rows it would mark {least} or '
-      'more, or none. Train with a larger --test_share, or ask for a larger '
-      'share.')
-  p = np.full(len(is_tested), np.nan)
-  p[is_tested] = evaluation.statistics.conformal_p_values(
-      results.arrays['log_prob'][is_tested] + _ROUNDING, held_out[is_new])
-  odd = np.where(is_tested, 0.0, np.nan)
-  odd[is_tested] = stats.false_discovery_control(p[is_tested]) <= fdr
-  num_odd = int(np.nansum(odd))
-  notes = [
-      f'note: {num_odd} of {num_tested} rows are odd, of which at most a share '
-      f'of {fdr:g} is like the {num_held_out} held-out rows, on average over '
-      f'such rows. Fewer than {least} cannot be marked.']
-  if num_tested < len(p):
-    notes.append(f'note: {len(p) - num_tested} rows have no p_value: they '
-                 'stand in the data of the run.')
-  if data.test_rows != 'random' or data.condition_on:
-    notes.append(
-        'note: this holds if usual new rows are drawn like the held-out ones, '
-        + ('conditions included.' if data.condition_on else
-           f'which test_rows={data.test_rows} chose.'))
-  return results.extended(
-      {'num_tested': num_tested, 'num_odd': num_odd},
-      {'p_value': p, 'odd': odd}, notes)
+  fdr: float
+  rows: np.ndarray
+  held_out: np.ndarray
+  notes: tuple[str, ...]
+
+  @classmethod
+  def of(cls, flow: models.Flow, x: np.ndarray, condition: Any, known: Any,
+         fdr: float) -> Self:
+    """Returns them, or raises `InvalidValueError` if it cannot be kept."""
+    run, data = flow.run, flow.run.config.data
+    test = run.open('test')
+    errors.check(known is not None and test.weights is None, 'fdr', fdr,
+                 problem='requires a run without weights that knows its '
+                 'training rows')
+
+    def hashes(x, condition):
+      return training.train_rows.row_hashes(x, condition, flow.schema.dtype)
+
+    if data.num_validation:
+      validation = run.open('validation').arrays
+      known = np.r_[known, hashes(
+          validation['x'], validation.get('condition'))]
+    found = hashes(test.arrays['x'], test.arrays.get('condition'))
+    _, places, counts = np.unique(
+        found, return_inverse=True, return_counts=True)
+    held_out = ~np.isin(found, known) & (counts[places] == 1)
+    rows = ~np.isin(hashes(x, condition), np.r_[known, found])
+    errors.check(rows.any(), 'fdr', fdr, problem='has no row to test: all '
+                 'stand in the data of the run')
+    needed = math.ceil(_LEAST_SHARE / fdr) - 1
+    errors.check(
+        held_out.sum() >= needed, 'fdr', fdr, f'at least {needed} held-out '
+        f'rows, not {held_out.sum()}', 'Of so few it would mark more than one '
+        f'in {_LEAST_SHARE}, or none. Train with a larger --test_share, or ask '
+        'for a larger rate.')
+    notes = [f'note: {len(rows) - rows.sum()} rows have no p_value: they stand '
+             'in the data of the run.'] * (not rows.all())
+    if data.test_rows != 'random' or data.condition_on:
+      notes.append('note: are usual new rows drawn like the held-out ones, ' + (
+          'conditions included?' if data.condition_on else
+          f'which test_rows={data.test_rows} chose?'))
+    return cls(fdr, rows, held_out, tuple(notes))
+
+  def marked(self, results: evaluation.Results, held_out: np.ndarray,
+             ) -> evaluation.Results:
+    """Adds p-values of the rows, and which are odd, by held-out log p(x)."""
+    p, odd = np.full([2, len(self.rows)], np.nan)
+    p[self.rows] = evaluation.statistics.conformal_p_values(
+        results.arrays['log_prob'][self.rows] + _ROUNDING,
+        held_out[self.held_out])
+    odd[self.rows] = stats.false_discovery_control(p[self.rows]) <= self.fdr
+    num_tested, num_odd = int(self.rows.sum()), int(np.nansum(odd))
+    least = math.ceil(num_tested / (self.fdr * (self.held_out.sum() + 1)))
+    return results.extended(
+        {'num_tested': num_tested, 'num_odd': num_odd},
+        {'p_value': p, 'odd': odd}, [
+            f'note: {num_odd} of {num_tested} rows are odd, of which at most a '
+            f'share of {self.fdr:g} is like the {self.held_out.sum()} held-out '
+            f'rows, on average over such rows. Fewer than {least} cannot be '
+            'marked.', *self.notes])
 
 
 def _held_out(in_training, losses, unit):
