@@ -154,8 +154,9 @@ def parse(tool, arguments):
   # A run that the page made has a file of flags.
   arguments = flagfiles.resolve(
       [a for a in arguments if not a.startswith('--flagfile=runs/')])
-  arguments = [re.sub(
-      '^--dataset=table:.*', '--dataset=2d/moons', a) for a in arguments]
+  arguments = [re.sub(  # The second is one of tables alone.
+      '^--(dataset=table:|test_share=).*', '--dataset=2d/moons', a)
+               for a in arguments]
   arguments = [re.sub(
       '^--dataset=(images|array):.*', f'--dataset={stand_in}', a)
                for a in arguments]

@@ -72,6 +72,7 @@ def test_a_share_of_new_rows_is_odd():
     detector.predict([[1.0, 2.0, 3.0]])
 
 
+@pytest.mark.slow
 def test_former_fits_leave_neither_flows_nor_graphs():
   """The graphs of custom gradients, too, which TensorFlow would keep."""
   estimator, flows, num_graphs = estimators.DensityEstimator(**_SHORT), [], []

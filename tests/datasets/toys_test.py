@@ -31,6 +31,7 @@ def _batches(name, num_batches, **arguments):
     batch['x'].numpy() for batch in itertools.islice(batches, num_batches)])
 
 
+@pytest.mark.slow
 def test_means_and_scales():
   for name, deviations in _DEVIATIONS.items():
     points = _points(f'2d/{name}')

@@ -89,19 +89,20 @@ def test_distant_modes_are_reached():
         one.interval(0.9), [expected.interval(0.9)], atol=0.02)
 
 
-@pytest.mark.parametrize('mean, std', [(1.0, 1.5), (3.0, 1.0), (0.0, 1.5)])
-def test_small_counts_with_wide_tails_have_their_probabilities(mean, std):
+def test_small_counts_with_wide_tails_have_their_probabilities():
   """Whose range is too large to sum all of it."""
   flow = gaussian_flows.make_flow(
-      'real', 'real', 'integer', mean=[0.0, 0.0, mean], std=[1.0, 1.0, std],
+      'real', 'real', 'integer', mean=[0.0, 0.0, 1.0], std=[1.0, 1.0, 1.5],
       lower=np.eye(3))
   k = np.arange(1_000_000)
   # As the flow averages a cell.
   points = np.log(k[:, np.newaxis] + (np.arange(16) + 0.5) / 16)
-  p = (stats.norm(mean, std).pdf(points) / np.exp(points)).mean(axis=1)
+  p = (stats.norm(1.0, 1.5).pdf(points) / np.exp(points)).mean(axis=1)
   p /= p.sum()
-  for value in (0, 1, 7, 300):
-    one = _conditionals(flow, np.array([0.0, 0.0, value]))[2]
+  found = conditionals.Conditionals(flow)
+  reference = found.reference()
+  for value in (0, 1, 300):
+    (one,) = found(np.array([0.0, 0.0, value]), [2], reference)
     assert one.is_normalised and one.mode == p.argmax()
     assert one.log_prob == pytest.approx(np.log(p[value]), abs=0.01)
     assert one.tail() == pytest.approx(p[p <= p[value]].sum(), rel=0.1)

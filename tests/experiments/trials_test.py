@@ -18,6 +18,7 @@ def _study(**settings):
                   'num_dense_blocks': 0, 'head_channels': 4, **settings})})
 
 
+@pytest.mark.slow
 def test_a_finalist_is_evaluated_on_the_test_part(tmp_path):
   study, task = _study(), study_lib.Task('final', 'digits', 'a', 0.01, 1)
   record = trials.run(study, task, {}, str(tmp_path / 'run'))

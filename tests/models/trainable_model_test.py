@@ -153,6 +153,7 @@ np.save('weights.npy', flow.get_weights()[0])
       atol=1e-6)
 
 
+@pytest.mark.slow
 def test_two_replicas_fit_as_one_does():
   """Also where one of them has no example of the last batch."""
   losses, x = [], _X[:49]

@@ -66,6 +66,7 @@ def test_a_frame_becomes_a_flow_and_scores(tmp_path):
       run.report, run.summary, run.warnings, run.facts)
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_with_what_was_fitted_when_it_began(
     tmp_path, monkeypatch):
   """Its flow says so, finished or evaluated anew, where others are fitted."""

@@ -18,10 +18,10 @@ the test part have at most the log_prob of the row: low values mean outliers
 step of its column, such as 2.5 among whole numbers, off_grid is 1 for these. If
 the run has --missing=drop, rows with an empty cell stay, without scores. With
 --fdr=0.1 new rows also have odd, 1 for those that are not like the held-out
-rows, of which at most a tenth is wrong on average (docs/evaluation.md). With
+rows, of which at most a tenth is wrong on average. With
 --explain the --top rows (by default 10) also have odd_columns, the columns that
 do not suit the others, and an explanation, by the densities of each column
-given the others (docs/evaluation.md).
+given the others (docs/anomaly_detection.md).
 
 An .npz file of --output has these, and log_det [n], bits_per_dim or nats [n], z
 [n, D] and log_det_repeats [repeats, n], with noise channels also

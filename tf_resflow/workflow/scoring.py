@@ -259,8 +259,9 @@ class _Tested(NamedTuple):
         {'p_value': p, 'odd': odd}, [
             f'note: {num_odd} of {num_tested} rows are odd, of which at most a '
             f'share of {self.fdr:g} is like the {self.held_out.sum()} held-out '
-            f'rows, on average over such rows. Fewer than {least} cannot be '
-            'marked.', *self.notes])
+            'rows, on average over such rows.' + (
+                f' Fewer than {least} cannot be marked.' if least > 1 else ''),
+            *self.notes])
 
 
 def _held_out(in_training, losses, unit):
