@@ -115,7 +115,7 @@ def test_a_table_with_hostile_names(tmp_path):
 
   loaded = _saved(workflow.load(tmp_path / 'run'), tmp_path / 'loaded.html')
   # The data frame is gone; what the run has stored is not.
-  assert loaded.text('p').count('Left out: dataset=table: expected') == 3
+  assert loaded.text('p').count('Left out: dataset=table is not known') == 3
   assert flow.run.summary in loaded.text() and len(loaded.all('img')) == 2
 
 

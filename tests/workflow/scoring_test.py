@@ -130,5 +130,8 @@ def test_rates_that_too_few_held_out_rows_cannot_keep_are_refused(
            '300. Of so few it would mark more than one in 20, or none.'),
           ({'fdr': 1.0}, 'fdr=1.0: expected a number between 0 and 1.'),
           ({'fdr': 0.1, 'diagnose': False}, 'fdr=0.1 requires vectors')])
+  loaded = workflow.load(gaussian.run.workdir)
+  with pytest.raises(errors.InvalidValueError, match='has not kept the frame'):
+    workflow.score(loaded, rows, fdr=0.1)
   with pytest.raises(errors.InvalidValueError, match='has no row to test'):
     workflow.score(gaussian, _draws(1000), fdr=0.1)

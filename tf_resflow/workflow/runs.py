@@ -17,6 +17,7 @@ from tf_resflow import errors
 from tf_resflow import evaluation
 from tf_resflow import models
 from tf_resflow import training
+from tf_resflow.specs import registries
 from tf_resflow.training import checkpoints
 from tf_resflow.training import files
 
@@ -135,6 +136,12 @@ class Run:
 
   @functools.cached_property
   def _opened(self):
+    name = self.config.data.dataset
+    errors.check(
+        self.config.info or name in registries.DATASETS, 'dataset', name,
+        problem='is not known: the run has not kept the frame or array that '
+        'was handed to fit', advice='Use the flow that fit returned; a data '
+        'set of your own needs its --import.')
     return self.config.opened()
 
   def save(self) -> None:
