@@ -203,7 +203,7 @@ def _replacements(found, reference, x, every, wrong, max_columns):
     now = found.log_densities(x[np.newaxis], reference.condition)[0]
     left = [i for i in wrong if i not in values]
     if not left and now >= usual or len(values) >= min(max_columns, len(x)):
-      return values, bool(now >= usual)
+      return values, bool(now >= usual and not left)
     others = [i for i in range(len(x)) if i not in values]
     if values:
       every = dict(zip(others, found(
