@@ -197,9 +197,7 @@ BIJECTIONS = {
         solver='banach'),
     **{f'residual_{name}_dense': _block(
         functools.partial(networks.dense_g, activation=name))
-       for name in ('cpila', 'maxmin')},
-    'residual_clipswish_conv': _block(functools.partial(
-        networks.conv_g, activation='clipswish'), (4, 4, 2)),
+       for name in ('cpila', 'maxmin', 'clipswish')},
     **{f'residual_{memory}': _block(
         memory=memory, per_example=memory != 'backward_in_forward')
        for memory in registries.MEMORY_MODES.names()},
@@ -250,7 +248,7 @@ MODELS = {
     'flow': image_flow(),
     'flow_squeeze_first': image_flow(
         squeeze_first=True, num_blocks=(1,), preprocessing='standardize',
-        mean=(0.4,), std=(0.3,),
+        mean=(0.4,), std=(0.3,), moving_mean=True,
         estimator='roulette:geometric:0.3,probe=gaussian'),
     'flow_fully_connected': image_flow(
         fully_connected=True, feature_act_norm=True, preprocessing='none',
@@ -259,7 +257,6 @@ MODELS = {
     'flow_hybrid': image_flow(
         num_classes=3, head_channels=4, preactivation=False,
         num_dense_blocks=0, act_norm=False, first_act_norm=False),
-    'flow_moving_mean': image_flow(moving_mean=True, num_blocks=(1,)),
     'flow_hybrid_factor_out': image_flow(
         num_classes=3, head_channels=4, factor_out=True, num_dense_blocks=0),
     'flow_coupling': image_flow(
@@ -293,9 +290,6 @@ MODELS = {
             norm_bound='estimate').build, (3,), is_random=True),
     'flow_norms': image_flow(
         norms=('inf', '2', '3', 'inf'), num_blocks=(1, 1), num_dense_blocks=1),
-    'flow_of_chain': Case(
-        lambda dtype: models.Flow(_chain(dtype), (4, 4, 1)), (4, 4, 1),
-        is_random=True),
     **conditional_cases.MODELS,
 }
 
@@ -328,20 +322,18 @@ SLOW = frozenset({
     'act_norm_feature', 'factor_out', 'coupling_vector', 'coupling_flattened',
     'residual_block_induced', 'residual_block_learned',
     'residual_block_learned_estimate',
-    'residual_cpila_dense', 'residual_maxmin_dense', 'residual_clipswish_conv',
+    'residual_cpila_dense', 'residual_maxmin_dense', 'residual_clipswish_dense',
     'residual_conditional_exact', 'residual_conditional_neumann',
     'residual_conditional_backward_in_forward', 'residual_conditional_naive',
     'conditional_affine_feature', 'conditional_linear_feature',
     'conditional_vectors', 'conditional_images',
     'bijector_squeeze', 'bijector_residual_exact', 'bijector_of_chain',
-    'flow', 'flow_squeeze_first', 'flow_fully_connected', 'flow_moving_mean',
+    'flow', 'flow_squeeze_first', 'flow_fully_connected',
     'flow_hybrid_factor_out', 'flow_coupling_hybrid', 'vector_flow_coupling',
-    'vector_flow_norms', 'vector_flow_mixture', 'flow_norms', 'flow_of_chain',
+    'vector_flow_norms', 'vector_flow_mixture', 'flow_norms',
     'flow_conditional_residual', 'flow_conditional_coupling',
-    'flow_conditional_factor_out',
-    'vector_flow_conditional_none', 'vector_flow_conditional_free',
-    'vector_flow_conditional_inverse',
-    'flow_noise_hybrid',
+    'flow_conditional_factor_out', 'vector_flow_conditional_free',
+    'vector_flow_conditional_inverse', 'flow_noise_hybrid',
     '2d/swissroll', '2d/circles', '2d/rings', '2d/8gaussians', '2d/pinwheel',
     '2d/2spirals'})
 

@@ -138,7 +138,7 @@ MODELS = {
             invertible_linear=linear, condition_size=2, condition_features=4,
             condition_hidden_units=(5,), condition_at=_EVERYWHERE).build,
         (3,), is_random=True, kernel_scale=0.3)
-       for linear in ('none', 'free', 'lu')},
+       for linear in ('free', 'lu')},
     **{f'vector_flow_conditional_{block}': conditional(
         models.VectorFlowConfig(
             event_size=3, num_blocks=1, hidden_units=(5,), block=block,

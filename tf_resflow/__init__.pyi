@@ -20,7 +20,9 @@ from .workflow import detect as detect
 from .workflow import evaluate as evaluate
 from .workflow import explain as explain
 from .workflow import fit as fit
+from .workflow import impute as impute
 from .workflow import load as load
+from .workflow import sample_given as sample_given
 from .workflow import save_page as save_page
 from .workflow import score as score
 

@@ -3,6 +3,7 @@
 import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
 import tensorflow as tf
 
@@ -118,6 +119,24 @@ def test_pairs_of_columns(run_tool, table, tmp_path, monkeypatch):
     path.unlink(missing_ok=True)
 
 
+@pytest.mark.slow
+def test_columns_that_are_given(run_tool, table_workdir, tmp_path):
+  """By flags or in a table; those of the condition are among them."""
+  arguments = ['sample', f'--workdir={table_workdir}', '--overwrite',
+               f'--output={tmp_path}/x.csv']
+  report = results.report(run_tool(
+      *arguments, '--given=b=4.5..,a=0.5,c=-1', '--num_samples=6'))
+  drawn = pd.read_csv(tmp_path / 'x.csv')
+  assert report['num_rows'] == 6 and 0.0 < report['rank'] <= 1.0
+  assert [*drawn] == ['a', 'b', 'c', 'd'] and {*drawn['a']} == {0.5}
+  assert drawn['b'].min() >= 4.5 and drawn['d'].nunique() == 6
+  (tmp_path / 'gaps.csv').write_text('d,c,b,a\n1.5,-1,,0.5\n2,-1,5,1\n')
+  results.report(run_tool(*arguments, f'--given={tmp_path}/gaps.csv'))
+  filled = pd.read_csv(tmp_path / 'x.csv')
+  assert [*filled] == ['d', 'c', 'b', 'a'] and filled['d'].tolist() == [1.5, 2]
+  assert filled['b'].notna().all() and filled['b'][1] == 5
+
+
 def test_bad_input(run_tool, digits_workdir, table_workdir, tmp_path):
   file = f'--output={tmp_path}/x.csv'
   table = [f'--workdir={table_workdir}', file, '--condition=1,2']
@@ -130,5 +149,8 @@ def test_bad_input(run_tool, digits_workdir, table_workdir, tmp_path):
       ([file], f'{file}: expected a file .png or .npz for images'),
       ([*table, '--interpolate'], '--interpolate cannot be used with model=ve'),
       ([*table, '--temperature=0.5,1'], '--temperature=0.5,1.0: expected one '),
+      ([*table[:2], '--given=b'], '--given=b: expected a table, or pairs '),
+      ([*table[:2], '--given=b=1,e=2'], '--given=e: expected columns of the '),
+      ([*table[:2], '--given=b=3..x'], '--given=b=3..x: expected ends such as'),
   ], f'--workdir={digits_workdir}', f'--output={tmp_path}/x.png')
   assert not list(tmp_path.iterdir())

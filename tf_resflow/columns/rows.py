@@ -124,7 +124,8 @@ def read(
     source: path, see `table_files.read_frame`; or a `pandas.DataFrame`.
     name: of the argument or flag that names it, for messages.
     missing: 'error', or 'nan' to keep rows with an empty cell, which are not
-      complete then.
+      complete then; 'gaps' to keep the other cells of these, too: complete are
+      those that lack no condition.
     roles: of the columns to read.
     appended: names of columns that will be appended, see `check_free`.
 
@@ -191,7 +192,8 @@ def parse(
   for name, column in schema.by_name(*roles).items():
     values, is_empty = _read(table, column, name, problems, missing)
     parts[column.role].append(values)
-    if name not in problems.dropped:
+    if name not in problems.dropped and (
+        missing != 'gaps' or column.role != schema_lib.MODELLED):
       is_complete &= ~is_empty
   values = {role: np.concatenate(columns, axis=1) if columns else None
             for role, columns in parts.items()}
@@ -212,6 +214,8 @@ def _read(table, column, name, problems, missing):
   places = np.flatnonzero(table.frame.columns == name).tolist()
   cells = table.frame.iloc[:, places[0]]
   values, is_empty, problem = table.numbers(places[0])
+  if missing == 'gaps' and is_empty.all():
+    problem = ''
   if column.levels:
     values, problem = _one_hot(column.levels, cells, is_empty)
   elif column.role == schema_lib.GROUP:

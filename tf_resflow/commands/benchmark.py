@@ -109,7 +109,7 @@ class Options(options_lib.Options):
     run = training.load_config(self.workdir)
     self.refuse(True, flags_lib.by_name().keys() - _WITH_WORKDIR,
                 'cannot be used with --workdir', 'The run has its own.')
-    return run if 'batch_size' not in self.given else run.replace(
+    return run if 'batch_size' not in self.flags_given else run.replace(
         batch_size=config.optimizer.batch_size)
 
 

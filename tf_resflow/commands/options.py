@@ -42,7 +42,7 @@ class Options(fields.Section):
 
   Attributes:
     arguments: the command line.
-    given: names of the flags in it.
+    flags_given: names of the flags in it.
     takes_configuration: whether the tool has the flags of a run's configuration
       as well; its `main` then takes a `configuration.Config`, too.
     positional: name of the flag that an argument without a name sets.
@@ -68,7 +68,7 @@ class Options(fields.Section):
   requires: ClassVar[Mapping[str, tuple[str, ...]]] = {}
 
   arguments: tuple[str, ...] = fields.field((), is_flag=False)
-  given: tuple[str, ...] = fields.field((), is_flag=False)
+  flags_given: tuple[str, ...] = fields.field((), is_flag=False)
 
   @classmethod
   def define(cls, flag_values: flags.FlagValues) -> None:
@@ -91,7 +91,7 @@ class Options(fields.Section):
           field.flag, problem='is missing', advice=field.help)
     return cls(
         **values, arguments=tuple(arguments),
-        given=tuple(f for f in flag_values if flag_values[f].present))
+        flags_given=tuple(f for f in flag_values if flag_values[f].present))
 
   def make_config(self, flag_values: flags.FlagValues) -> configuration.Config:
     """Returns the configuration that flags say, before TensorFlow is loaded.
@@ -116,7 +116,7 @@ class Options(fields.Section):
       problem: what they do not go with, see `InvalidValueError`.
       advice: what they do go with, a sentence.
     """
-    for name in self.given if condition else ():
+    for name in self.flags_given if condition else ():
       errors.check(name not in names, name, problem=problem, advice=advice)
 
 

@@ -6,6 +6,8 @@
   tf_resflow sample --workdir=runs/digits --output=paths.png --interpolate
   tf_resflow sample --workdir=runs/digits --output=inverse.png --reconstruct
   tf_resflow sample --workdir=runs/wine --output=samples.csv --num_samples=1000
+  tf_resflow sample --workdir=runs/wine --output=given.csv --given=alcohol=9..10
+  tf_resflow sample --workdir=runs/wine --output=filled.csv --given=gaps.csv
   tf_resflow sample --workdir=runs/labelled --output=rows.png --condition=all
 
 Latents are drawn from N(0, --temperature^2) and mapped to data; with
@@ -27,6 +29,12 @@ Flows on vectors can only be sampled: .csv has a line per sample, in the units
 and columns of the data; .png shows the density and the samples of two columns,
 and pairs of more: without a condition beside the training rows, if they are
 still there.
+--given draws the other columns given some, by Markov chains on the exact log p
+of the flow, which needs no training for it: age=41, an interval age=40..50 (an
+end may be left out), or whole numbers age=41|43, several with commas; or a
+table whose empty cells are filled, with --num_samples by so many rows for each.
+Columns of the condition are among them. Where chains do not converge it stops,
+or leaves these cells of a table empty, and says so.
 An .npz file has the arrays x (output of the flow), image (uint8 0..255, as
 shown), z (latents), and temperature, or index (of images in the split). If an
 inverse does not converge, it stops with an error and writes nothing. A table
@@ -45,7 +53,10 @@ from tf_resflow import datasets
 from tf_resflow import errors
 from tf_resflow import evaluation
 from tf_resflow import models
+from tf_resflow import workflow
+from tf_resflow.columns import cells
 from tf_resflow.columns import rows as rows_lib
+from tf_resflow.columns import table_files
 from tf_resflow.commands import conditions
 from tf_resflow.commands import options as options_lib
 from tf_resflow.specs import fields
@@ -66,7 +77,8 @@ class Options(
   excludes = {
       'interpolate': ('reconstruct', 'temperature', 'seed', 'num_columns'),
       'reconstruct': ('temperature', 'seed', 'condition'),
-      'indices': ('num_samples',)}
+      'indices': ('num_samples',),
+      'given': ('condition', 'temperature', 'interpolate', 'reconstruct')}
   requires = {
       'num_points': ('interpolate',),
       **dict.fromkeys(('split', 'indices', 'data_dir'),
@@ -82,6 +94,9 @@ class Options(
       min_length=1)
   num_columns: int | None = fields.field(
       None, help='Images in a row; by default about a square.', minimum=1)
+  given: str | None = fields.field(
+      None, help='Columns of a table that are given, such as age=41,pay=2..3, '
+      'or a table with empty cells, see above; for .csv.')
   interpolate: bool = fields.field(
       False, help='Show paths between images of a split.')
   reconstruct: bool = fields.field(
@@ -100,6 +115,8 @@ class Options(
         ('interpolate', 'reconstruct', 'num_columns'),
         f'cannot be used with model={self.config.model.name()}',
         'It is for images.')
+    self.refuse(self.config.model.is_image, ('given',),
+                'cannot be used with images', 'It is for columns of a table.')
     self.require(
         not self.interpolate or len(self.indices) % 2 == 0, 'indices',
         'pairs: start, end, start, end')
@@ -108,6 +125,8 @@ class Options(
         8 * (self.num_samples or 0) * len(self.temperature) * size,
         'num_samples', self.num_samples)
     suffix = os.path.splitext(self.output)[1]
+    self.require(not self.given or suffix == '.csv', 'output',
+                 'a file .csv with --given')
     if self.config.model.is_image:
       self.require(
           suffix != '.csv', 'output', 'a file .png or .npz for images')
@@ -115,6 +134,31 @@ class Options(
     self.require(
         suffix == '.npz' or len(self.temperature) == 1, 'temperature',
         'one number, but for .npz files of vectors')
+
+  @property
+  def given_columns(self) -> Any:
+    """What is given by columns, see `workflow.sample_given`, or a path."""
+    if table_files.is_table(self.given):
+      return self.given
+    pairs = [pair.partition('=') for pair in str(self.given).split(',')]
+    self.require(
+        all(name and value for name, _, value in pairs), 'given',
+        'a table, or pairs such as age=41,pay=2..3,grade=1|2')
+    return {name.strip(): self._value(value) for name, _, value in pairs}
+
+  def _value(self, text: str) -> Any:
+    """A number, the ends of an interval, a list, or the name of a level."""
+    low, dots, high = text.partition('..')
+    parts = [low, high] if dots else text.split('|')
+    numbers = [float(part) if cells.is_number(part.strip()) else None
+               for part in parts]
+    if dots:
+      self.require(
+          all((number is None) == (not part.strip()) for number, part in zip(
+              numbers, parts, strict=True)), 'given', 'ends such as 2..3',
+          f'It has {text}.')
+      return tuple(numbers)
+    return text if None in numbers else numbers if numbers[1:] else numbers[0]
 
   def images(
       self, flow: 'models.Flow', default: int, per_sample: int = 1,
@@ -201,6 +245,21 @@ def _save_vectors(options: Options, flow: 'models.Flow',
   return report
 
 
+def _save_given(options: Options, flow: 'models.Flow',
+                settings: dict[str, Any]) -> dict[str, Any]:
+  """Draws what is not given and writes the rows; returns the report."""
+  given = options.given_columns
+  if isinstance(given, str) and not options.num_samples:
+    frame = workflow.impute(flow, given, seed=options.seed, **settings)
+  else:
+    frame = workflow.sample_given(
+        flow, options.num_samples or 64, given, seed=options.seed, **settings)
+  frame.to_csv(options.output, index=False, lineterminator='\n', na_rep='nan')
+  return {'num_rows': len(frame), **{
+      name: values[0] if len(values) == 1 else values
+      for name, values in frame.attrs.items()}}
+
+
 def main(options: Options) -> None:
   """Makes the picture, writes it, and reports."""
   flow = options.open(options.dtype, options.strategy)
@@ -208,7 +267,10 @@ def main(options: Options) -> None:
       'solver': options.make_solver(), 'strategy': flow.run.strategy,
       'batch_size': options.batch_size or evaluation.default_batch_size(flow),
       'verbose': 1}
-  if not flow.is_image:
+  if options.given:
+    del settings['solver']  # The flow is drawn from with its own.
+    report = _save_given(options, flow, settings)
+  elif not flow.is_image:
     report = _save_vectors(options, flow, settings)
   else:
     picture = _picture(options, flow, settings)

@@ -1,6 +1,7 @@
 from . import baselines as baselines
 from . import bayes as bayes
 from . import comparison as comparison
+from . import conditional_sampling as conditional_sampling
 from . import conditionals as conditionals
 from . import example_files as example_files
 from . import features as features

@@ -2,6 +2,8 @@ from .detection import detect as detect
 from .evaluating import evaluate as evaluate
 from .explaining import explain as explain
 from .fitting import fit as fit
+from .imputing import impute as impute
+from .imputing import sample_given as sample_given
 from .page import save_page as save_page
 from .runs import load as load
 from .runs import Run as Run

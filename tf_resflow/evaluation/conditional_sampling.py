@@ -1,0 +1,384 @@
+"""Samples of columns of a flow given the others, by Markov chains."""
+
+from collections.abc import Callable
+import dataclasses
+import math
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from scipy import special
+from scipy import stats
+
+from tf_resflow.columns import mixtures
+
+# Samples that a proposal is fitted to, and that the density of given columns is
+# compared with; components, and the variances that are added to those of
+# standardised coordinates.
+NUM_SAMPLES, NUM_RANKED = 5000, 200
+_NUM_COMPONENTS, _REGULARIZATION = 10, 1e-6
+# Factor of the covariance of all samples in a further component, its weight.
+_WIDTH, _WEIGHT = 4.0, 0.05
+# Candidates of the first state of each chain.
+_NUM_CANDIDATES = 16
+# Chains of a row, or a multiple of it; steps of a round, of which none of the
+# first one counts; and the most rounds, of twice as many steps each.
+NUM_CHAINS, _NUM_STEPS, _MAX_ROUNDS = 4, 250, 4
+# A row has converged with so many effective draws of each column, and at most
+# this potential scale reduction.
+MIN_EFFECTIVE, MAX_R_HAT = 100.0, 1.05
+# Quantiles whose effective draws those of the tails are.
+_TAILS = 0.05, 0.95
+
+
+class Given(NamedTuple):
+  """What is known of rows, in coordinates `y`, of each column of each row.
+
+  A column is given if its only interval has one point.
+
+  Attributes:
+    low, high: ends of the intervals that hold it, `[N, D, M]`; those past the
+      last one are `inf, -inf`. Infinite ends stand for no bound.
+  """
+
+  low: np.ndarray
+  high: np.ndarray
+
+  @property
+  def is_fixed(self) -> np.ndarray:
+    """Which columns are given, bool `[N, D]`."""
+    return (self.low == self.high).any(axis=-1)
+
+  @property
+  def is_bounded(self) -> np.ndarray:
+    """Which others are inside of intervals."""
+    return ~self.is_fixed & ~(np.isneginf(self.low[..., 0])
+                              & np.isposinf(self.high[..., 0]))
+
+  def take(self, rows: Any) -> Self:
+    """Returns what is known of some of the rows."""
+    return type(self)(self.low[rows], self.high[rows])
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Chains:
+  """States of the chains of each row.
+
+  Attributes:
+    y: `[S, N, C, D]`, of `S` steps and `C` chains.
+    log_prob_given: log of the density of the given columns, with the
+      probability of the intervals of others, `[N]`, nats, by importance
+      sampling.
+    effective_size, r_hat: the least effective number of draws, of the bulk and
+      of both tails, and the largest potential scale reduction of the columns of
+      each row, `[N]`.
+  """
+
+  y: np.ndarray
+  log_prob_given: np.ndarray
+  effective_size: np.ndarray
+  r_hat: np.ndarray
+
+  @property
+  def has_converged(self) -> np.ndarray:
+    """Whether the draws of a row can be used, bool `[N]`."""
+    return (self.effective_size >= MIN_EFFECTIVE) & (self.r_hat <= MAX_R_HAT)
+
+  def draws(self, count: int) -> np.ndarray:
+    """Returns states, chain by chain and as far apart as can be, `[N, count,
+    D]`."""
+    num_steps, num_rows, num_chains, size = self.y.shape
+    states = np.moveaxis(self.y, 0, 2).reshape([num_rows, -1, size])
+    return states[:, np.int64(
+        (np.arange(count) + 0.5) / count * num_steps * num_chains)]
+
+
+class Proposal:
+  """A mixture of Gaussians that draws some coordinates given the others.
+
+  Coordinates that have intervals follow the given ones, then the others. By the
+  Cholesky factor of the covariance in this order, each one is normal given
+  those before it, and truncated if it has intervals. So the density of a draw
+  is known exactly.
+
+  Args:
+    y: samples of all coordinates, `[S, D]`.
+    seed: of the fit.
+  """
+
+  def __init__(self, y: np.ndarray, seed: int = 0):
+    mean, std = y.mean(axis=0), y.std(axis=0)
+    std = np.where(std > 0.0, std, 1.0)
+    z = (y - mean) / std
+    fitted = mixtures.Candidate(
+        min(_NUM_COMPONENTS, len(y)), 'full', _REGULARIZATION, '').fit(z, seed)
+    wide = _WIDTH * (z.T @ z / len(z) + _REGULARIZATION * np.eye(len(mean)))
+    self._log_weights = np.log(np.r_[
+        (1.0 - _WEIGHT) * fitted.weights_, _WEIGHT])
+    self._means = mean + std * np.r_[fitted.means_, [0.0 * mean]]
+    self._covariances = np.r_[fitted.covariances_, [wide]] * np.outer(std, std)
+
+  def draw(self, y: np.ndarray, is_kept: np.ndarray, given: Given,
+           rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Draws coordinates that are not kept, given those that are.
+
+    Args:
+      y: states, `[N, C, D]`.
+      is_kept: bool `[N, D]`.
+      given: intervals of the others.
+      rng: draws.
+
+    Returns:
+      New states, and the log of the density of a step back to `y` over that of
+      the step; with NaN in `y`, minus the log-density of the step, `[N, C]`.
+    """
+    order = np.argsort(np.where(is_kept, 0, 2 - given.is_bounded), axis=1,
+                       kind='stable')
+    rows = np.arange(len(order))[:, np.newaxis]
+    covariances = self._covariances[
+        :, order[:, :, np.newaxis], order[:, np.newaxis]]
+    problem = _Ordered(
+        np.moveaxis(self._means[:, order], 0, 1),
+        np.moveaxis(np.linalg.cholesky(covariances), 0, 1),
+        np.take_along_axis(is_kept, order, axis=1),
+        np.take_along_axis(given.is_bounded, order, axis=1),
+        given.low[rows, order], given.high[rows, order])
+    before = np.take_along_axis(y, order[:, np.newaxis], axis=2)
+    log_kept, backwards = problem.log_densities(before)
+    log_weights = special.log_softmax(self._log_weights + log_kept, axis=-1)
+    component = np.argmax(log_weights + rng.gumbel(size=log_weights.shape), -1)
+    after = problem.draw(before, component, rng)
+    _, forwards = problem.log_densities(after)
+    new = np.empty_like(after)
+    np.put_along_axis(new, order[:, np.newaxis] + np.zeros_like(
+        after, dtype=int), after, axis=2)
+    log_forwards = special.logsumexp(log_weights + forwards, axis=-1)
+    log_backwards = special.logsumexp(log_weights + backwards, axis=-1)
+    return new, np.where(np.isnan(y).any(axis=-1), 0.0,
+                         log_backwards) - log_forwards
+
+
+class _Ordered(NamedTuple):
+  """Components in the order of each row, of which kept coordinates come first.
+
+  Attributes:
+    mean: `[N, K, D]`.
+    factor: Cholesky factors, `[N, K, D, D]`.
+    is_kept, is_bounded: `[N, D]`.
+    low, high: of the intervals, `[N, D, M]`.
+  """
+
+  mean: np.ndarray
+  factor: np.ndarray
+  is_kept: np.ndarray
+  is_bounded: np.ndarray
+  low: np.ndarray
+  high: np.ndarray
+
+  def log_densities(self, y):
+    """Returns log-densities of the kept coordinates, times probabilities of the
+    intervals of others given these, and of the others; both `[N, C, K]`."""
+    noise = np.zeros([*y.shape[:2], *self.mean.shape[1:]])
+    log_kept = log_others = np.zeros(noise.shape[:-1])
+    for j in range(y.shape[-1]):
+      center, scale = self._conditional(noise, j)
+      noise[..., j] = e = (y[:, :, np.newaxis, j] - center) / scale
+      log_p = -0.5 * e**2 - np.log(scale) - 0.5 * math.log(2.0 * math.pi)
+      kept = self.is_kept[:, j, np.newaxis, np.newaxis]
+      if (is_bounded := self.is_bounded[:, j] & ~self.is_kept[:, j]).any():
+        is_bounded = is_bounded[:, np.newaxis, np.newaxis]
+        log_p = log_p - np.where(
+            is_bounded, self._log_mass(j, center, scale)[0], 0.0)
+        # Given the kept coordinates alone.
+        known = np.where(self.is_kept[:, np.newaxis, np.newaxis], noise, 0.0)
+        center, _ = self._conditional(known, j)
+        scale = np.sqrt(np.where(
+            self.is_kept[:, np.newaxis], 0.0,
+            self.factor[:, :, j]**2).sum(axis=-1))[:, np.newaxis]
+        log_kept = log_kept + np.where(
+            is_bounded, self._log_mass(j, center, scale)[0], 0.0)
+      log_kept = log_kept + np.where(kept, log_p, 0.0)
+      log_others = log_others + np.where(kept, 0.0, log_p)
+    return log_kept, log_others
+
+  def draw(self, y, component, rng):
+    """Returns states whose coordinates that are not kept are drawn anew."""
+    chosen = np.arange(len(y))[:, np.newaxis], component
+    own = self._replace(
+        mean=self.mean[chosen][:, :, np.newaxis],
+        factor=self.factor[chosen][:, :, np.newaxis])
+    y, noise = y.copy(), np.zeros([*y.shape[:2], 1, y.shape[-1]])
+    for j in range(y.shape[-1]):
+      center = own.mean[..., j] + np.einsum(
+          'ncki,ncki->nck', own.factor[..., j, :j], noise[..., :j])
+      scale = own.factor[..., j, j]
+      e = rng.normal(size=center.shape)
+      if self.is_bounded[:, j].any():
+        e = np.where(self.is_bounded[:, j, np.newaxis, np.newaxis],
+                     self._truncated(j, center, scale, rng), e)
+      y[..., j] = np.where(
+          self.is_kept[:, j, np.newaxis], y[..., j],
+          (center + scale * e)[..., 0])
+      noise[..., j] = (y[:, :, np.newaxis, j] - center) / scale
+    return y
+
+  def _conditional(self, noise, j):
+    """Mean `[N, C, K]` and deviation of a coordinate given those before."""
+    return self.mean[:, np.newaxis, :, j] + np.einsum(
+        'nki,ncki->nck', self.factor[:, :, j, :j], noise[..., :j]
+    ), self.factor[:, np.newaxis, :, j, j]
+
+  def _log_mass(self, j, center, scale):
+    """Log-probabilities of all intervals, and of each one; the sign that turns
+    them to the lower tail, and the log of the distribution function there."""
+    low, high = ((end[:, np.newaxis, np.newaxis, j] - center[..., np.newaxis])
+                 / scale[..., np.newaxis] for end in (self.low, self.high))
+    # The tail in which differences are exact.
+    sign = np.where(low > 0.0, -1.0, 1.0)
+    below = special.log_ndtr(np.where(sign < 0.0, -high, low))
+    above = special.log_ndtr(np.where(sign < 0.0, -low, high))
+    with np.errstate(invalid='ignore', divide='ignore'):
+      each = np.where(low < high, above + np.log1p(-np.exp(below - above)),
+                      -np.inf)
+    return special.logsumexp(each, axis=-1), each, sign, below
+
+  def _truncated(self, j, center, scale, rng):
+    """Draws of a standardised coordinate inside of its intervals."""
+    _, each, sign, below = self._log_mass(j, center, scale)
+    place = np.argmax(each + rng.gumbel(size=each.shape), -1)[..., np.newaxis]
+    each, sign, below = (np.take_along_axis(t, place, axis=-1)[..., 0]
+                         for t in (each, sign, below))
+    u = np.log(rng.uniform(1e-300, 1.0, size=each.shape))
+    return sign * special.ndtri_exp(
+        np.minimum(np.logaddexp(below, each + u), 0.0))
+
+
+def run_chains(
+    log_density_fn: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    proposal: Proposal, given: Given, num_chains: int = NUM_CHAINS,
+    seed: int = 0) -> Chains:
+  """Draws coordinates of rows given others.
+
+  By the Metropolis-Hastings algorithm: half of the steps renew all coordinates
+  that are not given, the others some of them given the rest, by the proposal.
+  Rows that have not converged get further rounds of twice as many steps, up to
+  four, of which the last one counts.
+
+  Args:
+    log_density_fn: maps `y` `[B, D]` and the numbers of their rows, `[B]`, to
+      log-densities `[B]`.
+    proposal: fitted to samples of the same density.
+    given: what is known of each row.
+    num_chains: of each row.
+    seed: of all draws.
+
+  References:
+    Vehtari et al., 2021, Rank-Normalization, Folding, and Localization: An
+    Improved R-hat for Assessing Convergence of MCMC.
+  """
+  rng = np.random.default_rng(seed)
+  y, log_prob, log_prob_given = _first_states(
+      log_density_fn, proposal, given, num_chains, rng)
+  found: dict[int, tuple[Any, ...]] = {}
+  rows = np.arange(len(y))
+  for count in range(_MAX_ROUNDS):
+    states = []
+    for _ in range(_NUM_STEPS << count):
+      y, log_prob = _step(
+          log_density_fn, proposal, given.take(rows), rows, y, log_prob, rng)
+      states.append(y)
+    if not count:
+      continue  # They forget the first states.
+    every = np.stack(states)
+    size, r_hat = diagnose(every, ~given.is_fixed[rows])
+    found |= {row: (every[:, i], size[i], r_hat[i])
+              for i, row in enumerate(rows)}
+    left = (size < MIN_EFFECTIVE) | (r_hat > MAX_R_HAT)
+    rows, y, log_prob = rows[left], y[left], log_prob[left]
+    if not len(rows):
+      break
+  # Of rows with longer chains some of the states.
+  y = np.stack([part[::len(part) // (2 * _NUM_STEPS)] for part, *_ in (
+      found[row] for row in range(len(log_prob_given)))], axis=1)
+  sizes, r_hats = (np.array([found[row][i] for row in range(y.shape[1])])
+                   for i in (1, 2))
+  return Chains(y, log_prob_given, sizes, r_hats)
+
+
+def evidence(
+    log_density_fn: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    proposal: Proposal, given: Given, seed: int = 0) -> np.ndarray:
+  """Returns `Chains.log_prob_given` alone, `[N]`; see `run_chains`."""
+  return _first_states(log_density_fn, proposal, given, NUM_CHAINS,
+                       np.random.default_rng(seed))[2]
+
+
+def _first_states(log_density_fn, proposal, given, num_chains, rng):
+  """Returns states `[N, C, D]`, their log-densities, and log p(given)."""
+  is_fixed = given.is_fixed
+  num_rows, size = is_fixed.shape
+  y = np.repeat(np.where(is_fixed, given.low[..., 0], np.nan)[:, np.newaxis],
+                num_chains * _NUM_CANDIDATES, axis=1)
+  # Any numbers where nothing is kept.
+  drawn, log_ratio = proposal.draw(y, is_fixed, given, rng)
+  log_prob = _of_rows(log_density_fn, drawn, np.arange(num_rows))
+  log_weight = log_prob + log_ratio
+  log_prob_given = special.logsumexp(log_weight, axis=1) - math.log(y.shape[1])
+  shape = [num_rows, num_chains, _NUM_CANDIDATES]
+  log_weight = log_weight.reshape(shape)
+  best = np.argmax(
+      log_weight + rng.gumbel(size=shape), axis=-1)[..., np.newaxis]
+  return np.take_along_axis(
+      drawn.reshape([*shape, size]), best[..., np.newaxis], axis=2
+  )[:, :, 0], np.take_along_axis(
+      log_prob.reshape(shape), best, axis=2)[..., 0], log_prob_given
+
+
+def _step(log_density_fn, proposal, given, rows, y, log_prob, rng):
+  """Returns the next states and their log-densities."""
+  is_kept = given.is_fixed
+  if rng.random() < 0.5:
+    is_renewed = rng.random(y.shape[-1]) < 0.5
+    is_renewed[rng.integers(y.shape[-1])] = True
+    is_kept = is_kept | ~is_renewed
+  new, log_ratio = proposal.draw(y, is_kept, given, rng)
+  new_log_prob = _of_rows(log_density_fn, new, rows)
+  is_accepted = np.log(rng.random(log_prob.shape)) < (
+      new_log_prob - log_prob + log_ratio)
+  return (np.where(is_accepted[..., np.newaxis], new, y),
+          np.where(is_accepted, new_log_prob, log_prob))
+
+
+def _of_rows(log_density_fn, y, rows):
+  """Returns log-densities `[N, C]` of states `[N, C, D]`."""
+  return log_density_fn(
+      y.reshape([-1, y.shape[-1]]), np.repeat(rows, y.shape[1])
+  ).reshape(y.shape[:2])
+
+
+def diagnose(y: np.ndarray, is_drawn: np.ndarray
+             ) -> tuple[np.ndarray, np.ndarray]:
+  """Returns effective sizes and potential scale reductions of rows, both `[N]`.
+
+  Of the ranks of the states, mapped to normal quantiles; sizes also of whether
+  they are below the quantiles of 5 and of 95 %; the worst ones of the columns.
+
+  Args:
+    y: `[S, N, C, D]`.
+    is_drawn: columns that count, bool `[N, D]`.
+  """
+  from tensorflow_probability import mcmc  # Takes a second.
+
+  y = np.moveaxis(y, 1, 2)  # [S, C, N, D]
+  shape = y.shape
+  ranks = stats.rankdata(y.reshape([-1, *shape[2:]]), axis=0)
+  ranks = (ranks - 0.375) / (len(ranks) + 0.25)
+  z = special.ndtri(ranks).reshape(shape)
+  flags = [np.float64(ranks <= p).reshape(shape) for p in _TAILS]
+  sizes = [np.where(is_drawn, np.nan_to_num(mcmc.effective_sample_size(
+      t, cross_chain_dims=1, filter_beyond_positive_pairs=True).numpy(),
+                                            nan=0.0), np.inf).min(axis=-1)
+           for t in (z, *flags)]
+  r_hat = mcmc.potential_scale_reduction(
+      z, independent_chain_ndims=1, split_chains=True).numpy()
+  return np.min(sizes, axis=0), np.where(
+      is_drawn, np.nan_to_num(np.sqrt(r_hat), nan=np.inf), 1.0).max(axis=-1)
