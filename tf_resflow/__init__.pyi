@@ -25,5 +25,6 @@ from .workflow import load as load
 from .workflow import sample_given as sample_given
 from .workflow import save_page as save_page
 from .workflow import score as score
+from .workflow import score_folds as score_folds
 
 __version__: str

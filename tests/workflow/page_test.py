@@ -112,6 +112,8 @@ def test_a_table_with_hostile_names(tmp_path):
     assert odd.texts[start + 3][1] in names
   cells = [f'{value:.4g}' for value in frame.iloc[least]]
   assert [text for _, text in shown.texts[start + 5:start + 10]] == cells
+  assert [odd.text('p').count('of the samples of the flow')
+          for odd in (page, shown)] == [0, 3]
 
   loaded = _saved(workflow.load(tmp_path / 'run'), tmp_path / 'loaded.html')
   # The data frame is gone; what the run has stored is not.

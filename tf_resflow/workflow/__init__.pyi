@@ -2,6 +2,7 @@ from .detection import detect as detect
 from .evaluating import evaluate as evaluate
 from .explaining import explain as explain
 from .fitting import fit as fit
+from .folds import score_folds as score_folds
 from .imputing import impute as impute
 from .imputing import sample_given as sample_given
 from .page import save_page as save_page

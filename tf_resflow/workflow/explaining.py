@@ -52,9 +52,11 @@ def explain(
     A data frame with a line for each row and column; rows begin with the
     oddest, its columns with the one whose replacement helps most. `row`, its
     label in the index of the rows, or its number, from 1, in an array;
-    `log_prob`, log p(x) of the row, nats; `column`, `value`; `p_value`, the
-    probability of values at most as dense given the other columns, times the
-    number of columns, at most 1 (of whole numbers: at most as probable);
+    `log_prob`, log p(x) of the row, nats; `p_model`, the share of samples of
+    the flow with no higher one, which is a p-value if the flow is right;
+    `column`, `value`; `p_value`, the probability of values at most as dense
+    given the other columns, times the number of columns, at most 1 (of whole
+    numbers: at most as probable);
     `usual`, the shortest set with a probability of `level`, perhaps of several
     intervals; `likeliest`, the value with the highest density; `gain`, by how
     much it raises the log-density, nats; `is_normalised`, whether the
@@ -156,7 +158,7 @@ def _lines(found, reference, x, values, names, log_prob, level, max_columns):
       ' to '.join(dict.fromkeys(_digits(one, v, high - low) for v in (low, high)
                                 )) for low, high in one.interval(level)))
            for one in every]
-  share = np.mean(reference.log_prob < log_prob)
+  share = np.mean(reference.log_prob <= log_prob)
   text = (f'log p {log_prob:.2f}, lower in {share:.1%} of the samples of the '
           'flow')
   if replaced:
@@ -172,8 +174,10 @@ def _lines(found, reference, x, values, names, log_prob, level, max_columns):
           ' would be ') + ', '.join(
               f'{names[i]} {_digits(every[i], value)}'
               for i, value in replaced.items())
+  p_model = (share * len(reference.x) + 1.0) / (len(reference.x) + 1.0)
   return [{
-      'log_prob': log_prob, 'column': names[i], 'value': float(values[i]),
+      'log_prob': log_prob, 'p_model': p_model, 'column': names[i],
+      'value': float(values[i]),
       'p_value': 0.0 if i in wrong else min(1.0, every[i].tail() * len(x)),
       'usual': usual[i], 'likeliest': every[i].mode, 'gain': gains[i],
       'is_normalised': every[i].is_normalised,

@@ -18,10 +18,12 @@ from tf_resflow import datasets
 from tf_resflow import errors
 from tf_resflow import evaluation
 from tf_resflow import models
+from tf_resflow.columns import rows as rows_lib
 from tf_resflow.evaluation import sample_quality
 from tf_resflow.evaluation import statistics
 from tf_resflow.specs import registries
 from tf_resflow.training import files
+from tf_resflow.workflow import explaining
 from tf_resflow.workflow import page_data
 
 # Colours of Okabe and Ito, which most people can tell apart: 'C0' is for data,
@@ -34,8 +36,8 @@ _STYLE: dict[str, Any] = {
     "':', '-', '--'])"}
 # Most columns alone and in pairs; samples of images, and images in a row.
 _MAX_COLUMNS, _MAX_PAIRED, _NUM_IMAGES, _IN_ROW = 60, 8, 64, 16
-# Least likely rows that are named.
-_NUM_ODD = 10
+# Least likely rows that are named, and those that are explained.
+_NUM_ODD, _NUM_EXPLAINED = 10, 3
 # Held-out rows whose ranks are computed, and draws for each of them.
 _NUM_RANKED, _NUM_DRAWS = 200, 99
 
@@ -55,7 +57,7 @@ def save_page(
   Args:
     flow: of `fit` or `load`, or an estimator that has one as `flow_`.
     path: of the file, which is replaced.
-    rows: whether to show the cells of odd rows.
+    rows: whether to show the cells of odd rows, and to explain some of them.
 
   Example:
     >>> config = configuration.make_config(dataset='2d/rings', num_blocks=1)
@@ -240,7 +242,8 @@ def _odd_rows(page):
   (used, scores), index = page.scores(page.held_out), page.run.index(
       page.held_out)
   lowest = np.argsort(scores, kind='stable')[:_NUM_ODD]
-  x = page.run.open(page.held_out).arrays['x']
+  arrays = page.run.open(page.held_out).arrays
+  x = arrays['x']
   z = page.flow.standardize(x).numpy()
   z = np.nan_to_num(np.abs(z - np.nanmean(z, axis=0)), nan=np.inf)
   lowest, least = used[lowest], scores[lowest]
@@ -259,6 +262,15 @@ def _odd_rows(page):
       'column of each that is farthest from its mean; a row may also be odd as '
       f'a whole. The median of log p is {np.median(scores):.2f}.')
   yield _table(table.rename_axis(index=None, columns=name))
+  if page.shows_rows and not page.flow.is_random_with(
+      page.flow.evaluation_estimator()):
+    rows = rows_lib.Rows(
+        x=np.float64(x.numpy()[lowest]), is_complete=np.full(len(lowest), True),
+        condition=arrays['condition'].numpy()[lowest]
+        if 'condition' in arrays else None)
+    for row, lines in explaining.explanations(
+        page.flow, rows, _NUM_EXPLAINED):
+      yield _text(f'{name} {table.index[row]}: {lines[0]["explanation"]}.')
 
 
 def _images(page):

@@ -1,0 +1,46 @@
+"""Rows of a table are scored by flows that never saw them."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tf_resflow import errors
+from tf_resflow import training
+from tf_resflow import workflow
+
+_SHORT = {'num_steps': 2, 'num_blocks': 1, 'hidden_units': (4,),
+          'base': 'normal', 'verbose': False}
+
+
+@pytest.mark.slow
+def test_each_fold_has_the_scores_of_a_flow_of_the_others(tmp_path):
+  rng = np.random.default_rng(0)
+  frame = pd.DataFrame(
+      {'b': rng.normal(size=60), 'who': rng.integers(9, size=60),
+       'a': rng.lognormal(size=60)}, [f'r{i}' for i in range(60)])
+  frame.loc['r5', 'b'] = 40.0
+  options = {'workdir': tmp_path, 'groups': 'who', 'drop': 'who', 'seed': 3,
+             **_SHORT}
+  scores = workflow.score_folds(frame, 3, explain=3, **options)
+  pd.testing.assert_frame_equal(scores[[*frame]], frame)
+  # The persons of a fold are in no other one.
+  assert (scores.groupby('who')['fold'].nunique() == 1).all()
+  for fold, part in scores.groupby('fold'):
+    flow = workflow.load(tmp_path / f'fold{fold}')
+    known = training.train_rows.read(tmp_path / f'fold{fold}')
+    assert not np.isin(training.train_rows.row_hashes(
+        part[['b', 'a']].to_numpy(), None), known).any()
+    np.testing.assert_allclose(
+        part['log_prob'], flow.log_prob(part[['b', 'a']]), rtol=1e-4)
+    assert part['rank'].min() == pytest.approx(1 / len(part))
+    assert part['rank'].max() == 1.0
+  assert scores['rank'].loc['r5'] < 0.1
+  assert 'b' in scores['odd_columns'].loc['r5']
+  # Finished runs are loaded.
+  pd.testing.assert_frame_equal(
+      workflow.score_folds(frame, 3, explain=3, **options), scores)
+
+
+def test_bad_folds():
+  with pytest.raises(errors.InvalidValueError, match='^folds=1: expected'):
+    workflow.score_folds(np.zeros([5, 2]), 1)

@@ -1,0 +1,69 @@
+"""Scores of the rows of a table by flows that never saw them."""
+
+import math
+import os
+from typing import Any
+
+from tf_resflow import errors
+from tf_resflow.columns import cells
+from tf_resflow.columns import table_files
+from tf_resflow.workflow import fitting
+from tf_resflow.workflow import scoring
+
+
+def score_folds(
+    data: Any, folds: int = 5, *, workdir: str | os.PathLike | None = None,
+    groups: str | None = None, seed: int = 0, explain: int = 0,
+    **settings: Any) -> Any:
+  """Scores each row of a table by a flow of the other folds.
+
+  A flow scores its training rows too high, so that odd ones among them are
+  missed. Here each fold of the rows is scored by a flow that was trained on the
+  others, and validated on some of these. The flows differ: compare rows by
+  their ranks within their folds. No rate of errors is claimed.
+
+  Args:
+    data: a data frame, the path of a table, or an array `[N, D]`.
+    folds: number of folds and flows.
+    workdir: folder of the runs, which continue there; by default none is kept.
+    groups: column whose rows of one value stay in one fold.
+    seed: of the folds and runs.
+    explain: number of rows, those of the lowest ranks, that are explained, see
+      `score`; a share of them in each fold.
+    **settings: those of `fit`.
+
+  Returns:
+    The frame with columns appended: `log_prob`, nats; what `explain` adds;
+    `fold`, from 0; and `rank`, the share of the rows of the fold with at most
+    this log p. Rows with an empty cell (`missing='drop'`) have none.
+
+  Raises:
+    InvalidValueError: if there are fewer than two folds, or rows or groups than
+      folds; see `fit` and `score`.
+  """
+  import pandas as pd
+  from sklearn import model_selection
+
+  frame = table_files.read_frame(data) if isinstance(
+      data, str | os.PathLike) else data if cells.is_frame(data) else (
+          pd.DataFrame(data).add_prefix('x'))
+  keys = None if groups is None else cells.texts(frame[groups])
+  count = len(frame) if keys is None else keys.nunique()
+  errors.check(2 <= folds <= count, 'folds', folds,
+               f'a number from 2 to {count}')
+  splitter = (model_selection.KFold if keys is None else
+              model_selection.GroupKFold)(
+                  folds, shuffle=True, random_state=seed)
+  parts = []
+  for fold, (rest, held_out) in enumerate(splitter.split(frame, groups=keys)):
+    flow = fitting.fit(
+        frame.iloc[rest], workdir and os.path.join(workdir, f'fold{fold}'),
+        seed=seed, test_rows='none', evaluate_at_end=False, **settings)
+    scores = scoring.score(
+        flow, frame.iloc[held_out], diagnose=False,
+        explain=math.ceil(explain / folds)).frame()
+    parts.append(scores.set_axis(frame.index[held_out]).assign(
+        fold=fold, rank=scores['log_prob'].rank(pct=True, method='max'
+                                                ).to_numpy(),
+        place=held_out))
+  return pd.concat(parts).sort_values('place').drop(columns='place')
