@@ -41,9 +41,13 @@ def test_numbers_are_given(flow):
   assert np.mean(frame['c'] == p.argmax()) == pytest.approx(
       p.max(), abs=1.5 / size**0.5)
   normal = gaussian_flows.gaussian()
-  assert frame.attrs['log_prob_given'][0] == pytest.approx(
+  assert frame.attrs['log_prob_given'][0] == pytest.approx(  # Of 1.2 itself.
       stats.multivariate_normal(normal.mean[:2], normal.cov[:2, :2]).logpdf(
-          [-1.0, np.log(1.2)]), abs=0.1)
+          [-1.0, np.log(1.2)]) - np.log(1.2), abs=0.1)
+  whole = {'a': -1.0, 'b': 1.2, 'c': 9}
+  found = imputing.sample_given(flow, 1, whole)
+  assert found.attrs['log_prob_given'][0] == pytest.approx(
+      float(flow.log_prob(found)[0]), abs=0.1)
 
 
 @pytest.mark.slow
@@ -74,6 +78,13 @@ def test_a_frame_gives_columns_row_by_row(flow, caplog):
   assert 'improbable' not in caplog.text
   far = imputing.sample_given(flow, 1, {'b': 1e-3})
   assert far.attrs['rank'] == [0.0] and 'improbable' in caplog.text
+  caplog.clear()
+  # Of intervals the probability counts.
+  assert np.isnan(imputing.sample_given(
+      flow, 1, {'a': (-2.0, None)}).attrs['rank'][0])
+  assert 'improbable' not in caplog.text
+  imputing.sample_given(flow, 1, {'a': (9.0, None)})
+  assert 'improbable' in caplog.text
 
 
 def test_gaps_are_filled_and_the_rest_stays(flow):
@@ -112,19 +123,46 @@ def test_conditions_are_those_of_the_rows():
           {'name': 't', 'role': 'condition', 'position': 2}]}).build()
   flow.initialize(np.random.default_rng(0).normal(size=[50, 2]),
                   np.zeros([50, 1]))
-  frame = pd.DataFrame({'a': [0.5, np.nan, np.nan], 'b': [np.nan] * 3,
+  frame = pd.DataFrame({'a': [0.5, np.nan, 2.0], 'b': [np.nan] * 3,
                         't': [1.0, -1.0, np.nan]})
   filled = imputing.impute(flow, frame)
   assert filled['b'].notna().tolist() == [True, True, False]
+  assert filled['a'].tolist()[::2] == [0.5, 2.0]
   assert imputing.sample_given(
       flow, 2, {'t': 1.0, 'a': 0.5})['t'].tolist() == [1, 1]
 
 
+def test_rows_of_any_number_have_draws_of_their_own(flow, monkeypatch):
+  """Also those of several parts."""
+  monkeypatch.setattr(imputing, '_NUM_NUMBERS', 120)
+  frame = pd.DataFrame({'a': [1.0] * 30, 'c': 12.0, 'b': np.nan})
+  assert imputing.impute(flow, frame)['b'].nunique() == 30
+
+
+def test_labels_are_given():
+  flow = models.VectorFlowConfig(
+      event_size=2, num_blocks=1, condition_labels=3, condition_at=('base',)
+  ).build()
+  flow.initialize(np.random.default_rng(0).normal(size=[50, 2]),
+                  np.zeros([50], int))
+  filled = imputing.impute(flow, np.array([[0.5, np.nan], [np.nan, 1.0]]),
+                           condition=[0, 2])
+  assert not filled.isna().any(axis=None)
+
+
 @pytest.mark.parametrize('given, message', [
     ({'d': 1.0}, '^given=d: expected columns of the flow: a, b, c'),
-    ({'b': -1.0}, 'b is not above 0'),
-    ({'a': [1.0, 2.0]}, 'a number, or the ends .* Lists are for whole numbers'),
-    ({'a': (2.0, 1.0)}, 'an interval with numbers inside')])
+    ({'b': -1.0}, 'b is not above 0 in row 0'),
+    ({'c': 3.5}, 'c is not an integer >= 0 in row 0'),
+    (pd.DataFrame({'b': [1.0, None, -1.0]}, [4, 5, 6]), 'in row 6'),
+    ({'a': [1.0, 2.0]}, 'two ends .* Lists are for whole numbers'),
+    ({'a': (2.0, 1.0)}, '^given=a=.2.0, 1.0.: expected an interval'),
+    ({'b': (-5.0, -2.0)}, 'above 0, low < high'),
+    ({'c': [-3, 12]}, 'integer >= 0, low < high'),
+    ({'c': []}, '^given=c=..: expected a number, '),
+    ({'a': ('x', 1.0)}, 'expected a number, ends'),
+    (1.0, '^given=a float of shape'),
+    ([[1.0, 2.0]], 'expected a dict, a data frame, a path, or')])
 def test_bad_values(flow, given, message):
   with pytest.raises(errors.InvalidValueError, match=message):
     imputing.sample_given(flow, 1, given)

@@ -203,7 +203,7 @@ def parse(
       for role in (schema_lib.GROUP, schema_lib.WEIGHT))
   return Rows(
       frame=table.frame, is_complete=is_complete, group=group, weight=weight,
-      x=np.zeros([size, 0]) if x is None else
+      x=np.zeros([size, 0]) if x is None else x if missing == 'gaps' else
       np.where(is_complete[:, np.newaxis], x, np.nan),
       condition=None if condition is None else
       np.where(is_complete[:, np.newaxis], condition, 0.0))

@@ -125,7 +125,7 @@ class Options(
         8 * (self.num_samples or 0) * len(self.temperature) * size,
         'num_samples', self.num_samples)
     suffix = os.path.splitext(self.output)[1]
-    self.require(not self.given or suffix == '.csv', 'output',
+    self.require(self.given is None or suffix == '.csv', 'output',
                  'a file .csv with --given')
     if self.config.model.is_image:
       self.require(
@@ -142,7 +142,8 @@ class Options(
       return self.given
     pairs = [pair.partition('=') for pair in str(self.given).split(',')]
     self.require(
-        all(name and value for name, _, value in pairs), 'given',
+        all(name and value for name, _, value in pairs)
+        and len({name for name, *_ in pairs}) == len(pairs), 'given',
         'a table, or pairs such as age=41,pay=2..3,grade=1|2')
     return {name.strip(): self._value(value) for name, _, value in pairs}
 
@@ -154,10 +155,13 @@ class Options(
                for part in parts]
     if dots:
       self.require(
-          all((number is None) == (not part.strip()) for number, part in zip(
-              numbers, parts, strict=True)), 'given', 'ends such as 2..3',
+          text.strip() != '..' and all(
+              (number is None) == (not part.strip()) for number, part in zip(
+                  numbers, parts, strict=True)), 'given', 'ends such as 2..3',
           f'It has {text}.')
       return tuple(numbers)
+    self.require(text.strip().lower() not in ('nan', 'na', 'null'), 'given',
+                 'columns that are known', 'Leave the others out.')
     return text if None in numbers else numbers if numbers[1:] else numbers[0]
 
   def images(
@@ -267,7 +271,7 @@ def main(options: Options) -> None:
       'solver': options.make_solver(), 'strategy': flow.run.strategy,
       'batch_size': options.batch_size or evaluation.default_batch_size(flow),
       'verbose': 1}
-  if options.given:
+  if options.given is not None:
     del settings['solver']  # The flow is drawn from with its own.
     report = _save_given(options, flow, settings)
   elif not flow.is_image:

@@ -8,7 +8,9 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from scipy import special
 from scipy import stats
+import threadpoolctl
 
+from tf_resflow import errors
 from tf_resflow.columns import mixtures
 
 # Samples that a proposal is fitted to, and that the density of given columns is
@@ -21,8 +23,9 @@ _WIDTH, _WEIGHT = 4.0, 0.05
 # Candidates of the first state of each chain.
 _NUM_CANDIDATES = 16
 # Chains of a row, or a multiple of it; steps of a round, of which none of the
-# first one counts; and the most rounds, of twice as many steps each.
-NUM_CHAINS, _NUM_STEPS, _MAX_ROUNDS = 4, 250, 4
+# first one counts; the most rounds, of twice as many steps each; and the most
+# states of a chain that are kept.
+NUM_CHAINS, _NUM_STEPS, _MAX_ROUNDS, NUM_STATES = 4, 250, 4, 500
 # A row has converged with so many effective draws of each column, and at most
 # this potential scale reduction.
 MIN_EFFECTIVE, MAX_R_HAT = 100.0, 1.05
@@ -65,9 +68,9 @@ class Chains:
 
   Attributes:
     y: `[S, N, C, D]`, of `S` steps and `C` chains.
-    log_prob_given: log of the density of the given columns, with the
+    log_prob_given: log of the density of the given coordinates, times the
       probability of the intervals of others, `[N]`, nats, by importance
-      sampling.
+      sampling of the first states.
     effective_size, r_hat: the least effective number of draws, of the bulk and
       of both tails, and the largest potential scale reduction of the columns of
       each row, `[N]`.
@@ -109,8 +112,11 @@ class Proposal:
     mean, std = y.mean(axis=0), y.std(axis=0)
     std = np.where(std > 0.0, std, 1.0)
     z = (y - mean) / std
-    fitted = mixtures.Candidate(
-        min(_NUM_COMPONENTS, len(y)), 'full', _REGULARIZATION, '').fit(z, seed)
+    with threadpoolctl.threadpool_limits(1):  # See `mixtures.search`.
+      fitted = mixtures.Candidate(
+          min(_NUM_COMPONENTS, len(y)), 'full', _REGULARIZATION, ''
+      ).fit(z, seed)
+    errors.check(fitted, 'samples', 'some that are not finite', 'numbers')
     wide = _WIDTH * (z.T @ z / len(z) + _REGULARIZATION * np.eye(len(mean)))
     self._log_weights = np.log(np.r_[
         (1.0 - _WEIGHT) * fitted.weights_, _WEIGHT])
@@ -134,11 +140,12 @@ class Proposal:
     order = np.argsort(np.where(is_kept, 0, 2 - given.is_bounded), axis=1,
                        kind='stable')
     rows = np.arange(len(order))[:, np.newaxis]
+    distinct, place = np.unique(order, axis=0, return_inverse=True)
     covariances = self._covariances[
-        :, order[:, :, np.newaxis], order[:, np.newaxis]]
+        :, distinct[:, :, np.newaxis], distinct[:, np.newaxis]]
     problem = _Ordered(
         np.moveaxis(self._means[:, order], 0, 1),
-        np.moveaxis(np.linalg.cholesky(covariances), 0, 1),
+        np.moveaxis(np.linalg.cholesky(covariances), 0, 1)[place.ravel()],
         np.take_along_axis(is_kept, order, axis=1),
         np.take_along_axis(given.is_bounded, order, axis=1),
         given.low[rows, order], given.high[rows, order])
@@ -191,9 +198,9 @@ class _Ordered(NamedTuple):
         # Given the kept coordinates alone.
         known = np.where(self.is_kept[:, np.newaxis, np.newaxis], noise, 0.0)
         center, _ = self._conditional(known, j)
-        scale = np.sqrt(np.where(
-            self.is_kept[:, np.newaxis], 0.0,
-            self.factor[:, :, j]**2).sum(axis=-1))[:, np.newaxis]
+        variance = np.where(self.is_kept[:, np.newaxis], 0.0,
+                            self.factor[:, :, j]**2).sum(axis=-1)
+        scale = np.sqrt(np.where(kept[..., 0], 1.0, variance))[:, np.newaxis]
         log_kept = log_kept + np.where(
             is_bounded, self._log_mass(j, center, scale)[0], 0.0)
       log_kept = log_kept + np.where(kept, log_p, 0.0)
@@ -255,7 +262,7 @@ class _Ordered(NamedTuple):
 def run_chains(
     log_density_fn: Callable[[np.ndarray, np.ndarray], np.ndarray],
     proposal: Proposal, given: Given, num_chains: int = NUM_CHAINS,
-    seed: int = 0) -> Chains:
+    seed: Any = 0) -> Chains:
   """Draws coordinates of rows given others.
 
   By the Metropolis-Hastings algorithm: half of the steps renew all coordinates
@@ -278,30 +285,25 @@ def run_chains(
   rng = np.random.default_rng(seed)
   y, log_prob, log_prob_given = _first_states(
       log_density_fn, proposal, given, num_chains, rng)
-  found: dict[int, tuple[Any, ...]] = {}
-  rows = np.arange(len(y))
+  rows, shape = np.arange(len(y)), [min(NUM_STATES, 2 * _NUM_STEPS), *y.shape]
+  kept, (sizes, r_hats) = np.empty(shape), np.empty([2, len(y)])
   for count in range(_MAX_ROUNDS):
-    states = []
-    for _ in range(_NUM_STEPS << count):
+    num_steps, states = _NUM_STEPS << count, []
+    for step in range(num_steps):
       y, log_prob = _step(
           log_density_fn, proposal, given.take(rows), rows, y, log_prob, rng)
-      states.append(y)
+      if step % max(num_steps // len(kept), 1) == 0:
+        states.append(y)
     if not count:
       continue  # They forget the first states.
-    every = np.stack(states)
-    size, r_hat = diagnose(every, ~given.is_fixed[rows])
-    found |= {row: (every[:, i], size[i], r_hat[i])
-              for i, row in enumerate(rows)}
-    left = (size < MIN_EFFECTIVE) | (r_hat > MAX_R_HAT)
+    kept[:, rows] = states
+    sizes[rows], r_hats[rows] = diagnose(
+        kept[:, rows], ~given.is_fixed[rows])
+    left = (sizes[rows] < MIN_EFFECTIVE) | (r_hats[rows] > MAX_R_HAT)
     rows, y, log_prob = rows[left], y[left], log_prob[left]
     if not len(rows):
       break
-  # Of rows with longer chains some of the states.
-  y = np.stack([part[::len(part) // (2 * _NUM_STEPS)] for part, *_ in (
-      found[row] for row in range(len(log_prob_given)))], axis=1)
-  sizes, r_hats = (np.array([found[row][i] for row in range(y.shape[1])])
-                   for i in (1, 2))
-  return Chains(y, log_prob_given, sizes, r_hats)
+  return Chains(kept, log_prob_given, sizes, r_hats)
 
 
 def evidence(
@@ -336,14 +338,15 @@ def _first_states(log_density_fn, proposal, given, num_chains, rng):
 def _step(log_density_fn, proposal, given, rows, y, log_prob, rng):
   """Returns the next states and their log-densities."""
   is_kept = given.is_fixed
-  if rng.random() < 0.5:
+  if rng.random() < 0.5 and not is_kept.all():
     is_renewed = rng.random(y.shape[-1]) < 0.5
-    is_renewed[rng.integers(y.shape[-1])] = True
+    is_renewed[rng.choice(np.flatnonzero(~is_kept.all(axis=0)))] = True
     is_kept = is_kept | ~is_renewed
   new, log_ratio = proposal.draw(y, is_kept, given, rng)
   new_log_prob = _of_rows(log_density_fn, new, rows)
-  is_accepted = np.log(rng.random(log_prob.shape)) < (
-      new_log_prob - log_prob + log_ratio)
+  with np.errstate(invalid='ignore'):  # From no density to none.
+    is_accepted = np.log(rng.random(log_prob.shape)) < (
+        new_log_prob - log_prob + log_ratio)
   return (np.where(is_accepted[..., np.newaxis], new, y),
           np.where(is_accepted, new_log_prob, log_prob))
 
@@ -366,19 +369,38 @@ def diagnose(y: np.ndarray, is_drawn: np.ndarray
     y: `[S, N, C, D]`.
     is_drawn: columns that count, bool `[N, D]`.
   """
-  from tensorflow_probability import mcmc  # Takes a second.
+  sizes, r_hats = np.full(y.shape[1], np.inf), np.ones(y.shape[1])
+  half = len(y) // 2
+  for i in np.flatnonzero(is_drawn.any(axis=0)):
+    rows = np.flatnonzero(is_drawn[:, i])
+    values = np.moveaxis(y[..., i][:, rows], 0, -1)  # [N, C, S]
+    ranks = stats.rankdata(values.reshape([len(rows), -1]), axis=1).reshape(
+        values.shape)
+    ranks = (ranks - 0.375) / (values[0].size + 0.25)
+    z = special.ndtri(ranks)
+    sizes[rows] = np.min([sizes[rows], *map(_effective_sizes, (
+        z, *(np.float64(ranks <= p) for p in _TAILS)))], axis=0)
+    halves = np.concatenate([z[..., :half], z[..., half:2 * half]], axis=1)
+    with np.errstate(invalid='ignore', divide='ignore'):
+      r_hat = np.sqrt(1.0 - 1.0 / half + halves.mean(axis=-1).var(
+          axis=1, ddof=1) / halves.var(axis=-1, ddof=1).mean(axis=1))
+    r_hats[rows] = np.maximum(r_hats[rows], np.nan_to_num(r_hat, nan=np.inf))
+  return sizes, r_hats
 
-  y = np.moveaxis(y, 1, 2)  # [S, C, N, D]
-  shape = y.shape
-  ranks = stats.rankdata(y.reshape([-1, *shape[2:]]), axis=0)
-  ranks = (ranks - 0.375) / (len(ranks) + 0.25)
-  z = special.ndtri(ranks).reshape(shape)
-  flags = [np.float64(ranks <= p).reshape(shape) for p in _TAILS]
-  sizes = [np.where(is_drawn, np.nan_to_num(mcmc.effective_sample_size(
-      t, cross_chain_dims=1, filter_beyond_positive_pairs=True).numpy(),
-                                            nan=0.0), np.inf).min(axis=-1)
-           for t in (z, *flags)]
-  r_hat = mcmc.potential_scale_reduction(
-      z, independent_chain_ndims=1, split_chains=True).numpy()
-  return np.min(sizes, axis=0), np.where(
-      is_drawn, np.nan_to_num(np.sqrt(r_hat), nan=np.inf), 1.0).max(axis=-1)
+
+def _effective_sizes(t):
+  """Effective numbers of draws of chains `[N, C, S]`, `[N]`.
+
+  By autocorrelations, summed in pairs as long as these are positive.
+  """
+  size = t.shape[-1]
+  spectrum = np.fft.rfft(t - t.mean(axis=-1, keepdims=True), 2 * size)
+  covariance = np.fft.irfft(np.abs(spectrum)**2, axis=-1)[..., :size].mean(
+      axis=1) / size
+  variance = covariance[:, :1] + t.mean(axis=-1).var(axis=1, ddof=1)[:, None]
+  with np.errstate(invalid='ignore', divide='ignore'):
+    rho = 1.0 - (covariance[:, :1] - covariance) / variance
+  pairs = rho[:, :size // 2 * 2].reshape([len(t), -1, 2]).sum(axis=-1)
+  time = 2.0 * (pairs * np.cumprod(pairs > 0.0, axis=1)).sum(axis=1) - 1.0
+  total = t.shape[1] * size
+  return np.nan_to_num(total / np.maximum(time, 1.0 / np.log10(total)), nan=0.0)

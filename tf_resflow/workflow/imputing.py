@@ -1,10 +1,11 @@
 """Rows of which some columns are given: the others are drawn."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 import dataclasses
 import logging
+import numbers
 import os
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -23,13 +24,14 @@ from tf_resflow.numerics import random
 from tf_resflow.workflow import explaining
 
 _logger = logging.getLogger(__name__)
-# Rows whose chains move at once.
-_NUM_ROWS = 500
-# Draws for which a row has four chains: at least five states for each.
-_DRAWS_PER_CHAINS = 200
-# Share of the samples of the flow with a lower density of the given columns,
-# below which that is said.
-_IMPROBABLE = 0.01
+# Numbers of one state of all chains that move at once.
+_NUM_NUMBERS = 20_000
+# Draws for which a row has four chains: at least five states for each; and the
+# most draws.
+_DRAWS_PER_CHAINS, _MAX_DRAWS = 200, 200_000
+# What is given is improbable if a smaller share of the samples of the flow has
+# less density of it; and most sets of given columns of which that is known.
+_IMPROBABLE, _MAX_PATTERNS = 0.01, 16
 
 
 def sample_given(
@@ -45,23 +47,25 @@ def sample_given(
   Args:
     flow: of `fit` or `load`, or another one, of vectors, with exact
       log-determinants, as those of up to 64 columns have.
-    num_samples: number of rows, of each row of `given`.
+    num_samples: number of rows, of each row of `given`, at most 200,000.
     given: a dict from names of columns to a number, to the ends `(low, high)`
-      of an interval, both included (None for no end), or to a list of whole
-      numbers; or a data frame, or the path of a table, of which columns that
-      are absent, and empty cells, are drawn. With the columns of the condition
-      of a flow `p(x|c)`, unless this is given.
-    condition: one for all rows, see `models.Flow`.
+      of an interval, of whole numbers both included (None for no end), or to a
+      list of whole numbers; or a data frame, an array or the path of a table,
+      of which columns that are absent, and empty cells, are drawn. With the
+      columns of the condition of a flow `p(x|c)`, unless this is given.
+    condition: one for all rows, or one for each, see `models.Flow`.
     seed: of all draws.
     **settings: see `evaluation.EvaluationSettings`.
 
   Returns:
     A data frame with the columns of the table; of a frame, the rows of each row
     side by side, with its label. Its `attrs` are, by row of `given`,
-    `log_prob_given`, the log of the density of the numbers that are given,
-    times the probability of intervals given these, nats; `rank`, the share of
-    samples of the flow with less of it; `effective_size` and `r_hat`, those of
-    the chains.
+    `log_prob_given`, the log of the density of the numbers that are given (of
+    the probability over the step of grids, as log p(x)), times the probability
+    of intervals given these, nats, by importance sampling; `rank`, the share of
+    samples of the flow (given the conditions of the rows) with less density of
+    the numbers, NaN without any, and where rows have more than 16 sets of given
+    columns; `effective_size` and `r_hat`, those of the chains.
 
   Raises:
     InvalidValueError: if the flow is of images, or its log-determinants are
@@ -76,41 +80,37 @@ def sample_given(
     >>> frame['x0'].tolist(), bool((frame['x1'] > 0.0).all())
     ([0.5, 0.5, 0.5], True)
   """
-  errors.check(num_samples >= 1, 'num_samples', num_samples, 'a number >= 1')
-  sampler = _Sampler(flow, seed, settings)
-  known = _Known.read(flow, given, condition)
-  errors.check(known.rows.is_complete.all(), 'given', 'an empty cell in the '
-               'condition', 'all of it')
-  chains = sampler.run(known, num_samples)
-  converged = chains.has_converged
-  if not converged.all():
-    row = int(np.argmin(converged))
+  rows, intervals = _read(flow, given, condition)
+  errors.check(len(rows) and rows.is_complete.all(), 'given', f'{len(rows)} '
+               'rows', 'rows without an empty cell in the condition')
+  sampler = _Sampler(flow, rows, intervals, seed, settings)
+  found = sampler.run(num_samples)
+  rank, is_improbable = sampler.ranks(found.log_prob_given)
+  if not found.has_converged.all():
+    row = int(np.argmin(found.has_converged))
     raise errors.InvalidValueError(
         'given', problem='is too hard to sample for'
-        + f' row {row + 1}' * (len(converged) > 1) + ': '
-        f'effective draws {chains.effective_size[row]:.0f}, potential scale '
-        f'reduction {chains.r_hat[row]:.2f}, expected at least '
+        + f' row {row + 1}' * (len(rows) > 1) + ': '
+        f'effective draws {found.effective_size[row]:.0f}, potential scale '
+        f'reduction {found.r_hat[row]:.2f}, expected at least '
         f'{conditional_sampling.MIN_EFFECTIVE:.0f} and at most '
-        f'{conditional_sampling.MAX_R_HAT}', advice='Give less, or wider '
+        f'{conditional_sampling.MAX_R_HAT}; log p(given) is about '
+        f'{found.log_prob_given[row]:.1f}', advice='Give less, or wider '
         'intervals; or train a flow with the given columns in condition_on.')
-  x = sampler.values(known, chains.draws(num_samples))
-  frame = rows_lib.to_frame(
-      flow.schema, x.reshape([-1, x.shape[-1]]), None if
-      known.rows.condition is None else np.repeat(
-          known.rows.condition, num_samples, axis=0))
-  if known.rows.frame is not None:
-    frame.index = np.repeat(known.rows.frame.index, num_samples)
-  ranks = sampler.ranks(known, chains.log_prob_given)
-  if (low := ranks < _IMPROBABLE).any():
+  if is_improbable.any():
     _logger.warning(
-        'What is given%s is improbable: less than %d %% of the samples of the '
-        'flow have a lower density of it; where it has seen few rows, its '
-        'draws mean little.',
-        f' in {low.sum()} of {len(low)} rows' * (len(low) > 1),
-        round(100 * _IMPROBABLE))
-  frame.attrs = {name: values.tolist() for name, values in (
-      ('log_prob_given', chains.log_prob_given), ('rank', ranks),
-      ('effective_size', chains.effective_size), ('r_hat', chains.r_hat))}
+        'What is given%s is improbable under the flow, which has seen few such '
+        'rows: its draws may mean little.', '' if len(rows) == 1 else
+        f' in {is_improbable.sum()} of {len(rows)} rows')
+  frame = rows_lib.to_frame(
+      flow.schema, found.x.reshape([-1, found.x.shape[-1]]),
+      None if rows.condition is None else np.repeat(
+          rows.condition, num_samples, axis=0))
+  if cells.is_frame(given):
+    frame.index = np.repeat(given.index, num_samples)
+  frame.attrs = {'rank': rank.tolist(), **{
+      name: getattr(found, name).tolist()
+      for name in ('log_prob_given', 'effective_size', 'r_hat')}}
   return frame
 
 
@@ -124,9 +124,9 @@ def impute(
 
   Args:
     flow: see `sample_given`.
-    rows: a data frame, or the path of a table. Columns that the flow does not
-      know stay as they are; those that it knows, but for the condition, may be
-      absent.
+    rows: a data frame, an array or the path of a table. Columns that the flow
+      does not know stay as they are; those that it knows, but for the
+      condition, may be absent.
     draws: number of completed copies: a share of their differences is what is
       not known of the cells.
     condition: see `sample_given`.
@@ -134,10 +134,10 @@ def impute(
     **settings: see `evaluation.EvaluationSettings`; `verbose=1` shows a bar.
 
   Returns:
-    The frame without gaps in the columns of the flow; with several draws one
-    below the other, with the level `draw` of the index, from 1. Rows without
-    their condition, and those whose chains did not converge, keep their gaps,
-    which a warning says.
+    The frame without gaps in the columns of the flow, of which those that had
+    some are numbers; with several draws one below the other, with the level
+    `draw` of the index, from 1. Rows without their condition, and those whose
+    chains did not converge, keep their gaps, which a warning says.
 
   Raises:
     InvalidValueError: see `sample_given`.
@@ -153,243 +153,270 @@ def impute(
   import pandas as pd
 
   errors.check(draws >= 1, 'draws', draws, 'a number >= 1')
-  verbose = settings.pop('verbose', 0)
-  sampler = _Sampler(flow, seed, settings)
-  known = _Known.read(flow, rows, condition, 'rows')
-  frame = rows if cells.is_frame(rows) else known.rows.frame
+  known, _ = _read(flow, rows, condition, 'rows')
+  frame = rows if cells.is_frame(rows) else known.frame
   own_names = {str(name): name for name in frame.columns}
-  has_gaps = np.isnan(known.rows.x).any(axis=1)
-  places = np.flatnonzero(has_gaps & known.rows.is_complete)
-  unknown = int((has_gaps & ~known.rows.is_complete).sum())
-  filled = np.repeat(known.rows.x[np.newaxis], draws, axis=0)
-  bar = batch_map.progress_bar(len(places), verbose)
-  failed = 0
-  for start in range(0, len(places), _NUM_ROWS):
-    part = places[start:start + _NUM_ROWS]
-    one = known.take(part)
-    chains = sampler.run(one, draws)
-    x = np.moveaxis(sampler.values(one, chains.draws(draws)), 1, 0)
-    good = chains.has_converged
-    filled[:, part[good]] = x[:, good]
-    failed += int((~good).sum())
-    bar.add(len(part))
-  for count, why in ((unknown, 'lack their condition'), (
-      failed, 'could not be sampled: their chains did not converge')):
+  has_gaps = np.isnan(known.x).any(axis=1)
+  places = np.flatnonzero(has_gaps & known.is_complete)
+  left = {'lack their condition': int((has_gaps & ~known.is_complete).sum())}
+  filled = np.repeat(known.x[np.newaxis], draws, axis=0)
+  if len(places):
+    found = _Sampler(flow, known.take(places), {}, seed, settings).run(draws)
+    good = found.has_converged
+    filled[:, places[good]] = np.moveaxis(found.x[good], 1, 0)
+    left['could not be sampled: their chains did not converge'] = int(
+        (~good).sum())
+  for why, count in left.items():
     if count:
       _logger.warning('%d rows keep their gaps: they %s.', count, why)
   copies = []
   for x in filled:
     drawn = rows_lib.to_frame(flow.schema, x)
     copies.append(frame.copy())
-    for name, old in zip(flow.schema.by_name(schema_lib.MODELLED),
-                         known.rows.x.T, strict=True):
+    for name, old in zip(flow.schema.by_name(schema_lib.MODELLED), known.x.T,
+                         strict=True):
       if np.isnan(old).any():
         copies[-1][own_names.get(name, name)] = drawn[name].to_numpy()
   return copies[0] if draws == 1 else pd.concat(
       copies, keys=range(1, draws + 1), names=['draw'])
 
 
-class _Known(NamedTuple):
-  """What is known of rows: numbers, NaN elsewhere, and intervals of columns.
+def _read(flow, given, condition, name='given'):
+  """Reads what is given of rows, see `sample_given`; or raises.
 
-  Attributes:
-    rows: of which `is_complete` is whether no condition is lacking.
-    intervals: ends in units of the columns, by their places.
+  Returns:
+    `Rows` with NaN for what is not given, of which those are complete that lack
+    no condition; and, by places of columns, the ends of intervals in what their
+    types take.
   """
+  import pandas as pd
 
-  rows: rows_lib.Rows
-  intervals: dict[int, list[tuple[float, float]]]
-
-  def take(self, which: np.ndarray) -> Self:
-    """Returns some of the rows."""
-    return self._replace(rows=self.rows.take(which))
-
-  @classmethod
-  def read(cls, flow: models.Flow, given: Any, condition: Any,
-           name: str = 'given') -> Self:
-    """Reads what is given of each row, see `sample_given`; or raises."""
-    import pandas as pd
-
-    schema = flow.schema
-    modelled = [*schema.by_name(schema_lib.MODELLED)]
-    roles = (schema_lib.MODELLED,) if condition is not None or not (
-        schema.is_named and schema.conditions) else schema_lib.OF_FLOWS
-    intervals = {}
-    if isinstance(given, str | os.PathLike):
-      with errors.format_errors(name, given, 'a table'):
-        frame = table_files.read_frame(given)
-    elif isinstance(given, Mapping):
-      intervals = {
-          column: value for column, value in given.items()
-          if np.ndim(value) or isinstance(value, set)}
-      frame = pd.DataFrame([{
-          column: np.nan if column in intervals else value
-          for column, value in given.items()}])
-    else:
-      frame = table_files.plain(given if cells.is_frame(given) else
-                                pd.DataFrame(given, columns=modelled))
-    known = [*schema.by_name(*roles)]
-    if name == 'given' or not {*frame.columns} & {*known}:
-      unknown = [column for column in frame.columns if column not in known]
-      errors.check(not unknown, name, ', '.join(map(str, unknown)),
-                   f'columns of the flow: {", ".join(known)}')
-    absent = [column for column in modelled if column not in frame]
-    all_rows = rows_lib.read(
-        schema, frame.assign(**dict.fromkeys(absent, np.nan)), name, 'gaps',
-        roles)
-    if condition is not None:
-      all_rows = dataclasses.replace(
-          all_rows, condition=batch_map.conditions_for(
-              flow, rows_lib.condition_array(schema, condition), len(all_rows)))
-    all_rows = evaluation.example_files.read_rows(all_rows, flow, name)
-    types = mapping.of_specs(schema.types, all_rows.x)
-    for i, column_type in enumerate(types):
-      values = all_rows.x[:, i:i + 1]
-      _, problem = mapping.with_density(
-          [column_type.spec()], values[~np.isnan(values[:, 0])],
-          [modelled[i]])
-      errors.check(not problem, name, problem=f': {problem}')
-    return cls(all_rows, {
-        modelled.index(column): _intervals(
-            column, value, types[modelled.index(column)])
-        for column, value in intervals.items()})
+  schema = flow.schema
+  modelled = [*schema.by_name(schema_lib.MODELLED)]
+  roles = schema_lib.OF_FLOWS if condition is None and schema.is_named else (
+      schema_lib.MODELLED,)
+  known = [*schema.by_name(*roles)]
+  intervals: dict[str, Any] = {}
+  if isinstance(given, str | os.PathLike):
+    with errors.format_errors(name, given, 'a table'):
+      frame = table_files.read_frame(given)
+  elif isinstance(given, Mapping):
+    numbers_given = {str(column): value for column, value in given.items()}
+    intervals = {column: numbers_given.pop(column)
+                 for column, value in [*numbers_given.items()]
+                 if isinstance(value, Sequence | set | np.ndarray)
+                 and not isinstance(value, str)}
+    frame = table_files.plain(pd.DataFrame([numbers_given]))
+  else:
+    errors.check(
+        cells.is_frame(given) or np.shape(given)[1:] == (len(modelled),), name,
+        f'a {type(given).__name__} of shape {np.shape(given)}',
+        f'a dict, a data frame, a path, or an array [N, {len(modelled)}]')
+    frame = table_files.plain(given if cells.is_frame(given) else
+                              pd.DataFrame(given, columns=modelled))
+  unknown = {*frame.columns, *intervals} - {*known}
+  errors.check(
+      name != 'given' or not unknown, name, ', '.join(sorted(unknown)),
+      f'columns of the flow: {", ".join(known)}')
+  rows = rows_lib.read(schema, frame.reindex(columns=[
+      *frame.columns, *(one for one in modelled if one not in frame)]), name,
+                       'gaps', roles)
+  if condition is not None:
+    rows = dataclasses.replace(rows, condition=batch_map.conditions_for(
+        flow, rows_lib.condition_array(schema, condition), len(rows)))
+  elif flow.condition_spec is not None:
+    errors.check(rows.condition is not None, 'condition', problem='is missing',
+                 advice='This flow is p(x|c).')
+    rows = evaluation.example_files.read_rows(rows, flow, name)
+  types = mapping.of_specs(schema.types, rows.x)
+  # Empty cells have a value that suits their columns.
+  stand_ins = [t.values(np.floor(inside)) if t.is_integer else inside
+               for t in types for inside in [t.inside(np.float64(0.3), np)]]
+  for on_grids in False, True:
+    _, problem = mapping.with_density(
+        schema.types, np.where(np.isnan(rows.x), stand_ins, rows.x), modelled,
+        frame.index, on_grids)
+    errors.check(not problem, name, problem=f'cannot be: {problem}')
+  return rows, {modelled.index(column): _intervals(
+      column, value, types[modelled.index(column)])
+                for column, value in intervals.items()}
 
 
 def _intervals(name, value, column_type):
-  """Returns the ends of intervals in the units of a type, or raises."""
-  if isinstance(value, tuple):
-    errors.check(len(value) == 2, name, value, 'two ends, (low, high)')
-    pairs = [tuple(sign * np.inf if end is None else float(end)
-                   for sign, end in zip((-1, 1), value, strict=True))]
-  else:
-    errors.check(column_type.is_integer, name, value, 'a number, or the ends '
-                 '(low, high) of an interval', 'Lists are for whole numbers.')
-    pairs = [(float(one), float(one)) for one in sorted({*value})]
-  found = []
-  for low, high in pairs:
-    if column_type.is_integer:
-      # The multiples inside, and their cells.
-      low, high = -np.floor(-low / column_type.step + 1e-9), np.floor(
-          high / column_type.step + 1e-9) + 1.0
-    errors.check(low < high, name, value, 'an interval with numbers inside')
-    found.append((low, high))
+  """Returns the ends of intervals in what a type takes, or raises."""
+  is_pair, values = isinstance(value, tuple), [*value]
+  what = f'{name}={value}'
+  errors.check(
+      values and all(isinstance(one, numbers.Real) or one is None and is_pair
+                     for one in values) and (not is_pair or len(values) == 2),
+      'given', what, 'a number, ends (low, high), or a list of whole numbers')
+  errors.check(is_pair or column_type.is_integer, 'given', what, 'a number, or '
+               'two ends (low, high)', 'Lists are for whole numbers.')
+  found: list[list[float]] = []
+  for low, high in [values] if is_pair else sorted((v, v) for v in values):
+    low, high = (sign * np.inf if end is None else float(end)
+                 for sign, end in ((-1, low), (1, high)))
+    if column_type.is_integer:  # The cells of the multiples inside.
+      low, high = (sign * np.floor(sign * end / column_type.step + 1e-9)
+                   for sign, end in ((-1, low), (1, high)))
+      high += 1.0
+    low, high = np.clip([low, high], *column_type.bounds)
+    errors.check(low < high, 'given', what, 'an interval or numbers that are '
+                 f'{column_type.expected}, low < high')
+    if found and low <= found[-1][1]:
+      found[-1][1] = max(high, found[-1][1])
+    else:
+      found.append([low, high])
   return found
 
 
-class _Sampler:
-  """Chains of rows under a flow, in the numbers of its types of columns."""
+class _Draws(NamedTuple):
+  """Rows `[N, S, D]`, and what `Chains` say of them, `[N]`."""
 
-  def __init__(self, flow, seed, settings):
-    self.settings = dataclasses.replace(
+  x: np.ndarray
+  log_prob_given: np.ndarray
+  effective_size: np.ndarray
+  r_hat: np.ndarray
+  has_converged: np.ndarray
+
+
+class _Sampler:
+  """Chains of rows under a flow, in the numbers of its types of columns.
+
+  Coordinates of the condition follow these, and are given: so the proposal is
+  fitted to both.
+  """
+
+  def __init__(self, flow, rows, intervals, seed, settings):
+    self._verbose = settings.pop('verbose', 0)
+    self._settings = dataclasses.replace(
         explaining.check(flow, seed=seed, **settings), num_repeats=1,
         verbose=0)
-    self._flow = flow
-    self._types = mapping.of_specs(
-        flow.schema.types, np.empty([0, *flow.event_shape]))
-    dtype = np.dtype(flow.input_dtype)
-    self._limits = [tuple(
-        float(t.forward(np.float64(end), np)) for end in t.limits(dtype))
-                    for t in self._types]
+    self._flow, self._rows, self._intervals = flow, rows, intervals
+    self._types = mapping.of_specs(flow.schema.types, rows.x)
     self._log_probs = likelihood.LogProbs(
-        batch_map.frozen(flow, self.settings.strategy), self.settings,
+        batch_map.frozen(flow, self._settings.strategy), self._settings,
         models.Flow.joint_log_prob)
-    self._proposal: Any = None
+    x, condition = self._samples(conditional_sampling.NUM_SAMPLES, 1)
+    noise = np.random.default_rng(seed).uniform(1e-6, 1.0, size=x.shape)
+    self._proposal = conditional_sampling.Proposal(np.concatenate([
+        mapping.mapped(flow.schema.types, x, noise)[0],
+        _flat(condition, len(x))], axis=1), seed)
 
-  def run(self, known, num_draws):
-    """Returns the chains of rows, of which so many draws are needed."""
-    self._fit(known.rows.condition)
-    return conditional_sampling.run_chains(
-        self._density_fn(known.rows.condition), self._proposal,
-        self._given(known), conditional_sampling.NUM_CHAINS * -(
-            -num_draws // _DRAWS_PER_CHAINS), self.settings.seed)
+  def run(self, num_draws):
+    """Draws rows."""
+    errors.check(
+        isinstance(num_draws, int | np.integer)
+        and 1 <= num_draws <= _MAX_DRAWS, 'num_samples', num_draws,
+        f'a whole number from 1 to {_MAX_DRAWS:,}')
+    num_chains = conditional_sampling.NUM_CHAINS * -(
+        -num_draws // _DRAWS_PER_CHAINS)
+    size = max(1, _NUM_NUMBERS // (num_chains * self._rows.x.shape[1]))
+    bar = batch_map.progress_bar(len(self._rows), self._verbose)
+    parts = []
+    for start in range(0, len(self._rows), size):
+      rows = self._rows.take(slice(start, start + size))
+      chains = conditional_sampling.run_chains(
+          self._density_fn(rows.condition), self._proposal,
+          self._given(rows, self._intervals), num_chains,
+          [self._settings.seed, start])
+      given = rows.x[:, np.newaxis]
+      x = np.stack([
+          t.values(np.floor(inside)) if t.is_integer else inside
+          for t, inside in zip(self._types, self._inside(
+              chains.draws(num_draws)), strict=False)], axis=-1)
+      parts.append((np.where(np.isnan(given), x, given),
+                    chains.log_prob_given + self._log_units(rows.x),
+                    chains.effective_size, chains.r_hat, chains.has_converged))
+      bar.add(len(rows))
+    return _Draws(*map(np.concatenate, zip(*parts, strict=True)))
 
-  def ranks(self, known, log_prob):
-    """Returns shares of samples with a lower density of what is given."""
-    x, condition = self._samples(
-        conditional_sampling.NUM_RANKED, known.rows.condition, 2)
-    ranks = np.empty(len(log_prob))
-    gaps = np.isnan(known.rows.x)
-    # Rows of which the same columns are given are compared with the same.
+  def ranks(self, log_prob_given):
+    """Returns shares of samples with less density of the numbers of rows, and
+    which rows are improbable."""
+    gaps = np.isnan(self._rows.x)
     patterns, place = np.unique(gaps, axis=0, return_inverse=True)
+    rank, log_prob = np.full(len(gaps), np.nan), np.zeros(len(gaps))
+    if len(patterns) > _MAX_PATTERNS:
+      return rank, np.full(len(gaps), False)
+    samples, condition = self._samples(conditional_sampling.NUM_RANKED, 2)
     for i, pattern in enumerate(patterns):
-      others = known._replace(rows=rows_lib.Rows(
-          x=np.where(pattern, np.nan, x), is_complete=np.full(len(x), True)))
-      density = conditional_sampling.evidence(
-          self._density_fn(condition), self._proposal, self._given(others),
-          self.settings.seed)
-      which = place.ravel() == i
-      ranks[which] = np.mean(density < log_prob[which, np.newaxis], axis=1)
-    return ranks
+      rows = self._rows.take(np.flatnonzero(place.ravel() == i))
+      if pattern.all():
+        continue
+      own, others = (conditional_sampling.evidence(
+          self._density_fn(part.condition), self._proposal,
+          self._given(part, {}), self._settings.seed) + self._log_units(part.x)
+                     for part in (rows, rows_lib.Rows(
+                         x=np.where(pattern, np.nan, samples),
+                         condition=condition,
+                         is_complete=np.full(len(samples), True))))
+      log_prob[place.ravel() == i] = own
+      rank[place.ravel() == i] = np.mean(others < own[:, np.newaxis], axis=1)
+    # The second is the probability of the intervals given the numbers.
+    return rank, (rank < _IMPROBABLE) | (
+        log_prob_given - log_prob < np.log(_IMPROBABLE))
 
-  def values(self, known, y):
-    """Returns the values of draws `[N, S, D]`, and what is given as it is."""
-    x = np.stack([
-        t.values(np.floor(inside)) if t.is_integer else inside
-        for t, inside in zip(self._types, self._inside(y), strict=True)],
-                 axis=-1)
-    given = known.rows.x[:, np.newaxis]
-    return np.where(np.isnan(given), x, given)
-
-  def _fit(self, condition):
-    """Fits the proposal to samples, if this has not been done yet."""
-    if self._proposal is not None:
-      return
-    x, _ = self._samples(conditional_sampling.NUM_SAMPLES, condition, 1)
-    noise = np.random.default_rng(self.settings.seed).uniform(
-        1e-6, 1.0, size=x.shape)
-    self._proposal = conditional_sampling.Proposal(mapping.mapped(
-        self._flow.schema.types, x, noise)[0], self.settings.seed)
-
-  def _samples(self, count, condition, key):
+  def _samples(self, count, key):
     """Returns samples, given conditions of rows drawn at random, and these."""
+    condition = self._rows.condition
     if condition is not None:
       condition = condition[np.random.default_rng(
-          self.settings.seed).integers(len(condition), size=count)]
+          self._settings.seed).integers(len(condition), size=count)]
     return np.float64(self._flow.sample(count, condition, seed=random.fold_in(
-        self.settings.seed, key).values)), condition
+        self._settings.seed, key).values)), condition
 
-  def _given(self, known):
+  def _log_units(self, x):
+    """Returns the sum over given columns of log dy/dx, of grids -log step."""
+    return np.sum([np.where(np.isnan(column), 0.0, -np.log(t.step)
+                            if t.is_integer else t.log_slope(
+                                t.forward(np.where(np.isnan(column), t.inside(
+                                    np.float64(0.3), np), column), np), np))
+                   for t, column in zip(self._types, x.T, strict=True)], axis=0)
+
+  def _given(self, rows, intervals):
     """Returns what is known of rows, in mapped numbers."""
-    x = known.rows.x
-    width = max(map(len, known.intervals.values()), default=1)
+    x = np.concatenate([rows.x, _flat(rows.condition, len(rows))], axis=1)
+    width = max(map(len, intervals.values()), default=1)
     low, high = (np.full([*x.shape, width], sign * np.inf) for sign in (1, -1))
-    for i, (t, values) in enumerate(zip(self._types, x.T, strict=True)):
-      is_known = ~np.isnan(values)
-      pairs = known.intervals.get(i, [(-np.inf, np.inf)])
-      for place, pair in enumerate(pairs):
-        low[:, i, place], high[:, i, place] = (
-            self._mapped(i, end, sign)
-            for sign, end in zip((-1, 1), pair, strict=True))
-      units = t.units(values[is_known], np)
+    low[..., 0] = np.where(np.isnan(x), -np.inf, x)
+    high[..., 0] = np.where(np.isnan(x), np.inf, x)
+    for i, t in enumerate(self._types):
+      is_known = ~np.isnan(rows.x[:, i])
+      units = t.units(rows.x[is_known, i], np)
       for ends, end in ((low, units), (high, units + 1.0 * t.is_integer)):
-        ends[is_known, i, 0] = t.forward(
-            np.maximum(end, np.finfo(self._flow.input_dtype).tiny)
-            if t.is_integer and t.bounds[0] == 0.0 else end, np)
+        ends[is_known, i, 0] = self._mapped(t, end)
+      if i in intervals:
+        for ends, end in zip((low, high), np.transpose(intervals[i]),
+                             strict=True):
+          ends[:, i, :len(end)] = self._mapped(t, end)
     return conditional_sampling.Given(low, high)
 
-  def _mapped(self, i, end, sign):
-    """Returns the mapped end of an interval, infinite beyond the support."""
-    low, high = self._types[i].bounds
-    if not low < end < high:
-      return sign * np.inf
-    return float(self._types[i].forward(np.float64(end), np))
+  def _mapped(self, column_type, ends):
+    """Returns mapped ends of intervals, infinite at those of the support."""
+    low, high = column_type.bounds
+    with np.errstate(divide='ignore', invalid='ignore'):
+      y = column_type.forward(np.clip(ends, -1e300, 1e300), np)
+    return np.select([ends <= low, ends >= high], [-np.inf, np.inf], y)
 
   def _inside(self, y):
     """Returns what types take of mapped numbers, column by column."""
-    return [t.inside(np.float64(column), np)
-            for t, column in zip(self._types, np.moveaxis(y, -1, 0),
-                                 strict=True)]
+    with np.errstate(over='ignore'):
+      return [t.inside(np.float64(column), np) for t, column in zip(
+          self._types, np.moveaxis(y, -1, 0), strict=False)]
 
   def _density_fn(self, condition):
     """Returns the log-density of mapped numbers of rows by their places."""
-    low, high = np.array(self._limits).T
+    dtype = np.dtype(self._flow.input_dtype)
+    low, high = np.transpose([t.forward(np.float64(t.limits(dtype)), np)
+                              for t in self._types])
 
     def log_density(y, rows):
-      events = np.stack(self._inside(y), axis=-1)
+      y = y[:, :len(self._types)]
       batches = batch_map.slices(
-          self._flow, np.asarray(events, self._flow.input_dtype),
+          self._flow, np.stack(self._inside(y), axis=-1).astype(dtype),
           None if condition is None else condition[rows],
-          self.settings.batch_size)
+          self._settings.batch_size)
       found = self._log_probs(lambda repeat: batches, len(y)).mean(axis=0)
       found = found - sum(t.log_slope(column, np) for t, column in zip(
           self._types, y.T, strict=True))
@@ -397,3 +424,9 @@ class _Sampler:
                       found, -np.inf)
 
     return log_density
+
+
+def _flat(condition, num_rows):
+  """Returns the numbers of conditions, `[N, K]`."""
+  return np.empty([num_rows, 0]) if condition is None else np.float64(
+      condition).reshape([num_rows, -1])
