@@ -4,6 +4,7 @@ import pytest
 
 from tests import cases
 from tests.checks import planted
+from tests.checks.planted import sound
 from tf_resflow.checks import properties
 from tf_resflow.checks import running
 
@@ -24,7 +25,7 @@ def test_every_check_has_found_something():
 
 
 def test_why_a_check_does_not_apply():
-  case = running.case_of(planted.Scale, (3,))
+  case = running.case_of(sound.Scale, (3,))
   reasons = {name: check.reason_against(properties.BIJECTION, case)
              for name, check in running.ALL.items()}
   assert reasons['log_det_is_that_of_the_jacobian'] is None

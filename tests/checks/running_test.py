@@ -2,14 +2,14 @@
 
 import pytest
 
-from tests.checks import planted
+from tests.checks.planted import sound
 from tf_resflow import errors
 from tf_resflow.checks import running
 
 
 @pytest.mark.parametrize('make', [
-    planted.Scale, planted.Dense, planted.Conditioned, planted.Embedded,
-    pytest.param(planted.Block, marks=pytest.mark.slow)])
+    sound.Scale, sound.Dense, sound.Conditioned, sound.Embedded,
+    pytest.param(sound.Block, marks=pytest.mark.slow)])
 def test_what_is_sound_passes(make):
   found = [*running.run('sound', running.case_of(make, (3,)))]
   assert len(found) == len(running.ALL)
