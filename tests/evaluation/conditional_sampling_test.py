@@ -110,6 +110,7 @@ def test_diagnosis_of_known_chains():
   assert r_hats[0] < 1.01 and r_hats[1] > 1.05
 
 
+@pytest.mark.slow
 def test_chains_that_cannot_move_are_not_called_converged():
   """Modes that the proposal does not know of."""
   def two_spikes(y, rows):

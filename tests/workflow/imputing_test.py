@@ -132,6 +132,7 @@ def test_conditions_are_those_of_the_rows():
       flow, 2, {'t': 1.0, 'a': 0.5})['t'].tolist() == [1, 1]
 
 
+@pytest.mark.slow
 def test_rows_of_any_number_have_draws_of_their_own(flow, monkeypatch):
   """Also those of several parts."""
   monkeypatch.setattr(imputing, '_NUM_NUMBERS', 120)
@@ -139,6 +140,7 @@ def test_rows_of_any_number_have_draws_of_their_own(flow, monkeypatch):
   assert imputing.impute(flow, frame)['b'].nunique() == 30
 
 
+@pytest.mark.slow
 def test_labels_are_given():
   flow = models.VectorFlowConfig(
       event_size=2, num_blocks=1, condition_labels=3, condition_at=('base',)
