@@ -1,12 +1,13 @@
 """The code of README.md and docs/: finds its blocks and runs the Python.
 
 To run a page as it stands, in the folder in which its files shall appear, or to
-make its tables anew from the logs of studies in docs/studies:
+make its tables anew from the logs in docs/studies and docs/logs:
 
     python -m tests.documents docs/tfp.md
     python -m tests.documents --rebuild docs/paper.md
 """
 
+import importlib
 import itertools
 import pathlib
 import re
@@ -23,9 +24,10 @@ LOGS = ROOT / 'docs' / 'studies'
 
 _BLOCK = re.compile(r'^```python\n(.*?)^```$', re.DOTALL | re.MULTILINE)
 _SHELL = re.compile(r'^```bash\n(.*?)^```$', re.DOTALL | re.MULTILINE)
-# What is made of a log, or of published values: <!-- study: NAME --> ... .
+# What is made of a log of a study or of a script of docs/, or of published
+# values: <!-- study: NAME --> ... .
 _MADE = re.compile(
-    r'^<!-- (study|published): (\w+) -->\n(.*?)^<!-- end -->$',
+    r'^<!-- (study|log|published): (\w+) -->\n(.*?)^<!-- end -->$',
     re.DOTALL | re.MULTILINE)
 _OPERATORS = ('&&', '|', '>', ';', '||')
 # What tests make of the lengths of training and of Markov chains.
@@ -102,6 +104,9 @@ def rebuilt(text: str) -> str:
 def _made(kind, name):
   if kind == 'published':
     return study_report.markdown(paper.published(name))
+  if kind == 'log':
+    return importlib.import_module(f'docs.{name}').tables(
+        ROOT / 'docs' / 'logs' / f'{name}.jsonl')
   _, study, records = study_log.read(LOGS / f'{name}.jsonl')
   return study_report.text(study, records)
 
