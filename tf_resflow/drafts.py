@@ -1,4 +1,4 @@
-"""Directories that appear complete or not at all."""
+"""Files and directories that appear complete or not at all."""
 
 from collections.abc import Iterator
 import contextlib
@@ -12,17 +12,18 @@ import tempfile
 
 
 @contextlib.contextmanager
-def atomic_directory(path: str | os.PathLike) -> Iterator[pathlib.Path]:
-  """Yields the path of a folder to be made, which is then renamed to `path`.
+def atomic_path(path: str | os.PathLike) -> Iterator[pathlib.Path]:
+  """Yields the path of a file or folder to be made, then renamed to `path`.
 
-  It lies in a hidden folder beside it, `.NAME.draft.*`. Those that killed
-  processes left there are removed, those of living ones are not.
+  A file takes the place of an earlier one. It lies in a hidden folder beside
+  it, `.NAME.draft.*`. Those that killed processes left there are removed, those
+  of living ones are not.
 
   Raises:
     OSError: if there is a folder `path` that is not empty at the end.
 
   Example:
-    >>> with atomic_directory('exports/1') as draft:
+    >>> with atomic_path('exports/1') as draft:
     ...   draft.mkdir()
     ...   os.listdir('exports/1') if os.path.exists('exports/1') else None
     >>> os.listdir('exports')

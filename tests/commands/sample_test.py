@@ -11,6 +11,8 @@ from tests.commands import results
 from tf_resflow import configuration
 from tf_resflow import evaluation
 from tf_resflow import training
+from tf_resflow import workflow
+from tf_resflow.columns import rows as rows_lib
 from tf_resflow.evaluation import pictures
 
 
@@ -117,6 +119,33 @@ def test_pairs_of_columns(run_tool, table, tmp_path, monkeypatch):
     assert report['num_samples'] == 10 and _pixels(output).shape[2] == 4
     assert shown.pop() == expected
     path.unlink(missing_ok=True)
+
+
+def test_rows_are_written_batch_by_batch(
+    run_tool, table_workdir, tmp_path, monkeypatch):
+  """Those of one batch; the file appears whole, or not at all."""
+  command = ['sample', f'--workdir={table_workdir}', '--num_samples=20',
+             '--condition=0.5,-1', '--dtype=float64']
+  whole = results.report(run_tool(*command, f'--output={tmp_path}/whole.csv'))
+  parts = results.report(run_tool(
+      *command, f'--output={tmp_path}/parts.csv', '--batch_size=8'))
+  names, rows = results.table(tmp_path / 'parts.csv')
+  assert names == [*'abcd'] and rows.shape == (20, 4)
+  flow = workflow.load(table_workdir, dtype='float64')
+  expected = flow.sample_frame(20, [[0.5, -1.0]], seed=0)
+  for found in (rows, results.table(tmp_path / 'whole.csv')[1]):
+    np.testing.assert_allclose(found, expected, rtol=1e-8)
+  for report in (whole, parts):
+    assert report.pop('rows_per_second') > 0.0
+    assert report.pop('output').startswith(str(tmp_path))
+  assert parts == pytest.approx(whole, rel=1e-4)
+  calls, original = [], rows_lib.to_frame
+  monkeypatch.setattr(rows_lib, 'to_frame', lambda *args: original(*args) if (
+      calls.append(1) or len(calls) < 3) else 1 / 0)
+  with pytest.raises(ZeroDivisionError):
+    run_tool(*command, f'--output={tmp_path}/broken.csv', '--batch_size=8')
+  assert {path.name for path in tmp_path.iterdir()} == {
+      'whole.csv', 'parts.csv'}
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ from tests.commands import results
 from tf_resflow import evaluation
 from tf_resflow import training
 from tf_resflow import workflow
+from tf_resflow.commands import score
 
 
 @pytest.fixture(name='run')
@@ -66,6 +67,28 @@ def test_scores_of_a_table(run_tool, run, table, tmp_path):
   assert lines[0].split()[0] == '102'
   assert float(lines[0].split()[1]) == given[100, 1]
   assert float(lines[0].split()[5]) == pytest.approx(1 / 21, rel=1e-5)
+
+
+def test_a_long_table_is_read_in_parts(
+    run_tool, run, table, tmp_path, monkeypatch):
+  command = ['score', f'--workdir={run[0]}', f'--inputs={table}', '--top=3',
+             '--batch_size=8']
+  whole = run_tool(*command, f'--output={tmp_path}/whole.csv')
+  monkeypatch.setattr(score, '_PART_SIZE', 24)
+  parts = run_tool(*command, f'--output={tmp_path}/parts.csv')
+  report = results.report(parts)
+  assert report.pop('rows_per_second') > 0.0
+  assert report == results.report(whole)
+  assert (tmp_path / 'parts.csv').read_text() == (
+      tmp_path / 'whole.csv').read_text()
+  assert parts.stderr.splitlines()[:4] == whole.stderr.splitlines()[:4]
+  broken = tmp_path / 'broken.csv'
+  broken.write_text(table.read_text() + '1,2,three,4\n')
+  failed = run_tool(
+      *command, f'--inputs={broken}', f'--output={tmp_path}/y.csv')
+  assert failed.status == 2
+  assert "c: holds text such as 'three' in line 102" in failed.stderr
+  assert not [path for path in tmp_path.iterdir() if 'y.csv' in path.name]
 
 
 def test_explanations(run_tool, run, table, tmp_path):
@@ -172,7 +195,8 @@ def test_damaged_training_rows_cost_no_evaluation(
   rows = workdir / 'train_rows.npy'
   rows.write_bytes(rows.read_bytes()[:-4])
   monkeypatch.setattr(
-      evaluation, 'evaluate_inputs', mock.Mock(side_effect=AssertionError))
+      evaluation.likelihood.LogProbs, 'draws',
+      mock.Mock(side_effect=AssertionError))
   results.check_errors(run_tool, 'score', [
       ([], f'--workdir={workdir}: expected a train_rows.npy of training. It ')],
                        f'--workdir={workdir}', f'--inputs={table}', '--top=3')

@@ -16,7 +16,7 @@ _SCORES = {'log_prob': np.array([0.5, -1.0]), 'log_prob_stderr': np.ones(2),
 def _results(cells=None, **arrays):
   return evaluation.Results(
       numbers={}, arrays=arrays, cells_fn=cells if cells is None else
-      lambda: cells)
+      lambda: [cells])
 
 
 def test_numbers_and_notes_are_added():
@@ -69,7 +69,7 @@ def test_columns_behind_those_of_a_table(tmp_path):
   cells = pd.DataFrame({
       'Unnamed: 0': ['7', '8'], 'd,e': ['01.50', None], 'n': [2, 3],
       'tiny': [0.1, 1e-300]})
-  _results(cells, log_prob=np.float32([0.1, 2.0]), in_training=[1, np.nan],
+  _results(cells, log_prob=[0.1, 2.0], in_training=[1, np.nan],
            ).write(path)
   assert path.read_text() == (
       ',"d,e",n,tiny,log_prob,in_training\n7,01.50,2,0.1,0.1,1\n'

@@ -39,7 +39,8 @@ def test_a_file_a_frame_and_arrays_are_scored_alike(flow, table):
 
 def test_rows_with_scores_are_refused_at_once(flow, table, monkeypatch):
   monkeypatch.setattr(
-      evaluation, 'evaluate_inputs', mock.Mock(side_effect=AssertionError))
+      evaluation.likelihood.LogProbs, 'draws',
+      mock.Mock(side_effect=AssertionError))
   testing.check_refusals(lambda rows: workflow.score(flow, rows, **_FAST), [
       (pd.read_csv(table).assign(in_training=1), 'inputs=a data frame: ...It '
        'has a column in_training already: rename it, or leave it out.')])
@@ -135,3 +136,54 @@ def test_rates_that_too_few_held_out_rows_cannot_keep_are_refused(
     workflow.score(loaded, rows, fdr=0.1)
   with pytest.raises(errors.InvalidValueError, match='has no row to test'):
     workflow.score(gaussian, _draws(1000), fdr=0.1)
+
+
+@pytest.mark.parametrize('suffix', ['csv', 'parquet'])
+def test_parts_of_a_file_are_scored_like_all_of_it(gaussian, tmp_path, suffix):
+  """Training rows, and a rate of errors over all parts, among them."""
+  path = tmp_path / f'rows.{suffix}'
+  rows = pd.concat([_draws(1000)[:30], _draws(77, 1), _draws(3, 2) + 7.0])
+  rows = rows.assign(name=[f'{i:03d}' for i in range(110)], empty=None)
+  getattr(rows, f'to_{suffix}')(path, index=False)
+  found = [workflow.score(gaussian, path, fdr=0.1, certify=False, batch_size=8,
+                          **options) for options in ({}, {'part_size': 20})]
+  whole, parts = found
+  assert [len(frame) for frame in parts.frames()] == [20] * 5 + [10]
+  assert parts.report() == whole.report() and parts.notes == whole.notes
+  assert parts.report()['num_in_training'] > 0
+  assert parts.lowest(5) == whole.lowest(5)
+  for results, name in zip(found, 'ab', strict=True):
+    results.write(tmp_path / f'{name}.csv')
+  assert (tmp_path / 'a.csv').read_text() == (tmp_path / 'b.csv').read_text()
+  assert {*parts.arrays} == {
+      'log_prob', 'nats', 'in_training', 'p_value', 'odd'}
+
+
+def test_gaps_in_parts_have_no_scores(tmp_path):
+  flow = models.VectorFlowConfig(event_size=2, num_blocks=1, schema={
+      'columns': [{'name': 'a'}, {'name': 'b'}]}).build()
+  rows = _draws(9)
+  rows.loc[[1, 3, 4, 5], 'b'] = np.nan
+  rows.to_csv(tmp_path / 'rows.csv', index=False)
+  whole, parts = (workflow.score(
+      flow, tmp_path / 'rows.csv', batch_size=1, **options)
+                  for options in ({}, {'part_size': 3}))
+  assert len([*parts.frames()]) == 3  # Of the second one all have a gap.
+  pd.testing.assert_frame_equal(parts.frame(), whole.frame())
+  assert parts.notes == whole.notes and 'in lines 3, 5, 6 (4' in parts.notes[0]
+
+
+def test_files_that_change_while_they_are_scored_are_not_written(
+    gaussian, tmp_path):
+  path = tmp_path / 'rows.csv'
+  for num_rows in (4, 9):
+    _draws(6).to_csv(path, index=False)
+    found = workflow.score(gaussian, path, part_size=2, batch_size=2)
+    _draws(num_rows).to_csv(path, index=False)
+    with pytest.raises(errors.InvalidValueError, match='have changed since'):
+      found.write(tmp_path / 'scores.csv')
+  assert os.listdir(tmp_path) == ['rows.csv']
+  testing.check_refusals(
+      lambda options: workflow.score(gaussian, path, part_size=2, **options), [
+          (options, 'part_size=2 cannot be used with explain or verify')
+          for options in ({'explain': 1}, {'verify': True})])

@@ -1,6 +1,6 @@
 """Rows of a table: frames of cells as numbers for a flow, and back."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 import dataclasses
 import functools
 import os
@@ -15,11 +15,15 @@ from tf_resflow.columns import problems as problems_lib
 from tf_resflow.columns import schema as schema_lib
 from tf_resflow.columns import table_files
 
-# Columns that are appended to rows that are scored.
-SCORES = ('log_prob', 'log_prob_stderr', 'in_training', 'p_value', 'odd',
-          'off_grid', 'odd_columns', 'explanation')
+# Columns that are appended to rows that are scored, and their types.
+SCORES = {
+    'log_prob': 'Float64', 'log_prob_stderr': 'Float64', 'in_training': 'Int64',
+    'p_value': 'Float64', 'odd': 'Int64', 'off_grid': 'Int64',
+    'odd_columns': 'string', 'explanation': 'string'}
 # Those of them that only some calls append.
 _OF_FDR, _OF_EXPLAIN = {'odd'}, {'odd_columns', 'explanation'}
+# As 'nan', where all cells of a column may be empty: others may have some.
+_OF_PART = 'nan of a part'
 # Largest number of levels of a category.
 _MAX_LEVELS = 100
 # Largest number of columns that a message names.
@@ -93,7 +97,7 @@ class Rows:
 
   def complete(self) -> Self:
     """Returns the rows without an empty cell."""
-    return self.take(self.is_complete)
+    return self if self.is_complete.all() else self.take(self.is_complete)
 
   def spread(self, values: np.ndarray, axis: int = 0) -> np.ndarray:
     """Returns values of complete rows as those of all rows.
@@ -143,30 +147,47 @@ def read(
     >>> to_frame(schema, rows.x, rows.condition).to_dict('records')
     [{'b': 1.0, 'c': 'y', 'a': 2.0}]
   """
+  (rows,) = read_parts(schema, source, name, missing, roles, appended)
+  return rows
+
+
+def read_parts(
+    schema: schema_lib.Schema, source: Any, name: str = 'inputs',
+    missing: str = 'error', roles: Sequence[str] = schema_lib.OF_FLOWS,
+    appended: Sequence[str] = (), size: int | None = None) -> Iterator[Rows]:
+  """Yields the rows of `read` in parts of a file, one after another.
+
+  Args:
+    schema, source, name, missing, roles, appended: those of `read`.
+    size: rows of a part, see `table_files.read_frames`.
+  """
   is_file = isinstance(source, str | os.PathLike)
   names = list(schema.by_name(*roles))
   shown = ', '.join(names[:_MAX_NAMED]) + (
       f', ... ({len(names)})' if len(names) > _MAX_NAMED else '')
   problems = problems_lib.Problems(options='none' if is_file else '')
+  num_rows = num_complete = 0
   with errors.format_errors(
       name, source if is_file else 'a data frame',
       f'a table with the columns {shown}'):
-    if is_file:
-      frame = table_files.read_frame(source, problems=problems)
-    else:
-      frame = table_files.plain(source)
-      if not schema.is_named and len(frame.columns) == len(names) and not (
-          {*names} <= {*frame.columns}):
+    for frame in table_files.read_frames(
+        source, problems=problems, size=size) if is_file else (
+            [table_files.plain(source)]):
+      if not is_file and not schema.is_named and (
+          len(frame.columns) == len(names) and not (
+              {*names} <= {*frame.columns})):
         frame = frame.set_axis(names, axis=1)
-    cells_lib.check_present(names, frame.columns)
-    check_free(frame, appended)
-    rows = parse(schema, Table(frame), problems, missing, roles)
-    problems.check()
+      cells_lib.check_present(names, frame.columns)
+      check_free(frame, appended)
+      rows = parse(schema, Table(frame), problems, _OF_PART if size and
+                   missing == 'nan' else missing, roles)
+      problems.check()
+      num_rows += len(rows)
+      num_complete += rows.is_complete.sum()
+      yield rows
     if is_file:
-      errors.check(len(rows), problem='It has no rows.')
-      errors.check(
-          rows.is_complete.any(), problem='All rows have an empty cell.')
-  return rows
+      errors.check(num_rows, problem='It has no rows.')
+      errors.check(num_complete, problem='All rows have an empty cell.')
 
 
 def check_free(frame: Any, names: Sequence[str]) -> None:
@@ -214,7 +235,7 @@ def _read(table, column, name, problems, missing):
   places = np.flatnonzero(table.frame.columns == name).tolist()
   cells = table.frame.iloc[:, places[0]]
   values, is_empty, problem = table.numbers(places[0])
-  if missing == 'gaps' and is_empty.all():
+  if missing in ('gaps', _OF_PART) and is_empty.all():
     problem = ''
   if column.levels:
     values, problem = _one_hot(column.levels, cells, is_empty)

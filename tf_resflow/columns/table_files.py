@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator
 import csv
 import gzip
-import io
 import itertools
 import os
 from typing import Any
@@ -23,6 +22,9 @@ _REFUSED = {
 
 # Rows that are lists of strings at a time.
 _BATCH = 2**14
+# Types of columns of Parquet files, which may have empty cells.
+_NULLABLE = ('boolean', 'Float32', 'Float64', *(
+    f'{sign}nt{bits}' for sign in ('I', 'UI') for bits in (8, 16, 32, 64)))
 
 # The comma is last, as numbers and names may hold it.
 _SEPARATORS = ('\t', ';', '|', ',')
@@ -33,9 +35,8 @@ def is_table(path: str | os.PathLike | None) -> bool:
   return os.fspath(path or '').lower().endswith(registries.TABLE_SUFFIXES)
 
 
-def read_frame(
-    path: str | os.PathLike, sheet: str | None = None,
-    problems: problems_lib.Problems | None = None) -> Any:
+def read_frame(path: str | os.PathLike, sheet: str | None = None,
+               problems: problems_lib.Problems | None = None) -> Any:
   """Reads a table: .csv, .tsv or .txt (also .gz), .parquet, .feather, .xlsx.
 
   Cells of text files stay text, with decimal points; so do those of .xlsx. Rows
@@ -64,6 +65,21 @@ def read_frame(
     3,Alan,41
     <BLANKLINE>
   """
+  (frame,) = read_frames(path, sheet, problems)
+  return frame
+
+
+def read_frames(
+    path: str | os.PathLike, sheet: str | None = None,
+    problems: problems_lib.Problems | None = None,
+    size: int | None = None) -> Iterator[Any]:
+  """Yields the table of `read_frame` in parts, one after another.
+
+  Args:
+    path, sheet, problems: those of `read_frame`.
+    size: rows of a part, of Parquet and of text with commas between cells;
+      other files, and all by default, are one part.
+  """
   reading.check_regular(path)
   name = os.fspath(path).lower()
   for suffixes, reason in _REFUSED.items():
@@ -75,16 +91,41 @@ def read_frame(
     import pandas as pd  # Takes a second.
 
     if name.endswith('.xlsx'):
-      return _framed(_cells_of_sheet(path, sheet), 'row')
-    if name.endswith(('.parquet', '.feather')):
+      yield from _framed(_cells_of_sheet(path, sheet), 'row')
+    elif size and name.endswith('.parquet'):
+      yield from _parts_of_parquet(path, size)
+    elif name.endswith(('.parquet', '.feather')):
       read = pd.read_feather if name.endswith('.feather') else pd.read_parquet
       with open(path, 'rb') as file:
         # So that integers stay integers beside missing ones.
-        return plain(read(file, dtype_backend='numpy_nullable'))
-    with gzip.open(path) if name.endswith('.gz') else open(path, 'rb') as file:
-      content = file.read()
-    separator = _separator(content)
-    return _framed(_records(content, separator), 'line', problems, separator)
+        yield plain(read(file, dtype_backend='numpy_nullable'))
+    else:
+      opener: Any = gzip.open if name.endswith('.gz') else open
+      with opener(path, 'rt', encoding='utf-8-sig', newline='') as lines:
+        separator = _separator(lines)
+        yield from _framed(
+            _records(lines, separator), 'line', problems, separator, size)
+
+
+def _parts_of_parquet(path, size):
+  """Yields parts of a file, with types as those of 'numpy_nullable'."""
+  import pandas as pd
+  import pyarrow as pa
+  from pyarrow import parquet
+
+  types: dict[Any, Any] = {
+      pa.from_numpy_dtype(dtype.numpy_dtype): dtype
+      for dtype in map(pd.api.types.pandas_dtype, _NULLABLE)}
+  types |= dict.fromkeys([pa.string(), pa.large_string()], pd.StringDtype())
+  first = 0
+  with parquet.ParquetFile(path) as file:
+    for batch in file.iter_batches(size):
+      frame = plain(pa.Table.from_batches([batch]).to_pandas(
+          types_mapper=types.get))
+      # Rows of a file without an index of its own count on.
+      yield frame.set_axis(frame.index + first) if isinstance(
+          frame.index, pd.RangeIndex) else frame
+      first += len(frame)
 
 
 def plain(frame: Any) -> Any:
@@ -97,10 +138,9 @@ def _with_names(names: Iterable[str]) -> list[str]:
   return [name or f'Unnamed: {i}' for i, name in enumerate(names)]
 
 
-def _records(content: bytes, separator: str) -> Iterator[tuple[int, list[str]]]:
+def _records(lines: Any, separator: str) -> Iterator[tuple[int, list[str]]]:
   """Yields the lines at which records begin, and their cells, unless blank."""
-  lines = io.TextIOWrapper(
-      io.BytesIO(content), encoding='utf-8-sig', newline='')
+  lines.seek(0)
   reader, line = csv.reader(lines, delimiter=separator), 1
   for cells in reader:
     if any(map(str.strip, cells)):
@@ -108,10 +148,10 @@ def _records(content: bytes, separator: str) -> Iterator[tuple[int, list[str]]]:
     line = reader.line_num + 1
 
 
-def _separator(content):
+def _separator(lines):
   """Returns the mark that splits the first two lines into the most cells."""
   counts = {separator: min((len(cells) for _, cells in itertools.islice(
-      _records(content, separator), 2)), default=0)
+      _records(lines, separator), 2)), default=0)
             for separator in _SEPARATORS}
   best = max(_SEPARATORS, key=counts.__getitem__)
   return best if counts[best] > 1 else ','
@@ -133,8 +173,12 @@ def _names(first):
 
 def _framed(
     records: Iterable[tuple[int, list[str]]], noun: str,
-    problems: problems_lib.Problems | None = None, separator: str = ',') -> Any:
-  """Returns the frame of records, whose places are called by a noun."""
+    problems: problems_lib.Problems | None = None, separator: str = ',',
+    size: int | None = None) -> Iterator[Any]:
+  """Yields frames of records, whose places are called by a noun.
+
+  With commas between cells a frame has `size` rows, if this is given.
+  """
   import pandas as pd
 
   head: Any = next(records := iter(records), None)
@@ -154,18 +198,22 @@ def _framed(
         list(rows.values()), pd.Index(rows, dtype='int64', name=noun),
         range(len(first)), 'str')
 
-  batches = iter(lambda: list(itertools.islice(records, _BATCH)), [])
-  frame = pd.concat(list(map(part, itertools.chain([[]], batches))))
-  if sizes:
-    where = cells_lib.describe_rows(
-        pd.Index(sizes, name=noun), np.full(len(sizes), True))
-    problem = (f'has {next(iter(sizes.values()))} cells, not {len(first)} like '
-               f'the first line, {where}')
-    if problems is None:
-      raise errors.FormatError(f'It {problem}.')
-    problems.add('', problem, 'fix')
-  return (frame if separator == ',' else _with_decimal_points(frame)).set_axis(
-      names, axis=1)
+  is_whole = size is None or separator != ','
+  batches = iter(lambda: list(itertools.islice(
+      records, _BATCH if is_whole else size)), [])
+  # Without records there is a frame without rows.
+  frames = map(part, itertools.chain([next(batches, [])], batches))
+  for frame in [pd.concat([*frames])] if is_whole else frames:
+    if sizes:
+      where = cells_lib.describe_rows(
+          pd.Index(sizes, name=noun), np.full(len(sizes), True))
+      problem = (f'has {next(iter(sizes.values()))} cells, not {len(first)} '
+                 f'like the first line, {where}')
+      if problems is None:
+        raise errors.FormatError(f'It {problem}.')
+      problems.add('', problem, 'fix')
+    yield (frame if separator == ',' else _with_decimal_points(frame)
+           ).set_axis(names, axis=1)
 
 
 def _with_decimal_points(frame):

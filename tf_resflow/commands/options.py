@@ -6,6 +6,7 @@ import functools
 import json
 import os
 import sys
+import time
 from typing import Any, ClassVar, Self
 
 from absl import flags
@@ -215,7 +216,8 @@ class OutputFile(Options):
         (not os.path.isdir(path), 'a file', 'It is a folder.'),
         (self.overwrite or not exists, 'a new file',
          'It exists: name another one, or give --overwrite to replace it.'),
-        (os.access(path if exists else folder, os.W_OK),
+        (os.access(folder, os.W_OK) and (
+            not exists or os.access(path, os.W_OK)),
          'a file that may be written', '')):
       errors.check(condition, name, path, expected, advice)
 
@@ -310,11 +312,19 @@ class Evaluation(StoredRun, Estimation, Randomness, OutputFile, Devices):
         'num_probes': self.num_probes, 'seed': self.seed,
         'estimator': estimator, 'verbose': 1}
 
-  def print(self, results: 'evaluation.Results') -> None:
-    """Writes the output, and prints the report."""
+  def print(self, results: 'evaluation.Results',
+            start: float | None = None) -> None:
+    """Writes the output, and prints the report; with a rate since `start`."""
     if self.output is not None:
       results.write(self.output)
+    if start is not None:
+      results = results.extended(rate(len(results.arrays['log_prob']), start))
     print_report(results.report(), results.table(), *results.notes)
+
+
+def rate(num_rows: int, start: float) -> dict[str, float]:
+  """Returns rows per second since a time of `time.monotonic`, for a report."""
+  return {'rows_per_second': round(num_rows / (time.monotonic() - start), 1)}
 
 
 def note(text: str) -> None:

@@ -44,12 +44,15 @@ goes to stderr; the last line of stdout is one JSON object.
 from collections.abc import Sequence
 import contextlib
 import dataclasses
+import itertools
 import os
+import time
 from typing import Any
 
 import numpy as np
 
 from tf_resflow import datasets
+from tf_resflow import drafts
 from tf_resflow import errors
 from tf_resflow import evaluation
 from tf_resflow import models
@@ -121,10 +124,11 @@ class Options(
         not self.interpolate or len(self.indices) % 2 == 0, 'indices',
         'pairs: start, end, start, end')
     size = getattr(self.config.model, 'event_size', 1)
-    machine.check_memory(  # Latents and samples alone, in float32.
-        8 * (self.num_samples or 0) * len(self.temperature) * size,
-        'num_samples', self.num_samples)
     suffix = os.path.splitext(self.output)[1]
+    if suffix != '.csv' or self.given is not None:  # Not batch by batch.
+      machine.check_memory(  # Latents and samples alone, in float32.
+          8 * (self.num_samples or 0) * len(self.temperature) * size,
+          'num_samples', self.num_samples)
     self.require(self.given is None or suffix == '.csv', 'output',
                  'a file .csv with --given')
     if self.config.model.is_image:
@@ -226,15 +230,13 @@ def _save_vectors(options: Options, flow: 'models.Flow',
       suffix != '.png' or flow.event_size != 2 or condition is None or
       len(condition) == 1, 'condition', 'one condition with .png of 2-D data',
       'It shows one density.')
-  arrays, report = evaluation.pictures.draw(flow, **_draws(
-      options, condition, 64 if suffix != '.png' else 20_000 if
-      flow.event_size == 2 else 2_000), **settings)
+  draws = _draws(options, condition, 64 if suffix != '.png' else 20_000 if
+                 flow.event_size == 2 else 2_000)
+  if suffix == '.csv':
+    return _write_rows(options.output, flow, **draws, **settings)
+  arrays, report = evaluation.pictures.draw(flow, **draws, **settings)
   if suffix == '.npz':
     np.savez(options.output, **arrays)
-  elif suffix == '.csv':
-    frame = rows_lib.to_frame(flow.schema, arrays['x'], arrays.get('condition'))
-    frame.to_csv(
-        options.output, index=False, lineterminator='\n', na_rep='nan')
   elif flow.event_size == 2:
     evaluation.plots.save_image(options.output, evaluation.density_picture(
         flow, samples=arrays['x'], condition=condition))
@@ -247,6 +249,44 @@ def _save_vectors(options: Options, flow: 'models.Flow',
             train.chosen(train.num_examples)], **parts}
     evaluation.plots.pair_plot(flow.schema.names, parts).savefig(options.output)
   return report
+
+
+def _write_rows(output, flow, num_samples, condition, seed, temperatures,
+                solver, strategy, batch_size, verbose):
+  """Writes samples of vectors batch by batch; returns the report of `draw`."""
+  condition, num_rows = evaluation.pictures.conditions_of_rows(
+      flow, condition, num_samples)
+  size, start = num_rows * num_samples, time.monotonic()
+
+  def latents():
+    for row, i in itertools.product(
+        range(num_rows), range(0, num_samples, batch_size)):
+      z = flow.draw_latents(
+          min(batch_size, num_samples - i), seed=seed, start=i,
+          temperature=temperatures[0])
+      first = row * num_samples + i
+      yield (z,) if condition is None else (
+          z, condition[first:first + len(z)])
+
+  done = 0
+  report: dict[str, float] = {}
+  with drafts.atomic_path(output) as draft:
+    for part in evaluation.inversion.decode_batches(
+        flow, latents(), solver, strategy,
+        evaluation.batch_map.progress_bar(size, verbose)):
+      first, done = done, done + len(part.x)
+      rows_lib.to_frame(
+          flow.schema, part.x, condition if condition is None else
+          condition[first:done]).to_csv(
+              draft, mode='a', header=not first, index=False,
+              lineterminator='\n', na_rep='nan')
+      report = {name: max(value, report.get(name, value))
+                if name.endswith('_max') else
+                (first * report.get(name, 0.0) + len(part.x) * value) / done
+                for name, value in part.report().items()}
+  return {'num_samples': num_samples, 'seed': seed,
+          'temperature': temperatures[0], **report,
+          **options_lib.rate(size, start)}
 
 
 def _save_given(options: Options, flow: 'models.Flow',

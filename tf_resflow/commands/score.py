@@ -33,6 +33,8 @@ that of tf_resflow evaluate.
 
 import dataclasses
 import functools
+import itertools
+import time
 from typing import Any
 
 from tf_resflow import evaluation
@@ -42,6 +44,8 @@ from tf_resflow.columns import table_files
 from tf_resflow.commands import options as options_lib
 from tf_resflow.specs import fields
 
+# Rows of a table that are in memory at a time.
+_PART_SIZE = 2**16
 # Rows that are explained by default.
 _NUM_EXPLAINED = 10
 
@@ -79,19 +83,30 @@ class Options(options_lib.Evaluation, options_lib.Certification):
       self.require(not self.shows_rows, 'output', 'an .npz file for images')
     _ = self.rows  # Or an error.
 
+  @property
+  def part_size(self) -> int | None:
+    """Rows of a table to read at a time; None where all are needed at once."""
+    return None if self.explain or self.verify or self.certify or (
+        self.output or '').endswith('.npz') else _PART_SIZE
+
   @functools.cached_property
   def rows(self) -> Any:
-    """The rows of a table, which is read once; otherwise the path."""
+    """The rows of a table, if it is one part, which is read once.
+
+    Otherwise the path.
+    """
     model = self.config.model
     if model.is_image or not table_files.is_table(self.inputs):
       evaluation.example_files.read_arrays(self.inputs, 'inputs', ())
       return self.inputs
     schema = getattr(model, 'schema', None)
-    return rows_lib.read(
+    if not (schema and schema.is_named):
+      return self.inputs
+    first, *others = itertools.islice(rows_lib.read_parts(
         schema, self.inputs, missing=self.config.data.missing_in_rows,
         appended=rows_lib.appended(self.fdr, self.explain)
-        if self.shows_rows else ()
-    ) if schema and schema.is_named else self.inputs
+        if self.shows_rows else (), size=self.part_size), 2)
+    return self.inputs if others else first
 
   @property
   def shows_rows(self) -> bool:
@@ -103,8 +118,11 @@ class Options(options_lib.Evaluation, options_lib.Certification):
 def main(options: Options) -> None:
   """Scores, writes the output, and reports."""
   flow = options.open(options.dtype, options.strategy)
+  part_size = options.part_size if options.rows is options.inputs and (
+      table_files.is_table(options.inputs)) else None
+  start = time.monotonic()
   results = workflow.score(
-      flow, options.rows, certify=options.certify,
+      flow, options.rows, part_size=part_size, certify=options.certify,
       verify=options.verify or bool(options.certify),
       diagnose=options.shows_rows or options.fdr is not None or bool(
           options.output), fdr=options.fdr,
@@ -119,4 +137,4 @@ def main(options: Options) -> None:
     options_lib.note('\n'.join(
         f'{frame.index.name} {row}: {text}'
         for row, text in frame['explanation'].items() if text))
-  options.print(results)
+  options.print(results, start if part_size else None)

@@ -27,10 +27,12 @@ _MAX_PARALLEL = 4
 
 
 def progress_bar(
-    num_examples: int, verbose: int, title: str = '') -> keras.utils.Progbar:
+    num_examples: int | None, verbose: int, title: str = '',
+) -> keras.utils.Progbar:
   """Returns a Keras progress bar of examples, on stdout, if `verbose`.
 
-  The title is logged before the bar is shown.
+  The title is logged before the bar is shown. Where their number is unknown, it
+  only counts them.
   """
   if verbose and title:
     _logger.info(title)

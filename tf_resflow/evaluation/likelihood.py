@@ -96,7 +96,7 @@ class LogProbs:
 
   def draws(
       self, batches_of: Callable[[int], Iterable[Any]], num_examples: int,
-      title: str = '') -> Iterator[Any]:
+      title: str = '', first: int = 0, bar: Any = None) -> Iterator[Any]:
     """Yields what the method returns for all examples, draw by draw.
 
     Args:
@@ -104,6 +104,8 @@ class LogProbs:
         `batch_map.inputs_of` takes.
       num_examples: in these batches, `N`.
       title: see `batch_map.progress_bar`.
+      first: number of the first batch.
+      bar: a progress bar in place of one of its own.
 
     Yields:
       `[N, ...]`, or a tuple of such.
@@ -114,14 +116,14 @@ class LogProbs:
     def arguments():
       for draw in range(num_draws):
         draw_seed = random.fold_in(self._settings.seed, draw)
-        for i, batch in enumerate(batches_of(draw // num_probes)):
+        for i, batch in enumerate(batches_of(draw // num_probes), first):
           seeds = (draw_seed.values, batch['index']) if self._per_example else (
               random.fold_in(draw_seed, i).values,)
           yield *seeds, *batch_map.inputs_of(batch)
 
     parts: list[Any] = []
     count = 0
-    for part in self._evaluate(arguments(), batch_map.progress_bar(
+    for part in self._evaluate(arguments(), bar or batch_map.progress_bar(
         num_draws * num_examples, self._settings.verbose, title)):
       parts.append(part)
       count += len(tf.nest.flatten(part)[0])
@@ -206,36 +208,51 @@ def evaluate_inputs(
   References:
     Chen et al., 2019, Residual Flows, Equation 1.
   """
+  return evaluator(model, **settings)(x, condition)
+
+
+def evaluator(
+    model: models.Flow, **settings: Any,
+) -> Callable[..., dict[str, np.ndarray]]:
+  """Returns the function of `x` and a condition that `evaluate_inputs` calls.
+
+  It has one graph. Of data that come in parts it also takes the number `first`
+  of the first batch of a part, and a progress `bar` of all.
+  """
   used = settings_lib.EvaluationSettings.of(model, **settings)
-  x, condition = rows_lib.arrays(model.schema, x, condition)
-  is_finite = np.isfinite(np.asarray(x)).reshape([len(x), -1]).all(axis=1)
-  errors.check(
-      is_finite.all(), 'x', f'{np.sum(~is_finite)} examples with NaN or '
-      'infinity', 'finite numbers', 'Leave these out.')
   used = _checked(used, model.is_random_with(used.estimator))
-  batches = batch_map.slices(
-      model, np.asarray(x, model.input_dtype), condition, used.batch_size)
   frozen = batch_map.frozen(model, used.strategy)
-  draws = LogProbs(
+  densities = LogProbs(
       frozen, used, lambda model, *inputs, **options: model.density(
-          *inputs, **options, dtype=tf.float64)[:3]
-  ).draws(lambda repeat: batches, len(x))
-  # Of the draws only the first one's latents are kept.
-  log_prob, z, log_det = next(draws)
-  log_probs, log_dets = np.moveaxis(_average(
-      [(log_prob, log_det), *(values[::2] for values in draws)], used), 1, 0)
-  log_prob = log_probs.mean(axis=0)
-  results = {
-      'z': np.float64(z), 'log_det': log_dets.mean(axis=0),
-      'log_det_repeats': log_dets, 'log_prob': log_prob,
-      'log_prob_stderr': statistics.stderr_per_example(log_probs),
-      model.unit: model.to_loss(log_prob)}
-  if model.augmentation.is_random:
-    results['log_prob_repeats'] = log_probs
-  if model.has_classifier:
-    results['class_log_prob'] = classifications(
-        frozen, used.strategy)(batches)
-  return results
+          *inputs, **options, dtype=tf.float64)[:3])
+  classify = classifications(frozen, used.strategy)
+
+  def evaluate(x, condition=None, **part):
+    x, condition = rows_lib.arrays(model.schema, x, condition)
+    is_finite = np.isfinite(np.asarray(x)).reshape([len(x), -1]).all(axis=1)
+    errors.check(
+        is_finite.all(), 'x', f'{np.sum(~is_finite)} examples with NaN or '
+        'infinity', 'finite numbers', 'Leave these out.')
+    batches = batch_map.slices(
+        model, np.asarray(x, model.input_dtype), condition, used.batch_size)
+    draws = densities.draws(lambda repeat: batches, len(x), **part)
+    # Of the draws only the first one's latents are kept.
+    log_prob, z, log_det = next(draws)
+    log_probs, log_dets = np.moveaxis(_average(
+        [(log_prob, log_det), *(values[::2] for values in draws)], used), 1, 0)
+    log_prob = log_probs.mean(axis=0)
+    results = {
+        'z': np.float64(z), 'log_det': log_dets.mean(axis=0),
+        'log_det_repeats': log_dets, 'log_prob': log_prob,
+        'log_prob_stderr': statistics.stderr_per_example(log_probs),
+        model.unit: model.to_loss(log_prob)}
+    if model.augmentation.is_random:
+      results['log_prob_repeats'] = log_probs
+    if model.has_classifier:
+      results['class_log_prob'] = classify(batches)
+    return results
+
+  return evaluate
 
 
 def classifications(

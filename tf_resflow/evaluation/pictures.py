@@ -151,7 +151,7 @@ def draw(
   z = np.concatenate([
       model.draw_latents(num_samples, seed=seed, temperature=t).numpy()
       for t in temperatures])
-  condition, num_rows = _conditions_of_rows(
+  condition, num_rows = conditions_of_rows(
       model, condition, num_samples, len(temperatures))
   decoded = inversion.decode(
       model, np.tile(z, [num_rows, 1]), condition=condition, **options)
@@ -165,8 +165,13 @@ def draw(
           **decoded.report()}
 
 
-def _conditions_of_rows(model, condition, num_samples, num_temperatures):
-  """Returns the conditions of all samples, row by row, and the row count."""
+def conditions_of_rows(
+    model: models.Flow, condition: Any, num_samples: int,
+    num_temperatures: int = 1) -> tuple[Any, int]:
+  """Returns the conditions of all samples, row by row, and the row count.
+
+  The arguments are those of `draw`.
+  """
   condition = batch_map.conditions_for(model, condition)
   if condition is None:
     return None, 1

@@ -1,5 +1,6 @@
 """Reports of evaluations, and of the validations of a run."""
 
+from collections.abc import Mapping
 import dataclasses
 import logging
 from typing import Any
@@ -8,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_resflow import datasets
+from tf_resflow import errors
 from tf_resflow import models
 from tf_resflow import numerics
 from tf_resflow.columns import column_checks
@@ -148,18 +150,18 @@ class Validation:
 
 
 def report_inputs(
-    model: models.Flow, x: np.ndarray, arrays: dict[str, np.ndarray], *,
+    model: models.Flow, x: Any, arrays: Mapping[str, np.ndarray], *,
     verify: bool = True, certify: bool = True, condition: Any = None,
-    index: Any = None, **settings: Any) -> results_lib.Results:
+    **settings: Any) -> results_lib.Results:
   """Returns the results of `likelihood.evaluate_inputs`, and a report on them.
 
   Args:
     model, x, condition, **settings: those of `evaluate_inputs`; examples are
       inverted with the seed 0.
-    arrays: what it returned.
+    arrays: what it returned, perhaps with the arrays of `check_rows`, which is
+      called otherwise.
     verify: invert the examples, and compute Lipschitz bounds.
     certify: these are guaranteed.
-    index: see `column_checks.rows_with_density`.
 
   Returns:
     The arrays, and numbers with the keys of `evaluate`, but for those of what
@@ -170,10 +172,14 @@ def report_inputs(
   """
   used = settings_lib.EvaluationSettings.of(model, **settings)
   nll = arrays[model.unit]
-  has_density = _rows_with_density(model, nll[np.newaxis], lambda: x, index)
+  arrays = {**({} if 'has_density' in arrays else check_rows(model, x, nll)),
+            **arrays}
+  has_density, off_grid = arrays.pop('has_density'), arrays.pop('off_grid')
+  errors.check(
+      has_density.any(), 'inputs', problem='have no density in any row')
   nll = nll[has_density]
-  repeats = arrays.get(
-      'log_prob_repeats', arrays['log_det_repeats'])[:, has_density]
+  repeats = arrays.get('log_prob_repeats', arrays.get(
+      'log_det_repeats', arrays[model.unit][np.newaxis]))[:, has_density]
   summary = statistics.MeanAndStderr(
       float(nll.mean()),
       statistics.mean_and_stderr(nll).stderr if len(nll) > 1 else None,
@@ -181,12 +187,9 @@ def report_inputs(
       # The NLL is a linear function of log-densities.
       statistics.estimator_stderr(model.to_loss(repeats)), len(repeats))
   results = _results(model, summary, used, has_density, arrays)
-  if model.augmentation.num_points:
-    off_grid = column_checks.rows_off_grids(
-        x, model.schema.types, model.schema.names, index)
-    if off_grid.any():
-      results = results.extended({'num_off_grid': int(off_grid.sum())}, {
-          'off_grid': off_grid.astype(int)})
+  if off_grid.any():
+    results = results.extended({'num_off_grid': int(off_grid.sum())}, {
+        'off_grid': off_grid.astype(int)})
   if not verify:
     return results
   examples = {'x': x}
@@ -195,6 +198,25 @@ def report_inputs(
   return _verified(results, model, used, inversion.check_inverse(
       model, datasets.Split.of_arrays(examples), settings=used, seed=0),
                    certify)
+
+
+def check_rows(model: models.Flow, x: np.ndarray, nll: np.ndarray,
+               index: Any = None) -> dict[str, np.ndarray]:
+  """Returns `has_density` and `off_grid` of rows, bool `[N]`, and warns.
+
+  Args:
+    model, x: those of `evaluate_inputs`.
+    nll: of the rows, `[N]`.
+    index: see `column_checks.rows_with_density`.
+  """
+  return {
+      'has_density': np.zeros(len(nll), bool) if np.isposinf(nll).all() else
+                     _rows_with_density(
+                         model, nll[np.newaxis], lambda: x, index),
+      'off_grid': column_checks.rows_off_grids(
+          x, model.schema.types, model.schema.names, index)
+                  if model.augmentation.num_points else
+                  np.zeros(len(nll), bool)}
 
 
 def _rows_with_density(model, nll, x_fn, index=None):

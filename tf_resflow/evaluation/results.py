@@ -1,6 +1,6 @@
 """What evaluations return: numbers, values of every example, bounds, notes."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 import dataclasses
 import math
 import os
@@ -8,9 +8,12 @@ from typing import Any, Self
 
 import numpy as np
 
+from tf_resflow import drafts
 from tf_resflow import errors
 from tf_resflow import models
 from tf_resflow.columns import rows as rows_lib
+
+_CHANGED = 'have changed since they were read'
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -23,7 +26,8 @@ class Results:
     bounds: Lipschitz bounds of all blocks that have some.
     notes: what people should know, a sentence each.
     unit_notes: what stands beside a number in the table, by its name.
-    cells_fn: returns the examples as a data frame, if they are rows.
+    cells_fn: returns the examples as data frames, one after another, if they
+      are rows.
 
   Example:
     >>> results = Results(numbers={'nats': 0.5}, arrays={'log_prob': [-0.5]})
@@ -38,7 +42,7 @@ class Results:
   bounds: Sequence[models.LipschitzReport] = ()
   notes: tuple[str, ...] = ()
   unit_notes: Mapping[str, str] = dataclasses.field(default_factory=dict)
-  cells_fn: Callable[[], Any] | None = None
+  cells_fn: Callable[[], Iterable[Any]] | None = None
 
   def extended(
       self, numbers: Mapping[str, Any] | None = None,
@@ -68,47 +72,69 @@ class Results:
     """
     import pandas as pd  # Takes a second.
 
+    return pd.concat([*self.frames()])
+
+  def frames(self) -> Iterator[Any]:
+    """Yields the `frame` in the parts in which its rows were read."""
+    import pandas as pd  # Takes a second.
+
     # Nothing is estimated in a single repeat.
     is_exact = len(self.arrays.get('log_det_repeats', [0, 0])) == 1
-    scores = pd.DataFrame({
+    scores = {
         name: self.arrays[name] for name in rows_lib.SCORES
         if name in self.arrays
-        and not (is_exact and name.endswith('_stderr'))})
-    index = pd.RangeIndex(1, len(scores) + 1, name='row')
-    cells = pd.DataFrame(
-        index=index) if self.cells_fn is None else self.cells_fn()
-    if cells.index.name is None:
-      cells = cells.set_axis(index)
-    with errors.format_errors(
-        'inputs', ', '.join(map(str, cells)), 'rows without scores'):
-      rows_lib.check_free(cells, list(scores))
-    scores = scores.convert_dtypes()  # Integers, also beside missing values.
-    return cells.assign(**{name: scores[name].array for name in scores})
+        and not (is_exact and name.endswith('_stderr'))}
+    index = pd.RangeIndex(1, len(self.arrays['log_prob']) + 1, name='row')
+    end = 0
+    for cells in [pd.DataFrame(
+        index=index)] if self.cells_fn is None else self.cells_fn():
+      part = slice(end, end := end + len(cells))
+      errors.check(end <= len(index), 'inputs', problem=_CHANGED)
+      if cells.index.name is None:
+        cells = cells.set_axis(index[part])
+      with errors.format_errors(
+          'inputs', ', '.join(map(str, cells)), 'rows without scores'):
+        rows_lib.check_free(cells, list(scores))
+      yield cells.assign(**{  # Integers, also beside missing values.
+          name: pd.array(values[part], rows_lib.SCORES[name])
+          for name, values in scores.items()})
+    errors.check(end == len(index), 'inputs', problem=_CHANGED)
 
   def lowest(self, num_rows: int, columns: Sequence[str] = ()) -> str:
     """Returns the `num_rows` rows with the lowest log p(x) as text.
 
     Of their cells those of `columns` are shown, by default all.
     """
-    frame = self.frame()
+    import pandas as pd  # Takes a second.
+
+    frame = pd.concat([
+        part.sort_values('log_prob', kind='stable')[:num_rows]
+        for part in self.frames()])
     name = frame.index.name
     cells = {*columns} & {*frame} or {*frame}
-    shown = [c for c in frame if c in cells or c in rows_lib.SCORES[:-1]]
+    shown = [c for c in frame if c in cells or (
+        c in rows_lib.SCORES and c != 'explanation')]
     return frame[shown].dropna(subset='log_prob').sort_values(
         'log_prob', kind='stable')[:num_rows].rename_axis(
             index=None, columns=name).to_string(float_format='{:.6g}'.format)
 
   def write(self, path: str | os.PathLike) -> None:
-    """Writes the `frame` to a .csv file, or the arrays to an .npz file."""
+    """Writes the `frame` to a .csv file, or the arrays to an .npz file.
+
+    The .csv file appears whole, or not at all.
+    """
     if not os.fspath(path).endswith('.csv'):
       np.savez(path, **{
           name: np.array(values, str) if np.asarray(values).dtype == object
           else values for name, values in self.arrays.items()})
       return
-    frame = self.frame()
-    frame.to_csv(path, index=False, lineterminator='\n', header=[
-        '' if column == f'Unnamed: {i}' else column
-        for i, column in enumerate(frame)])
+    with drafts.atomic_path(path) as draft:
+      for frame in self.frames():
+        frame.to_csv(
+            draft, mode='a', index=False, lineterminator='\n',
+            header=not draft.exists() and [
+                '' if column == f'Unnamed: {i}' else column
+                for i, column in enumerate(frame)])
 
 
 def _flat(report, prefix=''):

@@ -167,7 +167,7 @@ def export(
   module.weights = [
       v.value for v in frozen.variables if id(v.value.handle) in captured]
   _try_out(functions, specs)
-  with drafts.atomic_directory(output) as draft:
+  with drafts.atomic_path(output) as draft:
     tf.saved_model.save(
         module, str(draft), signatures=functions,
         options=tf.saved_model.SaveOptions(experimental_custom_gradients=False))

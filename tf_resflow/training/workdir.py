@@ -94,7 +94,7 @@ def create_workdir(
   check_is_new(workdir)
   errors.check(config.model == model.config, 'model', model.name,
                'the model that the configuration describes')
-  with drafts.atomic_directory(workdir) as path:
+  with drafts.atomic_path(workdir) as path:
     draft = str(path)
     write_settings(draft, config)
     for file_name, text in (extra_files or {}).items():

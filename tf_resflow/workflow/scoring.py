@@ -15,6 +15,7 @@ from tf_resflow import training
 from tf_resflow.columns import cells
 from tf_resflow.columns import column_types
 from tf_resflow.columns import rows as rows_lib
+from tf_resflow.columns import table_files
 from tf_resflow.training import files
 from tf_resflow.workflow import explaining
 from tf_resflow.workflow import runs
@@ -30,8 +31,8 @@ _ROUNDING = 1e-4
 def score(
     flow: models.Flow, rows: Any, *, condition: Any = None,
     diagnose: bool = True, fdr: float | None = None, explain: int = 0,
-    verify: bool = False, certify: bool | None = None, **settings: Any,
-) -> evaluation.Results:
+    verify: bool = False, certify: bool | None = None,
+    part_size: int | None = None, **settings: Any) -> evaluation.Results:
   """Scores given rows or images by their log p(x).
 
   Rows of a table are found by the names of their columns, in any order; those
@@ -58,6 +59,10 @@ def score(
     verify: whether to invert the examples and to compute Lipschitz bounds, too.
     certify: then, whether they are guaranteed; by default for vectors and small
       built-in data sets.
+    part_size: about how many rows of the file of a table are in memory at a
+      time. Then `arrays` have only what `frame` needs, `Results.frames`,
+      `write` and `lowest` read the file again, and nothing can be explained or
+      verified.
     **settings: see `evaluation.EvaluationSettings`; the repeats are averaged.
 
   Returns:
@@ -84,13 +89,8 @@ def score(
     >>> list(score(flow, frame).frame())
     ['x1', 'x0', 'log_prob']
   """
-  rows = evaluation.example_files.read_rows(
-      rows, flow, missing='nan' if flow.run is None else
-      flow.run.config.data.missing_in_rows, condition=condition,
-      appended=rows_lib.appended(fdr, explain))
-  x, condition = (complete := rows.complete()).x, complete.condition
-  errors.check(len(x), 'rows', f'{len(rows)} of them', 'a row without an empty '
-               'cell')
+  errors.check(not (part_size and (explain or verify)), 'part_size', part_size,
+               problem='cannot be used with explain or verify')
   diagnoses = diagnose and not flow.is_image and flow.run is not None
   errors.check(fdr is None or diagnoses, 'fdr', fdr,
                problem='requires vectors, the run of their flow, and diagnose')
@@ -98,39 +98,112 @@ def score(
                'a number between 0 and 1')
   # Before what takes long, because it may be damaged.
   known = training.train_rows.read(flow.run.workdir) if diagnoses else None
-  tested = None if fdr is None else _Tested.of(flow, x, condition, known, fdr)
+  tested = None if fdr is None else _Tested.of(flow, known, fdr)
   settings.setdefault('strategy', flow.run and flow.run.strategy)
   used = (explaining.check if explain else evaluation.EvaluationSettings.of)(
       flow, **settings)
-  # As the flow was trained and is served; float64 is for what is computed.
-  arrays = evaluation.evaluate_inputs(
-      flow, x if flow.is_image or flow.schema.dtype else
-      column_types.rounded(x),
-      condition=condition, settings=used)
+  evaluate = evaluation.evaluator(flow, settings=used)
+  found, arrays = _evaluated(
+      flow, _parts(flow, rows, condition, rows_lib.appended(fdr, explain),
+                   part_size and used.batch_size * -(  # Whole batches.
+                       -part_size // used.batch_size)),
+      bool(part_size), evaluate, used, known, tested)
+  complete, is_new = found.complete(), arrays.pop('is_new', None)
   results = evaluation.report.report_inputs(
-      flow, x, arrays, settings=used, condition=condition, index=complete.index,
+      flow, complete.x, arrays, settings=used, condition=complete.condition,
       verify=verify, certify=bool(certify) if flow.run is None else
       flow.run.should_certify(certify)).extended(first={
           **runs.header(flow, used), 'latent_order': 'channels_last'})
   if flow.run is not None and flow.run.is_converted:
     results = results.extended({'latent_order': 'channels_first'}, {
         'z': conversion.to_channels_first(flow, arrays['z']).numpy()})
-  results = results.extended(arrays={
-      **({} if flow.is_image else {'x': x}),
-      **({} if condition is None else {'condition': condition})})
   if diagnoses:
-    results = _diagnosed(results, flow, known, used, tested)
+    results = _diagnosed(results, flow, evaluate, tested, is_new)
   if explain:
     results = _explained(results, flow, complete, explain, used)
-  return _spread(results, flow, rows)
+  if part_size:
+    results = dataclasses.replace(results, cells_fn=lambda: (
+        table_files.read_frames(rows, size=part_size)))
+  return _spread(results, flow, found)
+
+
+def _parts(flow, rows, condition, appended, size):
+  """Yields given rows, those of a file in parts of a size if there is one."""
+  missing = 'nan' if flow.run is None else flow.run.config.data.missing_in_rows
+  for part in rows_lib.read_parts(
+      flow.schema, rows, missing=missing, appended=appended, size=size
+  ) if size else [rows]:
+    yield evaluation.example_files.read_rows(
+        part, flow, missing=missing, condition=condition, appended=appended)
+
+
+def _evaluated(flow, parts, is_light, evaluate, settings, known, tested):
+  """Returns the rows of all parts, and arrays of the complete ones.
+
+  Light ones are without cells, and without what is not appended to rows.
+  """
+  bar = evaluation.batch_map.progress_bar(
+      None, settings.verbose) if is_light else None
+  masks, places, arrays, first = [], [], [], 0
+  for part in parts:
+    complete = part.complete()
+    if len(complete):
+      found = _arrays(
+          flow, complete, evaluate, known, tested, first=first, bar=bar)
+      arrays.append({name: found[name] for name in _light(found)}
+                    if is_light else found)
+      first += -(-len(complete) // settings.batch_size)
+    masks.append(part.is_complete)
+    places.append(part.frame[[]] if is_light else None)
+  num_rows = sum(map(len, masks))
+  errors.check(arrays, 'rows', f'{num_rows} of them', 'a row without an empty '
+               'cell')
+  if bar is not None:
+    import pandas as pd  # Whoever has parts has it.
+
+    bar.target = num_rows
+    bar.update(num_rows)
+    part = rows_lib.Rows(x=np.zeros([num_rows, 0]), frame=pd.concat(places),
+                         is_complete=np.concatenate(masks))
+    arrays = [{name: np.concatenate(
+        [found.pop(name) for found in arrays],
+        -1 if name.endswith('_repeats') else 0) for name in [*arrays[0]]}]
+  return part, {**arrays[0], flow.unit: flow.to_loss(arrays[0]['log_prob'])}
+
+
+def _arrays(flow, rows, evaluate, known, tested, **options):
+  """Returns what is known of complete rows by themselves."""
+  x, condition = rows.x, rows.condition
+  # As the flow was trained and is served; float64 is for what is computed.
+  arrays = evaluate(x if flow.is_image or flow.schema.dtype else
+                    column_types.rounded(x), condition, **options)
+  arrays |= evaluation.report.check_rows(
+      flow, x, arrays[flow.unit], rows.index)
+  if known is not None:
+    hashes = training.train_rows.row_hashes(x, condition, flow.schema.dtype)
+    arrays['in_training'] = np.isin(hashes, known).astype(int)
+    if tested is not None:
+      arrays['is_new'] = ~np.isin(hashes, tested.known)
+  return {**arrays, **({} if flow.is_image else {'x': x}),
+          **({} if condition is None else {'condition': condition})}
+
+
+def _light(arrays):
+  """Returns the names of what is appended to rows, or needed for that."""
+  is_exact = len(arrays['log_det_repeats']) == 1
+  return [name for name in (
+      'log_prob', 'in_training', 'is_new', 'has_density', 'off_grid', *(
+          () if is_exact else (
+              'log_prob_stderr', 'log_det_repeats', 'log_prob_repeats')))
+          if name in arrays]
 
 
 def _spread(results, flow, rows):
   """Returns results with NaN for the rows with an empty cell."""
-  if not flow.is_image:
-    results = dataclasses.replace(
-        results, cells_fn=lambda: rows.frame if rows.frame is not None else
-        rows_lib.to_frame(flow.schema, rows.x, rows.condition))
+  if not flow.is_image and results.cells_fn is None:
+    results = dataclasses.replace(results, cells_fn=lambda: [
+        rows.frame if rows.frame is not None else
+        rows_lib.to_frame(flow.schema, rows.x, rows.condition)])
   is_empty = ~rows.is_complete
   if not is_empty.any():
     return results
@@ -155,24 +228,17 @@ def _explained(results, flow, rows, num_rows, settings):
       'odd_columns': names, 'explanation': texts})
 
 
-def _diagnosed(results, flow, known, settings, tested):
-  """Adds what the data of the run say of rows; notes what cannot be known.
-
-  `known` are the digests of the training rows, see `train_rows.read`.
-  """
+def _diagnosed(results, flow, evaluate, tested, is_new):
+  """Adds what the data of the run say of rows; notes what cannot be known."""
   arrays = results.arrays
-  if known is None:
+  if 'in_training' not in arrays:
     results = results.extended(notes=[
         f'note: no in_training: the run has no {files.TRAIN_ROWS}, like older '
         'and converted runs, and those on points that are drawn, or on more '
         f'than {training.train_rows.MAX_ROWS:,} rows.'])
   else:
-    in_training = np.isin(training.train_rows.row_hashes(
-        arrays['x'], arrays.get('condition'), flow.schema.dtype), known
-    ).astype(int)
-    results = results.extended(
-        _held_out(in_training, arrays[flow.unit], flow.unit),
-        {'in_training': in_training})
+    results = results.extended(_held_out(
+        arrays['in_training'], arrays[flow.unit], flow.unit))
   try:
     split = flow.run.open('test')
     test = split.arrays
@@ -180,11 +246,9 @@ def _diagnosed(results, flow, known, settings, tested):
     return results.extended(notes=[
         'note: no p_value: the test part of the run is missing. '
         f'{errors.sentence(error)}'])
-  held_out = evaluation.evaluate_inputs(
-      flow, test['x'].numpy(), condition=test.get('condition'),
-      settings=settings)['log_prob']
+  held_out = evaluate(test['x'].numpy(), test.get('condition'))['log_prob']
   if tested is not None:
-    return tested.marked(results, held_out)
+    return tested.marked(results, is_new, held_out)
   return results.extended(arrays={
       'p_value': evaluation.statistics.conformal_p_values(
           arrays['log_prob'] + _ROUNDING, held_out, split.weights)})
@@ -195,20 +259,19 @@ class _Tested(NamedTuple):
 
   Attributes:
     fdr: the rate.
-    rows: whether a row stands in no part of the data of the run, `[N]`.
+    known: hashes of the rows in all parts of the data of the run.
     held_out: whether a row of the test part stands there once, and in no other
       part, `[M]`. Copies would not be drawn like new rows that are in none.
     notes: what is assumed.
   """
 
   fdr: float
-  rows: np.ndarray
+  known: np.ndarray
   held_out: np.ndarray
   notes: tuple[str, ...]
 
   @classmethod
-  def of(cls, flow: models.Flow, x: np.ndarray, condition: Any, known: Any,
-         fdr: float) -> Self:
+  def of(cls, flow: models.Flow, known: Any, fdr: float) -> Self:
     """Returns them, or raises `InvalidValueError` if it cannot be kept."""
     run, data = flow.run, flow.run.config.data
     test = run.open('test')
@@ -227,32 +290,29 @@ class _Tested(NamedTuple):
     _, places, counts = np.unique(
         found, return_inverse=True, return_counts=True)
     held_out = ~np.isin(found, known) & (counts[places] == 1)
-    rows = ~np.isin(hashes(x, condition), np.r_[known, found])
-    errors.check(rows.any(), 'fdr', fdr, problem='has no row to test: all '
-                 'stand in the data of the run')
     needed = math.ceil(_LEAST_SHARE / fdr) - 1
     errors.check(
         held_out.sum() >= needed, 'fdr', fdr, f'at least {needed} held-out '
         f'rows, not {held_out.sum()}', 'Of so few it would mark more than one '
         f'in {_LEAST_SHARE}, or none. Train with a larger --test_share, or ask '
         'for a larger rate.')
-    notes = [f'note: {len(rows) - rows.sum()} rows have no p_value: they stand '
-             'in the data of the run.'] * (not rows.all())
+    notes = []
     if data.test_rows != 'random' or data.condition_on:
       notes.append('note: are usual new rows drawn like the held-out ones, ' + (
           'conditions included?' if data.condition_on else
           f'which test_rows={data.test_rows} chose?'))
-    return cls(fdr, rows, held_out, tuple(notes))
+    return cls(fdr, np.r_[known, found], held_out, tuple(notes))
 
-  def marked(self, results: evaluation.Results, held_out: np.ndarray,
-             ) -> evaluation.Results:
-    """Adds p-values of the rows, and which are odd, by held-out log p(x)."""
-    p, odd = np.full([2, len(self.rows)], np.nan)
-    p[self.rows] = evaluation.statistics.conformal_p_values(
-        results.arrays['log_prob'][self.rows] + _ROUNDING,
-        held_out[self.held_out])
-    odd[self.rows] = stats.false_discovery_control(p[self.rows]) <= self.fdr
-    num_tested, num_odd = int(self.rows.sum()), int(np.nansum(odd))
+  def marked(self, results: evaluation.Results, rows: np.ndarray,
+             held_out: np.ndarray) -> evaluation.Results:
+    """Adds p-values of new rows, and which are odd, by held-out log p(x)."""
+    errors.check(rows.any(), 'fdr', self.fdr, problem='has no row to test: all '
+                 'stand in the data of the run')
+    p, odd = np.full([2, len(rows)], np.nan)
+    p[rows] = evaluation.statistics.conformal_p_values(
+        results.arrays['log_prob'][rows] + _ROUNDING, held_out[self.held_out])
+    odd[rows] = stats.false_discovery_control(p[rows]) <= self.fdr
+    num_tested, num_odd = int(rows.sum()), int(np.nansum(odd))
     least = math.ceil(num_tested / (self.fdr * (self.held_out.sum() + 1)))
     return results.extended(
         {'num_tested': num_tested, 'num_odd': num_odd},
@@ -261,7 +321,8 @@ class _Tested(NamedTuple):
             f'share of {self.fdr:g} is like the {self.held_out.sum()} held-out '
             'rows, on average over such rows.' + (
                 f' Fewer than {least} cannot be marked.' if least > 1 else ''),
-            *self.notes])
+            *[f'note: {np.sum(~rows)} rows have no p_value: they stand in the '
+              'data of the run.'] * (not rows.all()), *self.notes])
 
 
 def _held_out(in_training, losses, unit):
