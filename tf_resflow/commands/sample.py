@@ -26,9 +26,10 @@ Images X enter as (X + 1/2) / num_levels; results are shown rounded down to
 levels. A path has one condition; --reconstruct takes that of each image.
 
 Flows on vectors can only be sampled: .csv has a line per sample, in the units
-and columns of the data; .png shows the density and the samples of two columns,
-and pairs of more: without a condition beside the training rows, if they are
-still there.
+and columns of the data, is written batch by batch, for any number of samples,
+and appears whole, or not at all, with rows_per_second in the report; .png shows
+the density and the samples of two columns, and pairs of more: without a
+condition beside the training rows, if they are still there.
 --given draws the other columns given some, by Markov chains on the exact log p
 of the flow, which needs no training for it: age=41, an interval age=40..50 (an
 end may be left out), or whole numbers age=41|43, several with commas; or a

@@ -23,6 +23,11 @@ rows, of which at most a tenth is wrong on average. With
 do not suit the others, and an explanation, by the densities of each column
 given the others (docs/anomaly_detection.md).
 
+Of .parquet files and text with commas 65,536 rows are in memory at a time,
+unless an .npz file, --explain, --verify or --certify needs them all; a longer
+file is read once more for --top and --output each, and rows_per_second is in
+the report. A .csv file of --output appears whole, or not at all.
+
 An .npz file of --output has these, and log_det [n], bits_per_dim or nats [n], z
 [n, D] and log_det_repeats [repeats, n], with noise channels also
 log_prob_repeats. z is flattened channels-last (channels-first after convert).

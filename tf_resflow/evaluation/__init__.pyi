@@ -22,7 +22,6 @@ from .inversion import check_inverse as check_inverse
 from .inversion import decode as decode
 from .inversion import NotConvergedError as NotConvergedError
 from .likelihood import evaluate_inputs as evaluate_inputs
-from .likelihood import evaluator as evaluator
 from .likelihood import nll as nll
 from .likelihood import scoring_settings as scoring_settings
 from .pictures import interpolations as interpolations

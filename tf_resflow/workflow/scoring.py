@@ -102,7 +102,7 @@ def score(
   settings.setdefault('strategy', flow.run and flow.run.strategy)
   used = (explaining.check if explain else evaluation.EvaluationSettings.of)(
       flow, **settings)
-  evaluate = evaluation.evaluator(flow, settings=used)
+  evaluate = evaluation.likelihood.evaluator(flow, settings=used)
   found, arrays = _evaluated(
       flow, _parts(flow, rows, condition, rows_lib.appended(fdr, explain),
                    part_size and used.batch_size * -(  # Whole batches.
