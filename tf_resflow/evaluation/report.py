@@ -177,9 +177,11 @@ def report_inputs(
   has_density, off_grid = arrays.pop('has_density'), arrays.pop('off_grid')
   errors.check(
       has_density.any(), 'inputs', problem='have no density in any row')
-  nll = nll[has_density]
+  # Without copies of long arrays.
+  chosen = slice(None) if has_density.all() else has_density
   repeats = arrays.get('log_prob_repeats', arrays.get(
-      'log_det_repeats', arrays[model.unit][np.newaxis]))[:, has_density]
+      'log_det_repeats', nll[np.newaxis]))[:, chosen]
+  nll = nll[chosen]
   summary = statistics.MeanAndStderr(
       float(nll.mean()),
       statistics.mean_and_stderr(nll).stderr if len(nll) > 1 else None,

@@ -181,7 +181,7 @@ def _arrays(flow, rows, evaluate, known, tested, **options):
       flow, x, arrays[flow.unit], rows.index)
   if known is not None:
     hashes = training.train_rows.row_hashes(x, condition, flow.schema.dtype)
-    arrays['in_training'] = np.isin(hashes, known).astype(int)
+    arrays['in_training'] = np.isin(hashes, known).astype(np.int8)
     if tested is not None:
       arrays['is_new'] = ~np.isin(hashes, tested.known)
   return {**arrays, **({} if flow.is_image else {'x': x}),
