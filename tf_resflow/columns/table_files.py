@@ -118,7 +118,8 @@ def _parts_of_parquet(path, size):
       for dtype in map(pd.api.types.pandas_dtype, _NULLABLE)}
   types |= dict.fromkeys([pa.string(), pa.large_string()], pd.StringDtype())
   first = 0
-  with parquet.ParquetFile(path) as file:
+  # Buffers would keep all that was read.
+  with parquet.ParquetFile(path, pre_buffer=False) as file:
     for batch in file.iter_batches(size):
       frame = plain(pa.Table.from_batches([batch]).to_pandas(
           types_mapper=types.get))
