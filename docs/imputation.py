@@ -25,6 +25,7 @@ import pandas as pd
 from scipy import stats
 from sklearn import ensemble
 from sklearn import impute
+
 # It is not there without this import.
 from sklearn.experimental import enable_iterative_imputer  # noqa: F401
 
