@@ -6,7 +6,6 @@ import pytest
 from scipy import stats
 
 from tests.evaluation import gaussian_flows
-from tf_resflow import errors
 from tf_resflow import models
 from tf_resflow.workflow import imputing
 
@@ -150,21 +149,3 @@ def test_labels_are_given():
   filled = imputing.impute(flow, np.array([[0.5, np.nan], [np.nan, 1.0]]),
                            condition=[0, 2])
   assert not filled.isna().any(axis=None)
-
-
-@pytest.mark.parametrize('given, message', [
-    ({'d': 1.0}, '^given=d: expected columns of the flow: a, b, c'),
-    ({'b': -1.0}, 'b is not above 0 in row 0'),
-    ({'c': 3.5}, 'c is not an integer >= 0 in row 0'),
-    (pd.DataFrame({'b': [1.0, None, -1.0]}, [4, 5, 6]), 'in row 6'),
-    ({'a': [1.0, 2.0]}, 'two ends .* Lists are for whole numbers'),
-    ({'a': (2.0, 1.0)}, '^given=a=.2.0, 1.0.: expected an interval'),
-    ({'b': (-5.0, -2.0)}, 'above 0, low < high'),
-    ({'c': [-3, 12]}, 'integer >= 0, low < high'),
-    ({'c': []}, '^given=c=..: expected a number, '),
-    ({'a': ('x', 1.0)}, 'expected a number, ends'),
-    (1.0, '^given=a float of shape'),
-    ([[1.0, 2.0]], 'expected a dict, a data frame, a path, or')])
-def test_bad_values(flow, given, message):
-  with pytest.raises(errors.InvalidValueError, match=message):
-    imputing.sample_given(flow, 1, given)

@@ -13,18 +13,16 @@ import threadpoolctl
 from tf_resflow import errors
 from tf_resflow.columns import mixtures
 
-# Samples that a proposal is fitted to, and that the density of given columns is
-# compared with; components, and the variances that are added to those of
-# standardised coordinates.
+# Samples that a proposal is fitted to, and that given columns are compared with;
+# components, and what is added to variances of standardised coordinates.
 NUM_SAMPLES, NUM_RANKED = 5000, 200
 _NUM_COMPONENTS, _REGULARIZATION = 10, 1e-6
 # Factor of the covariance of all samples in a further component, its weight.
 _WIDTH, _WEIGHT = 4.0, 0.05
 # Candidates of the first state of each chain.
 _NUM_CANDIDATES = 16
-# Chains of a row, or a multiple of it; steps of a round, of which none of the
-# first one counts; the most rounds, of twice as many steps each; and the most
-# states of a chain that are kept.
+# Chains of a row, or a multiple of it; steps of the first round, which does not
+# count; the most rounds, of twice as many each; states of a chain that are kept.
 NUM_CHAINS, _NUM_STEPS, _MAX_ROUNDS, NUM_STATES = 4, 250, 4, 500
 # A row has converged with so many effective draws of each column, and at most
 # this potential scale reduction.
@@ -168,10 +166,8 @@ class _Ordered(NamedTuple):
   """Components in the order of each row, of which kept coordinates come first.
 
   Attributes:
-    mean: `[N, K, D]`.
-    factor: Cholesky factors, `[N, K, D, D]`.
-    is_kept, is_bounded: `[N, D]`.
-    low, high: of the intervals, `[N, D, M]`.
+    mean, factor: `[N, K, D]`, and Cholesky factors, `[N, K, D, D]`.
+    is_kept, is_bounded, low, high: `[N, D]`, and those of `Given`.
   """
 
   mean: np.ndarray
@@ -306,9 +302,8 @@ def run_chains(
   return Chains(kept, log_prob_given, sizes, r_hats)
 
 
-def evidence(
-    log_density_fn: Callable[[np.ndarray, np.ndarray], np.ndarray],
-    proposal: Proposal, given: Given, seed: int = 0) -> np.ndarray:
+def evidence(log_density_fn: Callable, proposal: Proposal, given: Given,
+             seed: int = 0) -> np.ndarray:
   """Returns `Chains.log_prob_given` alone, `[N]`; see `run_chains`."""
   return _first_states(log_density_fn, proposal, given, NUM_CHAINS,
                        np.random.default_rng(seed))[2]
@@ -320,7 +315,6 @@ def _first_states(log_density_fn, proposal, given, num_chains, rng):
   num_rows, size = is_fixed.shape
   y = np.repeat(np.where(is_fixed, given.low[..., 0], np.nan)[:, np.newaxis],
                 num_chains * _NUM_CANDIDATES, axis=1)
-  # Any numbers where nothing is kept.
   drawn, log_ratio = proposal.draw(y, is_fixed, given, rng)
   log_prob = _of_rows(log_density_fn, drawn, np.arange(num_rows))
   log_weight = log_prob + log_ratio
@@ -360,10 +354,10 @@ def _of_rows(log_density_fn, y, rows):
 
 def diagnose(y: np.ndarray, is_drawn: np.ndarray
              ) -> tuple[np.ndarray, np.ndarray]:
-  """Returns effective sizes and potential scale reductions of rows, both `[N]`.
+  """Returns effective sizes and potential scale reductions of rows, `[N]`.
 
-  Of the ranks of the states, mapped to normal quantiles; sizes also of whether
-  they are below the quantiles of 5 and of 95 %; the worst ones of the columns.
+  Of the normal quantiles of ranks; sizes also of whether states are below the
+  quantiles of 5 and 95 %; the worst ones of the columns.
 
   Args:
     y: `[S, N, C, D]`.

@@ -1,27 +1,23 @@
 """Rows of which some columns are given: the others are drawn."""
 
-from collections.abc import Mapping, Sequence
 import dataclasses
 import logging
-import numbers
-import os
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from tf_resflow import errors
-from tf_resflow import evaluation
 from tf_resflow import models
 from tf_resflow.columns import cells
 from tf_resflow.columns import mapping
 from tf_resflow.columns import rows as rows_lib
 from tf_resflow.columns import schema as schema_lib
-from tf_resflow.columns import table_files
 from tf_resflow.evaluation import batch_map
 from tf_resflow.evaluation import conditional_sampling
 from tf_resflow.evaluation import likelihood
 from tf_resflow.numerics import random
 from tf_resflow.workflow import explaining
+from tf_resflow.workflow import given as given_lib
 
 _logger = logging.getLogger(__name__)
 # Numbers of one state of all chains that move at once.
@@ -80,7 +76,7 @@ def sample_given(
     >>> frame['x0'].tolist(), bool((frame['x1'] > 0.0).all())
     ([0.5, 0.5, 0.5], True)
   """
-  rows, intervals = _read(flow, given, condition)
+  rows, intervals = given_lib.read(flow, given, condition)
   errors.check(len(rows) and rows.is_complete.all(), 'given', f'{len(rows)} '
                'rows', 'rows without an empty cell in the condition')
   sampler = _Sampler(flow, rows, intervals, seed, settings)
@@ -153,7 +149,7 @@ def impute(
   import pandas as pd
 
   errors.check(draws >= 1, 'draws', draws, 'a number >= 1')
-  known, _ = _read(flow, rows, condition, 'rows')
+  known, _ = given_lib.read(flow, rows, condition, 'rows')
   frame = rows if cells.is_frame(rows) else known.frame
   own_names = {str(name): name for name in frame.columns}
   has_gaps = np.isnan(known.x).any(axis=1)
@@ -179,95 +175,6 @@ def impute(
         copies[-1][own_names.get(name, name)] = drawn[name].to_numpy()
   return copies[0] if draws == 1 else pd.concat(
       copies, keys=range(1, draws + 1), names=['draw'])
-
-
-def _read(flow, given, condition, name='given'):
-  """Reads what is given of rows, see `sample_given`; or raises.
-
-  Returns:
-    `Rows` with NaN for what is not given, of which those are complete that lack
-    no condition; and, by places of columns, the ends of intervals in what their
-    types take.
-  """
-  import pandas as pd
-
-  schema = flow.schema
-  modelled = [*schema.by_name(schema_lib.MODELLED)]
-  roles = schema_lib.OF_FLOWS if condition is None and schema.is_named else (
-      schema_lib.MODELLED,)
-  known = [*schema.by_name(*roles)]
-  intervals: dict[str, Any] = {}
-  if isinstance(given, str | os.PathLike):
-    with errors.format_errors(name, given, 'a table'):
-      frame = table_files.read_frame(given)
-  elif isinstance(given, Mapping):
-    numbers_given = {str(column): value for column, value in given.items()}
-    intervals = {column: numbers_given.pop(column)
-                 for column, value in [*numbers_given.items()]
-                 if isinstance(value, Sequence | set | np.ndarray)
-                 and not isinstance(value, str)}
-    frame = table_files.plain(pd.DataFrame([numbers_given]))
-  else:
-    errors.check(
-        cells.is_frame(given) or np.shape(given)[1:] == (len(modelled),), name,
-        f'a {type(given).__name__} of shape {np.shape(given)}',
-        f'a dict, a data frame, a path, or an array [N, {len(modelled)}]')
-    frame = table_files.plain(given if cells.is_frame(given) else
-                              pd.DataFrame(given, columns=modelled))
-  unknown = {*frame.columns, *intervals} - {*known}
-  errors.check(
-      name != 'given' or not unknown, name, ', '.join(sorted(unknown)),
-      f'columns of the flow: {", ".join(known)}')
-  rows = rows_lib.read(schema, frame.reindex(columns=[
-      *frame.columns, *(one for one in modelled if one not in frame)]), name,
-                       'gaps', roles)
-  if condition is not None:
-    rows = dataclasses.replace(rows, condition=batch_map.conditions_for(
-        flow, rows_lib.condition_array(schema, condition), len(rows)))
-  elif flow.condition_spec is not None:
-    errors.check(rows.condition is not None, 'condition', problem='is missing',
-                 advice='This flow is p(x|c).')
-    rows = evaluation.example_files.read_rows(rows, flow, name)
-  types = mapping.of_specs(schema.types, rows.x)
-  # Empty cells have a value that suits their columns.
-  stand_ins = [t.values(np.floor(inside)) if t.is_integer else inside
-               for t in types for inside in [t.inside(np.float64(0.3), np)]]
-  for on_grids in False, True:
-    _, problem = mapping.with_density(
-        schema.types, np.where(np.isnan(rows.x), stand_ins, rows.x), modelled,
-        frame.index, on_grids)
-    errors.check(not problem, name, problem=f'cannot be: {problem}')
-  return rows, {modelled.index(column): _intervals(
-      column, value, types[modelled.index(column)])
-                for column, value in intervals.items()}
-
-
-def _intervals(name, value, column_type):
-  """Returns the ends of intervals in what a type takes, or raises."""
-  is_pair, values = isinstance(value, tuple), [*value]
-  what = f'{name}={value}'
-  errors.check(
-      values and all(isinstance(one, numbers.Real) or one is None and is_pair
-                     for one in values) and (not is_pair or len(values) == 2),
-      'given', what, 'a number, ends (low, high), or a list of whole numbers')
-  errors.check(is_pair or column_type.is_integer, 'given', what, 'a number, or '
-               'two ends (low, high)', 'Lists are for whole numbers.')
-  found: list[list[float]] = []
-  for low, high in [values] if is_pair else sorted((v, v) for v in values):
-    low, high = (sign * np.inf if end is None else float(end)
-                 for sign, end in ((-1, low), (1, high)))
-    if column_type.is_integer:  # The cells of the multiples inside.
-      low, high = (sign * np.floor(sign * end / column_type.step + 1e-9)
-                   for sign, end in ((-1, low), (1, high)))
-      high += 1.0
-    low, high = np.clip([low, high], *column_type.bounds)
-    errors.check(low < high, 'given', what, 'an interval or numbers that are '
-                 f'{column_type.expected}, low < high')
-    if found and low <= found[-1][1]:
-      found[-1][1] = max(high, found[-1][1])
-    else:
-      found.append([low, high])
-  return found
 
 
 class _Draws(NamedTuple):

@@ -1,0 +1,115 @@
+"""What is given of rows: numbers, intervals, and empty cells."""
+
+from collections.abc import Mapping, Sequence
+import dataclasses
+import numbers
+import os
+from typing import Any
+
+import numpy as np
+
+from tf_resflow import errors
+from tf_resflow import evaluation
+from tf_resflow import models
+from tf_resflow.columns import cells
+from tf_resflow.columns import mapping
+from tf_resflow.columns import rows as rows_lib
+from tf_resflow.columns import schema as schema_lib
+from tf_resflow.columns import table_files
+from tf_resflow.evaluation import batch_map
+
+
+def read(
+    flow: models.Flow, given: Any, condition: Any = None, name: str = 'given',
+) -> tuple[rows_lib.Rows, dict[int, list[list[float]]]]:
+  """Reads what is given of rows, see `workflow.sample_given`; or raises.
+
+  Args:
+    flow: whose columns they are.
+    given, condition: those of `sample_given`.
+    name: of the argument, for messages.
+
+  Returns:
+    `Rows` with NaN for what is not given, of which those are complete that lack
+    no condition; and, by places of columns, the ends of intervals in what their
+    types take.
+  """
+  import pandas as pd
+
+  schema = flow.schema
+  modelled = [*schema.by_name(schema_lib.MODELLED)]
+  roles = schema_lib.OF_FLOWS if condition is None and schema.is_named else (
+      schema_lib.MODELLED,)
+  known = [*schema.by_name(*roles)]
+  intervals: dict[str, Any] = {}
+  if isinstance(given, str | os.PathLike):
+    with errors.format_errors(name, given, 'a table'):
+      frame = table_files.read_frame(given)
+  elif isinstance(given, Mapping):
+    numbers_given = {str(column): value for column, value in given.items()}
+    intervals = {column: numbers_given.pop(column)
+                 for column, value in [*numbers_given.items()]
+                 if isinstance(value, Sequence | set | np.ndarray)
+                 and not isinstance(value, str)}
+    frame = table_files.plain(pd.DataFrame([numbers_given]))
+  else:
+    errors.check(
+        cells.is_frame(given) or np.shape(given)[1:] == (len(modelled),), name,
+        f'a {type(given).__name__} of shape {np.shape(given)}',
+        f'a dict, a data frame, a path, or an array [N, {len(modelled)}]')
+    frame = table_files.plain(given if cells.is_frame(given) else
+                              pd.DataFrame(given, columns=modelled))
+  unknown = {*frame.columns, *intervals} - {*known}
+  errors.check(
+      name != 'given' or not unknown, name, ', '.join(sorted(unknown)),
+      f'columns of the flow: {", ".join(known)}')
+  rows = rows_lib.read(schema, frame.reindex(columns=[
+      *frame.columns, *(one for one in modelled if one not in frame)]), name,
+                       'gaps', roles)
+  if condition is not None:
+    rows = dataclasses.replace(rows, condition=batch_map.conditions_for(
+        flow, rows_lib.condition_array(schema, condition), len(rows)))
+  elif flow.condition_spec is not None:
+    errors.check(rows.condition is not None, 'condition', problem='is missing',
+                 advice='This flow is p(x|c).')
+    rows = evaluation.example_files.read_rows(rows, flow, name)
+  types = mapping.of_specs(schema.types, rows.x)
+  # Empty cells have a value that suits their columns.
+  stand_ins = [t.values(np.floor(inside)) if t.is_integer else inside
+               for t in types for inside in [t.inside(np.float64(0.3), np)]]
+  for on_grids in False, True:
+    _, problem = mapping.with_density(
+        schema.types, np.where(np.isnan(rows.x), stand_ins, rows.x), modelled,
+        frame.index, on_grids)
+    errors.check(not problem, name, problem=f'cannot be: {problem}')
+  return rows, {modelled.index(column): _intervals(
+      column, value, types[modelled.index(column)])
+                for column, value in intervals.items()}
+
+
+def _intervals(name, value, column_type):
+  """Returns the ends of intervals in what a type takes, or raises."""
+  is_pair, values = isinstance(value, tuple), [*value]
+  what = f'{name}={value}'
+  errors.check(
+      values and all(isinstance(one, numbers.Real) or one is None and is_pair
+                     for one in values) and (not is_pair or len(values) == 2),
+      'given', what, 'a number, ends (low, high), or a list of whole numbers')
+  errors.check(is_pair or column_type.is_integer, 'given', what, 'a number, or '
+               'two ends (low, high)', 'Lists are for whole numbers.')
+  found: list[list[float]] = []
+  for low, high in [values] if is_pair else sorted((v, v) for v in values):
+    low, high = (sign * np.inf if end is None else float(end)
+                 for sign, end in ((-1, low), (1, high)))
+    if column_type.is_integer:  # The cells of the multiples inside.
+      low, high = (sign * np.floor(sign * end / column_type.step + 1e-9)
+                   for sign, end in ((-1, low), (1, high)))
+      high += 1.0
+    low, high = np.clip([low, high], *column_type.bounds)
+    errors.check(low < high, 'given', what, 'an interval or numbers that are '
+                 f'{column_type.expected}, low < high')
+    if found and low <= found[-1][1]:
+      found[-1][1] = max(high, found[-1][1])
+    else:
+      found.append([low, high])
+  return found
