@@ -13,7 +13,7 @@ import threadpoolctl
 from tf_resflow import errors
 from tf_resflow.columns import mixtures
 
-# Samples that a proposal is fitted to, and that given columns are compared with;
+# Samples that a proposal is fitted to, and that what is given is compared with;
 # components, and what is added to variances of standardised coordinates.
 NUM_SAMPLES, NUM_RANKED = 5000, 200
 _NUM_COMPONENTS, _REGULARIZATION = 10, 1e-6
@@ -21,8 +21,8 @@ _NUM_COMPONENTS, _REGULARIZATION = 10, 1e-6
 _WIDTH, _WEIGHT = 4.0, 0.05
 # Candidates of the first state of each chain.
 _NUM_CANDIDATES = 16
-# Chains of a row, or a multiple of it; steps of the first round, which does not
-# count; the most rounds, of twice as many each; states of a chain that are kept.
+# Chains of a row, or a multiple; steps of the first round, which does not count;
+# the most rounds, of twice as many each; states of a chain that are kept.
 NUM_CHAINS, _NUM_STEPS, _MAX_ROUNDS, NUM_STATES = 4, 250, 4, 500
 # A row has converged with so many effective draws of each column, and at most
 # this potential scale reduction.
