@@ -21,7 +21,7 @@ _NUM_COMPONENTS, _REGULARIZATION = 10, 1e-6
 _WIDTH, _WEIGHT = 4.0, 0.05
 # Candidates of the first state of each chain.
 _NUM_CANDIDATES = 16
-# Chains of a row, or a multiple; steps of the first round, which does not count;
+# Chains of a row, or a multiple; steps of the first round, that is not kept;
 # the most rounds, of twice as many each; states of a chain that are kept.
 NUM_CHAINS, _NUM_STEPS, _MAX_ROUNDS, NUM_STATES = 4, 250, 4, 500
 # A row has converged with so many effective draws of each column, and at most
