@@ -90,4 +90,4 @@ def test_what_still_is_odd_is_called_so():
   (text,) = workflow.explain(
       flow, gaussian_flows.MEAN + [[50.0, 40.0, 30.0]], max_columns=2,
       columns='a')['explanation']
-  assert '; better, but still odd, would be b 0.50' in text
+  assert ': better, but still odd, would be b 0.50' in text

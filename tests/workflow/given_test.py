@@ -26,6 +26,8 @@ def test_numbers_intervals_and_gaps():
     ({'b': -1.0}, 'b is not above 0 in row 0'),
     ({'c': 3.5}, 'c is not an integer >= 0 in row 0'),
     (pd.DataFrame({'b': [1.0, None, -1.0]}, [4, 5, 6]), 'in row 6'),
+    ({'a': 'x'}, '^given=a=x: expected a number'),
+    (pd.DataFrame({'a': []}), '^given=a table without rows'),
     ({'a': [1.0, 2.0]}, 'two ends .* Lists are for whole numbers'),
     ({'a': (2.0, 1.0)}, '^given=a=.2.0, 1.0.: expected an interval'),
     ({'b': (-5.0, -2.0)}, 'above 0, low < high'),
@@ -38,3 +40,15 @@ def test_bad_values(given, message):
   flow = gaussian_flows.make_flow('real', 'log', 'integer')
   with pytest.raises(errors.InvalidValueError, match=message):
     given_lib.read(flow, given)
+
+
+def test_rows_to_fill_have_all_columns():
+  """A name that is misspelt would be drawn."""
+  flow = gaussian_flows.make_flow('real', 'log', 'integer')
+  with pytest.raises(errors.InvalidValueError, match='It has no b'):
+    given_lib.read(flow, pd.DataFrame({'a': [1.0], 'bb': 1.0, 'c': 2}),
+                   name='rows')
+  # Another number stands for the cell that it is in.
+  rows, _ = given_lib.read(
+      flow, pd.DataFrame({'a': [1.0], 'b': 1.0, 'c': 2.5}), name='rows')
+  assert rows.x[0, 2] == 2.5

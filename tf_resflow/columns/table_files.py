@@ -130,9 +130,13 @@ def _parts_of_parquet(path, size):
 
 
 def plain(frame: Any) -> Any:
-  """Returns a frame with names that are text, and an index called 'row'."""
+  """Returns a frame with names that are text, and an index called 'row'.
+
+  Or 'line', as that of text.
+  """
+  noun = 'line' if frame.index.name == 'line' else 'row'
   return frame.set_axis(_with_names(map(str, frame.columns)), axis=1
-                        ).rename_axis(index='row')
+                        ).rename_axis(index=noun)
 
 
 def _with_names(names: Iterable[str]) -> list[str]:

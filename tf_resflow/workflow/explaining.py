@@ -170,8 +170,8 @@ def _lines(found, reference, x, values, names, log_prob, level, max_columns):
         + (f'not {found.types[i].expected}; ' if i in wrong else '')
         + f'given the others {level:.0%} are {usual[i]})' for i in causes)
     if len(replaced) > 1 or not is_usual:
-      text += ('; usual' if is_usual else '; better, but still odd,') + (
-          ' would be ') + ', '.join(
+      text += ('; usual' if is_usual else '; no single cell explains it: '
+               'better, but still odd,') + ' would be ' + ', '.join(
               f'{names[i]} {_digits(every[i], value)}'
               for i, value in replaced.items())
   p_model = (share * len(reference.x) + 1.0) / (len(reference.x) + 1.0)

@@ -47,6 +47,10 @@ def read(
       frame = table_files.read_frame(given)
   elif isinstance(given, Mapping):
     numbers_given = {str(column): value for column, value in given.items()}
+    for column, value in numbers_given.items():
+      errors.check(
+          column not in modelled or not isinstance(value, str), name,
+          f'{column}={value}', 'a number')
     intervals = {column: numbers_given.pop(column)
                  for column, value in [*numbers_given.items()]
                  if isinstance(value, Sequence | set | np.ndarray)
@@ -59,10 +63,15 @@ def read(
         f'a dict, a data frame, a path, or an array [N, {len(modelled)}]')
     frame = table_files.plain(given if cells.is_frame(given) else
                               pd.DataFrame(given, columns=modelled))
-  unknown = {*frame.columns, *intervals} - {*known}
+  errors.check(len(frame), name, 'a table without rows', 'some rows')
+  unknown = sorted({*frame.columns, *intervals} - {*known})
   errors.check(
-      name != 'given' or not unknown, name, ', '.join(sorted(unknown)),
-      f'columns of the flow: {", ".join(known)}')
+      name != 'given' or not unknown, name, ', '.join(unknown),
+      f'columns of the flow: {", ".join(known)}', ' '.join(
+          filter(None, (errors.did_you_mean(one, known) for one in unknown))))
+  with errors.format_errors(name, 'a table', 'all columns of the flow'):
+    # A name that is misspelt would be a column to draw.
+    cells.check_present(known if name != 'given' else (), frame.columns)
   rows = rows_lib.read(schema, frame.reindex(columns=[
       *frame.columns, *(one for one in modelled if one not in frame)]), name,
                        'gaps', roles)
@@ -77,11 +86,12 @@ def read(
   # Empty cells have a value that suits their columns.
   stand_ins = [t.values(np.floor(inside)) if t.is_integer else inside
                for t in types for inside in [t.inside(np.float64(0.3), np)]]
-  for on_grids in False, True:
+  for on_grids in [False, *[True] * isinstance(given, Mapping)]:
     _, problem = mapping.with_density(
         schema.types, np.where(np.isnan(rows.x), stand_ins, rows.x), modelled,
         frame.index, on_grids)
-    errors.check(not problem, name, problem=f'cannot be: {problem}')
+    errors.check(not problem, name, problem='has a value that its column '
+                 f'cannot take: {problem}')
   return rows, {modelled.index(column): _intervals(
       column, value, types[modelled.index(column)])
                 for column, value in intervals.items()}

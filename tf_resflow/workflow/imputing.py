@@ -97,7 +97,7 @@ def sample_given(
     _logger.warning(
         'What is given%s is improbable under the flow, which has seen few such '
         'rows: its draws may mean little.', '' if len(rows) == 1 else
-        f' in {is_improbable.sum()} of {len(rows)} rows')
+        f' {cells.describe_rows(rows.index, is_improbable)}')
   frame = rows_lib.to_frame(
       flow.schema, found.x.reshape([-1, found.x.shape[-1]]),
       None if rows.condition is None else np.repeat(
@@ -121,8 +121,7 @@ def impute(
   Args:
     flow: see `sample_given`.
     rows: a data frame, an array or the path of a table. Columns that the flow
-      does not know stay as they are; those that it knows, but for the
-      condition, may be absent.
+      does not know stay as they are.
     draws: number of completed copies: a share of their differences is what is
       not known of the cells.
     condition: see `sample_given`.
