@@ -122,8 +122,8 @@ def impute(
     flow: see `sample_given`.
     rows: a data frame, an array or the path of a table. Columns that the flow
       does not know stay as they are.
-    draws: number of completed copies: a share of their differences is what is
-      not known of the cells.
+    draws: number of completed copies, whose differences show what is not known
+      of the cells.
     condition: see `sample_given`.
     seed: of all draws.
     **settings: see `evaluation.EvaluationSettings`; `verbose=1` shows a bar.
@@ -148,7 +148,8 @@ def impute(
   import pandas as pd
 
   errors.check(draws >= 1, 'draws', draws, 'a number >= 1')
-  known, _ = given_lib.read(flow, rows, condition, 'rows')
+  known, intervals = given_lib.read(flow, rows, condition, 'rows')
+  errors.check(not intervals, 'rows', 'intervals', 'cells')
   frame = rows if cells.is_frame(rows) else known.frame
   own_names = {str(name): name for name in frame.columns}
   has_gaps = np.isnan(known.x).any(axis=1)
