@@ -21,7 +21,6 @@ import pathlib
 import sys
 import time
 
-import numpy as np
 import pandas as pd
 
 from docs import rates
