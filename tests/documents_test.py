@@ -37,7 +37,8 @@ _README = documents.ROOT / 'README.md'
 # tests/evaluation/mixtures_test.py compares what that of tables finds.
 _ELSEWHERE = [
     documents.ROOT / 'docs' / name
-    for name in ('serving.md', 'extending.md', 'studies.md', 'tables.md')]
+    for name in ('serving.md', 'extending.md', 'extending_models.md',
+                 'studies.md', 'tables.md')]
 # Its block is for programs in which TensorFlow has run nothing yet.
 _EARLY = documents.ROOT / 'docs/performance.md'
 _PAGES = [

@@ -1,4 +1,4 @@
-"""docs/extending.md: its types pass the tests of ours, and are trained.
+"""docs/extending*.md: their types pass the tests of ours, and are trained.
 
 In processes of their own: what is registered is registered for all tests of a
 process.

@@ -95,7 +95,7 @@ def main():
   leftovers = set(map(str, (p.relative_to(disturbed) for p in (
       disturbed.rglob('*'))))) - set(map(str, (p.relative_to(whole) for p in (
           whole.rglob('*')))))
-  print('Files that the undisturbed run has not:', sorted(
+  print('Files only in the killed run:', sorted(
       name for name in leftovers if 'tfevents' not in name) or 'none')
   shutil.rmtree(folder)
   sys.exit(bool(different) or rows[0] != rows[1])

@@ -13,6 +13,7 @@ _OURS = {'docs', 'tests', 'tf_resflow'}
 # Distributions that are called otherwise than what is imported.
 _DISTRIBUTIONS = {
     'absl': 'absl_py',
+    'griffe': 'griffelib',
     'PIL': 'pillow',
     'sklearn': 'scikit_learn',
     'tensorflow_serving': 'tensorflow_serving_api',

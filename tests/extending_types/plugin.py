@@ -1,4 +1,4 @@
-"""The types of docs/extending.md among those of this package.
+"""The types of docs/extending*.md among those of this package.
 
 They are registered for a whole process, so they have processes of their own.
 Your own types pass the conformance tests by a plugin of pytest like this one:
@@ -16,13 +16,14 @@ import tempfile
 
 from tests import documents
 
-PAGE = documents.ROOT / 'docs' / 'extending.md'
+PAGES = sorted(documents.ROOT.glob('docs/extending*.md'))
 MODULE = 'my_types'
 
 
 def write_module(folder: str | os.PathLike) -> pathlib.Path:
-  """Writes the Python of the page to `my_types.py` in a folder."""
-  blocks = documents.python_blocks(PAGE.read_text())
+  """Writes the Python of the pages to `my_types.py` in a folder."""
+  blocks = [block for page in PAGES
+            for block in documents.python_blocks(page.read_text())]
   path = pathlib.Path(folder) / f'{MODULE}.py'
   path.write_text('\n'.join(code for _, code in blocks))
   return path

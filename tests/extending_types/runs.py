@@ -15,7 +15,7 @@ from tests import splits
 from tests.extending_types import plugin
 from tests.training import runs as training_runs
 
-TRAINED = [call for call in documents.commands(plugin.PAGE.read_text())
+TRAINED = [call for call in documents.commands(plugin.PAGES[0].read_text())
            if call.tool == 'train']
 
 

@@ -58,11 +58,12 @@ class BlockFlowConfig(conditions.ConditionalConfig):
       _ROULETTE, help='Log-determinant estimator; leave it unless you study '
       f'estimators. auto is exact for 2-D vectors, otherwise {_ROULETTE} '
       '(unbiased Russian roulette after 2 exact terms); fixed:10 is biased, '
-      'docs/training.md has the others.', choices=registries.ESTIMATORS,
+      'docs/exact.md has the others.', choices=registries.ESTIMATORS,
       changes_function=False, is_basic=True)
   memory: str = fields.field(
       'recompute', help='Gradients of estimated log-determinants: recompute '
-      'uses the least memory, naive the most; docs/training.md compares them.',
+      'uses the least memory, naive the most; docs/performance.md compares '
+      'them.',
       choices=registries.MEMORY_MODES, changes_function=False,
       resumable=lambda config, other: {config.memory, other.memory} <= {
           *registries.AGREEING_MEMORY_MODES})

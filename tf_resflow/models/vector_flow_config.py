@@ -10,7 +10,7 @@ from tf_resflow.specs import fields
 from tf_resflow.specs import registries
 
 # Largest vector size for which training steps with exact log-determinants are
-# faster than with Russian roulette; see the times in docs/performance.md.
+# faster than with Russian roulette; see the times in docs/exact.md.
 _MAX_EXACT_SIZE = 2
 
 

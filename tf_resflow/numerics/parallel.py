@@ -26,7 +26,7 @@ def give_operations_one_thread() -> None:
   """Makes TensorFlow divide batches among the cores of a CPU, not operations.
 
   For a process that trains: a step of a small flow takes half of the time, of a
-  large one four fifths (docs/performance.md). Computations on a whole batch,
+  large one four fifths (docs/speed.md). Computations on a whole batch,
   such as an evaluation with `AdaptiveRoulette`, then run on one core. Call it
   before TensorFlow runs its first operation. It has no effect if there is a
   GPU, or if the environment sets TF_NUM_INTRAOP_THREADS.
