@@ -44,7 +44,7 @@ def _package(name, members=()):
   """A page of a package: all its members, or those of its stub."""
   path = 'tf_resflow' if name == 'tf_resflow' else f'tf_resflow.{name}'
   head = (f'# {path}\n\n::: {path}\n    options:\n'
-          '      show_root_heading: false\n')
+          '      show_root_heading: false\n      show_root_toc_entry: false\n')
   return head + ('      members: false\n' if members else '') + ''.join(
       f'\n::: {path}.{member}\n' for member in members)
 
@@ -54,7 +54,10 @@ def _command(tool):
   with contextlib.redirect_stdout(io.StringIO()) as text:
     runner.run(tool, ['--help=all'])
   about, *groups = re.split(r'^(?=\S.*:\n  --)', text.getvalue(), flags=re.M)
-  return f'# tf_resflow {tool}\n\n```text\n{about.strip()}\n```\n' + ''.join(
+  about = ''.join(
+      f'\n```text\n{part}\n```\n' if part[0] == ' ' else f'\n{_escaped(part)}\n'
+      for part in about.strip().split('\n\n'))
+  return f'# tf_resflow {tool}\n{about}' + ''.join(
       re.sub(r'^  (--.*?): ((?:.|\n    )*)', lambda flag: (
           f'\n`{flag[1]}`\n:   {_escaped(" ".join(flag[2].split()))}'),
              re.sub(r'^(\S.*):$', r'\n## \1', group, count=1, flags=re.M),
@@ -70,7 +73,12 @@ def _flagfile(name):
 
 
 def _escaped(text):
-  return re.sub(r'([\\`*_{}\[\]<>#|~$])', r'\\\1', text)
+  """Returns a text without Markdown, but with links to pages of docs/."""
+  parts = re.split(r'docs/(\w+\.md)', text)
+  parts[::2] = [re.sub(r'([\\`*_{}\[\]<>#|~$])', r'\\\1', part)
+                for part in parts[::2]]
+  parts[1::2] = [f'[{name}]({name})' for name in parts[1::2]]
+  return ''.join(parts)
 
 
 def on_files(files, config):
@@ -106,7 +114,7 @@ def _formula(tex, is_block):
       'ZMLQC'[code % 79] + ' '.join(f'{p:.0f}' for p in points[:2 * (code % 79)])
       for points, code in path.iter_segments())
   return (
-      f'<svg class="{"block" if is_block else "inline"}" role="img" '
+      f'<svg class="formula{" is-block" * is_block}" role="img" '
       f'aria-label="{html.escape(tex)}" '
       f'viewBox="{left} {-top} {right - left} {top - bottom}" style="'
       f'height:{(top - bottom) / 1000}em;vertical-align:{bottom / 1000}em">'
