@@ -5,7 +5,7 @@
 Ten tables with known densities: mixtures of five Gaussians in five dimensions,
 of which two columns are exponentials. A flow of `tf_resflow.fit` at its
 defaults is trained on 5,000 rows of each; all other rows are drawn anew. 200
-times for each flow 2,000 rows are held out, and 100 are tested at a rate of 0.1:
+times for each flow 2,000 rows are held out, and 100 tested at a rate of 0.1:
 once usual ones alone, once 90 with 10 odd ones, whose cells are those of five
 different rows. By chance the mean of the share of usual rows among those marked
 is 0.1 and 0.09 at most.
