@@ -61,7 +61,7 @@ def _command(tool):
   ) + ''.join(re.sub(
       r'^  (--.*?): ((?:.|\n    )*)', lambda flag: (
           f'\n`{flag[1]}`\n:   {_escaped(" ".join(flag[2].split()))}'),
-      f'\n## {group.replace(":", "", 1)}', flags=re.M) for group in groups)
+      '\n## ' + group.replace(':\n', '\n', 1), flags=re.M) for group in groups)
 
 
 def _flagfile(name):

@@ -23,7 +23,7 @@ def test_every_tool_has_a_page_of_its_flags(pages):
   train = pages['command_train.md']
   assert re.search(r'^`--batch_size`\n:   \S', train, re.MULTILINE)
   assert re.search(r'^`--\[no\]keep_best`$', train, re.MULTILINE)
-  assert '\n## ' in train and '\n  --' not in train
+  assert '\n  --' not in train.partition('\n## ')[2]
 
 
 def test_every_flagfile_has_a_section(pages):
