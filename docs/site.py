@@ -89,8 +89,10 @@ def on_files(files: Any, config: Any) -> None:
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-  """Links to files of the root, or from there, become links to their pages."""
-  return re.sub(r'\]\((?:docs|\.\.)/', '](', markdown)
+  """Links to files become links to pages, also from the root and to it."""
+  markdown = re.sub(r'\]\((?:docs|\.\.)/', '](', markdown)
+  return re.sub(r'\[(?:docs/)?(\w+)\.md\]\(', lambda found: (
+      f'[{found[1].replace("_", " ")}]('), markdown)
 
 
 def on_page_content(content: str, **_: Any) -> str:

@@ -49,10 +49,10 @@ def test_all_pages_are_in_the_navigation_and_short(pages):
   assert not long
 
 
-def test_links_from_the_root_and_to_it():
+def test_links_are_to_pages_and_have_their_names():
   changed = _SITE['on_page_markdown'](
-      '[a](docs/a.md#b) [c](../README.md#d) [e](CHANGELOG.md) [f](f.md)')
-  assert changed == '[a](a.md#b) [c](README.md#d) [e](CHANGELOG.md) [f](f.md)'
+      '[a](docs/a.md#b) [c](../README.md#d) [docs/my_page.md](docs/my_page.md)')
+  assert changed == '[a](a.md#b) [c](README.md#d) [my page](my_page.md)'
 
 
 def test_formulas_are_drawn():
