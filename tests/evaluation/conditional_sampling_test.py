@@ -36,8 +36,8 @@ def _proposal():
 @pytest.mark.parametrize('b', [[(1.5, 1.5)], [(1.0, 1.5), (4.0, np.inf)]],
                          ids=['a number', 'two intervals'])
 def test_two_modes_of_a_bent_density(b):
-  chains = sampling.run_chains(_bent, _proposal(), _given(_UNKNOWN, b),
-                               num_chains=8)
+  states, chains = sampling.run_chains(
+      _bent, _proposal(), _given(_UNKNOWN, b), num_chains=8)
 
   def weight(a):
     return stats.norm.pdf(a) * sum(
@@ -49,7 +49,7 @@ def test_two_modes_of_a_bent_density(b):
       lambda a, k=k: a**k * weight(a), -9, 9, limit=200)[0] for k in (0, 2, 4))
   assert chains.has_converged.all()
   assert chains.log_prob_given[0] == pytest.approx(np.log(norm), abs=0.2)
-  a, found = np.moveaxis(chains.y[:, 0], -1, 0)
+  a, found = np.moveaxis(states[:, 0], -1, 0)
   size = chains.effective_size[0]
   mean, std = square / norm, (fourth / norm - (square / norm)**2)**0.5
   assert np.mean(a**2) == pytest.approx(mean, abs=3 * std / size**0.5)
@@ -118,7 +118,7 @@ def test_chains_that_cannot_move_are_not_called_converged():
     return np.logaddexp(*(stats.norm(m, 1e-4).logpdf(y[:, 0])
                           for m in (-1.0, 1.0)))
 
-  chains = sampling.run_chains(
+  _, chains = sampling.run_chains(
       two_spikes, sampling.Proposal(
           np.random.default_rng(0).normal(size=[500, 1])), _given(_UNKNOWN))
   assert not chains.has_converged.any()

@@ -32,7 +32,7 @@ def with_density(
 
   Args:
     specs: of the types of the columns.
-    x: `[N, D]`.
+    x: `[N, D]`; NaN is any value.
     names: of the columns, if they have some.
     index: of the table of the rows, by default they count from 1.
     on_grids: whether to return which rows have multiples of the step in all
@@ -46,7 +46,7 @@ def with_density(
     'p is not strictly between 0 and 1 in row 2 (0.999999999)'
   """
   types = of_specs(specs, x)
-  is_right = np.stack([
+  is_right = np.isnan(x) | np.stack([
       t.is_on(column) if on_grids else
       t.supports(np.float32(t.units(column, np) + 0.5 * t.is_integer))
       for t, column in zip(

@@ -1,7 +1,6 @@
 """Samples of columns of a flow given the others, by Markov chains."""
 
 from collections.abc import Callable
-import dataclasses
 import math
 from typing import Any, NamedTuple, Self
 
@@ -60,21 +59,17 @@ class Given(NamedTuple):
     return type(self)(self.low[rows], self.high[rows])
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Chains:
-  """States of the chains of each row.
+class Diagnosis(NamedTuple):
+  """What the chains of each row say, `[N]`.
 
   Attributes:
-    y: `[S, N, C, D]`, of `S` steps and `C` chains.
     log_prob_given: log of the density of the given coordinates, times the
-      probability of the intervals of others, `[N]`, nats, by importance
-      sampling of the first states.
+      probability of the intervals of others, nats, by importance sampling of
+      the first states.
     effective_size, r_hat: the least effective number of draws, of the bulk and
-      of both tails, and the largest potential scale reduction of the columns of
-      each row, `[N]`.
+      of both tails, and the largest potential scale reduction of the columns.
   """
 
-  y: np.ndarray
   log_prob_given: np.ndarray
   effective_size: np.ndarray
   r_hat: np.ndarray
@@ -84,13 +79,13 @@ class Chains:
     """Whether the draws of a row can be used, bool `[N]`."""
     return (self.effective_size >= MIN_EFFECTIVE) & (self.r_hat <= MAX_R_HAT)
 
-  def draws(self, count: int) -> np.ndarray:
-    """Returns states, chain by chain and as far apart as can be, `[N, count,
-    D]`."""
-    num_steps, num_rows, num_chains, size = self.y.shape
-    states = np.moveaxis(self.y, 0, 2).reshape([num_rows, -1, size])
-    return states[:, np.int64(
-        (np.arange(count) + 0.5) / count * num_steps * num_chains)]
+
+def draws_of(states: np.ndarray, count: int) -> np.ndarray:
+  """Returns states of `run_chains`, chain by chain and as far apart as can be,
+  `[N, count, D]`."""
+  num_steps, num_rows, num_chains, size = states.shape
+  places = np.int64((np.arange(count) + 0.5) / count * num_steps * num_chains)
+  return np.moveaxis(states, 0, 2).reshape([num_rows, -1, size])[:, places]
 
 
 class Proposal:
@@ -190,7 +185,7 @@ class _Ordered(NamedTuple):
       if (is_bounded := self.is_bounded[:, j] & ~self.is_kept[:, j]).any():
         is_bounded = is_bounded[:, np.newaxis, np.newaxis]
         log_p = log_p - np.where(
-            is_bounded, self._log_mass(j, center, scale)[0], 0.0)
+            is_bounded, self._log_mass(j, center, scale), 0.0)
         # Given the kept coordinates alone.
         known = np.where(self.is_kept[:, np.newaxis, np.newaxis], noise, 0.0)
         center, _ = self._conditional(known, j)
@@ -198,7 +193,7 @@ class _Ordered(NamedTuple):
                             self.factor[:, :, j]**2).sum(axis=-1)
         scale = np.sqrt(np.where(kept[..., 0], 1.0, variance))[:, np.newaxis]
         log_kept = log_kept + np.where(
-            is_bounded, self._log_mass(j, center, scale)[0], 0.0)
+            is_bounded, self._log_mass(j, center, scale), 0.0)
       log_kept = log_kept + np.where(kept, log_p, 0.0)
       log_others = log_others + np.where(kept, 0.0, log_p)
     return log_kept, log_others
@@ -230,35 +225,33 @@ class _Ordered(NamedTuple):
         'nki,ncki->nck', self.factor[:, :, j, :j], noise[..., :j]
     ), self.factor[:, np.newaxis, :, j, j]
 
-  def _log_mass(self, j, center, scale):
-    """Log-probabilities of all intervals, and of each one; the sign that turns
-    them to the lower tail, and the log of the distribution function there."""
+  def _intervals(self, j, center, scale):
+    """Standardised ends of all intervals, and their log-probabilities."""
     low, high = ((end[:, np.newaxis, np.newaxis, j] - center[..., np.newaxis])
                  / scale[..., np.newaxis] for end in (self.low, self.high))
-    # The tail in which differences are exact.
-    sign = np.where(low > 0.0, -1.0, 1.0)
-    below = special.log_ndtr(np.where(sign < 0.0, -high, low))
-    above = special.log_ndtr(np.where(sign < 0.0, -low, high))
+    # In the tail in which differences are exact.
+    below = special.log_ndtr(np.where(low > 0.0, -high, low))
+    above = special.log_ndtr(np.where(low > 0.0, -low, high))
     with np.errstate(invalid='ignore', divide='ignore'):
-      each = np.where(low < high, above + np.log1p(-np.exp(below - above)),
-                      -np.inf)
-    return special.logsumexp(each, axis=-1), each, sign, below
+      return low, high, np.where(
+          low < high, above + np.log1p(-np.exp(below - above)), -np.inf)
+
+  def _log_mass(self, *coordinate):
+    """Log-probabilities of being inside of one of the intervals."""
+    return special.logsumexp(self._intervals(*coordinate)[-1], axis=-1)
 
   def _truncated(self, j, center, scale, rng):
     """Draws of a standardised coordinate inside of its intervals."""
-    _, each, sign, below = self._log_mass(j, center, scale)
+    low, high, each = self._intervals(j, center, scale)
     place = np.argmax(each + rng.gumbel(size=each.shape), -1)[..., np.newaxis]
-    each, sign, below = (np.take_along_axis(t, place, axis=-1)[..., 0]
-                         for t in (each, sign, below))
-    u = np.log(rng.uniform(1e-300, 1.0, size=each.shape))
-    return sign * special.ndtri_exp(
-        np.minimum(np.logaddexp(below, each + u), 0.0))
+    return stats.truncnorm.ppf(rng.uniform(size=center.shape), *(
+        np.take_along_axis(end, place, axis=-1)[..., 0] for end in (low, high)))
 
 
 def run_chains(
     log_density_fn: Callable[[np.ndarray, np.ndarray], np.ndarray],
     proposal: Proposal, given: Given, num_chains: int = NUM_CHAINS,
-    seed: Any = 0) -> Chains:
+    seed: Any = 0) -> tuple[np.ndarray, Diagnosis]:
   """Draws coordinates of rows given others.
 
   By the Metropolis-Hastings algorithm: half of the steps renew all coordinates
@@ -273,6 +266,9 @@ def run_chains(
     given: what is known of each row.
     num_chains: of each row.
     seed: of all draws.
+
+  Returns:
+    States `[S, N, C, D]`, of `S` steps and `C` chains; and their diagnosis.
 
   References:
     Vehtari et al., 2021, Rank-Normalization, Folding, and Localization: An
@@ -299,12 +295,12 @@ def run_chains(
     rows, y, log_prob = rows[left], y[left], log_prob[left]
     if not len(rows):
       break
-  return Chains(kept, log_prob_given, sizes, r_hats)
+  return kept, Diagnosis(log_prob_given, sizes, r_hats)
 
 
 def evidence(log_density_fn: Callable, proposal: Proposal, given: Given,
              seed: int = 0) -> np.ndarray:
-  """Returns `Chains.log_prob_given` alone, `[N]`; see `run_chains`."""
+  """Returns `Diagnosis.log_prob_given` alone, `[N]`; see `run_chains`."""
   return _first_states(log_density_fn, proposal, given, NUM_CHAINS,
                        np.random.default_rng(seed))[2]
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 import dataclasses
+import functools
 import itertools
 from typing import Any, NamedTuple
 
@@ -21,6 +22,8 @@ _NUM_SAMPLES = 1000
 _RANGE, _NUM_NODES = 8.0, 49
 # Whole numbers are all nodes, if these are few.
 _MAX_VALUES = 256
+# Cells between two nodes of other numbers.
+_NUM_CELLS = 64
 # Nodes that each refinement adds inside and at an end, and the most of them.
 _NUM_ADDED, _NUM_OUTSIDE, _MAX_ROUNDS = 32, 8, 16
 # Largest difference of two successive normalisers; log-densities of both ends
@@ -57,7 +60,7 @@ class Conditional:
   @property
   def log_norm(self) -> float:
     """The log of the integral, or sum."""
-    return float(self.log_density.max() + np.log(self._masses().sum()))
+    return float(self.log_density.max() + np.log(self._cells[1].sum()))
 
   @property
   def log_prob(self) -> float:
@@ -80,8 +83,10 @@ class Conditional:
 
   def tail(self) -> float:
     """Returns the probability of values that are at most as dense."""
+    log_density, masses, _ = self._cells
     # Rounding must not leave the value itself out.
-    return self._share_below(self.log_density[self.place] + 1e-9)
+    return float(masses[log_density <= self.log_density[self.place] + 1e-9
+                        ].sum() / masses.sum())
 
   def interval(self, level: float) -> list[tuple[float, float]]:
     """Returns the shortest set with a probability of `level`.
@@ -89,17 +94,15 @@ class Conditional:
     Returns:
       The ends of its intervals, in units of the column, both included.
     """
-    low, high = self.log_density.max() - 700.0, self.log_density.max()
-    for _ in range(60):
-      middle = (low + high) / 2
-      low, high = (middle, high) if self._share_below(
-          middle) <= 1.0 - level else (low, middle)
-    above = self.log_density > low
-    starts = np.flatnonzero(above & ~np.r_[False, above[:-1]])
-    ends = np.flatnonzero(above & ~np.r_[above[1:], False])
-    return [(float(self.values(self._crossing(start, start - 1, low))),
-             float(self.values(self._crossing(end, end + 1, low))))
-            for start, end in zip(starts, ends, strict=True)]
+    log_density, masses, ends = self._cells
+    order = np.argsort(-log_density, kind='stable')
+    shares = np.cumsum(masses[order]) / masses.sum()
+    least = log_density[order[np.searchsorted(shares[:-1], level)]]
+    steps = np.diff(np.r_[0, log_density >= least, 0])
+    return [(float(self.values(ends[0, start])),
+             float(self.values(ends[1, end - 1])))
+            for start, end in zip(np.flatnonzero(steps > 0),
+                                  np.flatnonzero(steps < 0), strict=True)]
 
   def further_nodes(self) -> np.ndarray:
     """Returns nodes inside of the heaviest intervals, and beyond dense ends."""
@@ -136,53 +139,29 @@ class Conditional:
     return bool(self.nodes[end] != self.limits[end] and (
         self.log_density[end] > self.log_density.max() - _DEPTH))
 
-  def _masses(self):
-    """Masses of nodes of a grid, or of intervals, over the largest density."""
-    log_f = self.log_density - self.log_density.max()
-    if not self.column_type.is_integer:
-      return _integral(np.diff(self.nodes), log_f[:-1], log_f[1:])
-    # Those of the values that are nearer to this node than to others.
-    middles = (self.nodes[:-1] + self.nodes[1:]) / 2
-    return np.exp(log_f) * np.diff(
-        np.r_[self.nodes[0] - 0.5, middles, self.nodes[-1] + 0.5])
-
-  def _share_below(self, level):
-    """The share of what has a log-density of at most `level`."""
-    log_f, masses = self.log_density, self._masses()
+  @functools.cached_property
+  def _cells(self):
+    """Log-densities, and masses over the largest density, of small cells, and
+    their ends `[2, ...]`, in the units of the nodes."""
+    u, log_f = self.nodes, self.log_density
     if self.column_type.is_integer:
-      return float(masses[log_f <= level].sum() / masses.sum())
-    low = np.minimum(log_f[:-1], log_f[1:])
-    high = np.maximum(log_f[:-1], log_f[1:])
-    with np.errstate(invalid='ignore', divide='ignore'):
-      part = np.nan_to_num(np.where(high > low, np.clip(
-          (level - low) / (high - low), 0.0, 1.0), low <= level))
-    below = _integral(part * np.diff(self.nodes), low - log_f.max(),
-                      np.minimum(high, level) - log_f.max())
-    return float(np.where(part > 0.0, below, 0.0).sum() / masses.sum())
-
-  def _crossing(self, i, j, level):
-    """Where the density falls to `level` between a node and its neighbour."""
-    if self.column_type.is_integer or not 0 <= j < len(self.nodes):
-      return self.nodes[i]
-    above, below = self.log_density[i], max(self.log_density[j], level - 700.0)
-    return self.nodes[i] + (above - level) / (above - below) * (
-        self.nodes[j] - self.nodes[i])
-
+      # Those of the values that are nearer to this node than to others.
+      edges = np.r_[u[0] - 0.5, (u[:-1] + u[1:]) / 2, u[-1] + 0.5]
+      ends = np.stack([u, u])
+    else:
+      places = np.arange(_NUM_CELLS * (len(u) - 1) + 1) / _NUM_CELLS
+      edges = np.interp(places, np.arange(len(u)), u)
+      ends = np.stack([edges[:-1], edges[1:]])
+      log_f = np.nan_to_num(np.interp(
+          places[:-1] + 0.5 / _NUM_CELLS, np.arange(len(u)), log_f),
+                            nan=-np.inf, neginf=-np.inf)
+    return log_f, np.exp(log_f - self.log_density.max()) * np.diff(edges), ends
 
 def values_at(column_type: column_types.ColumnType, nodes: Any) -> Any:
   """Returns values of a column at nodes, see `Conditional`, in its units."""
   return column_type.values(
       nodes if column_type.is_integer else
       column_type.inside(np.float64(nodes), np))
-
-
-def _integral(width, a, b):
-  """The integral of `exp` of a linear function from `a` to `b`."""
-  difference = np.abs(b - a)
-  with np.errstate(invalid='ignore', divide='ignore'):
-    slope = -np.expm1(-difference) / difference
-  return width * np.exp(np.maximum(a, b)) * np.where(
-      difference < 1e-6, 1.0, np.where(np.isfinite(difference), slope, 0.5))
 
 
 class Reference(NamedTuple):

@@ -1,6 +1,6 @@
 """What is given of rows: numbers, intervals, and empty cells."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 import dataclasses
 import numbers
 import os
@@ -46,16 +46,14 @@ def read(
     with errors.format_errors(name, given, 'a table'):
       frame = table_files.read_frame(given)
   elif isinstance(given, Mapping):
-    numbers_given = {str(column): value for column, value in given.items()}
-    for column, value in numbers_given.items():
-      errors.check(
-          column not in modelled or not isinstance(value, str), name,
-          f'{column}={value}', 'a number')
-    intervals = {column: numbers_given.pop(column)
-                 for column, value in [*numbers_given.items()]
-                 if isinstance(value, Sequence | set | np.ndarray)
-                 and not isinstance(value, str)}
-    frame = table_files.plain(pd.DataFrame([numbers_given]))
+    cells_given = {str(column): value for column, value in given.items()}
+    texts = [f'{column}={value}' for column, value in cells_given.items()
+             if column in modelled and isinstance(value, str)]
+    errors.check(not texts, name, ', '.join(texts), 'a number')
+    intervals = {column: cells_given.pop(column)
+                 for column, value in [*cells_given.items()]
+                 if np.iterable(value) and not isinstance(value, str)}
+    frame = table_files.plain(pd.DataFrame([cells_given]))
   else:
     errors.check(
         cells.is_frame(given) or np.shape(given)[1:] == (len(modelled),), name,
@@ -64,17 +62,18 @@ def read(
     frame = table_files.plain(given if cells.is_frame(given) else
                               pd.DataFrame(given, columns=modelled))
   errors.check(len(frame), name, 'a table without rows', 'some rows')
-  unknown = sorted({*frame.columns, *intervals} - {*known})
-  errors.check(
-      name != 'given' or not unknown, name, ', '.join(unknown),
-      f'columns of the flow: {", ".join(known)}', ' '.join(
-          filter(None, (errors.did_you_mean(one, known) for one in unknown))))
-  with errors.format_errors(name, 'a table', 'all columns of the flow'):
-    # A name that is misspelt would be a column to draw.
-    cells.check_present(known if name != 'given' else (), frame.columns)
+  # A name that is misspelt would be a column to draw.
+  if name == 'given':
+    unknown = sorted({*frame.columns, *intervals} - {*known})
+    errors.check(
+        not unknown, name, ', '.join(unknown),
+        f'columns of the flow: {", ".join(known)}', ' '.join(
+            filter(None, (errors.did_you_mean(c, known) for c in unknown))))
+  else:
+    with errors.format_errors(name, 'a table', 'all columns of the flow'):
+      cells.check_present(known, frame.columns)
   rows = rows_lib.read(schema, frame.reindex(columns=[
-      *frame.columns, *(one for one in modelled if one not in frame)]), name,
-                       'gaps', roles)
+      *dict.fromkeys([*frame, *modelled])]), name, 'gaps', roles)
   if condition is not None:
     rows = dataclasses.replace(rows, condition=batch_map.conditions_for(
         flow, rows_lib.condition_array(schema, condition), len(rows)))
@@ -83,13 +82,9 @@ def read(
                  advice='This flow is p(x|c).')
     rows = evaluation.example_files.read_rows(rows, flow, name)
   types = mapping.of_specs(schema.types, rows.x)
-  # Empty cells have a value that suits their columns.
-  stand_ins = [t.values(np.floor(inside)) if t.is_integer else inside
-               for t in types for inside in [t.inside(np.float64(0.3), np)]]
   for on_grids in [False, *[True] * isinstance(given, Mapping)]:
     _, problem = mapping.with_density(
-        schema.types, np.where(np.isnan(rows.x), stand_ins, rows.x), modelled,
-        frame.index, on_grids)
+        schema.types, rows.x, modelled, frame.index, on_grids)
     errors.check(not problem, name, problem='has a value that its column '
                  f'cannot take: {problem}')
   return rows, {modelled.index(column): _intervals(
@@ -99,27 +94,23 @@ def read(
 
 def _intervals(name, value, column_type):
   """Returns the ends of intervals in what a type takes, or raises."""
-  is_pair, values = isinstance(value, tuple), [*value]
-  what = f'{name}={value}'
+  is_pair, what = isinstance(value, tuple), f'{name}={value}'
+  ends = [(-np.inf, np.inf)[i % 2] if end is None and is_pair else end
+          for i, end in enumerate(value)]
   errors.check(
-      values and all(isinstance(one, numbers.Real) or one is None and is_pair
-                     for one in values) and (not is_pair or len(values) == 2),
-      'given', what, 'a number, ends (low, high), or a list of whole numbers')
+      ends and all(isinstance(end, numbers.Real) for end in ends)
+      and (not is_pair or len(ends) == 2), 'given', what,
+      'a number, ends (low, high), or a list of whole numbers')
   errors.check(is_pair or column_type.is_integer, 'given', what, 'a number, or '
                'two ends (low, high)', 'Lists are for whole numbers.')
-  found: list[list[float]] = []
-  for low, high in [values] if is_pair else sorted((v, v) for v in values):
-    low, high = (sign * np.inf if end is None else float(end)
-                 for sign, end in ((-1, low), (1, high)))
-    if column_type.is_integer:  # The cells of the multiples inside.
-      low, high = (sign * np.floor(sign * end / column_type.step + 1e-9)
-                   for sign, end in ((-1, low), (1, high)))
-      high += 1.0
-    low, high = np.clip([low, high], *column_type.bounds)
-    errors.check(low < high, 'given', what, 'an interval or numbers that are '
-                 f'{column_type.expected}, low < high')
-    if found and low <= found[-1][1]:
-      found[-1][1] = max(high, found[-1][1])
-    else:
-      found.append([low, high])
-  return found
+  low, high = np.array([ends] if is_pair else [(end, end) for end in sorted(
+      ends)], np.float64).T
+  if column_type.is_integer:  # The cells of the multiples inside.
+    low = np.ceil(low / column_type.step - 1e-9)
+    high = np.floor(high / column_type.step + 1e-9) + 1.0
+  low, high = (np.clip(end, *column_type.bounds) for end in (low, high))
+  errors.check(
+      np.all(low < high), 'given', what, 'an interval or numbers that are '
+      f'{column_type.expected}, low < high')
+  is_first = np.r_[True, low[1:] > high[:-1]]  # Cells side by side are one.
+  return np.stack([low[is_first], high[np.roll(is_first, -1)]], 1).tolist()

@@ -2,7 +2,7 @@
 
 import dataclasses
 import logging
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -80,7 +80,7 @@ def sample_given(
   errors.check(len(rows) and rows.is_complete.all(), 'given', f'{len(rows)} '
                'rows', 'rows without an empty cell in the condition')
   sampler = _Sampler(flow, rows, intervals, seed, settings)
-  found = sampler.run(num_samples)
+  x, found = sampler.run(num_samples)
   rank, is_improbable = sampler.ranks(found.log_prob_given)
   if not found.has_converged.all():
     row = int(np.argmin(found.has_converged))
@@ -99,14 +99,13 @@ def sample_given(
         'rows: its draws may mean little.', '' if len(rows) == 1 else
         f' {cells.describe_rows(rows.index, is_improbable)}')
   frame = rows_lib.to_frame(
-      flow.schema, found.x.reshape([-1, found.x.shape[-1]]),
-      None if rows.condition is None else np.repeat(
+      flow.schema, x.reshape([-1, x.shape[-1]]), None if
+      rows.condition is None else np.repeat(
           rows.condition, num_samples, axis=0))
   if cells.is_frame(given):
     frame.index = np.repeat(given.index, num_samples)
-  frame.attrs = {'rank': rank.tolist(), **{
-      name: getattr(found, name).tolist()
-      for name in ('log_prob_given', 'effective_size', 'r_hat')}}
+  frame.attrs = {name: values.tolist() for name, values in {
+      'rank': rank, **found._asdict()}.items()}
   return frame
 
 
@@ -157,9 +156,10 @@ def impute(
   left = {'lack their condition': int((has_gaps & ~known.is_complete).sum())}
   filled = np.repeat(known.x[np.newaxis], draws, axis=0)
   if len(places):
-    found = _Sampler(flow, known.take(places), {}, seed, settings).run(draws)
+    x, found = _Sampler(
+        flow, known.take(places), {}, seed, settings).run(draws)
     good = found.has_converged
-    filled[:, places[good]] = np.moveaxis(found.x[good], 1, 0)
+    filled[:, places[good]] = x[good].swapaxes(0, 1)
     left['could not be sampled: their chains did not converge'] = int(
         (~good).sum())
   for why, count in left.items():
@@ -175,16 +175,6 @@ def impute(
         copies[-1][own_names.get(name, name)] = drawn[name].to_numpy()
   return copies[0] if draws == 1 else pd.concat(
       copies, keys=range(1, draws + 1), names=['draw'])
-
-
-class _Draws(NamedTuple):
-  """Rows `[N, S, D]`, and what `Chains` say of them, `[N]`."""
-
-  x: np.ndarray
-  log_prob_given: np.ndarray
-  effective_size: np.ndarray
-  r_hat: np.ndarray
-  has_converged: np.ndarray
 
 
 class _Sampler:
@@ -211,7 +201,7 @@ class _Sampler:
         _flat(condition, len(x))], axis=1), seed)
 
   def run(self, num_draws):
-    """Draws rows."""
+    """Draws rows `[N, S, D]`; returns them, and the diagnosis of chains."""
     errors.check(
         isinstance(num_draws, int | np.integer)
         and 1 <= num_draws <= _MAX_DRAWS, 'num_samples', num_draws,
@@ -223,7 +213,7 @@ class _Sampler:
     parts = []
     for start in range(0, len(self._rows), size):
       rows = self._rows.take(slice(start, start + size))
-      chains = conditional_sampling.run_chains(
+      states, (log_prob_given, *others) = conditional_sampling.run_chains(
           self._density_fn(rows.condition), self._proposal,
           self._given(rows, self._intervals), num_chains,
           [self._settings.seed, start])
@@ -231,12 +221,13 @@ class _Sampler:
       x = np.stack([
           t.values(np.floor(inside)) if t.is_integer else inside
           for t, inside in zip(self._types, self._inside(
-              chains.draws(num_draws)), strict=False)], axis=-1)
+              conditional_sampling.draws_of(states, num_draws)), strict=True)],
+                   axis=-1)
       parts.append((np.where(np.isnan(given), x, given),
-                    chains.log_prob_given + self._log_units(rows.x),
-                    chains.effective_size, chains.r_hat, chains.has_converged))
+                    log_prob_given + self._log_units(rows.x), *others))
       bar.add(len(rows))
-    return _Draws(*map(np.concatenate, zip(*parts, strict=True)))
+    x, *found = map(np.concatenate, zip(*parts, strict=True))
+    return x, conditional_sampling.Diagnosis(*found)
 
   def ranks(self, log_prob_given):
     """Returns shares of samples with less density of the numbers of rows, and
@@ -247,22 +238,22 @@ class _Sampler:
     if len(patterns) > _MAX_PATTERNS:
       return rank, np.full(len(gaps), False)
     samples, condition = self._samples(conditional_sampling.NUM_RANKED, 2)
-    for i, pattern in enumerate(patterns):
-      rows = self._rows.take(np.flatnonzero(place.ravel() == i))
-      if pattern.all():
-        continue
-      own, others = (conditional_sampling.evidence(
-          self._density_fn(part.condition), self._proposal,
-          self._given(part, {}), self._settings.seed) + self._log_units(part.x)
-                     for part in (rows, rows_lib.Rows(
-                         x=np.where(pattern, np.nan, samples),
-                         condition=condition,
-                         is_complete=np.full(len(samples), True))))
-      log_prob[place.ravel() == i] = own
-      rank[place.ravel() == i] = np.mean(others < own[:, np.newaxis], axis=1)
+    for i in np.flatnonzero(~patterns.all(axis=1)):
+      is_own = place.ravel() == i
+      log_prob[is_own] = self._evidence(self._rows.take(is_own))
+      others = self._evidence(rows_lib.Rows(
+          x=np.where(patterns[i], np.nan, samples), condition=condition,
+          is_complete=np.full(len(samples), True)))
+      rank[is_own] = np.mean(others < log_prob[is_own, np.newaxis], axis=1)
     # The second is the probability of the intervals given the numbers.
     return rank, (rank < _IMPROBABLE) | (
         log_prob_given - log_prob < np.log(_IMPROBABLE))
+
+  def _evidence(self, rows):
+    """Returns the log-density of what is known of rows."""
+    return conditional_sampling.evidence(
+        self._density_fn(rows.condition), self._proposal,
+        self._given(rows, {}), self._settings.seed) + self._log_units(rows.x)
 
   def _samples(self, count, key):
     """Returns samples, given conditions of rows drawn at random, and these."""
@@ -275,36 +266,34 @@ class _Sampler:
 
   def _log_units(self, x):
     """Returns the sum over given columns of log dy/dx, of grids -log step."""
-    return np.sum([np.where(np.isnan(column), 0.0, -np.log(t.step)
-                            if t.is_integer else t.log_slope(
-                                t.forward(np.where(np.isnan(column), t.inside(
-                                    np.float64(0.3), np), column), np), np))
-                   for t, column in zip(self._types, x.T, strict=True)], axis=0)
+    return np.nansum([0.0 * column - np.log(t.step) if t.is_integer else
+                      t.log_slope(t.forward(column, np), np)
+                      for t, column in zip(self._types, x.T, strict=True)], 0)
 
   def _given(self, rows, intervals):
     """Returns what is known of rows, in mapped numbers."""
-    x = np.concatenate([rows.x, _flat(rows.condition, len(rows))], axis=1)
-    width = max(map(len, intervals.values()), default=1)
-    low, high = (np.full([*x.shape, width], sign * np.inf) for sign in (1, -1))
-    low[..., 0] = np.where(np.isnan(x), -np.inf, x)
-    high[..., 0] = np.where(np.isnan(x), np.inf, x)
+    condition = _flat(rows.condition, len(rows))
+    size, num_intervals = len(self._types), max(
+        map(len, intervals.values()), default=1)
+    ends = np.full(
+        [2, len(rows), size + condition.shape[1], num_intervals], np.nan)
+    ends[..., size:, 0] = condition
     for i, t in enumerate(self._types):
-      is_known = ~np.isnan(rows.x[:, i])
-      units = t.units(rows.x[is_known, i], np)
-      for ends, end in ((low, units), (high, units + 1.0 * t.is_integer)):
-        ends[is_known, i, 0] = self._mapped(t, end)
+      units = t.units(rows.x[:, i], np)
+      ends[..., i, 0] = units, units + 1.0 * t.is_integer
       if i in intervals:
-        for ends, end in zip((low, high), np.transpose(intervals[i]),
-                             strict=True):
-          ends[:, i, :len(end)] = self._mapped(t, end)
-    return conditional_sampling.Given(low, high)
-
-  def _mapped(self, column_type, ends):
-    """Returns mapped ends of intervals, infinite at those of the support."""
-    low, high = column_type.bounds
-    with np.errstate(divide='ignore', invalid='ignore'):
-      y = column_type.forward(np.clip(ends, -1e300, 1e300), np)
-    return np.select([ends <= low, ends >= high], [-np.inf, np.inf], y)
+        ends[..., i, :len(intervals[i])] = np.transpose(
+            intervals[i])[:, np.newaxis]
+      # Infinite at the ends of the support.
+      low, high = t.bounds
+      with np.errstate(divide='ignore', invalid='ignore'):
+        ends[..., i, :] = np.select(
+            [ends[..., i, :] <= low, ends[..., i, :] >= high],
+            [-np.inf, np.inf], t.forward(ends[..., i, :], np))
+    unknown = np.r_[-np.inf, np.full(num_intervals - 1, np.inf)]
+    return conditional_sampling.Given(*(
+        np.where(np.isnan(end), sign * unknown, end)
+        for sign, end in zip((1, -1), ends, strict=True)))
 
   def _inside(self, y):
     """Returns what types take of mapped numbers, column by column."""
