@@ -14,6 +14,7 @@ from tf_resflow.columns import rows as rows_lib
 from tf_resflow.layers import base_layer
 from tf_resflow.layers.bijections.bijection import EstimatorLike
 from tf_resflow.layers.bijections.bijection import SolverLike
+from tf_resflow.models import parts as parts_lib
 from tf_resflow.models import trainable_model
 from tf_resflow.numerics import random
 from tf_resflow.numerics.random import SeedLike
@@ -68,6 +69,9 @@ class Flow(trainable_model.TrainableModel):
   - `solver`: solver of inverses (and of forward passes that are solves), or its
     spec; by default those of the blocks. A solve that does not converge raises
     `tf.errors.InvalidArgumentError`, except where a method reports it.
+
+  Called eagerly, `log_prob`, `encode`, `inverse` and `sample` take rows in
+  parts of 80,000 numbers, so that memory suffices for any number of them.
 
   Args:
     bijection: maps events to latents `[D]`; it is built if necessary.
@@ -140,6 +144,9 @@ class Flow(trainable_model.TrainableModel):
   def encode(self, x: Any, condition: Any = None, *,
              seed: SeedLike = None) -> tf.Tensor:
     """Returns latents `[B, D]`; the seed is for a random augmentation."""
+    if parts := parts_lib.split(self, x, condition, seed):
+      return tf.concat([self.encode(
+          *inputs, seed=seed) for *inputs, seed in parts], axis=0)
     (y, _), settings = self._augmented(x, condition, seed)
     # Keras would cast `y` to the dtype of the layer.
     return self.bijection.call(y, settings.condition)
@@ -159,6 +166,9 @@ class Flow(trainable_model.TrainableModel):
   def inverse(self, z: Any, condition: Any = None, *,
               solver: SolverLike = None) -> tf.Tensor:
     """Returns the `x` that `encode` maps to latents `z`, `[B, D]`."""
+    if parts := parts_lib.split(self, z, condition):
+      return tf.concat([self.inverse(
+          *inputs, solver=solver) for *inputs, _ in parts], axis=0)
     return self.solve_inverse(z, condition, solver=solver).checked().value
 
   def _density(self, result, log_weight, log_det_weight=None, dtype=None):
@@ -214,6 +224,10 @@ class Flow(trainable_model.TrainableModel):
     give the log of the mean density over these, random ones the mean of its
     logarithm.
     """
+    if parts := parts_lib.split(self, x, condition, seed):
+      return tf.concat([self.log_prob(
+          *inputs, seed=seed, estimator=estimator,
+          log_det_weight=log_det_weight) for *inputs, seed in parts], axis=0)
     used = self._settings(condition, seed, estimator).estimator
     if not self._averages_points(used):
       return self.density(
@@ -232,8 +246,8 @@ class Flow(trainable_model.TrainableModel):
                     ) -> np.ndarray:
     """Returns `log_prob`, with its options, as a NumPy array `[N]`.
 
-    The name is that of scikit-learn's densities. All rows are one batch:
-    `tf_resflow.score` takes them by batches, and says more of them.
+    The name is that of scikit-learn's densities; `tf_resflow.score` says more
+    of rows.
     """
     return self.log_prob(x, condition, **options).numpy()
 
@@ -293,8 +307,12 @@ class Flow(trainable_model.TrainableModel):
     At temperatures below 1 they have reduced entropy as in the paper's Figure
     7.
     """
-    z = self.draw_latents(num_samples, seed=seed, temperature=temperature)
-    return self.inverse(z, condition, solver=solver)
+    numbers, seed = self._numbers(num_samples), random.as_seed(seed)
+    return tf.concat([
+        self.inverse(self.base.draw(numbers, seed.values, temperature),
+                     condition, solver=solver)
+        for numbers, condition, _ in parts_lib.split(self, numbers, condition)
+        or [(numbers, condition, None)]], axis=0)
 
   def sample_frame(
       self, num_samples: int, condition: Any = None, **options: Any) -> Any:

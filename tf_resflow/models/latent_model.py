@@ -259,6 +259,12 @@ class LatentModel(bijection_lib.Passes, keras.Model):
     batch size. The number is a Python int or an int32 scalar. The temperature
     is that of `base.draw`, of standard normals their standard deviation.
     """
+    return self.base.draw(
+        self._numbers(num_samples, start), random.as_seed(seed).values,
+        temperature)
+
+  def _numbers(self, num_samples, start=0):
+    """Returns the numbers of samples, `[num_samples]`, or raises."""
     if not tf.is_tensor(num_samples):
       errors.check(
           num_samples >= 0, 'num_samples', num_samples, 'an integer >= 0')
@@ -266,9 +272,7 @@ class LatentModel(bijection_lib.Passes, keras.Model):
       machine.check_memory(
           3 * num_samples * self.latent_size * tf.as_dtype(
               self.compute_dtype).size, 'num_samples', num_samples)
-    return self.base.draw(
-        tf.range(start, start + num_samples), random.as_seed(seed).values,
-        temperature)
+    return tf.range(start, start + num_samples)
 
   def save_norms(self) -> None:
     """Stores the norms of the current kernels, which only saves time."""
