@@ -129,6 +129,8 @@ def test_rows_are_written_batch_by_batch(
   whole = results.report(run_tool(*command, f'--output={tmp_path}/whole.csv'))
   parts = results.report(run_tool(
       *command, f'--output={tmp_path}/parts.csv', '--batch_size=8'))
+  results.report(run_tool(
+      *command, f'--output={tmp_path}/parts.parquet', '--batch_size=8'))
   names, rows = results.table(tmp_path / 'parts.csv')
   assert names == [*'abcd'] and rows.shape == (20, 4)
   flow = workflow.load(table_workdir, dtype='float64')
@@ -139,13 +141,16 @@ def test_rows_are_written_batch_by_batch(
     assert report.pop('rows_per_second') > 0.0
     assert report.pop('output').startswith(str(tmp_path))
   assert parts == pytest.approx(whole, rel=1e-4)
+  pd.testing.assert_frame_equal(
+      pd.read_parquet(tmp_path / 'parts.parquet').astype(float),
+      pd.read_csv(tmp_path / 'parts.csv').astype(float))
   calls, original = [], rows_lib.to_frame
   monkeypatch.setattr(rows_lib, 'to_frame', lambda *args: original(*args) if (
       calls.append(1) or len(calls) < 3) else 1 / 0)
   with pytest.raises(ZeroDivisionError):
     run_tool(*command, f'--output={tmp_path}/broken.csv', '--batch_size=8')
   assert {path.name for path in tmp_path.iterdir()} == {
-      'whole.csv', 'parts.csv'}
+      'whole.csv', 'parts.csv', 'parts.parquet'}
 
 
 @pytest.mark.slow

@@ -20,8 +20,6 @@ SCORES = {
     'log_prob': 'Float64', 'log_prob_stderr': 'Float64', 'in_training': 'Int64',
     'p_value': 'Float64', 'odd': 'Int64', 'off_grid': 'Int64',
     'odd_columns': 'string', 'explanation': 'string'}
-# Those of them that only some calls append.
-_OF_FDR, _OF_EXPLAIN = {'odd'}, {'odd_columns', 'explanation'}
 # As 'nan', where all cells of a column may be empty: others may have some.
 _OF_PART = 'nan of a part'
 # Largest number of levels of a category.
@@ -55,8 +53,8 @@ class Table:
 
 def appended(fdr: float | None, explain: int | bool) -> list[str]:
   """Returns the columns that scores append, with these options."""
-  unused = (set() if fdr else _OF_FDR) | (set() if explain else _OF_EXPLAIN)
-  return [name for name in SCORES if name not in unused]
+  return [name for name, kind in SCORES.items()
+          if (fdr or name != 'odd') and (explain or kind != 'string')]
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
@@ -100,16 +98,11 @@ class Rows:
     return self if self.is_complete.all() else self.take(self.is_complete)
 
   def spread(self, values: np.ndarray, axis: int = 0) -> np.ndarray:
-    """Returns values of complete rows as those of all rows.
-
-    Others have NaN, or an empty text.
-    """
+    """Returns values of complete rows as those of all rows, NaN for others."""
     if self.is_complete.all():
       return values
     values = np.moveaxis(values, axis, 0)
-    is_text = values.dtype == object
-    result = np.full([len(self), *values.shape[1:]], '' if is_text else np.nan,
-                     object if is_text else float)
+    result = np.full([len(self), *values.shape[1:]], np.nan)
     result[self.is_complete] = values
     return np.moveaxis(result, 0, axis)
 
@@ -224,7 +217,8 @@ def parse(
       for role in (schema_lib.GROUP, schema_lib.WEIGHT))
   return Rows(
       frame=table.frame, is_complete=is_complete, group=group, weight=weight,
-      x=np.zeros([size, 0]) if x is None else x if missing == 'gaps' else
+      x=np.zeros([size, 0]) if x is None else
+      x if missing == 'gaps' or is_complete.all() else
       np.where(is_complete[:, np.newaxis], x, np.nan),
       condition=None if condition is None else
       np.where(is_complete[:, np.newaxis], condition, 0.0))
@@ -392,7 +386,9 @@ def _cells(column, values):
     values = np.float64(values)
     values = np.where(column_type.is_on(values), column_type.values(
         column_type.units(values, np)), values)
-  elif column.role == schema_lib.MODELLED:
+  # Of whole numbers all are such, also in a part of the rows.
+  if column.role == schema_lib.MODELLED and (
+      column_type.step % 1.0 or not column_type.is_integer):
     return values
   is_whole = (values == np.floor(values)) & (np.abs(values) < 2**53)
   return values.astype(np.int64) if is_whole.all() else values

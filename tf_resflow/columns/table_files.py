@@ -1,6 +1,7 @@
-"""Files of tables, read as frames of cells."""
+"""Files of tables, read as frames of cells, and written."""
 
 from collections.abc import Iterable, Iterator
+import contextlib
 import csv
 import gzip
 import itertools
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from tf_resflow import drafts
 from tf_resflow import errors
 from tf_resflow.columns import cells as cells_lib
 from tf_resflow.columns import problems as problems_lib
@@ -23,7 +25,7 @@ _REFUSED = {
 # Rows that are lists of strings at a time.
 _BATCH = 2**14
 # Types of columns of Parquet files, which may have empty cells.
-_NULLABLE = ('boolean', 'Float32', 'Float64', *(
+_NULLABLE = ('boolean', 'Float32', 'Float64', 'string', *(
     f'{sign}nt{bits}' for sign in ('I', 'UI') for bits in (8, 16, 32, 64)))
 
 # The comma is last, as numbers and names may hold it.
@@ -113,10 +115,9 @@ def _parts_of_parquet(path, size):
   import pyarrow as pa
   from pyarrow import parquet
 
-  types: dict[Any, Any] = {
-      pa.from_numpy_dtype(dtype.numpy_dtype): dtype
-      for dtype in map(pd.api.types.pandas_dtype, _NULLABLE)}
-  types |= dict.fromkeys([pa.string(), pa.large_string()], pd.StringDtype())
+  types: dict[Any, Any] = {pa.large_string(): pd.StringDtype(), **{
+      pa.type_for_alias(name.lower()): pd.api.types.pandas_dtype(name)
+      for name in _NULLABLE}}
   first = 0
   # Buffers would keep all that was read.
   with parquet.ParquetFile(path, pre_buffer=False) as file:
@@ -127,6 +128,43 @@ def _parts_of_parquet(path, size):
       yield frame.set_axis(frame.index + first) if isinstance(
           frame.index, pd.RangeIndex) else frame
       first += len(frame)
+
+
+def write(path: str | os.PathLike, frames: Iterable[Any]) -> None:
+  """Writes frames with the same columns, one below the other.
+
+  The file appears whole, or not at all. Columns 'Unnamed: I' have no names in
+  text.
+
+  Args:
+    path: of a .csv or a .parquet file.
+    frames: read as they are needed.
+
+  Example:
+    >>> import pandas as pd
+    >>> parts = [pd.DataFrame({'a': [i], 'b': [0.5]}) for i in range(2)]
+    >>> write('parts.parquet', parts)
+    >>> read_frame('parts.parquet').values.tolist()
+    [[0.0, 0.5], [1.0, 0.5]]
+  """
+  writer: Any = None
+  with drafts.atomic_path(path) as draft, contextlib.ExitStack() as stack:
+    for frame in frames:
+      if draft.suffix == '.parquet':
+        import pyarrow as pa
+        from pyarrow import parquet
+
+        table = pa.Table.from_pandas(
+            frame, writer and writer.schema, preserve_index=False)
+        writer = writer or stack.enter_context(
+            parquet.ParquetWriter(draft, table.schema))
+        writer.write_table(table)
+      else:
+        frame.to_csv(
+            draft, mode='a', index=False, lineterminator='\n',
+            header=not draft.exists() and [
+                '' if column == f'Unnamed: {i}' else column
+                for i, column in enumerate(frame)])
 
 
 def plain(frame: Any) -> Any:

@@ -25,11 +25,11 @@ exactly the images themselves.
 Images X enter as (X + 1/2) / num_levels; results are shown rounded down to
 levels. A path has one condition; --reconstruct takes that of each image.
 
-Flows on vectors can only be sampled: .csv has a line per sample, in the units
-and columns of the data, is written batch by batch, for any number of samples,
-and appears whole, or not at all, with rows_per_second in the report; .png shows
-the density and the samples of two columns, and pairs of more: without a
-condition beside the training rows, if they are still there.
+Flows on vectors can only be sampled: a table, .csv or .parquet, has a line per
+sample, in the units and columns of the data, is written batch by batch, for any
+number of samples, and appears whole, or not at all, with rows_per_second in the
+report; .png shows the density and the samples of two columns, and pairs of
+more: without a condition beside the training rows, if they are still there.
 --given draws the other columns given some, by Markov chains on the exact log p
 of the flow, which needs no training for it: age=41, an interval age=40..50 (an
 end may be left out), or whole numbers age=41|43, several with commas; or a
@@ -45,15 +45,12 @@ goes to stderr; the last line of stdout is one JSON object.
 from collections.abc import Sequence
 import contextlib
 import dataclasses
-import itertools
-import os
 import time
 from typing import Any
 
 import numpy as np
 
 from tf_resflow import datasets
-from tf_resflow import drafts
 from tf_resflow import errors
 from tf_resflow import evaluation
 from tf_resflow import models
@@ -77,7 +74,7 @@ class Options(
     options_lib.Devices):
   """The picture."""
 
-  suffixes = ('.png', '.npz', '.csv')
+  suffixes = ('.png', '.npz', '.csv', '.parquet')
   excludes = {
       'interpolate': ('reconstruct', 'temperature', 'seed', 'num_columns'),
       'reconstruct': ('temperature', 'seed', 'condition'),
@@ -89,7 +86,7 @@ class Options(
                       ('interpolate', 'reconstruct'))}
 
   output: str = options_lib.required(
-      help='File to write, .png or .npz, or .csv of vectors.')
+      help='File to write, .png or .npz, or .csv or .parquet of vectors.')
   num_samples: int | None = fields.field(
       None, help='Samples per temperature (64 by default) or label (8), pairs '
       'to interpolate (8), images to reconstruct (32).', minimum=1)
@@ -100,7 +97,7 @@ class Options(
       None, help='Images in a row; by default about a square.', minimum=1)
   given: str | None = fields.field(
       None, help='Columns of a table that are given, such as age=41,pay=2..3, '
-      'or a table with empty cells, see above; for .csv.')
+      'or a table with empty cells, see above; for tables.')
   interpolate: bool = fields.field(
       False, help='Show paths between images of a split.')
   reconstruct: bool = fields.field(
@@ -125,49 +122,45 @@ class Options(
         not self.interpolate or len(self.indices) % 2 == 0, 'indices',
         'pairs: start, end, start, end')
     size = getattr(self.config.model, 'event_size', 1)
-    suffix = os.path.splitext(self.output)[1]
-    if suffix != '.csv' or self.given is not None:  # Not batch by batch.
+    is_table = table_files.is_table(self.output)
+    if not is_table or self.given is not None:  # Not batch by batch.
       machine.check_memory(  # Latents and samples alone, in float32.
           8 * (self.num_samples or 0) * len(self.temperature) * size,
           'num_samples', self.num_samples)
-    self.require(self.given is None or suffix == '.csv', 'output',
-                 'a file .csv with --given')
-    if self.config.model.is_image:
-      self.require(
-          suffix != '.csv', 'output', 'a file .png or .npz for images')
-      return
+    self.require(self.given is None or is_table, 'output',
+                 'a file .csv or .parquet with --given')
+    is_image = self.config.model.is_image
     self.require(
-        suffix == '.npz' or len(self.temperature) == 1, 'temperature',
-        'one number, but for .npz files of vectors')
+        not (is_image and is_table), 'output', 'a file .png or .npz for images')
+    self.require(
+        is_image or self.output.endswith('.npz') or len(self.temperature) == 1,
+        'temperature', 'one number, but for .npz files of vectors')
 
   @property
   def given_columns(self) -> Any:
     """What is given by columns, see `workflow.sample_given`, or a path."""
     if table_files.is_table(self.given):
       return self.given
-    pairs = [pair.partition('=') for pair in str(self.given).split(',')]
-    self.require(
-        all(name and value for name, _, value in pairs)
-        and len({name for name, *_ in pairs}) == len(pairs), 'given',
-        'a table, or pairs such as age=41,pay=2..3,grade=1|2')
-    return {name.strip(): self._value(value) for name, _, value in pairs}
+    given: dict[str, Any] = {}
+    for pair in str(self.given).split(','):
+      name, _, text = map(str.strip, pair.partition('='))
+      self.require(name and text and name not in given, 'given',
+                   'a table, or pairs such as age=41,pay=2..3,grade=1|2')
+      given[name] = self._value(text)
+    return given
 
   def _value(self, text: str) -> Any:
     """A number, the ends of an interval, a list, or the name of a level."""
-    low, dots, high = text.partition('..')
-    parts = [low, high] if dots else text.split('|')
-    numbers = [float(part) if cells.is_number(part.strip()) else None
-               for part in parts]
-    if dots:
-      self.require(
-          text.strip() != '..' and all(
-              (number is None) == (not part.strip()) for number, part in zip(
-                  numbers, parts, strict=True)), 'given', 'ends such as 2..3',
-          f'It has {text}.')
-      return tuple(numbers)
-    self.require(text.strip().lower() not in ('nan', 'na', 'null'), 'given',
-                 'columns that are known', 'Leave the others out.')
-    return text if None in numbers else numbers if numbers[1:] else numbers[0]
+    is_pair = '..' in text
+    parts = text.split('..', 1) if is_pair else text.split('|')
+    values = [float(part) if cells.is_number(part) else part or None
+              for part in map(str.strip, parts)]
+    are_numbers = not any(isinstance(value, str) for value in values)
+    self.require(
+        not is_pair or are_numbers and values != [None, None], 'given',
+        'ends such as 2..3', f'It has {text}.')
+    return tuple(values) if is_pair else text if not are_numbers else (
+        values if values[1:] else values[0])
 
   def images(
       self, flow: 'models.Flow', default: int, per_sample: int = 1,
@@ -224,19 +217,19 @@ def _draws(options: Options, condition: np.ndarray | None, default: int
 def _save_vectors(options: Options, flow: 'models.Flow',
                   settings: dict[str, Any]) -> dict[str, Any]:
   """Draws vectors and writes them; returns the report."""
-  suffix = os.path.splitext(options.output)[1]
+  is_picture = options.output.endswith('.png')
   condition = options.read_conditions(
       flow, 'drop' if options.num_samples else 'error')
   options.require(
-      suffix != '.png' or flow.event_size != 2 or condition is None or
+      not is_picture or flow.event_size != 2 or condition is None or
       len(condition) == 1, 'condition', 'one condition with .png of 2-D data',
       'It shows one density.')
-  draws = _draws(options, condition, 64 if suffix != '.png' else 20_000 if
-                 flow.event_size == 2 else 2_000)
-  if suffix == '.csv':
-    return _write_rows(options.output, flow, **draws, **settings)
-  arrays, report = evaluation.pictures.draw(flow, **draws, **settings)
-  if suffix == '.npz':
+  draws = _draws(options, condition, 64 if not is_picture else 20_000 if
+                 flow.event_size == 2 else 2_000) | settings
+  if table_files.is_table(options.output):
+    return _write_rows(options.output, flow, **draws)
+  arrays, report = evaluation.pictures.draw(flow, **draws)
+  if not is_picture:
     np.savez(options.output, **arrays)
   elif flow.event_size == 2:
     evaluation.plots.save_image(options.output, evaluation.density_picture(
@@ -252,54 +245,40 @@ def _save_vectors(options: Options, flow: 'models.Flow',
   return report
 
 
-def _write_rows(output, flow, num_samples, condition, seed, temperatures,
-                solver, strategy, batch_size, verbose):
+def _write_rows(output, flow, num_samples, condition, **draws):
   """Writes samples of vectors batch by batch; returns the report of `draw`."""
-  condition, num_rows = evaluation.pictures.conditions_of_rows(
-      flow, condition, num_samples)
-  size, start = num_rows * num_samples, time.monotonic()
-
-  def latents():
-    for row, i in itertools.product(
-        range(num_rows), range(0, num_samples, batch_size)):
-      z = flow.draw_latents(
-          min(batch_size, num_samples - i), seed=seed, start=i,
-          temperature=temperatures[0])
-      first = row * num_samples + i
-      yield (z,) if condition is None else (
-          z, condition[first:first + len(z)])
-
-  done = 0
+  # Those of a part may be whole numbers though others are not.
+  types = {} if condition is None else rows_lib.to_frame(
+      flow.schema, None, condition).dtypes
+  start, done = time.monotonic(), 0
   report: dict[str, float] = {}
-  with drafts.atomic_path(output) as draft:
-    for part in evaluation.inversion.decode_batches(
-        flow, latents(), solver, strategy,
-        evaluation.batch_map.progress_bar(size, verbose)):
+
+  def frames():
+    nonlocal done, report
+    for part, given in evaluation.pictures.draw_batches(
+        flow, num_samples, condition=condition, **draws):
       first, done = done, done + len(part.x)
-      rows_lib.to_frame(
-          flow.schema, part.x, condition if condition is None else
-          condition[first:done]).to_csv(
-              draft, mode='a', header=not first, index=False,
-              lineterminator='\n', na_rep='nan')
+      yield rows_lib.to_frame(flow.schema, part.x, given).astype(types)
       report = {name: max(value, report.get(name, value))
                 if name.endswith('_max') else
                 (first * report.get(name, 0.0) + len(part.x) * value) / done
                 for name, value in part.report().items()}
-  return {'num_samples': num_samples, 'seed': seed,
-          'temperature': temperatures[0], **report,
-          **options_lib.rate(size, start)}
+
+  table_files.write(output, frames())
+  return {'num_samples': num_samples, 'seed': draws['seed'],
+          'temperature': draws['temperatures'][0], **report,
+          **options_lib.rate(done, start)}
 
 
 def _save_given(options: Options, flow: 'models.Flow',
                 settings: dict[str, Any]) -> dict[str, Any]:
   """Draws what is not given and writes the rows; returns the report."""
   given = options.given_columns
-  if isinstance(given, str) and not options.num_samples:
-    frame = workflow.impute(flow, given, seed=options.seed, **settings)
-  else:
-    frame = workflow.sample_given(
-        flow, options.num_samples or 64, given, seed=options.seed, **settings)
-  frame.to_csv(options.output, index=False, lineterminator='\n', na_rep='nan')
+  settings = {**settings, 'seed': options.seed}
+  frame = workflow.impute(flow, given, **settings) if isinstance(
+      given, str) and not options.num_samples else workflow.sample_given(
+          flow, options.num_samples or 64, given, **settings)
+  table_files.write(options.output, [frame])
   return {'num_rows': len(frame), **{
       name: values[0] if len(values) == 1 else values
       for name, values in frame.attrs.items()}}

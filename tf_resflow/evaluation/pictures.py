@@ -1,6 +1,6 @@
 """Pictures of a flow: samples, reconstructions, paths between images."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +13,8 @@ from tf_resflow import models
 from tf_resflow.evaluation import batch_map
 from tf_resflow.evaluation import inversion
 from tf_resflow.evaluation import plots
+from tf_resflow.evaluation import settings as settings_lib
+from tf_resflow.numerics import random
 
 # Longest row of reconstructions.
 _NUM_COLUMNS = 16
@@ -145,46 +147,61 @@ def draw(
     Chen et al., 2019, Residual Flows, Figure 7 (temperatures below 1, which
     reduce the entropy of the latents and do not anneal the density of images).
   """
-  for temperature in temperatures:
-    errors.check(0.0 <= temperature < float('inf'), 'temperature', temperature,
-                 'a finite number >= 0')
-  z = np.concatenate([
-      model.draw_latents(num_samples, seed=seed, temperature=t).numpy()
-      for t in temperatures])
-  condition, num_rows = conditions_of_rows(
-      model, condition, num_samples, len(temperatures))
-  decoded = inversion.decode(
-      model, np.tile(z, [num_rows, 1]), condition=condition, **options)
+  parts, conditions = zip(*draw_batches(
+      model, num_samples, seed=seed, temperatures=temperatures,
+      condition=condition, **options), strict=True)
+  decoded = inversion.join(parts)
   is_single = len(temperatures) == 1
   return {
-      'x': decoded.x, 'z': decoded.z,
-      'temperature': np.tile(np.repeat(temperatures, num_samples), num_rows),
-      **({} if condition is None else {'condition': condition})}, {
+      'x': decoded.x, 'z': decoded.z, 'temperature': np.resize(
+          np.repeat(temperatures, num_samples), len(decoded.x)),
+      **({} if condition is None else {
+          'condition': np.concatenate(conditions)})}, {
           'num_samples': num_samples, 'seed': seed,
           'temperature': temperatures[0] if is_single else list(temperatures),
           **decoded.report()}
 
 
-def conditions_of_rows(
-    model: models.Flow, condition: Any, num_samples: int,
-    num_temperatures: int = 1) -> tuple[Any, int]:
-  """Returns the conditions of all samples, row by row, and the row count.
+def draw_batches(
+    model: models.Flow, num_samples: int, *,
+    temperatures: Sequence[float] = (1.0,), condition: Any = None,
+    solver: Any = None, **settings: Any,
+) -> Iterator[tuple[inversion.Decoded, np.ndarray | None]]:
+  """Yields what `draw` draws, any number of samples, in batches.
 
-  The arguments are those of `draw`.
+  The arguments are those of `draw`, with the seed among the settings; see
+  `EvaluationSettings`. Beside a batch stand its conditions, if there are some.
   """
+  for temperature in temperatures:
+    errors.check(0.0 <= temperature < float('inf'), 'temperature', temperature,
+                 'a finite number >= 0')
+  used = settings_lib.EvaluationSettings.of(model, **settings)
   condition = batch_map.conditions_for(model, condition)
-  if condition is None:
-    return None, 1
-  if len(condition) == 1:
-    condition = np.repeat(condition, num_samples, axis=0)
-  num_rows, rest = divmod(len(condition), num_samples)
+  num_given = 1 if condition is None else len(condition)
   errors.check(
-      rest == 0, 'condition', f'{len(condition)} conditions',
+      num_given == 1 or num_given % num_samples == 0, 'condition',
+      f'{num_given} conditions',
       f'one, or {num_samples}, one per sample, or a multiple of these')
-  shape = condition.shape[1:]
-  return np.repeat(
-      condition.reshape([num_rows, 1, num_samples, *shape]), num_temperatures,
-      axis=1).reshape([-1, *shape]), num_rows
+  row = len(temperatures) * num_samples
+  size = row * max(1, num_given // num_samples)
+  given: list[np.ndarray | None] = []
+
+  def latents():
+    for start in range(0, size, used.batch_size):
+      numbers = np.arange(start, min(start + used.batch_size, size))
+      places = numbers // row * num_samples + numbers % num_samples
+      given.append(
+          None if condition is None else condition[places % num_given])
+      z = model.base.draw(
+          np.int32(numbers % num_samples), random.as_seed(used.seed).values,
+          np.take(np.array(temperatures, model.compute_dtype)[:, np.newaxis],
+                  numbers // num_samples, axis=0, mode='wrap'))
+      yield (z,) if condition is None else (z, given[-1])
+
+  for part in inversion.decode_batches(
+      model, latents(), solver, used.strategy,
+      batch_map.progress_bar(size, used.verbose)):
+    yield part, given.pop(0)
 
 
 def reconstructions(

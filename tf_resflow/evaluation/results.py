@@ -4,14 +4,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 import dataclasses
 import math
 import os
+import textwrap
 from typing import Any, Self
 
 import numpy as np
 
-from tf_resflow import drafts
 from tf_resflow import errors
 from tf_resflow import models
 from tf_resflow.columns import rows as rows_lib
+from tf_resflow.columns import table_files
 
 _CHANGED = 'have changed since they were read'
 
@@ -35,6 +36,9 @@ class Results:
     {'nats': 0.5, 'step': 3}
     >>> results.frame().to_dict('records')
     [{'log_prob': -0.5}]
+    >>> results
+    nats 0.5
+    of every example, by frame(): log_prob
   """
 
   numbers: Mapping[str, Any]
@@ -55,6 +59,13 @@ class Results:
     return dataclasses.replace(
         self, numbers={**(first or {}), **self.numbers, **(numbers or {})},
         arrays={**self.arrays, **(arrays or {})}, notes=(*self.notes, *notes))
+
+  def __repr__(self) -> str:
+    """Returns the numbers, notes, and what there is of every example."""
+    return '\n'.join([textwrap.fill(', '.join(
+        f'{name} {_format(value)}' for name, value in _flat(self.numbers)), 80),
+                      *self.notes, 'of every example, by frame(): '
+                      f'{", ".join(self.arrays)}'])
 
   def report(self) -> dict[str, Any]:
     """Returns the numbers, a dict for JSON."""
@@ -79,11 +90,9 @@ class Results:
     import pandas as pd  # Takes a second.
 
     # Nothing is estimated in a single repeat.
-    is_exact = len(self.arrays.get('log_det_repeats', [0, 0])) == 1
-    scores = {
-        name: self.arrays[name] for name in rows_lib.SCORES
-        if name in self.arrays
-        and not (is_exact and name.endswith('_stderr'))}
+    scores = {name: self.arrays[name] for name in rows_lib.SCORES if name in (
+        self.arrays) and (name != 'log_prob_stderr' or len(
+            self.arrays.get('log_det_repeats', (0, 0))) > 1)}
     index = pd.RangeIndex(1, len(self.arrays['log_prob']) + 1, name='row')
     end = 0
     for cells in [pd.DataFrame(
@@ -107,34 +116,28 @@ class Results:
     """
     import pandas as pd  # Takes a second.
 
-    frame = pd.concat([
-        part.sort_values('log_prob', kind='stable')[:num_rows]
-        for part in self.frames()])
+    frame = pd.concat(
+        [part.nsmallest(num_rows, 'log_prob') for part in self.frames()]
+    ).nsmallest(num_rows, 'log_prob').dropna(subset='log_prob')
     name = frame.index.name
     cells = {*columns} & {*frame} or {*frame}
     shown = [c for c in frame if c in cells or (
         c in rows_lib.SCORES and c != 'explanation')]
-    return frame[shown].dropna(subset='log_prob').sort_values(
-        'log_prob', kind='stable')[:num_rows].rename_axis(
-            index=None, columns=name).to_string(float_format='{:.6g}'.format)
+    return frame[shown].rename_axis(index=None, columns=name).to_string(
+        float_format='{:.6g}'.format)
 
   def write(self, path: str | os.PathLike) -> None:
-    """Writes the `frame` to a .csv file, or the arrays to an .npz file.
+    """Writes the `frame` to a table, or the arrays to an .npz file.
 
-    The .csv file appears whole, or not at all.
+    A table, .csv or .parquet, is written in parts; it appears whole, or not at
+    all.
     """
-    if not os.fspath(path).endswith('.csv'):
+    if table_files.is_table(path):
+      table_files.write(path, self.frames())
+    else:
       np.savez(path, **{
           name: np.array(values, str) if np.asarray(values).dtype == object
           else values for name, values in self.arrays.items()})
-      return
-    with drafts.atomic_path(path) as draft:
-      for frame in self.frames():
-        frame.to_csv(
-            draft, mode='a', index=False, lineterminator='\n',
-            header=not draft.exists() and [
-                '' if column == f'Unnamed: {i}' else column
-                for i, column in enumerate(frame)])
 
 
 def _flat(report, prefix=''):

@@ -298,12 +298,16 @@ def compare_samples(
         value >= _MIN_EXAMPLES, name, value, f'{_MIN_EXAMPLES} or more',
         'Fewer have no standard error of the kernel distance.')
   used = settings_lib.EvaluationSettings.of(model, **settings)
-  latents = _latents(model, split, num_images, num_samples, temperature, used)
+  # With the frequencies of the data.
+  condition = np.take(
+      datasets.split.first_conditions(split, num_images), range(num_samples), 0,
+      mode='wrap') if split.is_conditional else None
   decoded: list[inversion.Decoded] = []
 
   def sample_batches():
-    for part in inversion.decode_batches(
-        model, latents, solver, used.strategy):
+    for part, _ in pictures.draw_batches(
+        model, num_samples, temperatures=(temperature,), condition=condition,
+        solver=solver, settings=used, verbose=0):
       # Images and latents may be too many to keep.
       decoded.append(part._replace(x=part.x[:0], z=part.z[:0]))
       yield pictures.to_bytes(part.x, model.num_levels)
@@ -326,21 +330,6 @@ def compare_samples(
       'num_features': of_images.shape[1], 'seed': used.seed,
       'temperature': temperature, **extractor.description(split.event_shape),
       **inversion.join(decoded).report()}
-
-
-def _latents(model, split, num_images, num_samples, temperature, settings):
-  """Yields batches of latents, and their conditions if there are some."""
-  condition = None
-  if split.is_conditional:  # With the frequencies of the data.
-    condition = datasets.split.first_conditions(split, num_images)
-    condition = np.resize(condition, [num_samples, *condition.shape[1:]])
-  size = settings.batch_size
-  for start in range(0, num_samples, size):
-    # Always a full batch, so that one graph draws all of them.
-    z = model.draw_latents(
-        size, seed=settings.seed, start=start, temperature=temperature
-    )[:num_samples - start]
-    yield z if condition is None else (z, condition[start:start + size])
 
 
 def _moments(features):
