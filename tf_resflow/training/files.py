@@ -17,6 +17,7 @@ from tf_resflow.specs import spec
 RUN_FLAGS = 'run.flags'
 MODEL_JSON = 'model.json'
 TRAIN_ROWS = 'train_rows.npy'
+HELD_OUT = 'held_out.npz'
 LOCK = 'run.lock'
 
 # Files left by a process that was killed while creating the folder of a run.

@@ -18,11 +18,15 @@ from tf_resflow.columns import rows as rows_lib
 from tf_resflow.columns import table_files
 from tf_resflow.training import files
 from tf_resflow.workflow import explaining
+from tf_resflow.workflow import held_out as held_out_lib
 from tf_resflow.workflow import runs
 
 # With fewer held-out rows than this over a false discovery rate, no row can be
 # marked unless a twentieth of all are.
 _LEAST_SHARE = 20
+# Arrays that rows need to be shown with scores, and where these are estimates.
+_LIGHT = 'log_prob', 'in_training', 'hashes', 'has_density', 'off_grid'
+_ESTIMATES = 'log_prob_stderr', 'log_det_repeats', 'log_prob_repeats'
 # Nats. A row that also stands in the test part has the same score up to this,
 # in whatever batch. It only makes p-values larger.
 _ROUNDING = 1e-4
@@ -98,17 +102,18 @@ def score(
                'a number between 0 and 1')
   # Before what takes long, because it may be damaged.
   known = training.train_rows.read(flow.run.workdir) if diagnoses else None
-  tested = None if fdr is None else _Tested.of(flow, known, fdr)
   settings.setdefault('strategy', flow.run and flow.run.strategy)
   used = (explaining.check if explain else evaluation.EvaluationSettings.of)(
       flow, **settings)
   evaluate = evaluation.likelihood.evaluator(flow, settings=used)
+  held_out: Any = held_out_lib.find(flow, evaluate, used) if diagnoses else None
+  tested = None if fdr is None else _Tested.of(flow, known, fdr, held_out)
   found, arrays = _evaluated(
       flow, _parts(flow, rows, condition, rows_lib.appended(fdr, explain),
                    part_size and used.batch_size * -(  # Whole batches.
                        -part_size // used.batch_size)),
-      bool(part_size), evaluate, used, known, tested)
-  complete, is_new = found.complete(), arrays.pop('is_new', None)
+      bool(part_size), evaluate, used, known)
+  complete, hashes = found.complete(), arrays.pop('hashes', None)
   results = evaluation.report.report_inputs(
       flow, complete.x, arrays, settings=used, condition=complete.condition,
       verify=verify, certify=bool(certify) if flow.run is None else
@@ -118,13 +123,15 @@ def score(
     results = results.extended({'latent_order': 'channels_first'}, {
         'z': conversion.to_channels_first(flow, arrays['z']).numpy()})
   if diagnoses:
-    results = _diagnosed(results, flow, evaluate, tested, is_new)
+    results = _diagnosed(results, flow, held_out, tested, hashes)
+  results = _spread(results, found)
   if explain:
-    results = _explained(results, flow, complete, explain, used)
-  if part_size:
-    results = dataclasses.replace(results, cells_fn=lambda: (
-        table_files.read_frames(rows, size=part_size)))
-  return _spread(results, flow, found)
+    results = _explained(results, flow, found, explain, used)
+  return dataclasses.replace(
+      results, cells_fn=None if flow.is_image else lambda: (
+          table_files.read_frames(rows, size=part_size) if part_size else
+          [rows_lib.to_frame(flow.schema, found.x, found.condition)
+           if found.frame is None else found.frame]))
 
 
 def _parts(flow, rows, condition, appended, size):
@@ -137,7 +144,7 @@ def _parts(flow, rows, condition, appended, size):
         part, flow, missing=missing, condition=condition, appended=appended)
 
 
-def _evaluated(flow, parts, is_light, evaluate, settings, known, tested):
+def _evaluated(flow, parts, is_light, evaluate, settings, known):
   """Returns the rows of all parts, and arrays of the complete ones.
 
   Light ones are without cells, and without what is not appended to rows.
@@ -148,9 +155,9 @@ def _evaluated(flow, parts, is_light, evaluate, settings, known, tested):
   for part in parts:
     complete = part.complete()
     if len(complete):
-      found = _arrays(
-          flow, complete, evaluate, known, tested, first=first, bar=bar)
-      arrays.append({name: found[name] for name in _light(found)}
+      found = _arrays(flow, complete, evaluate, known, first=first, bar=bar)
+      names = _LIGHT + _ESTIMATES * (len(found['log_det_repeats']) > 1)
+      arrays.append({name: found[name] for name in names if name in found}
                     if is_light else found)
       first += -(-len(complete) // settings.batch_size)
     masks.append(part.is_complete)
@@ -171,7 +178,7 @@ def _evaluated(flow, parts, is_light, evaluate, settings, known, tested):
   return part, {**arrays[0], flow.unit: flow.to_loss(arrays[0]['log_prob'])}
 
 
-def _arrays(flow, rows, evaluate, known, tested, **options):
+def _arrays(flow, rows, evaluate, known, **options):
   """Returns what is known of complete rows by themselves."""
   x, condition = rows.x, rows.condition
   # As the flow was trained and is served; float64 is for what is computed.
@@ -180,30 +187,15 @@ def _arrays(flow, rows, evaluate, known, tested, **options):
   arrays |= evaluation.report.check_rows(
       flow, x, arrays[flow.unit], rows.index)
   if known is not None:
-    hashes = training.train_rows.row_hashes(x, condition, flow.schema.dtype)
-    arrays['in_training'] = np.isin(hashes, known).astype(np.int8)
-    if tested is not None:
-      arrays['is_new'] = ~np.isin(hashes, tested.known)
+    arrays['hashes'] = training.train_rows.row_hashes(
+        x, condition, flow.schema.dtype)
+    arrays['in_training'] = np.isin(arrays['hashes'], known).astype(np.int8)
   return {**arrays, **({} if flow.is_image else {'x': x}),
           **({} if condition is None else {'condition': condition})}
 
 
-def _light(arrays):
-  """Returns the names of what is appended to rows, or needed for that."""
-  is_exact = len(arrays['log_det_repeats']) == 1
-  return [name for name in (
-      'log_prob', 'in_training', 'is_new', 'has_density', 'off_grid', *(
-          () if is_exact else (
-              'log_prob_stderr', 'log_det_repeats', 'log_prob_repeats')))
-          if name in arrays]
-
-
-def _spread(results, flow, rows):
+def _spread(results, rows):
   """Returns results with NaN for the rows with an empty cell."""
-  if not flow.is_image and results.cells_fn is None:
-    results = dataclasses.replace(results, cells_fn=lambda: [
-        rows.frame if rows.frame is not None else
-        rows_lib.to_frame(flow.schema, rows.x, rows.condition)])
   is_empty = ~rows.is_complete
   if not is_empty.any():
     return results
@@ -219,16 +211,17 @@ def _spread(results, flow, rows):
 def _explained(results, flow, rows, num_rows, settings):
   """Adds what is odd about the rows of the lowest log p(x)."""
   names, texts = (np.full(len(rows), '', object) for _ in range(2))
+  places = np.flatnonzero(rows.is_complete)
   for row, lines in explaining.explanations(
-      flow, rows, num_rows, settings=settings):
+      flow, rows.complete(), num_rows, settings=settings):
     odd = sorted((line['replaced'], line['column']) for line in lines)
-    names[row] = ', '.join(name for place, name in odd if place)
-    texts[row] = lines[0]['explanation']
+    names[places[row]] = ', '.join(name for place, name in odd if place)
+    texts[places[row]] = lines[0]['explanation']
   return results.extended(arrays={
       'odd_columns': names, 'explanation': texts})
 
 
-def _diagnosed(results, flow, evaluate, tested, is_new):
+def _diagnosed(results, flow, held_out, tested, hashes):
   """Adds what the data of the run say of rows; notes what cannot be known."""
   arrays = results.arrays
   if 'in_training' not in arrays:
@@ -239,19 +232,16 @@ def _diagnosed(results, flow, evaluate, tested, is_new):
   else:
     results = results.extended(_held_out(
         arrays['in_training'], arrays[flow.unit], flow.unit))
-  try:
-    split = flow.run.open('test')
-    test = split.arrays
-  except errors.InvalidValueError as error:
+  if held_out.missing:
     return results.extended(notes=[
         'note: no p_value: the test part of the run is missing. '
-        f'{errors.sentence(error)}'])
-  held_out = evaluate(test['x'].numpy(), test.get('condition'))['log_prob']
+        f'{held_out.missing}'])
+  log_prob = held_out.log_prob_fn()
   if tested is not None:
-    return tested.marked(results, is_new, held_out)
+    return tested.marked(results, ~np.isin(hashes, tested.known), log_prob)
   return results.extended(arrays={
       'p_value': evaluation.statistics.conformal_p_values(
-          arrays['log_prob'] + _ROUNDING, held_out, split.weights)})
+          arrays['log_prob'] + _ROUNDING, log_prob, held_out.weights)})
 
 
 class _Tested(NamedTuple):
@@ -268,40 +258,34 @@ class _Tested(NamedTuple):
   fdr: float
   known: np.ndarray
   held_out: np.ndarray
-  notes: tuple[str, ...]
+  notes: list[str]
 
   @classmethod
-  def of(cls, flow: models.Flow, known: Any, fdr: float) -> Self:
+  def of(cls, flow: models.Flow, known: Any, fdr: float,
+         rows: held_out_lib.HeldOut) -> Self:
     """Returns them, or raises `InvalidValueError` if it cannot be kept."""
-    run, data = flow.run, flow.run.config.data
-    test = run.open('test')
-    errors.check(known is not None and test.weights is None, 'fdr', fdr,
-                 problem='requires a run without weights that knows its '
-                 'training rows')
-
-    def hashes(x, condition):
-      return training.train_rows.row_hashes(x, condition, flow.schema.dtype)
-
-    if data.num_validation:
-      validation = run.open('validation').arrays
-      known = np.r_[known, hashes(
-          validation['x'], validation.get('condition'))]
-    found = hashes(test.arrays['x'], test.arrays.get('condition'))
+    data = flow.run.config.data
+    errors.check(
+        known is not None and rows.weights is None and not rows.missing, 'fdr',
+        fdr, problem='requires a run without weights that knows its training '
+        'and test rows', advice=rows.missing)
+    hashes, others = rows.hashes_fn()
+    known = np.r_[known, others]
     _, places, counts = np.unique(
-        found, return_inverse=True, return_counts=True)
-    held_out = ~np.isin(found, known) & (counts[places] == 1)
+        hashes, return_inverse=True, return_counts=True)
+    held_out = ~np.isin(hashes, known) & (counts[places] == 1)
     needed = math.ceil(_LEAST_SHARE / fdr) - 1
     errors.check(
         held_out.sum() >= needed, 'fdr', fdr, f'at least {needed} held-out '
         f'rows, not {held_out.sum()}', 'Of so few it would mark more than one '
         f'in {_LEAST_SHARE}, or none. Train with a larger --test_share, or ask '
         'for a larger rate.')
-    notes = []
-    if data.test_rows != 'random' or data.condition_on:
-      notes.append('note: are usual new rows drawn like the held-out ones, ' + (
-          'conditions included?' if data.condition_on else
-          f'which test_rows={data.test_rows} chose?'))
-    return cls(fdr, np.r_[known, found], held_out, tuple(notes))
+    doubt = 'conditions included' if data.condition_on else (
+        f'which test_rows={data.test_rows} chose'
+        if data.test_rows != 'random' else '')
+    return cls(fdr, np.r_[known, hashes], held_out, [
+        'note: are usual new rows drawn like the held-out ones, '
+        f'{doubt}?'] * bool(doubt))
 
   def marked(self, results: evaluation.Results, rows: np.ndarray,
              held_out: np.ndarray) -> evaluation.Results:
