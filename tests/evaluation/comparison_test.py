@@ -51,7 +51,8 @@ def test_summary():
   assert found.summary == (
       'test 20.00 +- 0.33 nats a row (36 rows); a Gaussian of plain columns '
       '21.12: the flow is 1.12 +- 0.30 better than the Gaussian. Mixtures of '
-      '5, 10 were not all tried, for lack of time.')
+      '5, 10 were not all tried, as they may take a tenth of the time of '
+      'training: with more --num_steps they are.')
   assert list(found.differences) == ['gaussian'] and not found.warnings
   assert ' a row (an upper bound) (36 rows); ' in _compare(
       36, (-1.12, 1.8), (0.04, 1.2), is_bound=True).summary
@@ -98,6 +99,14 @@ def test_warnings_about_baselines(num_rows, gaussian, mixture, expected):
   assert len(found) == len(expected), found
   for text, part in zip(found, expected, strict=True):
     assert part in text
+
+
+def test_advice_names_a_next_step():
+  for is_mixture, expected in (
+      (False, 'try --base=mixture, which begins as one; then another --lear'),
+      (True, 'try other --column_types, such as NAME:log; then another --lea')):
+    assert expected in _compare(
+        100, (-9.0, 1.0), (0.5, 0.1), is_mixture=is_mixture).warnings[0]
 
 
 @pytest.mark.parametrize('train, mixture, is_best, is_overfitted', [

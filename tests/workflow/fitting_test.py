@@ -66,6 +66,17 @@ def test_a_frame_becomes_a_flow_and_scores(tmp_path):
       run.report, run.summary, run.warnings, run.facts)
 
 
+def test_a_run_that_has_gained_nothing_says_so(caplog):
+  caplog.set_level(logging.INFO, 'tf_resflow')
+  flow = workflow.fit(
+      np.random.default_rng(0).normal(size=[60, 2]), **_SHORT | {
+          'base': 'mixture'}, learning_rate=30.0, verbose=False)
+  assert flow.run.step == 0 and flow.run.summary.endswith(
+      'Step 0 is kept, as training has gained nothing: this is the mixture '
+      'itself.')
+  assert 'Training has gained nothing: what it began with' in caplog.text
+
+
 @pytest.mark.slow
 def test_a_run_goes_on_with_what_was_fitted_when_it_began(
     tmp_path, monkeypatch):

@@ -46,7 +46,7 @@ class Comparison(NamedTuple):
 def compare(
     test_nll: npt.ArrayLike, baselines: Mapping[str, mixtures.Baseline],
     train_nll: npt.ArrayLike | None = None, is_best: bool = False,
-    is_bound: bool = False) -> Comparison:
+    is_bound: bool = False, is_mixture: bool = False) -> Comparison:
   """Says in words how good a flow of vectors is, and warns.
 
   It warns of a flow that is
@@ -72,6 +72,7 @@ def compare(
       twice.
     is_best: whether the weights are those of the lowest validation loss.
     is_bound: whether the numbers of the flow are upper bounds.
+    is_mixture: whether it has begun as a mixture.
 
   Raises:
     InvalidValueError: if there are fewer than two of some rows, or a number is
@@ -104,9 +105,10 @@ def compare(
         f'{by} {"worse" if difference.mean > 0 else "better"} than the {kind}')
     if difference.mean > 0 and (
         few or difference.num_stderrs > _NUM_STDERRS):
-      problems.append(
-          f'The flow is {sides[-1]}: try other --num_steps, --learning_rate or '
-          '--hidden_units.')
+      problems.append(f'The flow is {sides[-1]}: try ' + (
+          'other --column_types, such as NAME:log' if is_mixture else
+          '--base=mixture, which begins as one'
+      ) + '; then another --learning_rate or --hidden_units.')
     if few or difference.stderr > abs(difference.mean):
       problems.append(
           f'{test.num_examples} test rows are too few to say whether the flow '
@@ -124,7 +126,8 @@ def compare(
       f'{"(an upper bound) " if is_bound else ""}({rows}); '
       f'{", ".join(others)}: the flow is {" and ".join(sides)}.' + (
           f' Mixtures of {", ".join(map(str, not_tried))} were not all tried, '
-          'for lack of time.' if not_tried else ''),
+          'as they may take a tenth of the time of training: with more '
+          '--num_steps they are.' if not_tried else ''),
       tuple(problems), differences)
 
 
@@ -186,7 +189,8 @@ def compare_on_splits(
       model, splits['train'], strategy=strategy, num_examples=min(
           _MAX_TRAINING_ROWS, splits['train'].num_examples)).mean(axis=0)
   result = compare(
-      test_nll, found, train_nll, is_best, model.evaluates_bounds)
+      test_nll, found, train_nll, is_best, model.evaluates_bounds,
+      model.base.is_data_dependent)
   schema = model.schema
   unbounded = column_checks.unbounded(
       schema.names, x, [column.type for column in schema.modelled])

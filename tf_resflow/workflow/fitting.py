@@ -31,6 +31,7 @@ from tf_resflow.training import signals
 from tf_resflow.training import strategies
 from tf_resflow.workflow import evaluating
 from tf_resflow.workflow import fit_config
+from tf_resflow.workflow import held_out
 from tf_resflow.workflow import runs
 
 _logger = logging.getLogger(__name__)
@@ -326,8 +327,13 @@ def _report(flow, open_fn, warnings, start, **options):
           max_seconds=_SHARE_OF_TIME * (time.monotonic() - start))
       results, summary = results.extended(found.report()), found.summary
       warnings += found.warnings
+  if run.config.run.keep_best and not run.step:
+    summary += ' Step 0 is kept, as training has gained nothing' + (
+        ': this is the mixture itself.' if flow.base.is_data_dependent else '.')
   flow.run = dataclasses.replace(
       run, report=results.report(), table=results.table(), summary=summary,
       warnings=tuple(dict.fromkeys(warnings)))
   if strategies.is_chief(run.strategy):
     flow.run.save()
+    if part == 'test':
+      held_out.write(flow, open_fn, results.arrays['log_prob'])
