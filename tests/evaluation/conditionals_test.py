@@ -14,6 +14,11 @@ def _conditionals(flow, x, **options):
   return found(x, range(3), found.reference(), **options)
 
 
+def _log_prob(one):
+  """The log of the density, or probability, of the value of the row."""
+  return one.log_density[one.place] - one.log_norm
+
+
 def test_real_and_positive_columns_are_those_of_a_gaussian():
   flow = gaussian_flows.make_flow('real', 'log', 'heavy:1.0:2.0')
   x = np.array([9.0, 1.2, 30.0])
@@ -21,7 +26,7 @@ def test_real_and_positive_columns_are_those_of_a_gaussian():
   for i, one in enumerate(_conditionals(flow, x)):
     expected = gaussian_flows.given_others(i, y)
     assert one.is_normalised
-    assert one.log_prob == pytest.approx(expected.logpdf(y[i]), abs=2e-3)
+    assert _log_prob(one) == pytest.approx(expected.logpdf(y[i]), abs=2e-3)
     distance = abs(y[i] - expected.mean()) / expected.std()
     assert one.tail() == pytest.approx(2 * stats.norm.sf(distance), rel=0.02)
     np.testing.assert_allclose(
@@ -59,7 +64,7 @@ def test_large_whole_numbers_are_integrated_by_cells():
   expected = gaussian_flows.given_others(
       2, np.array([x[0], np.log(x[1]), x[2] + 5e-5]))
   assert len(one.nodes) < 1000 and one.is_normalised
-  assert one.log_prob == pytest.approx(
+  assert _log_prob(one) == pytest.approx(
       expected.logpdf(2.50005) - np.log(10_000), abs=2e-3)
   np.testing.assert_allclose(
       one.interval(0.9), [expected.interval(0.9)], atol=0.02)  # A node.
@@ -104,7 +109,7 @@ def test_small_counts_with_wide_tails_have_their_probabilities():
   for value in (0, 1, 300):
     (one,) = found(np.array([0.0, 0.0, value]), [2], reference)
     assert one.is_normalised and one.mode == p.argmax()
-    assert one.log_prob == pytest.approx(np.log(p[value]), abs=0.01)
+    assert _log_prob(one) == pytest.approx(np.log(p[value]), abs=0.01)
     assert one.tail() == pytest.approx(p[p <= p[value]].sum(), rel=0.1)
 
 
@@ -113,5 +118,5 @@ def test_a_column_with_one_value_harms_no_other():
       'real', 'real', 'signed_integer', mean=[0.0, 0.0, 0.5],
       std=[1.0, 1.0, 0.05], lower=np.eye(3))
   first, _, last = _conditionals(flow, np.array([1.0, 0.0, 0.0]))
-  assert first.log_prob == pytest.approx(stats.norm.logpdf(1.0), abs=2e-3)
+  assert _log_prob(first) == pytest.approx(stats.norm.logpdf(1.0), abs=2e-3)
   assert last.interval(0.9) == [(0.0, 0.0)] and last.mode == 0.0

@@ -26,7 +26,7 @@ def test_numbers_intervals_and_gaps():
     ({'b': -1.0}, 'b is not above 0 in row 0'),
     ({'c': 3.5}, 'c is not an integer >= 0 in row 0'),
     (pd.DataFrame({'b': [1.0, None, -1.0]}, [4, 5, 6]), 'in row 6'),
-    ({'a': 'x'}, '^given=a=x: expected a number'),
+    ({'a': 'x'}, "a: holds text such as 'x' in row 0"),
     (pd.DataFrame({'a': []}), '^given=a table without rows'),
     ({'a': [1.0, 2.0]}, 'two ends .* Lists are for whole numbers'),
     ({'a': (2.0, 1.0)}, '^given=a=.2.0, 1.0.: expected an interval'),

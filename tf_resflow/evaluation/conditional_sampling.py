@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 import math
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import special
@@ -18,7 +18,7 @@ NUM_SAMPLES, NUM_RANKED = 5000, 200
 _NUM_COMPONENTS, _REGULARIZATION = 10, 1e-6
 # Factor of the covariance of all samples in a further component, its weight.
 _WIDTH, _WEIGHT = 4.0, 0.05
-# Candidates of the first state of each chain.
+# Candidates of the first states, a multiple of the number of chains.
 _NUM_CANDIDATES = 16
 # Chains of a row, or a multiple; steps of the first round, that is not kept;
 # the most rounds, of twice as many each; states of a chain that are kept.
@@ -51,12 +51,7 @@ class Given(NamedTuple):
   @property
   def is_bounded(self) -> np.ndarray:
     """Which others are inside of intervals."""
-    return ~self.is_fixed & ~(np.isneginf(self.low[..., 0])
-                              & np.isposinf(self.high[..., 0]))
-
-  def take(self, rows: Any) -> Self:
-    """Returns what is known of some of the rows."""
-    return type(self)(self.low[rows], self.high[rows])
+    return ~self.is_fixed & np.isfinite([self.low, self.high])[..., 0].any(0)
 
 
 class Diagnosis(NamedTuple):
@@ -148,9 +143,8 @@ class Proposal:
     component = np.argmax(log_weights + rng.gumbel(size=log_weights.shape), -1)
     after = problem.draw(before, component, rng)
     _, forwards = problem.log_densities(after)
-    new = np.empty_like(after)
-    np.put_along_axis(new, order[:, np.newaxis] + np.zeros_like(
-        after, dtype=int), after, axis=2)
+    new = np.take_along_axis(
+        after, np.argsort(order, axis=1)[:, np.newaxis], axis=2)
     log_forwards = special.logsumexp(log_weights + forwards, axis=-1)
     log_backwards = special.logsumexp(log_weights + backwards, axis=-1)
     return new, np.where(np.isnan(y).any(axis=-1), 0.0,
@@ -283,7 +277,8 @@ def run_chains(
     num_steps, states = _NUM_STEPS << count, []
     for step in range(num_steps):
       y, log_prob = _step(
-          log_density_fn, proposal, given.take(rows), rows, y, log_prob, rng)
+          log_density_fn, proposal, Given(given.low[rows], given.high[rows]),
+          rows, y, log_prob, rng)
       if step % max(num_steps // len(kept), 1) == 0:
         states.append(y)
     if not count:
@@ -308,21 +303,17 @@ def evidence(log_density_fn: Callable, proposal: Proposal, given: Given,
 def _first_states(log_density_fn, proposal, given, num_chains, rng):
   """Returns states `[N, C, D]`, their log-densities, and log p(given)."""
   is_fixed = given.is_fixed
-  num_rows, size = is_fixed.shape
   y = np.repeat(np.where(is_fixed, given.low[..., 0], np.nan)[:, np.newaxis],
                 num_chains * _NUM_CANDIDATES, axis=1)
   drawn, log_ratio = proposal.draw(y, is_fixed, given, rng)
-  log_prob = _of_rows(log_density_fn, drawn, np.arange(num_rows))
+  log_prob = _of_rows(log_density_fn, drawn, np.arange(len(y)))
   log_weight = log_prob + log_ratio
   log_prob_given = special.logsumexp(log_weight, axis=1) - math.log(y.shape[1])
-  shape = [num_rows, num_chains, _NUM_CANDIDATES]
-  log_weight = log_weight.reshape(shape)
-  best = np.argmax(
-      log_weight + rng.gumbel(size=shape), axis=-1)[..., np.newaxis]
-  return np.take_along_axis(
-      drawn.reshape([*shape, size]), best[..., np.newaxis], axis=2
-  )[:, :, 0], np.take_along_axis(
-      log_prob.reshape(shape), best, axis=2)[..., 0], log_prob_given
+  # Drawn by their weights, without replacement.
+  chosen = np.argsort(-log_weight - rng.gumbel(size=log_weight.shape), axis=1
+                      )[:, :num_chains]
+  return (np.take_along_axis(drawn, chosen[..., np.newaxis], axis=1),
+          np.take_along_axis(log_prob, chosen, axis=1), log_prob_given)
 
 
 def _step(log_density_fn, proposal, given, rows, y, log_prob, rng):

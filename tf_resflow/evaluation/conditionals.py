@@ -63,11 +63,6 @@ class Conditional:
     return float(self.log_density.max() + np.log(self._cells[1].sum()))
 
   @property
-  def log_prob(self) -> float:
-    """The log of the density, or probability, of the value of the row."""
-    return float(self.log_density[self.place]) - self.log_norm
-
-  @property
   def gain(self) -> float:
     """How much the likeliest value raises the log-density of the row, nats."""
     return float(self.log_density.max() - self.log_density[self.place])
@@ -75,11 +70,8 @@ class Conditional:
   @property
   def mode(self) -> float:
     """The likeliest value, in units of the column."""
-    return float(self.values(self.nodes[self.log_density.argmax()]))
-
-  def values(self, nodes: Any) -> Any:
-    """Returns the values at nodes, in units of the column."""
-    return values_at(self.column_type, nodes)
+    return float(values_at(
+        self.column_type, self.nodes[self.log_density.argmax()]))
 
   def tail(self) -> float:
     """Returns the probability of values that are at most as dense."""
@@ -99,10 +91,9 @@ class Conditional:
     shares = np.cumsum(masses[order]) / masses.sum()
     least = log_density[order[np.searchsorted(shares[:-1], level)]]
     steps = np.diff(np.r_[0, log_density >= least, 0])
-    return [(float(self.values(ends[0, start])),
-             float(self.values(ends[1, end - 1])))
-            for start, end in zip(np.flatnonzero(steps > 0),
-                                  np.flatnonzero(steps < 0), strict=True)]
+    first, last = np.flatnonzero(steps > 0), np.flatnonzero(steps < 0) - 1
+    ends = values_at(self.column_type, [ends[0, first], ends[1, last]])
+    return [*map(tuple, np.transpose(ends).tolist())]
 
   def further_nodes(self) -> np.ndarray:
     """Returns nodes inside of the heaviest intervals, and beyond dense ends."""
@@ -157,11 +148,12 @@ class Conditional:
                             nan=-np.inf, neginf=-np.inf)
     return log_f, np.exp(log_f - self.log_density.max()) * np.diff(edges), ends
 
+
 def values_at(column_type: column_types.ColumnType, nodes: Any) -> Any:
   """Returns values of a column at nodes, see `Conditional`, in its units."""
+  nodes = np.float64(nodes)
   return column_type.values(
-      nodes if column_type.is_integer else
-      column_type.inside(np.float64(nodes), np))
+      nodes if column_type.is_integer else column_type.inside(nodes, np))
 
 
 class Reference(NamedTuple):
@@ -206,11 +198,8 @@ class Conditionals:
 
   def log_probs(self, x: np.ndarray, condition: Any = None) -> np.ndarray:
     """Returns log p(x), `[N]`; minus infinity for values without a density."""
-    batches = batch_map.slices(
-        self._model, np.asarray(x, self._model.input_dtype), condition,
-        self._settings.batch_size)
-    found = self._log_probs(lambda repeat: batches, len(x)).mean(axis=0)
-    return np.nan_to_num(found, nan=-np.inf, posinf=np.inf, neginf=-np.inf)
+    return np.nan_to_num(self._log_probs.of_arrays(
+        x, condition), nan=-np.inf, posinf=np.inf, neginf=-np.inf)
 
   def log_densities(self, x: np.ndarray, condition: Any = None) -> np.ndarray:
     """Returns the log-densities of mapped numbers, see `Conditional`, `[N]`."""

@@ -83,7 +83,7 @@ class LogProbs:
   def __init__(
       self, model: models.Flow, settings: settings_lib.EvaluationSettings,
       method: Callable = models.Flow.log_prob, *, per_example: bool = False):
-    self._settings = settings
+    self._model, self._settings = model, settings
     self._per_example = per_example
 
     def evaluate(seed, *inputs):
@@ -134,6 +134,14 @@ class LogProbs:
   def __call__(self, *args: Any, **options: Any) -> np.ndarray:
     """Returns means of the `draws` over the probes, float64 `[R, N]`."""
     return _average(list(self.draws(*args, **options)), self._settings)
+
+
+  def of_arrays(self, x: np.ndarray, condition: Any = None) -> np.ndarray:
+    """Returns means of the draws of all repeats, float64 `[N]`."""
+    batches = batch_map.slices(
+        self._model, np.asarray(x, self._model.input_dtype), condition,
+        self._settings.batch_size)
+    return self(lambda repeat: batches, len(x)).mean(axis=0)
 
 
 def log_probs_of_splits(

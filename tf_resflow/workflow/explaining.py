@@ -146,9 +146,7 @@ def _lines(found, reference, x, values, names, log_prob, level, max_columns):
   """Returns the lines of one row."""
   wrong = np.flatnonzero(~found.supports(x))
   x = x.copy()
-  x[wrong] = np.median(reference.x[:, wrong], axis=0)
-  x[wrong] = [found.types[i].values(found.types[i].units(x[i], np))
-              for i in wrong]
+  x[wrong] = reference.x[reference.log_density.argmax(), wrong]
   every = found(x, range(len(x)), reference)
   replaced, is_usual = _replacements(
       found, reference, x, every, wrong, max_columns)

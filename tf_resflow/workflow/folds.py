@@ -4,6 +4,8 @@ import math
 import os
 from typing import Any
 
+import numpy as np
+
 from tf_resflow import errors
 from tf_resflow.columns import cells
 from tf_resflow.columns import table_files
@@ -47,15 +49,13 @@ def score_folds(
   frame = table_files.read_frame(data) if isinstance(
       data, str | os.PathLike) else data if cells.is_frame(data) else (
           pd.DataFrame(data).add_prefix('x'))
-  keys = None if groups is None else cells.texts(frame[groups])
-  count = len(frame) if keys is None else keys.nunique()
-  errors.check(2 <= folds <= count, 'folds', folds,
-               f'a number from 2 to {count}')
-  splitter = (model_selection.KFold if keys is None else
-              model_selection.GroupKFold)(
-                  folds, shuffle=True, random_state=seed)
+  keys = np.arange(len(frame)) if groups is None else cells.texts(frame[groups])
+  errors.check(2 <= folds <= len(np.unique(keys)), 'folds', folds,
+               f'a number from 2 to {len(np.unique(keys))}')
+  splits = model_selection.GroupKFold(
+      folds, shuffle=True, random_state=seed).split(frame, groups=keys)
   parts = []
-  for fold, (rest, held_out) in enumerate(splitter.split(frame, groups=keys)):
+  for fold, (rest, held_out) in enumerate(splits):
     flow = fitting.fit(
         frame.iloc[rest], workdir and os.path.join(workdir, f'fold{fold}'),
         seed=seed, test_rows='none', evaluate_at_end=False, **settings)

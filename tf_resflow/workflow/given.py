@@ -47,9 +47,6 @@ def read(
       frame = table_files.read_frame(given)
   elif isinstance(given, Mapping):
     cells_given = {str(column): value for column, value in given.items()}
-    texts = [f'{column}={value}' for column, value in cells_given.items()
-             if column in modelled and isinstance(value, str)]
-    errors.check(not texts, name, ', '.join(texts), 'a number')
     intervals = {column: cells_given.pop(column)
                  for column, value in [*cells_given.items()]
                  if np.iterable(value) and not isinstance(value, str)}

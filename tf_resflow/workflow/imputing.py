@@ -1,6 +1,5 @@
 """Rows of which some columns are given: the others are drawn."""
 
-import dataclasses
 import logging
 from typing import Any
 
@@ -11,9 +10,9 @@ from tf_resflow import models
 from tf_resflow.columns import cells
 from tf_resflow.columns import mapping
 from tf_resflow.columns import rows as rows_lib
-from tf_resflow.columns import schema as schema_lib
 from tf_resflow.evaluation import batch_map
 from tf_resflow.evaluation import conditional_sampling
+from tf_resflow.evaluation import example_files
 from tf_resflow.evaluation import likelihood
 from tf_resflow.numerics import random
 from tf_resflow.workflow import explaining
@@ -169,10 +168,8 @@ def impute(
   for x in filled:
     drawn = rows_lib.to_frame(flow.schema, x)
     copies.append(frame.copy())
-    for name, old in zip(flow.schema.by_name(schema_lib.MODELLED), known.x.T,
-                         strict=True):
-      if np.isnan(old).any():
-        copies[-1][own_names.get(name, name)] = drawn[name].to_numpy()
+    for name in np.array(flow.schema.names)[np.isnan(known.x).any(axis=0)]:
+      copies[-1][own_names.get(name, name)] = drawn[name].to_numpy()
   return copies[0] if draws == 1 else pd.concat(
       copies, keys=range(1, draws + 1), names=['draw'])
 
@@ -185,10 +182,9 @@ class _Sampler:
   """
 
   def __init__(self, flow, rows, intervals, seed, settings):
-    self._verbose = settings.pop('verbose', 0)
-    self._settings = dataclasses.replace(
-        explaining.check(flow, seed=seed, **settings), num_repeats=1,
-        verbose=0)
+    self._verbose = settings.get('verbose', 0)
+    self._settings = explaining.check(flow, **settings | {
+        'seed': seed, 'num_repeats': 1, 'verbose': 0})
     self._flow, self._rows, self._intervals = flow, rows, intervals
     self._types = mapping.of_specs(flow.schema.types, rows.x)
     self._log_probs = likelihood.LogProbs(
@@ -217,13 +213,13 @@ class _Sampler:
           self._density_fn(rows.condition), self._proposal,
           self._given(rows, self._intervals), num_chains,
           [self._settings.seed, start])
-      given = rows.x[:, np.newaxis]
       x = np.stack([
           t.values(np.floor(inside)) if t.is_integer else inside
           for t, inside in zip(self._types, self._inside(
               conditional_sampling.draws_of(states, num_draws)), strict=True)],
                    axis=-1)
-      parts.append((np.where(np.isnan(given), x, given),
+      parts.append((np.where(np.isnan(rows.x[:, np.newaxis]), x,
+                             rows.x[:, np.newaxis]),
                     log_prob_given + self._log_units(rows.x), *others))
       bar.add(len(rows))
     x, *found = map(np.concatenate, zip(*parts, strict=True))
@@ -241,9 +237,8 @@ class _Sampler:
     for i in np.flatnonzero(~patterns.all(axis=1)):
       is_own = place.ravel() == i
       log_prob[is_own] = self._evidence(self._rows.take(is_own))
-      others = self._evidence(rows_lib.Rows(
-          x=np.where(patterns[i], np.nan, samples), condition=condition,
-          is_complete=np.full(len(samples), True)))
+      others = self._evidence(example_files.read_rows(np.where(
+          patterns[i], np.nan, samples), self._flow, condition=condition))
       rank[is_own] = np.mean(others < log_prob[is_own, np.newaxis], axis=1)
     # The second is the probability of the intervals given the numbers.
     return rank, (rank < _IMPROBABLE) | (
@@ -309,13 +304,11 @@ class _Sampler:
 
     def log_density(y, rows):
       y = y[:, :len(self._types)]
-      batches = batch_map.slices(
-          self._flow, np.stack(self._inside(y), axis=-1).astype(dtype),
-          None if condition is None else condition[rows],
-          self._settings.batch_size)
-      found = self._log_probs(lambda repeat: batches, len(y)).mean(axis=0)
-      found = found - sum(t.log_slope(column, np) for t, column in zip(
-          self._types, y.T, strict=True))
+      found = self._log_probs.of_arrays(
+          np.stack(self._inside(y), axis=-1),
+          None if condition is None else condition[rows]) - sum(
+              t.log_slope(column, np) for t, column in zip(
+                  self._types, y.T, strict=True))
       return np.where(((y >= low) & (y <= high)).all(axis=1) & ~np.isnan(found),
                       found, -np.inf)
 

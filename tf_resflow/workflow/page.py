@@ -18,7 +18,6 @@ from tf_resflow import datasets
 from tf_resflow import errors
 from tf_resflow import evaluation
 from tf_resflow import models
-from tf_resflow.columns import rows as rows_lib
 from tf_resflow.evaluation import sample_quality
 from tf_resflow.evaluation import statistics
 from tf_resflow.specs import registries
@@ -264,12 +263,10 @@ def _odd_rows(page):
   yield _table(table.rename_axis(index=None, columns=name))
   if page.shows_rows and not page.flow.is_random_with(
       page.flow.evaluation_estimator()):
-    rows = rows_lib.Rows(
-        x=np.float64(x.numpy()[lowest]), is_complete=np.full(len(lowest), True),
-        condition=arrays['condition'].numpy()[lowest]
-        if 'condition' in arrays else None)
     for row, lines in explaining.explanations(
-        page.flow, rows, _NUM_EXPLAINED):
+        page.flow, evaluation.example_files.read_rows(
+            x.numpy()[lowest], page.flow, condition=arrays['condition'].numpy()[
+                lowest] if 'condition' in arrays else None), _NUM_EXPLAINED):
       yield _text(f'{name} {table.index[row]}: {lines[0]["explanation"]}.')
 
 
