@@ -125,24 +125,24 @@ class Proposal:
       New states, and the log of the density of a step back to `y` over that of
       the step; with NaN in `y`, minus the log-density of the step, `[N, C]`.
     """
-    order = np.argsort(np.where(is_kept, 0, 2 - given.is_bounded), axis=1,
-                       kind='stable')
+    is_bounded = given.is_bounded & ~is_kept
+    order = np.argsort(
+        np.where(is_kept, 0, 2 - is_bounded), axis=1, kind='stable')
     rows = np.arange(len(order))[:, np.newaxis]
     distinct, place = np.unique(order, axis=0, return_inverse=True)
-    covariances = self._covariances[
-        :, distinct[:, :, np.newaxis], distinct[:, np.newaxis]]
+    factors = np.linalg.cholesky(np.moveaxis(self._covariances[
+        :, distinct[:, :, np.newaxis], distinct[:, np.newaxis]], 0, 1))
     problem = _Ordered(
-        np.moveaxis(self._means[:, order], 0, 1),
-        np.moveaxis(np.linalg.cholesky(covariances), 0, 1)[place.ravel()],
-        np.take_along_axis(is_kept, order, axis=1),
-        np.take_along_axis(given.is_bounded, order, axis=1),
-        given.low[rows, order], given.high[rows, order])
+        np.moveaxis(self._means[:, order], 0, 1), factors[place.ravel()],
+        *(part[rows, order] for part in (
+            is_kept, is_bounded, given.low, given.high)))
     before = np.take_along_axis(y, order[:, np.newaxis], axis=2)
-    log_kept, backwards = problem.log_densities(before)
+    noise = problem.noise(before)
+    log_kept, backwards = problem.log_densities(noise)
     log_weights = special.log_softmax(self._log_weights + log_kept, axis=-1)
     component = np.argmax(log_weights + rng.gumbel(size=log_weights.shape), -1)
-    after = problem.draw(before, component, rng)
-    _, forwards = problem.log_densities(after)
+    after = problem.draw(before, noise, component, rng)
+    _, forwards = problem.log_densities(problem.noise(after))
     new = np.take_along_axis(
         after, np.argsort(order, axis=1)[:, np.newaxis], axis=2)
     log_forwards = special.logsumexp(log_weights + forwards, axis=-1)
@@ -166,58 +166,51 @@ class _Ordered(NamedTuple):
   low: np.ndarray
   high: np.ndarray
 
-  def log_densities(self, y):
+  def noise(self, y):
+    """Returns the standard normals of states, `[N, C, K, D]`."""
+    noise = np.zeros([*y.shape[:2], *self.mean.shape[1:]])
+    for j in range(y.shape[-1]):
+      noise[..., j] = (y[:, :, np.newaxis, j] - self._center(
+          noise, j)) / self.factor[:, np.newaxis, :, j, j]
+    return noise
+
+  def log_densities(self, noise):
     """Returns log-densities of the kept coordinates, times probabilities of the
     intervals of others given these, and of the others; both `[N, C, K]`."""
-    noise = np.zeros([*y.shape[:2], *self.mean.shape[1:]])
-    log_kept = log_others = np.zeros(noise.shape[:-1])
-    for j in range(y.shape[-1]):
-      center, scale = self._conditional(noise, j)
-      noise[..., j] = e = (y[:, :, np.newaxis, j] - center) / scale
-      log_p = -0.5 * e**2 - np.log(scale) - 0.5 * math.log(2.0 * math.pi)
-      kept = self.is_kept[:, j, np.newaxis, np.newaxis]
-      if (is_bounded := self.is_bounded[:, j] & ~self.is_kept[:, j]).any():
-        is_bounded = is_bounded[:, np.newaxis, np.newaxis]
-        log_p = log_p - np.where(
-            is_bounded, self._log_mass(j, center, scale), 0.0)
-        # Given the kept coordinates alone.
-        known = np.where(self.is_kept[:, np.newaxis, np.newaxis], noise, 0.0)
-        center, _ = self._conditional(known, j)
-        variance = np.where(self.is_kept[:, np.newaxis], 0.0,
-                            self.factor[:, :, j]**2).sum(axis=-1)
-        scale = np.sqrt(np.where(kept[..., 0], 1.0, variance))[:, np.newaxis]
-        log_kept = log_kept + np.where(
-            is_bounded, self._log_mass(j, center, scale), 0.0)
-      log_kept = log_kept + np.where(kept, log_p, 0.0)
-      log_others = log_others + np.where(kept, 0.0, log_p)
+    kept = self.is_kept[:, np.newaxis, np.newaxis]
+    scale = np.diagonal(self.factor, axis1=-2, axis2=-1)[:, np.newaxis]
+    log_p = -0.5 * noise**2 - np.log(scale) - 0.5 * math.log(2.0 * math.pi)
+    log_kept, log_others = (
+        np.where(which, log_p, 0.0).sum(axis=-1) for which in (kept, ~kept))
+    for j in np.flatnonzero(self.is_bounded.any(axis=0)):
+      is_bounded = self.is_bounded[:, j, np.newaxis, np.newaxis]
+      log_others -= np.where(is_bounded, self._log_mass(
+          j, self._center(noise, j), scale[..., j]), 0.0)
+      # Given the kept coordinates alone.
+      variance = np.where(kept[:, 0], 0.0, self.factor[:, :, j]**2).sum(axis=-1)
+      log_kept += np.where(is_bounded, self._log_mass(
+          j, self._center(np.where(kept, noise, 0.0), j), np.sqrt(np.where(
+              is_bounded, variance[:, np.newaxis], 1.0))), 0.0)
     return log_kept, log_others
 
-  def draw(self, y, component, rng):
+  def draw(self, y, noise, component, rng):
     """Returns states whose coordinates that are not kept are drawn anew."""
-    chosen = np.arange(len(y))[:, np.newaxis], component
-    own = self._replace(
-        mean=self.mean[chosen][:, :, np.newaxis],
-        factor=self.factor[chosen][:, :, np.newaxis])
-    y, noise = y.copy(), np.zeros([*y.shape[:2], 1, y.shape[-1]])
-    for j in range(y.shape[-1]):
-      center = own.mean[..., j] + np.einsum(
-          'ncki,ncki->nck', own.factor[..., j, :j], noise[..., :j])
-      scale = own.factor[..., j, j]
-      e = rng.normal(size=center.shape)
-      if self.is_bounded[:, j].any():
-        e = np.where(self.is_bounded[:, j, np.newaxis, np.newaxis],
-                     self._truncated(j, center, scale, rng), e)
-      y[..., j] = np.where(
-          self.is_kept[:, j, np.newaxis], y[..., j],
-          (center + scale * e)[..., 0])
-      noise[..., j] = (y[:, :, np.newaxis, j] - center) / scale
-    return y
+    rows, kept = np.arange(len(y))[:, np.newaxis], self.is_kept[:, np.newaxis]
+    mean, factor = self.mean[rows, component], self.factor[rows, component]
+    noise = np.where(kept, np.take_along_axis(
+        noise, component[..., np.newaxis, np.newaxis], axis=2)[:, :, 0],
+                     rng.normal(size=y.shape))
+    for j in np.flatnonzero(self.is_bounded.any(axis=0)):
+      center = mean[..., j] + (factor[..., j, :j] * noise[..., :j]).sum(axis=-1)
+      noise[..., j] = np.where(
+          self.is_bounded[:, j, np.newaxis], self._truncated(
+              j, center, factor[..., j, j], rng), noise[..., j])
+    return np.where(kept, y, mean + np.einsum('ncij,ncj->nci', factor, noise))
 
-  def _conditional(self, noise, j):
-    """Mean `[N, C, K]` and deviation of a coordinate given those before."""
+  def _center(self, noise, j):
+    """Mean of a coordinate given those before, `[N, C, K]`."""
     return self.mean[:, np.newaxis, :, j] + np.einsum(
-        'nki,ncki->nck', self.factor[:, :, j, :j], noise[..., :j]
-    ), self.factor[:, np.newaxis, :, j, j]
+        'nki,ncki->nck', self.factor[:, :, j, :j], noise[..., :j])
 
   def _intervals(self, j, center, scale):
     """Standardised ends of all intervals, and their log-probabilities."""
@@ -236,10 +229,12 @@ class _Ordered(NamedTuple):
 
   def _truncated(self, j, center, scale, rng):
     """Draws of a standardised coordinate inside of its intervals."""
-    low, high, each = self._intervals(j, center, scale)
+    low, high, each = self._intervals(
+        j, center[..., np.newaxis], scale[..., np.newaxis])
     place = np.argmax(each + rng.gumbel(size=each.shape), -1)[..., np.newaxis]
-    return stats.truncnorm.ppf(rng.uniform(size=center.shape), *(
-        np.take_along_axis(end, place, axis=-1)[..., 0] for end in (low, high)))
+    ends = (np.take_along_axis(end, place, axis=-1)[..., 0, 0]
+            for end in (low, high))
+    return stats.truncnorm.ppf(rng.uniform(size=center.shape), *ends)
 
 
 def run_chains(
