@@ -145,7 +145,7 @@ def write(path: str | os.PathLike, frames: Iterable[Any]) -> None:
     >>> parts = [pd.DataFrame({'a': [i], 'b': [0.5]}) for i in range(2)]
     >>> write('parts.parquet', parts)
     >>> read_frame('parts.parquet').values.tolist()
-    [[0.0, 0.5], [1.0, 0.5]]
+    [[0, 0.5], [1, 0.5]]
   """
   writer: Any = None
   with drafts.atomic_path(path) as draft, contextlib.ExitStack() as stack:
