@@ -3,7 +3,7 @@
   python -m docs.given given.jsonl
 
 Of rows that are held out the first two columns are given, and one row is drawn
-for each: by `tf_resflow.sample_given` from a flow of all columns, and by a flow
+for each: by `tf_resflow.impute` from a flow of all columns, and by a flow
 of the other columns that was trained with these two as its condition; both are
 those of `tf_resflow.fit` at its defaults. The tables are three of the known
 densities of `docs/rates.py` (5,000 rows to train on, 2,000 held out), and two
@@ -21,6 +21,7 @@ import pathlib
 import sys
 import time
 
+import numpy as np
 import pandas as pd
 
 from docs import rates
@@ -63,9 +64,13 @@ def sets(train: pd.DataFrame, real: pd.DataFrame) -> dict[str, pd.DataFrame]:
   drawn = {'real': real, 'trained': pd.concat([
       given, trained.sample_frame(
           len(real), condition=given, seed=0)[names[NUM_GIVEN:]]], axis=1)}
+  gaps = real.assign(**dict.fromkeys(names[NUM_GIVEN:], np.nan))
   for seed, name in enumerate(('given', 'again')):
-    drawn[name] = tf_resflow.sample_given(flow, 1, given, seed=seed)[names]
-  return drawn
+    drawn[name] = tf_resflow.impute(flow, gaps, seed=seed)[names]
+  # Chains of a row far out may not converge; its cells stay empty.
+  has_all = np.all([part.notna().all(axis=1) for part in drawn.values()],
+                   axis=0)
+  return {name: part[has_all] for name, part in drawn.items()}
 
 
 def run(log: pathlib.Path) -> None:
