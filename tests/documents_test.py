@@ -30,6 +30,7 @@ from tf_resflow.configuration import flag_parsing as flags_lib
 from tf_resflow.configuration import flagfiles
 from tf_resflow.experiments import study_log
 from tf_resflow.specs import registries
+from tf_resflow.specs import renamed
 
 _README = documents.ROOT / 'README.md'
 # tests/serving_document_test.py plays the server of that page,
@@ -230,3 +231,17 @@ def test_promises_are_those_that_tests_are_marked_with():
   # Of all rows, but for the lines below the headings.
   names = re.findall(r'^\| (?!name )(.*?) \|', text, re.MULTILINE)
   assert sorted(names) == sorted(f'`{name}`' for name in marked)
+
+
+def test_names_that_have_been_replaced_are_told():
+  """Each of stored files, with its successor, in a row of docs/migration.md."""
+  text = (documents.ROOT / 'docs/migration.md').read_text()
+  rows = re.findall(r'^\|.*', text, re.MULTILINE)
+  pairs = [
+      *renamed.FLAGS.items(), *renamed.VALUES.values(),
+      *renamed.CLASSES.items(),
+      *(pair for names in renamed.ARGUMENTS.values() for pair in names.items()),
+      *((name, 'schema') for name in (
+          *renamed._OF_COLUMNS, *renamed._OF_CONDITIONS, 'whitening'))]
+  assert not [(old, new) for old, new in pairs if not any(re.search(
+      rf'\b{old}\b.*\|.*\b{new or "nothing"}\b', row) for row in rows)]

@@ -5,7 +5,7 @@ warning names the new ones. Python names and flags that are typed are not
 translated.
 
 To rename a field, a class or an argument of a constructor, change it and add a
-line here: files that exist stay readable.
+line here, and in docs/migration.md: files that exist stay readable.
 """
 
 import collections
