@@ -78,8 +78,31 @@ class BuildWithFlagfiles(build_py.build_py):
 setuptools.setup(
   name='tf_resflow',
   version='0.2.0',
-  description='Residual Flows for TensorFlow, Keras and TFP.',
+  description='Residual Flows for TensorFlow, Keras 3 and TensorFlow '
+  'Probability: densities of tables, points and images.',
+  long_description=pathlib.Path(__file__).with_name('README.md').read_text(
+    encoding='utf-8'),
+  long_description_content_type='text/markdown',
+  author='The tf_resflow developers',
   license='Apache-2.0',
+  keywords=[
+    'anomaly detection', 'density estimation', 'generative models',
+    'invertible residual networks', 'Keras', 'normalizing flows',
+    'residual flows', 'synthetic data', 'TensorFlow', 'TensorFlow Probability',
+  ],
+  classifiers=[
+    'Development Status :: 4 - Beta',
+    'Environment :: Console',
+    'Intended Audience :: Science/Research',
+    'Operating System :: POSIX :: Linux',
+    'Programming Language :: Python :: 3',
+    'Programming Language :: Python :: 3.11',
+    'Programming Language :: Python :: 3.12',
+    'Programming Language :: Python :: 3.13',
+    'Topic :: Scientific/Engineering :: Artificial Intelligence',
+    'Topic :: Scientific/Engineering :: Mathematics',
+    'Typing :: Typed',
+  ],
   packages=setuptools.find_packages(include=['tf_resflow', 'tf_resflow.*']),
   # By this, an editable install is a path, which type checkers follow.
   package_dir={'': '.'},

@@ -1,4 +1,4 @@
-"""setup.py declares every package that is imported."""
+"""setup.py declares every package that is imported, and the one version."""
 
 import ast
 import pathlib
@@ -6,7 +6,10 @@ import re
 import runpy
 import sys
 
+import pytest
 import setuptools
+
+import tf_resflow
 
 _ROOT = pathlib.Path(__file__).resolve().parent.parent
 _OURS = {'docs', 'tests', 'tf_resflow'}
@@ -39,10 +42,16 @@ def imported():
   return {name.partition('.')[0] for name in names}
 
 
-def test_setup_declares_every_import(monkeypatch):
-  arguments = {}
-  monkeypatch.setattr(setuptools, 'setup', arguments.update)
+@pytest.fixture
+def arguments(monkeypatch):
+  """Those of the call in setup.py."""
+  found = {}
+  monkeypatch.setattr(setuptools, 'setup', found.update)
   runpy.run_path(str(_ROOT / 'setup.py'))
+  return found
+
+
+def test_setup_declares_every_import(arguments):
   declared = {
       re.match(r'[\w-]+', requirement)[0].replace('-', '_')
       for requirements in (arguments['install_requires'],
@@ -54,3 +63,12 @@ def test_setup_declares_every_import(monkeypatch):
   missing = {_DISTRIBUTIONS.get(name, name) for name in needed} - declared - {
       'setuptools'}
   assert not missing, f'{sorted(missing)}: declare it in setup.py.'
+
+
+def test_the_version_and_its_date_agree(arguments):
+  newest = re.search(r'^## \[(\d.*)\] - (.*)$', (
+      _ROOT / 'CHANGELOG.md').read_text(), re.MULTILINE)
+  citation = dict(re.findall(r'^([\w-]+): (.+)$', (
+      _ROOT / 'CITATION.cff').read_text(), re.MULTILINE))
+  assert newest.groups() == (citation['version'], citation['date-released'])
+  assert newest[1] == arguments['version'] == tf_resflow.__version__
