@@ -55,6 +55,13 @@ LIPSCHITZ = {
         lambda dtype: layers.KerasLayer(
             keras.layers.Activation('sigmoid', dtype=dtype)), (5,),
         has_variables=False),
+    'concatenation': Case(
+        lambda dtype: layers.Concatenation(layers.SpectralDense(
+            4, coeff=0.9, seed=1, dtype=dtype)), (5,)),
+    'sll_dense': Case(
+        lambda dtype: layers.SLL(4, num_channels=6, seed=1, dtype=dtype), (5,)),
+    'sll_conv': Case(
+        lambda dtype: layers.SLL(3, seed=1, dtype=dtype), (3, 4, 2)),
     'asserted': Case(
         lambda dtype: layers.as_lipschitz_layer(
             networks.ScaledTanh(dtype=dtype), lipschitz_bound=0.5), (5,)),
@@ -290,6 +297,9 @@ MODELS = {
             norm_bound='estimate').build, (3,), is_random=True),
     'flow_norms': image_flow(
         norms=('inf', '2', '3', 'inf'), num_blocks=(1, 1), num_dense_blocks=1),
+    **{f'flow_{network.partition(":")[0]}': image_flow(
+        network=network, hidden_channels=512, dense_hidden_units=128)
+       for network in networks.SMALL_NETWORKS},
     **conditional_cases.MODELS,
 }
 
@@ -331,6 +341,8 @@ SLOW = frozenset({
     'flow', 'flow_squeeze_first', 'flow_fully_connected',
     'flow_hybrid_factor_out', 'flow_coupling_hybrid', 'vector_flow_coupling',
     'vector_flow_norms', 'vector_flow_mixture', 'flow_norms',
+    'flow_densenet', 'flow_sll', 'vector_flow_conditional_densenet',
+    'vector_flow_conditional_sll',
     'flow_conditional_residual', 'flow_conditional_coupling',
     'flow_conditional_factor_out', 'vector_flow_conditional_free',
     'vector_flow_conditional_inverse', 'flow_noise_hybrid',

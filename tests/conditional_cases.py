@@ -127,7 +127,7 @@ def of_a_g() -> list[str]:
       models.BlockType.of(name), block_types.NetworkBlockType)]
 
 
-# Every kind of block and of linear map.
+# Every kind of block, of network and of linear map.
 MODELS = {
     'flow_conditional_residual': conditional_image_flow('residual'),
     'flow_conditional_coupling': conditional_image_flow(
@@ -146,6 +146,13 @@ MODELS = {
             condition_hidden_units=(5,)).build,
         (3,), is_random=True, kernel_scale=0.3)
        for block in ('inverse', *of_a_g())},
+    **{f'vector_flow_conditional_{network.partition(":")[0]}': conditional(
+        models.VectorFlowConfig(
+            event_size=3, num_blocks=1, network=network, condition_size=2,
+            condition_features=4, condition_hidden_units=(5,),
+            condition_at=('blocks', 'gates')).build,
+        (3,), is_random=True, kernel_scale=0.3)
+       for network in networks.SMALL_NETWORKS},
     'flow_conditional_factor_out': conditional(
         models.ResidualFlowConfig(
             image_shape=(4, 4, 1), num_levels=17, num_blocks=(1, 1),

@@ -190,9 +190,12 @@ def test_work_of_a_step_against_a_count_by_hand():
 
 
 def test_numbers_of_terms_that_are_fixed():
-  """The operations of a classifier are not counted."""
+  """The operations of a classifier are not counted, nor those without norms.
+  """
   for values, expected in (
       ({'estimator': 'fixed:6'}, 6),
+      ({'estimator': 'fixed:6', 'network': 'densenet'}, 6),
+      ({'estimator': 'fixed:6', 'network': 'sll'}, None),
       ({'estimator': 'fixed:6', 'hybrid': True}, None), ({}, None)):
     config = configuration.make_config(num_blocks=(1,), **values)
     assert tasks.fixed_num_terms(config) == expected, values

@@ -82,14 +82,15 @@ def test_everything_registered_is_in_a_case():
       if hasattr(augmentation, 'noise_distribution')}
   assert distributions == set(registries.NOISE_DISTRIBUTIONS.names())
   for field, registry in (
-      ('block', registries.BLOCKS), ('constraint', registries.CONSTRAINTS),
+      ('block', registries.BLOCKS), ('network', registries.NETWORKS),
+      ('constraint', registries.CONSTRAINTS),
       ('invertible_linear', registries.MATRICES)):
     used = {getattr(c, field).partition(':')[0]
             for c in configs if hasattr(c, field)}
     assert used - {'none'} == set(registry.names())
   conditional = [c for c in configs if getattr(c, 'is_conditional', False)]
   for field, registry in (
-      ('block', registries.BLOCKS),
+      ('block', registries.BLOCKS), ('network', registries.NETWORKS),
       ('invertible_linear', registries.MATRICES)):
     used = {getattr(c, field).partition(':')[0] for c in conditional} - {'none'}
     assert used == set(registry.names()), 'each with a condition, too'

@@ -18,7 +18,7 @@ _CLASSES = (models.ResidualFlowConfig, models.VectorFlowConfig)
     (dict(block='coupling', estimator='fixed:3'),
      'estimator=fixed:3 has no effect'),
     (dict(block='coupling', memory='neumann'),
-     'memory=neumann has no effect with block=coupling. Leave it out.'),
+     'memory=neumann has no effect with block=coupling. Leave it out, or '),
     (dict(block='coupling', lipschitz_coeff=0.5), 'lipschitz_coeff=0.5 has no'),
     (dict(block='residual:3'), 'block=residual:3: expected at most 0 argument'),
     (dict(block='coupling', activation='relu', condition_labels=4,

@@ -66,7 +66,7 @@ def test_what_a_type_does_not_use_is_refused():
       lambda values: models.VectorFlowConfig(
           block='stack', condition_labels=3, **values), [
           ({'memory': 'naive', 'condition_at': ('base',)}, 'memory=naive has '
-           'no effect with block=stack. Leave it out.'),
+           'no effect with block=stack. Leave it out, or at its default,'),
           ({'hidden_units': (3,), 'condition_at': ('base',)},
            'hidden_units=3 has no effect with block=stack.'),
           ({'condition_at': ('base', 'gates')}, 'condition_at=base,gates '

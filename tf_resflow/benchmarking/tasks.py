@@ -198,8 +198,10 @@ def fixed_num_terms(config: configuration.Config) -> int | None:
   Also if `step_work` does not count all of their work, as for classifiers.
   """
   estimator = numerics.Estimator.get(config.model.training_estimator())
+  network = getattr(config.model, 'network_type', None)
   return estimator.num_terms if (
-      estimator is not None and not config.objective.hybrid) else None
+      estimator is not None and not config.objective.hybrid and
+      (network is None or network.counts_work)) else None
 
 
 def measure_training(settings: Settings, start_time: float) -> dict[str, Any]:

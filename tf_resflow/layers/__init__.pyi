@@ -58,6 +58,7 @@ from .lipschitz.concatenated import (
 )
 from .lipschitz.concatenated import CPila as CPila
 from .lipschitz.concatenated import CReLU as CReLU
+from .lipschitz.concatenation import Concatenation as Concatenation
 from .lipschitz.container import LipschitzContainer as LipschitzContainer
 from .lipschitz.container import LipschitzSequential as LipschitzSequential
 from .lipschitz.induced import InducedNormConv2D as InducedNormConv2D
@@ -72,5 +73,6 @@ from .lipschitz.lipschitz_layer import (
     ElementwiseActivation as ElementwiseActivation,
 )
 from .lipschitz.lipschitz_layer import LipschitzLayer as LipschitzLayer
+from .lipschitz.sll import SLL as SLL
 from .lipschitz.spectral import SpectralConv2D as SpectralConv2D
 from .lipschitz.spectral import SpectralDense as SpectralDense

@@ -2,13 +2,17 @@ from . import objectives as objectives
 from .block_types import BlockType as BlockType
 from .blocks import BlockRequest as BlockRequest
 from .blocks import make_activation as make_activation
+from .blocks import make_linear as make_linear
 from .blocks import make_network as make_network
+from .blocks import make_plain_network as make_plain_network
 from .blocks import make_residual_block as make_residual_block
+from .blocks import make_sequence as make_sequence
 from .blocks import make_unconstrained_network as make_unconstrained_network
 from .flow import Flow as Flow
 from .lipschitz_report import LipschitzReport as LipschitzReport
 from .model_config import model_from_json as model_from_json
 from .model_config import ModelConfig as ModelConfig
+from .network_types import NetworkType as NetworkType
 from .objectives import Batch as Batch
 from .objectives import Objective as Objective
 from .residual_flow import ResidualFlow as ResidualFlow

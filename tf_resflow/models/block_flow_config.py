@@ -5,6 +5,7 @@ from typing import Literal
 
 from tf_resflow.models import block_types
 from tf_resflow.models import conditions
+from tf_resflow.models import network_types
 from tf_resflow.models import norm_orders
 from tf_resflow.specs import fields
 from tf_resflow.specs import registries
@@ -20,8 +21,14 @@ class BlockFlowConfig(conditions.ConditionalConfig):
   block: str = fields.field(
       'residual', help='Block type: residual; inverse (of residual blocks, as '
       'in implicit flows, for experiments); or coupling (affine, a baseline; '
-      'without --constraint, --lipschitz_coeff, --estimator, --memory).',
-      choices=registries.BLOCKS, is_basic=True)
+      'without --network, --constraint, --lipschitz_coeff, --estimator, '
+      '--memory).', choices=registries.BLOCKS, is_basic=True)
+  network: str = fields.field(
+      'plain', help='Network of residual blocks: plain (linear layers and '
+      'activations, of --hidden_units or --hidden_channels), '
+      'densenet:3,growth=16 (concatenations) or sll:3,width=32 (residual '
+      'layers that need no norm, without --activation); the others bring their '
+      'sizes, see docs/training.md.', choices=registries.NETWORKS)
   invertible_linear: str | Literal['none'] = fields.field(
       fields.NONE, help='Invertible linear map before each block, except dense '
       'blocks on flattened images (1 x 1 convolution for images, matrix for '
@@ -76,6 +83,11 @@ class BlockFlowConfig(conditions.ConditionalConfig):
     """Type of the blocks."""
     return block_types.BlockType.of(self.block)
 
+  @property
+  def network_type(self) -> network_types.NetworkType:
+    """Type of the networks of the blocks."""
+    return network_types.NetworkType.get(self.network, 'network')
+
   def training_estimator(self) -> str | None:
     if 'estimator' in self.block_type.unused_fields:
       return None
@@ -85,3 +97,4 @@ class BlockFlowConfig(conditions.ConditionalConfig):
     super().check()
     norm_orders.check(self.norms, self.uncertified)
     self.block_type.check(self)
+    self.network_type.check(self)

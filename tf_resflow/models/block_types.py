@@ -12,17 +12,42 @@ from tf_resflow.specs import spec
 
 
 @dataclasses.dataclass(frozen=True)
-class BlockType(spec.Specified):
-  """A factory of blocks, selected by `--block`.
+class PartType(spec.Specified):
+  """What a field of a configuration selects, by a spec such as `NAME:VALUE`.
 
-  Its fields are the arguments of its spec, `--block=NAME:VALUE`.
+  The field has the name of the noun of the registry. Fields of subclasses are
+  the arguments of the spec.
 
   Attributes:
     unused_fields: fields of configurations that have no effect on it, of
       vectors (`hidden_units`), images (`hidden_channels`) or both.
     unused_injection_points: values of `condition_at` that it does not support.
     accepted_values: values of unused fields that are accepted because they
-      describe such blocks correctly.
+      describe it correctly.
+  """
+
+  unused_fields: ClassVar[tuple[str, ...]] = ()
+  unused_injection_points: ClassVar[tuple[str, ...]] = ()
+  accepted_values: ClassVar[tuple[tuple[str, Any], ...]] = ()
+
+  def check(self, config: Any) -> None:
+    """Raises `InvalidValueError` if a field is set that has no effect here."""
+    noun = self.registry.noun
+    where = f'with {noun}={getattr(config, noun)}'
+    foreign = [point for point in self.unused_injection_points
+               if config.enters_at(point)]
+    config.require(
+        not foreign, 'condition_at', problem=f'cannot be used {where}',
+        advice=f'Leave out {", ".join(foreign)}, which it does not have.')
+    config.require_defaults(
+        [name for name in self.unused_fields
+         if (name, getattr(config, name, None)) not in self.accepted_values],
+        where)
+
+
+@dataclasses.dataclass(frozen=True)
+class BlockType(PartType):
+  """A factory of blocks, selected by `--block`; see `PartType`.
 
   Example:
     >>> models.BlockType.of('coupling').unused_injection_points
@@ -33,9 +58,6 @@ class BlockType(spec.Specified):
   """
 
   registry: ClassVar = registries.BLOCKS
-  unused_fields: ClassVar[tuple[str, ...]] = ()
-  unused_injection_points: ClassVar[tuple[str, ...]] = ()
-  accepted_values: ClassVar[tuple[tuple[str, Any], ...]] = ()
 
   @classmethod
   def of(cls, text: str) -> 'BlockType':
@@ -48,20 +70,6 @@ class BlockType(spec.Specified):
   def make(self, request: 'models.BlockRequest') -> 'layers.Bijection':
     """Returns a block, which preserves the shape of events."""
     raise NotImplementedError
-
-  def check(self, config: Any) -> None:
-    """Raises `InvalidValueError` if a field is set that has no effect here."""
-    where = f'with block={config.block}'
-    foreign = [point for point in self.unused_injection_points
-               if config.enters_at(point)]
-    config.require(
-        not foreign, 'condition_at', problem=f'cannot be used {where}',
-        advice=f'Leave out {", ".join(foreign)}, which such blocks do not '
-        'have.')
-    config.require_defaults(
-        [name for name in self.unused_fields
-         if (name, getattr(config, name, None)) not in self.accepted_values],
-        where, 'Leave it out.')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,8 +110,8 @@ class Coupling(BlockType):
   """
 
   unused_fields: ClassVar = (
-      'constraint', 'norms', 'norm_bound', 'uncertified', 'lipschitz_coeff',
-      'estimator', 'memory')
+      'network', 'constraint', 'norms', 'norm_bound', 'uncertified',
+      'lipschitz_coeff', 'estimator', 'memory')
   unused_injection_points: ClassVar = ('gates',)
   accepted_values: ClassVar = (('estimator', 'exact'),)
 

@@ -1,6 +1,6 @@
 """Builders of blocks, their networks, and the preprocessing of images."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 import functools
 import inspect
 import math
@@ -71,6 +71,12 @@ class BlockRequest(NamedTuple):
     return f'block_{self.index}'
 
   @property
+  def num_channels(self) -> int:
+    """The number of channels of events, or of values for dense networks."""
+    return (math.prod(self.event_shape) if self.kernel_sizes is None
+            else self.event_shape[-1])
+
+  @property
   def seed(self) -> int:
     """The first seed reserved for its initial weights."""
     return self.config.seed * 100_003 + self.index * _SEEDS_PER_BLOCK
@@ -101,10 +107,7 @@ def make_activation(
 
 
 def make_network(request: BlockRequest) -> layers.LipschitzSequential:
-  """Returns a Lipschitz network that preserves the shape of events.
-
-  It alternates linear layers of `config.constraint` with activations, which may
-  change the number of channels.
+  """Returns the network of `config.network`, which preserves event shapes.
 
   Example:
     >>> request = models.BlockRequest(
@@ -113,30 +116,69 @@ def make_network(request: BlockRequest) -> layers.LipschitzSequential:
     >>> models.make_network(request)(tf.ones([5, 3])).shape
     TensorShape([5, 3])
   """
+  return request.config.network_type.make(request)
+
+
+def make_linear(
+    request: BlockRequest, layer: int, num_outputs: int, kernel_size: int = 1,
+    is_last: bool = False, **settings: Any) -> list[layers.LipschitzLayer]:
+  """Returns the linear layer of a number in a block, of `config.constraint`.
+
+  The shift by a condition follows the first one, of number 0.
+
+  Args:
+    request: properties of the block.
+    layer: the number.
+    num_outputs: of it, or of its channels.
+    kernel_size: of a convolution; dense networks have none.
+    is_last: whether it is the last one, whose kernel may begin as zero.
+    **settings: further arguments of the layer.
+
+  Example:
+    >>> request = models.BlockRequest(
+    ...     models.VectorFlowConfig(event_size=3), (3,), index=0, hidden=(8,),
+    ...     kernel_sizes=None, activate_input=False, dtype='float32')
+    >>> models.make_linear(request, 0, 5)
+    [SpectralDense(units=5, coeff=0.9, seed=0)]
+  """
   config = request.config
   constraint = registries.CONSTRAINTS.get(config.constraint)
   if callable(constraint):
     constraint = constraint()
-  layer_class = (constraint.dense if request.kernel_sizes is None
-                 else constraint.conv2d)
   errors.check(
-      layer_class is not None, 'constraint', config.constraint,
-      problem='has no convolutional layers', advice='Use --fully_connected.')
-  orders = iter(norm_orders.of_layers(config.norms, len(request.hidden) + 1))
-  in_l2 = norm_orders.is_spectral(config.norms)
-  errors.check(
-      in_l2 or constraint.takes_orders, 'norms', spec.text_of(config.norms),
+      'domain' not in settings or constraint.takes_orders, 'norms',
+      spec.text_of(config.norms),
       problem=f'cannot be used with constraint={config.constraint}',
       advice='Use --norms=2.')
+  make, sizes = (
+      (constraint.dense, (num_outputs,)) if request.kernel_sizes is None else
+      (constraint.conv2d, (num_outputs, kernel_size)))
+  errors.check(
+      make is not None, 'constraint', config.constraint,
+      problem='has no convolutional layers', advice='Use --fully_connected.')
+  return [make(*sizes, coeff=config.lipschitz_coeff,
+               **_settings(request, layer, is_last), **settings),
+          *conditions.make_parts('blocks', request)[:layer == 0]]
 
-  def make_linear(*sizes, num_inputs, **settings):
-    if not in_l2:
-      settings['domain'], settings['codomain'] = next(orders)
-      settings['bound'] = config.norm_bound
-    return layer_class(*sizes, coeff=config.lipschitz_coeff, **settings)
 
-  return _make_sequence(
-      request, request.event_shape, request.event_shape, make_linear)
+def make_plain_network(request: BlockRequest) -> layers.LipschitzSequential:
+  """Returns constrained linear layers with activations between them.
+
+  Activations may change the number of channels. It preserves event shapes.
+  """
+  config = request.config
+  in_l2 = norm_orders.is_spectral(config.norms)
+  orders = norm_orders.of_layers(config.norms, len(request.hidden) + 1)
+
+  def make_layer(layer, num_outputs, kernel_size, num_inputs, is_last):
+    settings = {} if in_l2 else {
+        'domain': orders[layer][0], 'codomain': orders[layer][1],
+        'bound': config.norm_bound}
+    return make_linear(
+        request, layer, num_outputs, kernel_size, is_last, **settings)
+
+  return _make_layers(
+      request, request.event_shape, request.event_shape, make_layer)
 
 
 def make_unconstrained_network(
@@ -161,54 +203,79 @@ def make_unconstrained_network(
     TensorShape([5, 6])
   """
 
-  def make_linear(*sizes, num_inputs, seed, **settings):
-    layer_class = (keras.layers.Dense if request.kernel_sizes is None else
-                   functools.partial(keras.layers.Conv2D, padding='same'))
+  def make_layer(layer, num_outputs, kernel_size, num_inputs, is_last):
+    layer_class, *sizes = (
+        (keras.layers.Dense, num_outputs) if request.kernel_sizes is None else
+        (functools.partial(keras.layers.Conv2D, padding='same'), num_outputs,
+         kernel_size))
+    settings = _settings(request, layer, is_last)
     fan_in = num_inputs * math.prod(sizes[1:])**2
-    return layers.KerasLayer(layer_class(
-        *sizes, **base_layer.uniform_initializers(fan_in, seed) | settings),
-                             name=settings['name'])
+    initializers = base_layer.uniform_initializers(
+        fan_in, settings.pop('seed'))
+    return [
+        layers.KerasLayer(layer_class(*sizes, **initializers | settings),
+                          name=settings['name']),
+        *conditions.make_parts('blocks', request)[:layer == 0]]
 
-  return _make_sequence(request, input_shape, output_shape, make_linear)
+  return _make_layers(request, input_shape, output_shape, make_layer)
 
 
-def _make_sequence(request, input_shape, output_shape, make_linear):
+def _make_layers(request, input_shape, output_shape, make_layer):
   """Returns linear layers with activations between them.
 
-  `make_linear` is called with the sizes of a layer (outputs, and the kernel of
-  a convolution), `num_inputs=`, `seed=`, `name=`, `dtype=` and perhaps
-  initializers.
+  `make_layer` returns what stands between two activations, given the number of
+  the linear layer, its outputs, kernel size and inputs, and whether it is last.
   """
-  dtype = request.dtype
-  if request.kernel_sizes is None:
-    name, size = 'dense', math.prod(input_shape)
-    arguments: Iterable[tuple[int, ...]] = [(width,) for width in (
-        *request.hidden, math.prod(output_shape))]
-  else:
-    name, size = 'conv', input_shape[-1]
-    arguments = zip(
-        (*request.hidden, output_shape[-1]), request.kernel_sizes, strict=True)
+  size, num_outputs = (
+      map(math.prod, (input_shape, output_shape))
+      if request.kernel_sizes is None else (input_shape[-1], output_shape[-1]))
+  widths = (*request.hidden, num_outputs)
   parts = []
-  for i, sizes in enumerate(arguments):
+  for i, (width, kernel_size) in enumerate(zip(
+      widths, request.kernel_sizes or (1,) * len(widths), strict=True)):
     if i > 0 or request.activate_input:
       parts.append(make_activation(request, i))
       _, size = parts[-1].compute_output_shape((None, size))
-    parts.append(make_linear(
-        *sizes, num_inputs=size, name=f'{request.name}_{name}_{i}', dtype=dtype,
-        seed=request.seed_of(i), **_nearly_zero(request.seed_of(i)) if (
-            request.is_identity and i == len(request.hidden)) else {}))
-    size = sizes[0]
-    if i == 0:
-      parts += conditions.make_parts('blocks', request)
-  parts += conditions.make_parts('gates', request)
+    parts += make_layer(
+        i, width, kernel_size, size, i == len(request.hidden))
+    size = width
+  return make_sequence(request, parts, input_shape, output_shape)
+
+
+def make_sequence(
+    request: BlockRequest, parts: Sequence[layers.LipschitzLayer],
+    input_shape: tuple | None = None, output_shape: tuple | None = None,
+) -> layers.LipschitzSequential:
+  """Returns a network of a block, composed of parts.
+
+  Dense parts have flattened events. A condition multiplies their output at
+  `gates`.
+
+  Args:
+    request: properties of the block.
+    parts: Lipschitz layers, the first one applied first.
+    input_shape: shape of its input; by default `request.event_shape`.
+    output_shape: that of its output, likewise.
+  """
+  dtype, before, after = request.dtype, [], []
   if request.kernel_sizes is None:
-    if len(input_shape) > 1:
-      parts.insert(0, layers.Reshape((-1,), dtype=dtype))
-    if len(output_shape) > 1:
-      parts.append(layers.Reshape(output_shape, dtype=dtype))
+    if len(input_shape or request.event_shape) > 1:
+      before = [layers.Reshape((-1,), dtype=dtype)]
+    if len(shape := output_shape or request.event_shape) > 1:
+      after = [layers.Reshape(shape, dtype=dtype)]
   learns_norms = request.config.norms == (norm_orders.LEARNED,)
   return (layers.LearnedNorms if learns_norms else layers.LipschitzSequential)(
-      parts, name=f'{request.name}_g')
+      [*before, *parts, *conditions.make_parts('gates', request), *after],
+      name=f'{request.name}_g')
+
+
+def _settings(request, layer, is_last):
+  """Returns arguments of a linear layer; if last, perhaps nearly zero."""
+  kind = 'dense' if request.kernel_sizes is None else 'conv'
+  seed = request.seed_of(layer)
+  return {'name': f'{request.name}_{kind}_{layer}', 'dtype': request.dtype,
+          'seed': seed, **(_nearly_zero(seed) if (
+              is_last and request.is_identity) else {})}
 
 
 def _nearly_zero(seed):

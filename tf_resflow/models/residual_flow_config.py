@@ -117,7 +117,7 @@ class ResidualFlowConfig(block_flow_config.BlockFlowConfig):
         spec.Spec.parse(self.augmentation, 'augmentation').name)
     self.require_defaults(
         getattr(augmentation, 'unused_fields', ()),
-        f'with augmentation={self.augmentation}', 'Leave it out.')
+        f'with augmentation={self.augmentation}')
     self.require(self.num_classes != 1, 'num_classes', '0, or at least 2')
     self.require(
         self.num_classes == 0 or not self.factor_out or

@@ -223,13 +223,16 @@ class Section:
                  problem=problem)
 
   def require_defaults(
-      self, names: Collection[str], where: str, advice: str) -> None:
+      self, names: Collection[str], where: str, advice: str = '') -> None:
     """Raises `InvalidValueError` if fields are set that have no effect `where`.
     """
-    for name in self.non_default_values():
+    for field_ in self.fields():
+      default = spec.text_of(field_.default) or '""'
       self.require(
-          name not in names, name, problem=f'has no effect {where}',
-          advice=advice)
+          field_.name not in names or
+          getattr(self, field_.name) == field_.default, field_.name,
+          problem=f'has no effect {where}', advice=advice or
+          f'Leave it out, or at its default, {default}.')
 
   @classmethod
   @functools.cache

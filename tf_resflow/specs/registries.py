@@ -85,6 +85,14 @@ BLOCKS = spec.Registry('block', {
     'coupling': '.models.block_types:Coupling',
 })
 
+# Networks of residual blocks (`--network=`): subclasses of
+# `models.NetworkType`.
+NETWORKS = spec.Registry('network', {
+    'plain': '.models.network_types:Plain',
+    'densenet': '.models.network_types:DenseNet',
+    'sll': '.models.network_types:SLL',
+})
+
 # Base distributions of the latents of flows on vectors (`--base=`), subclasses
 # of `layers.BaseDistribution`.
 BASES = spec.Registry('base', {

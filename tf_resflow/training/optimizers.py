@@ -70,7 +70,7 @@ def _made(
     unused: Sequence[str], **arguments: Any) -> keras.optimizers.Optimizer:
   """Returns an optimizer, if no field is set that has no effect on it."""
   config.require_defaults(
-      unused, f'with optimizer={config.optimizer}', 'Leave it out.')
+      unused, f'with optimizer={config.optimizer}')
   return optimizer_class(weight_decay=config.weight_decay or None, **arguments)
 
 
