@@ -44,7 +44,8 @@ _SLOW = {
         'conditional_labels', 'residual_naive', 'residual_neumann',
         'residual_backward_in_forward', 'residual_asserted',
         'residual_conditional_dense', 'inverse_residual', 'sequence_conv',
-        'sequence_mixed', 'induced_conv_upper', 'learned_norms'),
+        'sequence_mixed', 'induced_conv_upper', 'learned_norms',
+        'concatenation'),
     'frozen_copies_compute_alike_and_nothing_moves_them': (
         'conditional_labels', 'flow_coupling', 'flow_hybrid',
         'vector_flow_inverse', 'vector_flow_conditional_lu', 'inverse_residual',

@@ -51,11 +51,11 @@ def _add_cases(my_types):
   cases.LIPSCHITZ['mine_activation'] = cases.Case(
       lambda dtype: my_types.ConcatenatedELU(dtype=dtype), (5,),
       has_variables=False)
-  cases.LIPSCHITZ['mine_sll'] = cases.Case(
-      lambda dtype: my_types.SLL(seed=1, dtype=dtype), (5,))
+  cases.LIPSCHITZ['mine_householder'] = cases.Case(
+      lambda dtype: my_types.Householder(seed=1, dtype=dtype), (5,))
   cases.LIPSCHITZ['mine_container'] = cases.Case(
-      lambda dtype: my_types.Concatenation(
-          layers.SpectralDense(4, coeff=0.9, seed=1, dtype=dtype)),
+      lambda dtype: my_types.Interpolation(
+          layers.SpectralDense(5, coeff=0.9, seed=1, dtype=dtype)),
       (5,))
   cases.LIPSCHITZ['mine_constrained'] = cases.Case(
       lambda dtype: my_types.FrobeniusDense(3, seed=1, dtype=dtype), (5,))
@@ -86,17 +86,17 @@ def _add_cases(my_types):
   for block in ('checkerboard', 'monotone'):
     cases.MODELS[f'mine_flow_conditional_{block}'] = (
         conditional_cases.conditional_image_flow(block))
-  make_densenet = functools.partial(
+  make_flow = functools.partial(
       models.ResidualFlowConfig, image_shape=(4, 4, 1), num_levels=17,
-      num_blocks=(1, 1), num_dense_blocks=1, block='densenet:1,growth=3',
-      activation='sll', preprocessing='centered',
+      num_blocks=(1, 1), num_dense_blocks=1, activation='householder',
+      network='interpolations:1,width=3', preprocessing='centered',
       estimator='roulette:pascal:0.4')
-  cases.MODELS['mine_flow_densenet'] = cases.Case(
-      make_densenet().build, (4, 4, 1), is_pixels=True, is_random=True)
-  cases.MODELS['mine_flow_conditional_densenet'] = (
+  cases.MODELS['mine_flow_network'] = cases.Case(
+      make_flow().build, (4, 4, 1), is_pixels=True, is_random=True)
+  cases.MODELS['mine_flow_conditional_network'] = (
       conditional_cases.conditional(
-          make_densenet(condition_labels=3, condition_features=4,
-                        condition_at=('linear', 'base')).build,
+          make_flow(condition_labels=3, condition_features=4,
+                    condition_at=('blocks', 'gates')).build,
           (4, 4, 1), is_pixels=True, is_random=True))
   cases.DATASETS['mine_data'] = 'stripes'
   numerics_cases.TRUNCATION_DISTRIBUTIONS['mine_distribution'] = (

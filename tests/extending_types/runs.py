@@ -83,8 +83,9 @@ def continue_and_evaluate(call, folder, run, run_killed) -> None:
 
 def test_flags_know_the_types(run_tool):
   text = run_tool('train', '--import=my_types', '--help=all').stdout
-  for name in ('concatenated_elu', 'sll', 'frobenius', 'averaged',
-               'checkerboard', 'densenet', 'monotone', 'gaussian', 'stripes',
+  for name in ('concatenated_elu', 'householder', 'frobenius', 'averaged',
+               'checkerboard', 'interpolations', 'monotone', 'gaussian',
+               'stripes',
                'npy:FILE.npy', 'clipped', 'centered', 'argmax', 'student',
                '--pixel_alpha'):
     assert name in text

@@ -7,7 +7,6 @@ from .blocks import make_network as make_network
 from .blocks import make_plain_network as make_plain_network
 from .blocks import make_residual_block as make_residual_block
 from .blocks import make_sequence as make_sequence
-from .blocks import make_unconstrained_network as make_unconstrained_network
 from .flow import Flow as Flow
 from .lipschitz_report import LipschitzReport as LipschitzReport
 from .model_config import model_from_json as model_from_json

@@ -124,7 +124,8 @@ class Coupling(BlockType):
     swap = request.index_in_scale % 2 == 1
     halves = registries.MASKS.get(mask)(shape, swap=swap)
     return layers.AffineCoupling(
-        models.make_unconstrained_network(
-            request, halves.network_shape, halves.output_shape), mask, swap,
+        models.make_plain_network(
+            request, halves.network_shape, halves.output_shape,
+            is_constrained=False), mask, swap,
         None if shape == request.event_shape else shape, name=request.name,
         dtype=request.dtype)

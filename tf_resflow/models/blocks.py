@@ -139,7 +139,7 @@ def make_linear(
     ...     models.VectorFlowConfig(event_size=3), (3,), index=0, hidden=(8,),
     ...     kernel_sizes=None, activate_input=False, dtype='float32')
     >>> models.make_linear(request, 0, 5)
-    [SpectralDense(units=5, coeff=0.9, seed=0)]
+    [SpectralDense(units=5, coeff=0.9)]
   """
   config = request.config
   constraint = registries.CONSTRAINTS.get(config.constraint)
@@ -158,88 +158,76 @@ def make_linear(
       problem='has no convolutional layers', advice='Use --fully_connected.')
   return [make(*sizes, coeff=config.lipschitz_coeff,
                **_settings(request, layer, is_last), **settings),
-          *conditions.make_parts('blocks', request)[:layer == 0]]
+          *_condition_shift(request, layer)]
 
 
-def make_plain_network(request: BlockRequest) -> layers.LipschitzSequential:
-  """Returns constrained linear layers with activations between them.
-
-  Activations may change the number of channels. It preserves event shapes.
-  """
-  config = request.config
-  in_l2 = norm_orders.is_spectral(config.norms)
-  orders = norm_orders.of_layers(config.norms, len(request.hidden) + 1)
-
-  def make_layer(layer, num_outputs, kernel_size, num_inputs, is_last):
-    settings = {} if in_l2 else {
-        'domain': orders[layer][0], 'codomain': orders[layer][1],
-        'bound': config.norm_bound}
-    return make_linear(
-        request, layer, num_outputs, kernel_size, is_last, **settings)
-
-  return _make_layers(
-      request, request.event_shape, request.event_shape, make_layer)
-
-
-def make_unconstrained_network(
-    request: BlockRequest, input_shape: tuple, output_shape: tuple,
+def make_plain_network(
+    request: BlockRequest, input_shape: tuple | None = None,
+    output_shape: tuple | None = None, is_constrained: bool = True,
 ) -> layers.LipschitzSequential:
-  """Returns a network like that of `make_network`, without constraints.
+  """Returns linear layers with activations between them.
 
-  Its layers are initialised like the constrained ones.
+  Activations may change the number of channels.
 
   Args:
     request: properties of the block.
-    input_shape: shape of its input, without the batch.
-    output_shape: that of its output; of a convolutional network it differs in
-      the last axis only.
+    input_shape: shape of its input, without the batch; by default that of
+      events.
+    output_shape: that of its output, likewise; of a convolutional network it
+      differs in the last axis only.
+    is_constrained: whether linear layers are those of `config.constraint`, or
+      of Keras, initialised like these, as for coupling blocks.
 
   Example:
     >>> request = models.BlockRequest(
     ...     models.VectorFlowConfig(event_size=3), (3,), index=0, hidden=(8,),
     ...     kernel_sizes=None, activate_input=False, dtype='float32')
-    >>> models.make_unconstrained_network(
-    ...     request, (3,), (6,))(tf.ones([5, 3])).shape
+    >>> models.make_plain_network(
+    ...     request, (3,), (6,), is_constrained=False)(tf.ones([5, 3])).shape
     TensorShape([5, 6])
   """
-
-  def make_layer(layer, num_outputs, kernel_size, num_inputs, is_last):
-    layer_class, *sizes = (
-        (keras.layers.Dense, num_outputs) if request.kernel_sizes is None else
-        (functools.partial(keras.layers.Conv2D, padding='same'), num_outputs,
-         kernel_size))
-    settings = _settings(request, layer, is_last)
-    fan_in = num_inputs * math.prod(sizes[1:])**2
-    initializers = base_layer.uniform_initializers(
-        fan_in, settings.pop('seed'))
-    return [
-        layers.KerasLayer(layer_class(*sizes, **initializers | settings),
-                          name=settings['name']),
-        *conditions.make_parts('blocks', request)[:layer == 0]]
-
-  return _make_layers(request, input_shape, output_shape, make_layer)
-
-
-def _make_layers(request, input_shape, output_shape, make_layer):
-  """Returns linear layers with activations between them.
-
-  `make_layer` returns what stands between two activations, given the number of
-  the linear layer, its outputs, kernel size and inputs, and whether it is last.
-  """
+  shapes = input_shape or request.event_shape, (
+      output_shape or request.event_shape)
   size, num_outputs = (
-      map(math.prod, (input_shape, output_shape))
-      if request.kernel_sizes is None else (input_shape[-1], output_shape[-1]))
-  widths = (*request.hidden, num_outputs)
-  parts = []
+      math.prod(shape) if request.kernel_sizes is None else shape[-1]
+      for shape in shapes)
+  sizes = (*request.hidden, num_outputs)
+  make_layer = _make_constrained if is_constrained else _make_unconstrained
+  parts: list[layers.LipschitzLayer] = []
   for i, (width, kernel_size) in enumerate(zip(
-      widths, request.kernel_sizes or (1,) * len(widths), strict=True)):
+      sizes, request.kernel_sizes or [1] * len(sizes), strict=True)):
     if i > 0 or request.activate_input:
       parts.append(make_activation(request, i))
       _, size = parts[-1].compute_output_shape((None, size))
-    parts += make_layer(
-        i, width, kernel_size, size, i == len(request.hidden))
+    parts += make_layer(request, size, i, width, kernel_size, i + 1 == len(
+        sizes))
     size = width
-  return make_sequence(request, parts, input_shape, output_shape)
+  return make_sequence(request, parts, *shapes)
+
+
+def _make_constrained(request, unused_num_inputs, layer, *arguments):
+  """Returns what `make_linear` does, with the orders of norms of a layer."""
+  config = request.config
+  orders = {} if norm_orders.is_spectral(config.norms) else {
+      'bound': config.norm_bound, **dict(zip(
+          ('domain', 'codomain'), norm_orders.of_layers(
+              config.norms, len(request.hidden) + 1)[layer], strict=True))}
+  return make_linear(request, layer, *arguments, **orders)
+
+
+def _make_unconstrained(
+    request, num_inputs, layer, num_outputs, kernel_size, is_last):
+  """Returns the same without a constraint."""
+  layer_class, *sizes = (
+      (keras.layers.Dense, num_outputs) if request.kernel_sizes is None else
+      (functools.partial(keras.layers.Conv2D, padding='same'), num_outputs,
+       kernel_size))
+  settings = _settings(request, layer, is_last)
+  initializers = base_layer.uniform_initializers(
+      num_inputs * math.prod(sizes[1:])**2, settings.pop('seed'))
+  return [layers.KerasLayer(layer_class(*sizes, **initializers | settings),
+                            name=settings['name']),
+          *_condition_shift(request, layer)]
 
 
 def make_sequence(
@@ -267,6 +255,11 @@ def make_sequence(
   return (layers.LearnedNorms if learns_norms else layers.LipschitzSequential)(
       [*before, *parts, *conditions.make_parts('gates', request), *after],
       name=f'{request.name}_g')
+
+
+def _condition_shift(request, layer):
+  """Returns the shift by a condition behind the first layer, or nothing."""
+  return conditions.make_parts('blocks', request) if layer == 0 else []
 
 
 def _settings(request, layer, is_last):
