@@ -298,7 +298,8 @@ MODELS = {
     'flow_norms': image_flow(
         norms=('inf', '2', '3', 'inf'), num_blocks=(1, 1), num_dense_blocks=1),
     **{f'flow_{network.partition(":")[0]}': image_flow(
-        network=network, hidden_channels=512, dense_hidden_units=128)
+        network=network, num_blocks=(1,), hidden_channels=512,
+        dense_hidden_units=128)
        for network in networks.SMALL_NETWORKS},
     **conditional_cases.MODELS,
 }

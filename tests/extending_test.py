@@ -42,9 +42,10 @@ def run(tmp_path_factory):
     # What does not take seconds to compile; and of the flows that are made of
     # these, what is of the whole.
     pytest.param(
-        '((mine_householder or mine_container or mine_distribution or mine_data or '
-        'mine_base or mine_coupling or mine_monotone or mine_model or '
-        'mine_estimator) and not (compiles or frozen or eager_calls)) or '
+        '((mine_householder or mine_container or mine_distribution or '
+        'mine_data or mine_base or mine_coupling or mine_monotone or '
+        'mine_model or mine_estimator) and '
+        'not (compiles or frozen or eager_calls)) or '
         '(mine_flow_con and (test_inverse or test_traced_equals)) or '
         'test_trained',
         id='others', marks=pytest.mark.slow)])
