@@ -119,10 +119,10 @@ _RESUMABLE = (
     'log_every', 'sample_every', 'evaluate_every', 'strategy', 'jit_compile',
     'memory', 'imports', 'keep_best', 'patience', 'skip_nonfinite')
 
-# Registries with one name so far, one whose other name leaves some of the
+# Registries with one name so far, those whose other names leave some of the
 # fields above without an effect, and fields of folders and vectors alone.
 _WITHOUT_OTHER = {
-    'model', 'block', 'constraint', 'augmentation', 'skip_bad', 'input_noise',
+    'model', 'block', 'network', 'constraint', 'augmentation', 'skip_bad', 'input_noise',
     *data_config.TABLE_FIELDS}
 
 
