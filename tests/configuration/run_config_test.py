@@ -122,8 +122,8 @@ _RESUMABLE = (
 # Registries with one name so far, those whose other names leave some of the
 # fields above without an effect, and fields of folders and vectors alone.
 _WITHOUT_OTHER = {
-    'model', 'block', 'network', 'constraint', 'augmentation', 'skip_bad', 'input_noise',
-    *data_config.TABLE_FIELDS}
+    'model', 'block', 'network', 'constraint', 'augmentation', 'skip_bad',
+    'input_noise', *data_config.TABLE_FIELDS}
 
 
 def test_every_field_has_another_value():

@@ -125,7 +125,7 @@ class Coupling(BlockType):
     halves = registries.MASKS.get(mask)(shape, swap=swap)
     return layers.AffineCoupling(
         models.make_plain_network(
-            request, halves.network_shape, halves.output_shape,
-            is_constrained=False), mask, swap,
+            request._replace(event_shape=halves.network_shape),
+            halves.output_shape, is_constrained=False), mask, swap,
         None if shape == request.event_shape else shape, name=request.name,
         dtype=request.dtype)

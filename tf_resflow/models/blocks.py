@@ -162,19 +162,16 @@ def make_linear(
 
 
 def make_plain_network(
-    request: BlockRequest, input_shape: tuple | None = None,
-    output_shape: tuple | None = None, is_constrained: bool = True,
-) -> layers.LipschitzSequential:
+    request: BlockRequest, output_shape: tuple | None = None,
+    is_constrained: bool = True) -> layers.LipschitzSequential:
   """Returns linear layers with activations between them.
 
   Activations may change the number of channels.
 
   Args:
     request: properties of the block.
-    input_shape: shape of its input, without the batch; by default that of
-      events.
-    output_shape: that of its output, likewise; of a convolutional network it
-      differs in the last axis only.
+    output_shape: shape of its output, without the batch; by default that of
+      events. Of a convolutional network it differs in the last axis only.
     is_constrained: whether linear layers are those of `config.constraint`, or
       of Keras, initialised like these, as for coupling blocks.
 
@@ -183,15 +180,11 @@ def make_plain_network(
     ...     models.VectorFlowConfig(event_size=3), (3,), index=0, hidden=(8,),
     ...     kernel_sizes=None, activate_input=False, dtype='float32')
     >>> models.make_plain_network(
-    ...     request, (3,), (6,), is_constrained=False)(tf.ones([5, 3])).shape
+    ...     request, (6,), is_constrained=False)(tf.ones([5, 3])).shape
     TensorShape([5, 6])
   """
-  shapes = input_shape or request.event_shape, (
-      output_shape or request.event_shape)
-  size, num_outputs = (
-      math.prod(shape) if request.kernel_sizes is None else shape[-1]
-      for shape in shapes)
-  sizes = (*request.hidden, num_outputs)
+  output = request._replace(event_shape=output_shape or request.event_shape)
+  size, sizes = request.num_channels, (*request.hidden, output.num_channels)
   make_layer = _make_constrained if is_constrained else _make_unconstrained
   parts: list[layers.LipschitzLayer] = []
   for i, (width, kernel_size) in enumerate(zip(
@@ -199,10 +192,10 @@ def make_plain_network(
     if i > 0 or request.activate_input:
       parts.append(make_activation(request, i))
       _, size = parts[-1].compute_output_shape((None, size))
-    parts += make_layer(request, size, i, width, kernel_size, i + 1 == len(
-        sizes))
+    parts += make_layer(
+        request, size, i, width, kernel_size, i + 1 == len(sizes))
     size = width
-  return make_sequence(request, parts, *shapes)
+  return make_sequence(request, parts, output_shape)
 
 
 def _make_constrained(request, unused_num_inputs, layer, *arguments):
@@ -232,8 +225,7 @@ def _make_unconstrained(
 
 def make_sequence(
     request: BlockRequest, parts: Sequence[layers.LipschitzLayer],
-    input_shape: tuple | None = None, output_shape: tuple | None = None,
-) -> layers.LipschitzSequential:
+    output_shape: tuple | None = None) -> layers.LipschitzSequential:
   """Returns a network of a block, composed of parts.
 
   Dense parts have flattened events. A condition multiplies their output at
@@ -242,15 +234,13 @@ def make_sequence(
   Args:
     request: properties of the block.
     parts: Lipschitz layers, the first one applied first.
-    input_shape: shape of its input; by default `request.event_shape`.
-    output_shape: that of its output, likewise.
+    output_shape: shape of its output; by default that of events.
   """
-  dtype, before, after = request.dtype, [], []
-  if request.kernel_sizes is None:
-    if len(input_shape or request.event_shape) > 1:
-      before = [layers.Reshape((-1,), dtype=dtype)]
-    if len(shape := output_shape or request.event_shape) > 1:
-      after = [layers.Reshape(shape, dtype=dtype)]
+  shape = output_shape or request.event_shape
+  before, after = (
+      [layers.Reshape(target, dtype=request.dtype)] if (
+          request.kernel_sizes is None and len(s) > 1) else []
+      for s, target in ((request.event_shape, (-1,)), (shape, shape)))
   learns_norms = request.config.norms == (norm_orders.LEARNED,)
   return (layers.LearnedNorms if learns_norms else layers.LipschitzSequential)(
       [*before, *parts, *conditions.make_parts('gates', request), *after],

@@ -1,6 +1,7 @@
 """Types of networks of blocks; choosing one does not import TensorFlow."""
 
 import dataclasses
+import math
 from typing import ClassVar
 
 from tf_resflow import errors
@@ -16,6 +17,8 @@ _SIZES = ('hidden_units', 'hidden_channels', 'kernel_sizes',
           'dense_hidden_units', 'num_dense_hidden_layers', 'preactivation',
           'activate_first_block')
 _NORMS = ('norms', 'norm_bound', 'uncertified')
+# Initial size of what the activations of SLL are given.
+_SHARPNESS = 3.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,7 +115,8 @@ class DenseNet(NetworkType):
 class SLL(NetworkType):
   """Residual layers with Lipschitz bound 1, then a linear layer.
 
-  See `layers.SLL`. The first one appends channels of zeros up to `width`.
+  See `layers.SLL`. The first one appends channels of zeros up to `width`, and
+  its output is shifted by a condition, so this needs a depth of 2.
 
   Args:
     depth: number of residual layers.
@@ -139,10 +143,12 @@ class SLL(NetworkType):
 
   def make(self, request: 'models.BlockRequest') -> 'layers.LipschitzLayer':
     size = max(self.width, request.num_channels)
+    # Channels of events have a size of about 1, which all `size` share.
+    scale = _SHARPNESS * math.sqrt(size / request.num_channels)
     first, *rest = (
-        layers.SLL(self.width, self.kernel_size, size, request.seed_of(i),
-                   name=f'{request.name}_sll_{i}', dtype=request.dtype)
-        for i in range(self.depth))
+        layers.SLL(self.width, self.kernel_size, size, scale,
+                   request.seed_of(i), name=f'{request.name}_sll_{i}',
+                   dtype=request.dtype) for i in range(self.depth))
     return models.make_sequence(request, [
         first, *conditions.make_parts('blocks', request), *rest,
         *models.make_linear(

@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 from tf_resflow import errors
@@ -38,11 +39,16 @@ class SLL(lipschitz_layer.LipschitzLayer):
   of absolute values of that bound every size. (The entries of `W^T W` at a
   border may be larger than those inside.)
 
+  The layer begins with orthogonal rows of length `scale`, at the middle of the
+  kernel: there `T` is not larger than it has to be. `T` takes the size of `W`
+  away, which remains in how sharply `s` bends.
+
   Args:
     width: number of entries of `b`.
     kernel_size: odd size of the kernel, for images.
     num_channels: channels of `y`; if it has more than `x`, zeros are appended
       to that. By default as many.
+    scale: size of the initial kernel.
     seed: Python int that makes the initial weights deterministic.
 
   Example:
@@ -60,13 +66,14 @@ class SLL(lipschitz_layer.LipschitzLayer):
   lipschitz_bound = 1.0
 
   def __init__(self, width: int, kernel_size: int = 3,
-               num_channels: int | None = None, seed: int | None = None,
-               **kwargs: Any):
+               num_channels: int | None = None, scale: float = 3.0,
+               seed: int | None = None, **kwargs: Any):
     super().__init__(**kwargs)
     errors.check(kernel_size % 2, 'kernel_size', kernel_size, 'an odd integer')
     self.width = width
     self.kernel_size = kernel_size
     self.num_channels = num_channels
+    self.scale = scale
     self.seed = seed
 
   def build(self, input_shape: tuple) -> None:
@@ -75,12 +82,16 @@ class SLL(lipschitz_layer.LipschitzLayer):
     shape = (self.num_channels or self.num_inputs, self.width)
     errors.check(shape[0] >= self.num_inputs, 'num_channels', shape[0],
                  f'at least {self.num_inputs}, as many as the input has')
-    kernel, bias = base_layer.uniform_initializers(
-        math.prod((*sizes, shape[0])), self.seed).values()
+    middle = [[size // 2] * 2 for size in sizes] + [[0, 0]] * 2
     self.kernel = self.add_weight(
-        name='kernel', shape=(*sizes, *shape), initializer=kernel)
+        name='kernel', shape=(*sizes, *shape),
+        initializer=lambda _, dtype: tf.pad(tf.reshape(
+            keras.initializers.Orthogonal(self.scale, self.seed)(shape, dtype),
+            (*[1] * len(sizes), *shape)), middle))
     self.bias = self.add_weight(
-        name='bias', shape=(self.width,), initializer=bias)
+        name='bias', shape=(self.width,),
+        initializer=keras.initializers.RandomUniform(
+            -1.0, 1.0, base_layer.shifted_seed(self.seed, 1)))
     self.log_q = self.add_weight(
         name='log_q', shape=(self.width,), initializer='zeros')
 
