@@ -24,7 +24,7 @@ class SLL(lipschitz_layer.LipschitzLayer):
 
     t_i = sum_j |W^T W|_ij q_j / q_i.
 
-  Then `W^T W <= T`, since `T - W^T W` is diagonally dominant if its rows are
+  Then `W^T W <= T`, since `T - W^T W` is diagonally dominant if its columns are
   scaled by `q`. A difference `d` of inputs becomes `d - 2 W T^-1 u`, where
   `u_i` lies between 0 and `(W^T d)_i` if `s` has slopes in [0, 1], so that
 
