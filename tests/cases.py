@@ -111,9 +111,9 @@ BASES = {
 
 
 def _block(make_g_fn=networks.dense_g, event_shape=(3,), is_random=True,
-           per_example=True, **kwargs):
+           per_example=True, block_class=layers.ResidualBlock, **kwargs):
   return Case(
-      lambda dtype: layers.ResidualBlock(make_g_fn(dtype), **kwargs),
+      lambda dtype: block_class(make_g_fn(dtype), **kwargs),
       event_shape, is_random=is_random, per_example=per_example)
 
 
@@ -199,6 +199,9 @@ BIJECTIONS = {
     'inverse_residual': Case(
         lambda dtype: layers.Inverse(layers.ResidualBlock(
             networks.dense_g(dtype))), (3,), is_random=True),
+    'monotone': _block(block_class=layers.MonotoneBlock),
+    'monotone_conv': _block(
+        networks.conv_g, (4, 4, 2), block_class=layers.MonotoneBlock),
     'residual_asserted': _block(
         lambda dtype: networks.ScaledTanh(dtype=dtype), lipschitz_bound=0.5,
         solver='banach'),
@@ -334,6 +337,7 @@ SLOW = frozenset({
     'residual_block_induced', 'residual_block_learned',
     'residual_block_learned_estimate',
     'residual_cpila_dense', 'residual_maxmin_dense', 'residual_clipswish_dense',
+    'monotone_conv', 'monotone_conditional',
     'residual_conditional_exact', 'residual_conditional_neumann',
     'residual_conditional_backward_in_forward', 'residual_conditional_naive',
     'conditional_affine_feature', 'conditional_linear_feature',
@@ -346,7 +350,8 @@ SLOW = frozenset({
     'vector_flow_conditional_sll',
     'flow_conditional_residual', 'flow_conditional_coupling',
     'flow_conditional_factor_out', 'vector_flow_conditional_free',
-    'vector_flow_conditional_inverse', 'flow_noise_hybrid',
+    'vector_flow_conditional_inverse', 'vector_flow_conditional_monotone',
+    'flow_noise_hybrid',
     '2d/swissroll', '2d/circles', '2d/rings', '2d/8gaussians', '2d/pinwheel',
     '2d/2spirals'})
 

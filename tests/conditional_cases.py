@@ -68,6 +68,9 @@ BIJECTIONS = {
     'residual_conditional_dense': conditional(
         lambda dtype: layers.ResidualBlock(networks.conditional_g(dtype)),
         (3,), is_random=True),
+    'monotone_conditional': conditional(
+        lambda dtype: layers.MonotoneBlock(networks.conditional_g(dtype)),
+        (3,), is_random=True),
     'residual_conditional_exact': conditional(
         lambda dtype: layers.ResidualBlock(
             networks.conditional_g(dtype), estimator='exact'), (3,)),

@@ -43,7 +43,7 @@ def run(tmp_path_factory):
     # these, what is of the whole.
     pytest.param(
         '((mine_householder or mine_container or mine_distribution or '
-        'mine_data or mine_base or mine_coupling or mine_monotone or '
+        'mine_data or mine_base or mine_coupling or mine_reflected or '
         'mine_model or mine_estimator) and '
         'not (compiles or frozen or eager_calls)) or '
         '(mine_flow_con and (test_inverse or test_traced_equals)) or '
@@ -82,15 +82,15 @@ def test_a_study_of_ones_own_block(run):
       (documents.ROOT / 'docs/studies.md').read_text())
   assert len(code.code.splitlines()) <= 25
   (run.folder / 'my_study.py').write_text(documents.shorten(code.code))
-  assert 'Do monotone blocks' in run('study', '--import=my_study')
+  assert 'Do reflected blocks' in run('study', '--import=my_study')
   begun = processes.run_python('-c', textwrap.dedent("""
       import my_study
       from tf_resflow.experiments import study_log
       from tf_resflow.specs import registries
-      study = registries.STUDIES.get('monotone')
-      study_log.StudyLog('study.jsonl', 'monotone', study)
+      study = registries.STUDIES.get('reflected')
+      study_log.StudyLog('study.jsonl', 'reflected', study)
       """), cwd=run.folder, env={'PYTHONPATH': str(processes.ROOT)})
   assert begun.returncode == 0, begun.stderr
-  trial = run('study', 'monotone', '--import=my_study', '--workdir=.',
-              '--task=tune-rings-monotone-0.01-0')
+  trial = run('study', 'reflected', '--import=my_study', '--workdir=.',
+              '--task=tune-rings-reflected-0.01-0')
   assert 'nats' in json.loads(trial.splitlines()[-1])

@@ -13,25 +13,24 @@ from tests import documents
 # What is added to which line of which file.
 _LINES = {
     'tf_resflow/layers/__init__.pyi': (
-        'from .bijections.residual_block import '
-        'ResidualBlock as ResidualBlock\n',
-        'from .bijections.monotone_block import '
-        'MonotoneBlock as MonotoneBlock\n'),
+        'from .bijections.rearrangements import Squeeze as Squeeze\n',
+        'from .bijections.reflected_block import '
+        'ReflectedBlock as ReflectedBlock\n'),
     'tf_resflow/bijectors/__init__.pyi': (
         'from .adapted import MovingMean as MovingMean\n',
-        'from .adapted import MonotoneBlock as MonotoneBlock\n'),
+        'from .adapted import ReflectedBlock as ReflectedBlock\n'),
     'tf_resflow/bijectors/adapted.py': (
         'MovingMean = adapt(layers.MovingMean)\n',
-        'MonotoneBlock = adapt(layers.MonotoneBlock)\n'),
+        'ReflectedBlock = adapt(layers.ReflectedBlock)\n'),
     'tf_resflow/specs/registries.py': (
         "    'coupling': '.models.block_types:Coupling',\n",
-        "    'monotone': '.layers.bijections.monotone_block:MonotoneBlock',\n"),
+        "    'reflected': '.layers.bijections.reflected_block:ReflectedBlock',\n"),
     'tests/cases.py': (
         "    'residual_exact': _block(estimator='exact', is_random=False),\n",
-        "    'monotone': Case(lambda dtype: layers.MonotoneBlock(\n"
+        "    'reflected': Case(lambda dtype: layers.ReflectedBlock(\n"
         "        networks.dense_g(dtype)), (3,), is_random=True),\n"),
 }
-_HEADER = '''"""The monotone block."""
+_HEADER = '''"""The reflected block."""
 
 from tf_resflow import numerics
 from tf_resflow.layers import base_layer
@@ -54,8 +53,8 @@ def run_fixture(tmp_path_factory):
     shutil.copy(documents.ROOT / name, root)
   page = (root / 'docs' / 'extending.md').read_text()
   block = re.search(
-      r'^class MonotoneBlock.*?(?=^registries)', page, re.DOTALL | re.MULTILINE)
-  (root / 'tf_resflow/layers/bijections/monotone_block.py').write_text(
+      r'^class ReflectedBlock.*?(?=^registries)', page, re.DOTALL | re.MULTILINE)
+  (root / 'tf_resflow/layers/bijections/reflected_block.py').write_text(
       _HEADER + block[0].replace(
           '(layers.ResidualBlock)', '(residual_block.ResidualBlock)'))
   for path, (before, line) in _LINES.items():
@@ -76,10 +75,10 @@ def run_fixture(tmp_path_factory):
 
 @pytest.mark.slow
 def test_it_is_a_flag(run):
-  run('bin/train', '--flagfile=2d', '--block=monotone', '--workdir=run',
+  run('bin/train', '--flagfile=2d', '--block=reflected', '--workdir=run',
       '--num_steps=2', '--num_blocks=1', '--batch_size=16', '--sample_every=0',
       '--num_validation=100', '--noevaluate_at_end')
-  assert '--block=monotone' in (run.root / 'run' / 'run.flags').read_text()
+  assert '--block=reflected' in (run.root / 'run' / 'run.flags').read_text()
 
 
 @pytest.mark.slow
@@ -92,12 +91,12 @@ def test_it_passes_conformance(run):
       '-m', 'pytest', '-v', '-p', 'no:cacheprovider', 'tests/conformance',
       'tests/bijectors/adapted_test.py', '-k',
       'everything_registered or nothing_public or every_bijection or '
-      '(monotone and (test_inverse or test_log_det or test_mean_of or '
+      '(reflected and (test_inverse or test_log_det or test_mean_of or '
       'test_configurations or test_frozen or test_traced or test_a_solve))')
   for name in (
       'every_bijection_has_a_bijector',
-      'inverse_is_that_of_the_forward_direction[monotone]',
+      'inverse_is_that_of_the_forward_direction[reflected]',
       'frozen_copies_compute_alike_and_nothing_moves_them'
-      '[vector_flow_monotone]',
-      'configurations_hold_everything[vector_flow_conditional_monotone]'):
+      '[vector_flow_reflected]',
+      'configurations_hold_everything[vector_flow_conditional_reflected]'):
     assert f'test_{name} PASSED' in printed

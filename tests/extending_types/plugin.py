@@ -67,8 +67,8 @@ def _add_cases(my_types):
   cases.BIJECTIONS['mine_coupling'] = cases.Case(
       lambda dtype: my_types.CheckerboardCoupling(4, seed=1, dtype=dtype),
       (3, 4, 2), has_bi_lipschitz_bounds=False, kernel_scale=0.2)
-  cases.BIJECTIONS['mine_monotone'] = cases.Case(
-      lambda dtype: my_types.MonotoneBlock(networks.dense_g(dtype)), (3,),
+  cases.BIJECTIONS['mine_reflected'] = cases.Case(
+      lambda dtype: my_types.ReflectedBlock(networks.dense_g(dtype)), (3,),
       is_random=True)
   cases.MODELS['mine_model'] = cases.Case(
       my_types.GaussianConfig(image_shape=(4, 4, 1)).build, (4, 4, 1),
@@ -80,10 +80,10 @@ def _add_cases(my_types):
       fully_connected=True, constraint='frobenius')
   cases.MODELS['mine_flow_coupling'] = dataclasses.replace(
       cases.image_flow(block='checkerboard'), kernel_scale=0.2)
-  cases.MODELS['mine_flow_monotone'] = cases.image_flow(
-      block='monotone', num_blocks=(1,))
+  cases.MODELS['mine_flow_reflected'] = cases.image_flow(
+      block='reflected', num_blocks=(1,))
   # Every type of block with a condition, too.
-  for block in ('checkerboard', 'monotone'):
+  for block in ('checkerboard', 'reflected'):
     cases.MODELS[f'mine_flow_conditional_{block}'] = (
         conditional_cases.conditional_image_flow(block))
   make_flow = functools.partial(

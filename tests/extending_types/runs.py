@@ -84,7 +84,7 @@ def continue_and_evaluate(call, folder, run, run_killed) -> None:
 def test_flags_know_the_types(run_tool):
   text = run_tool('train', '--import=my_types', '--help=all').stdout
   for name in ('concatenated_elu', 'householder', 'frobenius', 'averaged',
-               'checkerboard', 'interpolations', 'monotone', 'gaussian',
+               'checkerboard', 'interpolations', 'reflected', 'gaussian',
                'stripes',
                'npy:FILE.npy', 'clipped', 'centered', 'argmax', 'student',
                '--pixel_alpha'):

@@ -11,6 +11,7 @@ from .adapted import Inverse as Inverse
 from .adapted import InvertibleConv1x1 as InvertibleConv1x1
 from .adapted import InvertibleLinear as InvertibleLinear
 from .adapted import Logit as Logit
+from .adapted import MonotoneBlock as MonotoneBlock
 from .adapted import MovingMean as MovingMean
 from .adapted import ResidualBlock as ResidualBlock
 from .adapted import Squeeze as Squeeze

@@ -26,6 +26,7 @@ from .bijections.conditional import ConditionalAffine as ConditionalAffine
 from .bijections.conditional import ConditionalLinear as ConditionalLinear
 from .bijections.invertible_linear import InvertibleConv1x1 as InvertibleConv1x1
 from .bijections.invertible_linear import InvertibleLinear as InvertibleLinear
+from .bijections.monotone_block import MonotoneBlock as MonotoneBlock
 from .bijections.normalization import ActNorm as ActNorm
 from .bijections.normalization import MovingMean as MovingMean
 from .bijections.preprocessing import ColumnMaps as ColumnMaps

@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple, Self
 
 from tf_resflow import numerics
+from tf_resflow.layers.lipschitz import learned_norms
 from tf_resflow.layers.lipschitz import lipschitz_layer
 
 
@@ -35,10 +36,9 @@ class LipschitzReport(NamedTuple):
     """Returns the bounds of a bijection that has a certificate."""
     certificate = (
         block.certificate() if certify else numerics.Certificate(None))
-    slopes = block.bi_lipschitz_bounds()
     return cls(name, block.lipschitz_bound, block.norm_estimate(),
-               certificate.bound, certificate.methods, slopes.order,
-               slopes.bound_source)
+               certificate.bound, certificate.methods,
+               learned_norms.present_order(block.order), block.bound_source)
 
   @property
   def is_estimated(self) -> bool:

@@ -82,6 +82,7 @@ NORM_BOUNDS = spec.Registry('norm_bound', {
 BLOCKS = spec.Registry('block', {
     'residual': '.models.block_types:Residual',
     'inverse': '.models.block_types:Inverse',
+    'monotone': '.layers.bijections.monotone_block:MonotoneBlock',
     'coupling': '.models.block_types:Coupling',
 })
 

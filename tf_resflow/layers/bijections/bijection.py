@@ -190,13 +190,14 @@ class Bijection(Passes, base_layer.BaseLayer):
 
   Subclasses define `forward_pass` and `inverse_pass`; everything else follows.
   Bijections that are composed of others derive from `CompositeBijection`.
-  `is_random`, `has_moving_statistics`, `keeps_shape` and `condition_spec`
-  follow from `parts`; others set them as attributes.
+  `is_random`, `has_moving_statistics`, `keeps_shape`, `num_solves` and
+  `condition_spec` follow from `parts`; others set them as attributes.
 
   Attributes:
     parts: the bijections that it is composed of, if any.
     has_certificate: whether it has a `g` whose Lipschitz bound can be
-      certified: `lipschitz_bound`, `norm_estimate()` and `certificate()`.
+      certified: `lipschitz_bound`, its `order` and `bound_source`,
+      `norm_estimate()` and `certificate()`.
     is_data_dependent: whether batches set weights, see `ActNorm` and
       `MovingMean`.
     slopes: `bi_lipschitz_bounds` for all weights; 0 and infinity if unknown.
@@ -236,6 +237,12 @@ class Bijection(Passes, base_layer.BaseLayer):
     If not, a forward pass or `build` must precede inverse passes.
     """
     return all(part.keeps_shape for part in self.parts)
+
+  @functools.cached_property
+  def num_solves(self) -> tuple[int, int]:
+    """Numbers of fixed points that a forward and an inverse pass solve for."""
+    return (sum(part.num_solves[0] for part in self.parts),
+            sum(part.num_solves[1] for part in self.parts))
 
   @functools.cached_property
   def condition_spec(self) -> conditioning.ConditionSpec | None:

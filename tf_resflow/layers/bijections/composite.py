@@ -156,6 +156,10 @@ class Inverse(CompositeBijection):
   def parts(self) -> list[bijection_lib.Bijection]:
     return [self.bijection]
 
+  @property
+  def num_solves(self) -> tuple[int, int]:
+    return self.bijection.num_solves[::-1]
+
   def with_parts(self, parts: Sequence[bijection_lib.Bijection]
                  ) -> bijection_lib.Bijection:
     return Inverse(*parts, name=self.name, dtype=self.dtype_policy)

@@ -76,6 +76,7 @@ class ResidualBlock(bijection.Bijection):
   """
 
   is_random = True
+  num_solves = 0, 1
   has_certificate = True
   # The log-determinant in powers of the Jacobian of `g`.
   series: numerics.LogDetSeries = numerics.RESIDUAL_SERIES

@@ -73,18 +73,16 @@ def _implicit_gradient(g, solver, lipschitz_bound, sign, variables, norms, x,
   whose gradient by `x` is then a part of `dx`; or nothing.
   """
   def differentiate(weights, inputs, dx, *part):
-    sources = [inputs, tf.nest.flatten(weights)]
+    flat = tf.nest.flatten(weights)
     with tf.GradientTape(persistent=True) as tape:
-      tape.watch(sources)
+      tape.watch([inputs, flat])
       value, vjp_fn = differentiation.linearize(g.evaluate, weights, *inputs)
       if part:
         v, w, cotangent = part
         surrogate = memory_modes.bilinear_form(vjp_fn, v, w)
-    gradients = []
     if part:
-      gradients.append(tape.gradient(
-          surrogate, sources, cotangent, unconnected_gradients='zero'))
-      dx += gradients[0][0][0]
+      dx += tape.gradient(surrogate, inputs[0], cotangent,
+                          unconnected_gradients='zero')
     # The tolerance of the solver is then relative to the cotangent.
     scale = tf.reduce_max(
         tf.abs(dx), axis=list(range(1, dx.shape.rank)), keepdims=True)
@@ -93,10 +91,10 @@ def _implicit_gradient(g, solver, lipschitz_bound, sign, variables, norms, x,
         lambda u: sign * vjp_fn(u), dx / scale, lipschitz_bound)
     dy = tf.where(tf.reshape(adjoint.converged, tf.shape(scale)),
                   adjoint.x * scale, tf.constant(float('nan'), dx.dtype))
-    gradients.append(tape.gradient(
-        value, sources, -sign * dy, unconnected_gradients='zero'))
-    (_, *dcontext), dweights = tf.nest.map_structure(
-        lambda *parts: tf.add_n(parts), *gradients)
+    dcontext, dweights = tape.gradient(
+        [value, *([surrogate] if part else [])], [inputs[1:], flat],
+        [-sign * dy, *([cotangent] if part else [])],
+        unconnected_gradients='zero')
     return [dy, *dcontext], dweights
 
   return memory_modes.gradients_in_chunks(
