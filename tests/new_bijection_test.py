@@ -24,7 +24,8 @@ _LINES = {
         'ReflectedBlock = adapt(layers.ReflectedBlock)\n'),
     'tf_resflow/specs/registries.py': (
         "    'coupling': '.models.block_types:Coupling',\n",
-        "    'reflected': '.layers.bijections.reflected_block:ReflectedBlock',\n"),
+        "    'reflected': "
+        "'.layers.bijections.reflected_block:ReflectedBlock',\n"),
     'tests/cases.py': (
         "    'residual_exact': _block(estimator='exact', is_random=False),\n",
         "    'reflected': Case(lambda dtype: layers.ReflectedBlock(\n"
@@ -52,8 +53,8 @@ def run_fixture(tmp_path_factory):
   for name in ('pyproject.toml', 'setup.py', 'README.md'):
     shutil.copy(documents.ROOT / name, root)
   page = (root / 'docs' / 'extending.md').read_text()
-  block = re.search(
-      r'^class ReflectedBlock.*?(?=^registries)', page, re.DOTALL | re.MULTILINE)
+  block = re.search(r'^class ReflectedBlock.*?(?=^registries)', page,
+                    re.DOTALL | re.MULTILINE)
   (root / 'tf_resflow/layers/bijections/reflected_block.py').write_text(
       _HEADER + block[0].replace(
           '(layers.ResidualBlock)', '(residual_block.ResidualBlock)'))

@@ -105,6 +105,21 @@ def test_metrics_and_clipping(clip_norm):
         rtol=1e-7, atol=1e-12)
 
 
+def test_solves_of_forward_passes_are_counted():
+  """Of a whole batch and of its parts, where the model has some."""
+  counts = []
+  for num_parts in (1, 2):
+    model, step = _make_step(
+        'float64', dataclasses.replace(_DENSE, block='monotone'),
+        accumulation_steps=num_parts)
+    counts.append(step(_batch('float64'), tf.constant(0))['solver_steps'])
+    (solve,) = model.transform(_batch('float64').x).solves
+  np.testing.assert_allclose(counts, counts[:1] * 2, rtol=1e-12)
+  assert 3.0 <= counts[0] < 20.0
+  # The weights have changed since.
+  assert abs(counts[0] - np.mean(solve.solution.num_steps)) < 2.0
+
+
 # Annealing of the log-determinant.
 
 

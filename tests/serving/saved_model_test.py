@@ -266,6 +266,25 @@ def test_a_flow_without_blocks(plain, replies, expected_log_prob):
   np.testing.assert_array_equal(replies['plain sample']['images'], expected)
 
 
+@pytest.mark.slow
+def test_a_monotone_flow(ask, tmp_path):
+  """Its forward pass is a solve, by the operations of TensorFlow alone."""
+  model = models.VectorFlowConfig(
+      event_size=3, num_blocks=2, hidden_units=(8,), block='monotone').build()
+  for layer in model.constrained_layers:
+    layer.kernel.assign(4.0 * layer.kernel)
+  x = np.random.default_rng(0).normal(size=[5, 3]).astype(np.float32)
+  model.initialize(x)
+  serving.export(model, str(tmp_path / '1'), 'exact', warmup=False)
+  expected = model.log_prob(x, estimator='exact')
+  replies = ask({name: (tmp_path / '1', name, inputs) for name, inputs in {
+      'log_prob': {'x': x}, 'encode': {'x': x}}.items()})
+  np.testing.assert_allclose(
+      replies['log_prob']['log_prob'], expected, rtol=1e-5, atol=1e-5)
+  np.testing.assert_allclose(
+      replies['encode']['latents'], model(x), rtol=1e-4, atol=1e-5)
+
+
 def test_what_a_link_points_to_is_left_alone(plain, estimator, tmp_path):
   (tmp_path / 'other').mkdir()
   (tmp_path / 'link').symlink_to('other')

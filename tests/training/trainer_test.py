@@ -66,6 +66,15 @@ def test_poisoned_weights(tmp_path, monkeypatch):
     assert _assert_all_finite(tmp_path) == good_steps
 
 
+def test_a_forward_pass_that_does_not_converge(tmp_path, monkeypatch):
+  """A solve of something that is not finite fails."""
+  _poison(monkeypatch, 'bias', np.inf, 3)
+  with pytest.raises(training.TrainingDivergedError, match=(
+      'a solve of a forward pass failed after step 2; training stopped.*'
+      'ckpt-2; the same command ends there again')):
+    training.train(_config(block='monotone'), str(tmp_path))
+
+
 @pytest.mark.slow
 @pytest.mark.reliability(promise='nonfinite-batch')
 def test_a_batch_that_is_not_finite(tmp_path, monkeypatch, caplog):

@@ -239,7 +239,8 @@ def measure_training(settings: Settings, start_time: float) -> dict[str, Any]:
       'images_per_second': size / step,
       'peak_memory_gb': peak_memory_gb()}
   num_terms = fixed_num_terms(settings.config)
-  if num_terms is not None:
+  # The evaluations of forward passes that solve are not counted.
+  if num_terms is not None and not learner.model.bijection.num_solves[0]:
     rate = matmul_rate()
     work = step_work(learner.model, size, num_terms)
     result |= {

@@ -145,6 +145,9 @@ def what_reports_computes_what_raises_does(subject: Subject) -> None:
           'a feature has another batch size')
   inverted = made.solve_inverse(y)
   close('the value of solve_inverse', inverted.value, subject.outputs()[-1])
+  counts = len(result.solves), len(inverted.solves)
+  stated = getattr(made, 'bijection', made).num_solves
+  require(stated == counts, f'num_solves is {stated}, not {counts}')
   for solve in result.solves + inverted.solves:
     require(np.all(solve.solution.converged), 'a solve has not converged')
     atol, rtol = solve.solver.tolerances(tf.float64)

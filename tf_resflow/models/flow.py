@@ -35,12 +35,14 @@ class Density(NamedTuple):
     z: latents `[B, D]`.
     log_det: `[B]`, an estimate of `log|det dz/dy|` at events `y`, nats.
     features: tensors `[B, ...]`, which a classifier reads.
+    solves: the fixed points that the pass solved for.
   """
 
   log_prob: tf.Tensor
   z: tf.Tensor
   log_det: tf.Tensor
   features: tuple[tf.Tensor, ...]
+  solves: tuple[layers.Solve, ...] = ()
 
 
 @keras.saving.register_keras_serializable('tf_resflow')
@@ -173,7 +175,7 @@ class Flow(trainable_model.TrainableModel):
 
   def _density(self, result, log_weight, log_det_weight=None, dtype=None):
     """Returns the density by a pass; `log_det_weight` scales gradients."""
-    z, log_det, _, features = result.checked()
+    z, log_det, solves, features = result.checked()
     weighted = log_det
     if log_det_weight is not None:
       value = tf.stop_gradient(log_det)
@@ -182,7 +184,8 @@ class Flow(trainable_model.TrainableModel):
     of_z, weighted, log_weight = (
         tf.cast(t, dtype or z.dtype) for t in (z, weighted, log_weight))
     return Density(
-        self.base.log_prob(of_z) + weighted + log_weight, z, log_det, features)
+        self.base.log_prob(of_z) + weighted + log_weight, z, log_det, features,
+        solves)
 
   def density(
       self, x: Any, condition: Any = None, *,

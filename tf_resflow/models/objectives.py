@@ -56,6 +56,8 @@ class Objective(spec.Specified):
       shows the first.
     density_metrics: names of the metrics that include a log-determinant. If the
       model estimates it with a bias, their columns are named `biased_NAME`.
+    counts_solves: whether its metrics have `solver_steps`, the mean number of
+      evaluations of a `g` in a solve, for models whose forward pass solves.
 
   Example:
     >>> objectives.Objective.get('hybrid:0.5')
@@ -65,6 +67,7 @@ class Objective(spec.Specified):
   registry: ClassVar = registries.OBJECTIVES
   metric_names: ClassVar[tuple[str, ...]]
   density_metrics: ClassVar[tuple[str, ...]] = ()
+  counts_solves: ClassVar[bool] = False
 
   def __call__(
       self, model: Any, batch: Batch, seed: random.SeedLike,
@@ -79,6 +82,11 @@ class Objective(spec.Specified):
         log-determinants are multiplied; by default 1.
     """
     raise NotImplementedError
+
+  def names_of(self, model: Any) -> list[str]:
+    """Returns the names of all metrics of a model."""
+    counts = self.counts_solves and model.bijection.num_solves[0] > 0
+    return [*self.metric_names, *['solver_steps'] * counts]
 
   def check(self, model: Any) -> None:
     """Raises `InvalidValueError` if it cannot train the model."""
@@ -101,6 +109,8 @@ class Objective(spec.Specified):
 class _Density(Objective):
   """Base class of mean negative log-likelihoods."""
 
+  counts_solves: ClassVar = True
+
   def to_loss(self, model: Any, log_prob: tf.Tensor) -> tf.Tensor:
     """Converts log p(x) in nats to the loss per example, `[B]`."""
     raise NotImplementedError
@@ -108,10 +118,11 @@ class _Density(Objective):
   def __call__(
       self, model: Any, batch: Batch, seed: random.SeedLike,
       log_det_weight: tf.Tensor | None = None) -> tuple[tf.Tensor, Metrics]:
-    loss = batch.mean(self.to_loss(model, model.log_prob(
+    density = model.density(
         batch.x, batch.condition, seed=seed, estimator='training',
-        log_det_weight=log_det_weight)))
-    return loss, {self.metric_names[0]: loss}
+        log_det_weight=log_det_weight)
+    loss = batch.mean(self.to_loss(model, density.log_prob))
+    return loss, {self.metric_names[0]: loss, **_solver_steps(density)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -195,6 +206,7 @@ class Hybrid(_Classification):
 
   metric_names: ClassVar = ('bits_per_dim', 'cross_entropy', 'accuracy')
   density_metrics: ClassVar = ('bits_per_dim',)
+  counts_solves: ClassVar = True
 
   nll_weight: float = 1.0
 
@@ -211,13 +223,21 @@ class Hybrid(_Classification):
         log_det_weight=log_det_weight)
     metrics = {
         'bits_per_dim': batch.mean(model.bits_per_dim_of(density.log_prob)),
-        **_classification_metrics(model.logits(density.features), batch)}
+        **_classification_metrics(model.logits(density.features), batch),
+        **_solver_steps(density)}
     return self.loss_of(metrics, model.event_size), metrics
 
   def loss_of(self, metrics: Mapping[str, Any], event_size: int) -> Any:
     # -log p(x) + D log n: the constant has no gradient.
     nats = metrics['bits_per_dim'] * event_size * math.log(2.0)
     return self.nll_weight * nats + metrics['cross_entropy']
+
+
+def _solver_steps(density: Any) -> Metrics:
+  """Returns the mean number of evaluations of a `g` in a solve, if any."""
+  return {'solver_steps': tf.reduce_mean(tf.cast(tf.stack(
+      [solve.solution.num_steps for solve in density.solves]),
+      density.log_prob.dtype))} if density.solves else {}
 
 
 def _classification_metrics(logits: tf.Tensor, batch: Batch) -> Metrics:

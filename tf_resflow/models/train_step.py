@@ -105,7 +105,7 @@ class TrainStep:
 
     dtype = self.model.compute_dtype
     zeros = ({name: tf.zeros([], dtype)
-              for name in self.objective.metric_names},
+              for name in self.objective.names_of(self.model)},
              [tf.zeros(v.shape, dtype) for v in self._variables])
     _, *sums = tf.while_loop(lambda i, *_: i < num_parts, body,
                              (tf.constant(0), *zeros), parallel_iterations=1)

@@ -242,6 +242,8 @@ class Trainer(learner_lib.Learner):
             # kernel is not finite or its square overflows.
             ('Self-adjoint eigen decomposition was not',
              f'a norm of the weights is not finite after step {step + 1}'),
+            ('It did not converge for',
+             f'a solve of a forward pass failed after step {step}'),
             (invertible_matrix.NUMERICALLY_SINGULAR,
              f'a matrix is numerically singular after step {step}')):
           if text in str(error):

@@ -7,6 +7,7 @@ import tensorflow as tf
 from tests.checks.planted import defects
 from tests.checks.planted import sound
 from tf_resflow import layers
+from tf_resflow import numerics
 from tf_resflow.checks import bijections
 from tf_resflow.checks import execution
 from tf_resflow.checks import gradients
@@ -67,6 +68,51 @@ class Biased(sound.Block):
     estimator = settings.estimator or self.estimator
     return result if not estimator.is_random else result._replace(
         log_det=1.01 * result.log_det)
+
+
+class _WrongSign(numerics.OddSeries):
+
+  def term(self, k, u, probe, vjp_fn):
+    u, value, w = super().term(k, u, probe, vjp_fn)
+    return u, tf.where(k == 2, -value, value), w
+
+
+class _WrongParity(numerics.OddSeries):
+
+  def term(self, k, u, probe, vjp_fn):
+    return *super().term(k, u, probe, vjp_fn)[:2], -2.0 * vjp_fn(u)
+
+
+class _WrongWeight(numerics.OddSeries):
+
+  def term(self, k, u, probe, vjp_fn):
+    u, value, w = super().term(k, u, probe, vjp_fn)
+    k = tf.cast(k, u.dtype)
+    return u, (2.0 * k - 1.0) / (2.0 * k) * value, w
+
+
+@defects.lacks(bijections.mean_of_all_draws_is_the_log_det,
+               'the mean of log_det is')
+class OddSign(sound.Monotone):
+  """The second odd power has the other sign."""
+
+  series = _WrongSign()
+
+
+@defects.lacks(bijections.mean_of_all_draws_is_the_log_det,
+               'the mean of the gradient of x is')
+class OddParity(sound.Monotone):
+  """The gradient has odd powers in place of even ones."""
+
+  series = _WrongParity()
+
+
+@defects.lacks(bijections.mean_of_all_draws_is_the_log_det,
+               'the mean of log_det is')
+class OddWeight(sound.Monotone):
+  """Powers `2k - 1` are divided by `2k`."""
+
+  series = _WrongWeight()
 
 
 @defects.lacks(bijections.a_solve_that_fails_is_an_error,

@@ -49,6 +49,14 @@ class Block(layers.ResidualBlock):
 
 
 @defects.stored
+class Monotone(layers.MonotoneBlock):
+  """A monotone block, sound."""
+
+  def __init__(self, g=None, *arguments, dtype=None, **kwargs):
+    super().__init__(g or networks.dense_g(dtype), *arguments, **kwargs)
+
+
+@defects.stored
 class Conditioned(layers.Bijection):
   """`y = exp(c W) x` of conditions `[2]`, sound."""
 
