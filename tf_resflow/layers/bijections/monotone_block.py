@@ -77,9 +77,10 @@ class MonotoneBlock(residual_block.ResidualBlock):
     makes a difference. So this takes as long as `certificate`. A frozen copy,
     which has none, states those of `lipschitz_bound`.
     """
-    lower, upper, *known = super().bi_lipschitz_bounds()
+    bounds = super().bi_lipschitz_bounds()
     certified = self.certificate(self.lipschitz_bound).bound or 0.0
-    lower, upper = min(lower, 1.0 - certified), max(upper, 1.0 + certified)
+    lower = min(bounds.lower, 1.0 - certified)
+    upper = max(bounds.upper, 1.0 + certified)
     if lower <= 0.0:  # Nothing is proven.
-      return BiLipschitzBounds(0.0, math.inf, *known)
-    return BiLipschitzBounds(lower / upper, upper / lower, *known)
+      return bounds._replace(lower=0.0, upper=math.inf)
+    return bounds._replace(lower=lower / upper, upper=upper / lower)
