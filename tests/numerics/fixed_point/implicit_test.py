@@ -119,3 +119,23 @@ def test_log_det_at_the_solution(sign, series, max_examples):
   # Each of the two has a part in every gradient.
   for partial in (run(dx, 0.0 * dlog_det), run(0.0 * dx, dlog_det)):
     assert testing.relative_error(partial[2:], results[0][2:]) > 1e-3
+
+
+def test_evaluations_of_g():
+  """One past the last of the solver, and one for all of the gradient."""
+  g_fn, weights, y = testing.make_block('dense')
+  count = tf.Variable(0, trainable=False)
+
+  def counted(weights, x):
+    with tf.control_dependencies([count.assign_add(1)]):
+      return g_fn(weights, tf.identity(x))
+
+  with tf.GradientTape() as tape:
+    tape.watch(y)
+    (x, num_steps, *_), log_det = numerics.invert_residual(
+        numerics.ResidualFunction(counted), weights, y, numerics.Anderson(),
+        numerics.RussianRoulette(), seed=1, series=numerics.OddSeries())
+  num_forward = int(count)
+  assert num_forward == num_steps.numpy().max() + 1 > 5
+  tape.gradient([x, log_det], y)
+  assert int(count) == num_forward + 1
