@@ -150,8 +150,9 @@ def frozen_copies_state_what_the_original_does(subject: Subject) -> None:
   made, _ = subject.of('float32')
   frozen = made.frozen()
   shape = (None, *subject.case.event_shape)
+  # Certificates, which frozen copies lack, see what power iterations leave.
   close('bounds', frozen.bi_lipschitz_bounds()[:2],
-        made.bi_lipschitz_bounds()[:2], 0.0, 1e-6)
+        made.bi_lipschitz_bounds()[:2], 0.0, 1e-4)
   for name, state in (
       ('name', lambda b: b.name), ('is_random', lambda b: b.is_random),
       ('condition_spec', lambda b: b.condition_spec),

@@ -73,15 +73,14 @@ def _implicit_gradient(g, solver, lipschitz_bound, sign, variables, norms, x,
   whose gradient by `x` is then a part of `dx`; or nothing.
   """
   def differentiate(weights, inputs, dx, *part):
-    flat = tf.nest.flatten(weights)
+    flat_weights, surrogates = tf.nest.flatten(weights), []
     with tf.GradientTape(persistent=True) as tape:
-      tape.watch([inputs, flat])
+      tape.watch([inputs, flat_weights])
       value, vjp_fn = differentiation.linearize(g.evaluate, weights, *inputs)
       if part:
-        v, w, cotangent = part
-        surrogate = memory_modes.bilinear_form(vjp_fn, v, w)
+        surrogates = [memory_modes.bilinear_form(vjp_fn, *part[:2])]
     if part:
-      dx += tape.gradient(surrogate, inputs[0], cotangent,
+      dx += tape.gradient(surrogates, inputs[0], [*part[2:]],
                           unconnected_gradients='zero')
     # The tolerance of the solver is then relative to the cotangent.
     scale = tf.reduce_max(
@@ -92,9 +91,8 @@ def _implicit_gradient(g, solver, lipschitz_bound, sign, variables, norms, x,
     dy = tf.where(tf.reshape(adjoint.converged, tf.shape(scale)),
                   adjoint.x * scale, tf.constant(float('nan'), dx.dtype))
     dcontext, dweights = tape.gradient(
-        [value, *([surrogate] if part else [])], [inputs[1:], flat],
-        [-sign * dy, *([cotangent] if part else [])],
-        unconnected_gradients='zero')
+        [value, *surrogates], [inputs[1:], flat_weights],
+        [-sign * dy, *part[2:]], unconnected_gradients='zero')
     return [dy, *dcontext], dweights
 
   return memory_modes.gradients_in_chunks(
