@@ -33,7 +33,9 @@ def test_types_derive_from_their_base():
       'ESTIMATORS': numerics.Estimator, 'SOLVERS': numerics.Solver,
       'TRUNCATION_DISTRIBUTIONS': numerics.TruncationDistribution,
       'NOISE_DISTRIBUTIONS': numerics.NoiseDistribution,
-      'OBJECTIVES': objectives.Objective, 'BLOCKS': models.BlockType,
+      'OBJECTIVES': objectives.Objective,
+      'BLOCKS': (models.BlockType, layers.ResidualBlock),
+      'NETWORKS': models.NetworkType,
       'ACTIVATIONS': layers.LipschitzLayer, 'MASKS': masks.Mask,
       'MATRICES': invertible_matrix.Parameterization,
       'MODELS': model_config.ModelConfig}
