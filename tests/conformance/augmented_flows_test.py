@@ -44,7 +44,7 @@ def test_all_methods_draw_the_same_at_one_seed(subject):
   model, x = subject.of()
   y, log_weight = model.augment(x, seed=3)
   density = model.density(x, seed=3)
-  log_prob, z, log_det, _ = density
+  log_prob, z, log_det, *_ = density
   np.testing.assert_array_equal(model.log_prob(x, seed=3), log_prob)
   for value, other in zip(
       (z, log_det), model.forward_and_log_det(x, seed=3), strict=True):
