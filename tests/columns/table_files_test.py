@@ -1,5 +1,7 @@
 """Frames of cells, the numbers in them, exactly, and their problems."""
 
+import datetime
+import decimal
 import os
 
 import numpy as np
@@ -129,3 +131,21 @@ def test_other_refusals(tmp_path, monkeypatch):
 def test_names_of_files():
   assert table_files.is_table('A.CSV') and table_files.is_table('a.tsv.gz')
   assert not table_files.is_table('a.npz') and not table_files.is_table(None)
+
+
+def test_parts_of_a_parquet_file_have_one_schema(tmp_path):
+  """What the first frame has nothing of, or shorter numbers of, too."""
+  days = [datetime.date(2020, 1, 2), decimal.Decimal('1.25')]
+  frames = [pd.DataFrame({'a': [1.0], 'b': [decimal.Decimal('1.2')], 'c': None}
+                         ), pd.DataFrame({'a': [2.0], 'b': days[1:],
+                                          'c': days[:1]})]
+  table_files.write(tmp_path / 'own.PARQUET', frames)
+  found = pd.read_parquet(tmp_path / 'own.PARQUET')
+  assert found['b'].tolist() == ['1.2', '1.25']
+  assert found['c'].tolist()[1] == '2020-01-02'
+  with pytest.raises(errors.InvalidValueError, match='different names'):
+    table_files.write(
+        tmp_path / 'two.parquet', [pd.DataFrame([[1, 2]], columns=['a', 'a'])])
+  with pytest.raises(errors.InvalidValueError, match='.csv or .parquet'):
+    table_files.write(tmp_path / 'own.xlsx', frames)
+  assert [*tmp_path.iterdir()] == [tmp_path / 'own.PARQUET']

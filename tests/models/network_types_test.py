@@ -38,7 +38,7 @@ def test_every_type_goes_with_defaults():
     (dict(network='densnet'), 'network=densnet: expected one of plain, densene'
      't, sll. Did you mean densenet?'),
     (dict(network='plain:2'), 'network=plain:2: expected at most 0 argument'),
-    (dict(network='densenet:0'), 'network=densenet:0: expected a depth and a'),
+    (dict(network='densenet:0'), 'network=densenet:0: expected a depth of 1'),
     (dict(network='sll:2,kernel=2'), 'network=sll:2,kernel=2: expected a dept'),
     (dict(network='sll', activation='elu'), 'activation=elu has no effect with '
      'network=sll. Leave it out, or at its default, lipswish.'),
@@ -82,6 +82,12 @@ def test_densenets_have_the_published_layers():
   dense.build((None, 32))
   assert [layer.kernel.shape for layer in dense.constrained_layers()] == [
       (32, 64), (64, 16), (96, 16), (128, 16), (160, 32)]
+  testing.check_refusal(
+      models.VectorFlowConfig, dict(network='densenet:2,first=4'),
+      'network=densenet:2,first=4: expected no dense_growth and first')
+  testing.check_refusal(
+      models.VectorFlowConfig, dict(network='sll:1', condition_size=2),
+      'network=sll:1: expected a depth of 2 or more')
   assert splits.refusal(make_network, 'densenet:3,growth=3',
                         activation='cpila').startswith(
       'network=densenet:3,growth=3: expected a growth divisible by 2, as cpila')

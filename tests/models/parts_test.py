@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 
+from tf_resflow import errors
 from tf_resflow import models
 from tf_resflow.models import parts
 from tf_resflow.numerics import random
@@ -50,6 +51,16 @@ def test_parts_give_what_all_rows_give(flow, labels, monkeypatch):
            flow.sample(20, labels, seed=3), flow.inverse(x, labels)]
   for one, other in zip(found, whole, strict=True):
     np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+@pytest.mark.parametrize('count', [21, 9])
+def test_conditions_are_as_many_as_rows(flow, count):
+  """Not as many as those of a part, of which one could be left."""
+  for call in (lambda c: flow.log_prob(_rows(20), c),
+               lambda c: flow.sample(20, c, seed=3)):
+    with pytest.raises(
+        errors.InvalidValueError, match=f'a batch of {count}: .*one of 20'):
+      call(np.arange(count) % 3)
 
 
 def test_draws_of_parts_differ_unless_they_are_numbered(flow):

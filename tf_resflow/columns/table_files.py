@@ -134,7 +134,7 @@ def write(path: str | os.PathLike, frames: Iterable[Any]) -> None:
   """Writes frames with the same columns, one below the other.
 
   The file appears whole, or not at all. Columns 'Unnamed: I' have no names in
-  text.
+  text. In .parquet cells that are neither numbers nor times are text.
 
   Args:
     path: of a .csv or a .parquet file.
@@ -146,14 +146,26 @@ def write(path: str | os.PathLike, frames: Iterable[Any]) -> None:
     >>> write('parts.parquet', parts)
     >>> read_frame('parts.parquet').values.tolist()
     [[0, 0.5], [1, 0.5]]
+
+  Raises:
+    InvalidValueError: for another name, or columns of one name in .parquet.
   """
   writer: Any = None
+  suffix = os.path.splitext(path)[1].lower()
+  errors.check(suffix in ('.csv', '.parquet'), 'path', os.fspath(path),
+               'a file .csv or .parquet')
   with drafts.atomic_path(path) as draft, contextlib.ExitStack() as stack:
     for frame in frames:
-      if draft.suffix == '.parquet':
+      if suffix == '.parquet':
         import pyarrow as pa
         from pyarrow import parquet
 
+        errors.check(frame.columns.is_unique, 'columns', ', '.join(frame),
+                     'different names, for a .parquet file')
+        # Of others the type would follow from the cells of the first frame.
+        frame = frame.astype({
+            name: 'string' for name, kind in frame.dtypes.items()
+            if str(kind) in ('object', 'category')})
         table = pa.Table.from_pandas(
             frame, writer and writer.schema, preserve_index=False)
         writer = writer or stack.enter_context(

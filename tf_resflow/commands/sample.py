@@ -249,7 +249,8 @@ def _write_rows(output, flow, num_samples, condition, **draws):
   """Writes samples of vectors batch by batch; returns the report of `draw`."""
   # Those of a part may be whole numbers though others are not.
   types = {} if condition is None else rows_lib.to_frame(
-      flow.schema, None, condition).dtypes
+      flow.schema, None, evaluation.batch_map.conditions_for(
+          flow, condition)).dtypes
   start, done = time.monotonic(), 0
   report: dict[str, float] = {}
 

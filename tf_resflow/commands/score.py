@@ -39,6 +39,7 @@ that of tf_resflow evaluate.
 
 import dataclasses
 import functools
+import itertools
 import time
 from typing import Any
 
@@ -97,10 +98,10 @@ class Options(options_lib.Evaluation, options_lib.Certification):
     if model.is_image or not table_files.is_table(self.inputs):
       evaluation.example_files.read_arrays(self.inputs, 'inputs', ())
     elif schema and schema.is_named:
-      first = next(rows_lib.read_parts(
+      first, *_ = itertools.islice(rows_lib.read_parts(
           schema, self.inputs, missing=self.config.data.missing_in_rows,
           appended=rows_lib.appended(self.fdr, self.explain)
-          if self.shows_rows else (), size=self.part_size))
+          if self.shows_rows else (), size=self.part_size), 2)
       return self.inputs if self.part_size else first
     return self.inputs
 

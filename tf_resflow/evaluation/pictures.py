@@ -172,6 +172,7 @@ def draw_batches(
   The arguments are those of `draw`, with the seed among the settings; see
   `EvaluationSettings`. Beside a batch stand its conditions, if there are some.
   """
+  errors.check(num_samples > 0, 'num_samples', num_samples, 'a number > 0')
   for temperature in temperatures:
     errors.check(0.0 <= temperature < float('inf'), 'temperature', temperature,
                  'a finite number >= 0')

@@ -19,8 +19,9 @@ class BlockFlowConfig(conditions.ConditionalConfig):
   """Blocks and log-determinant estimators."""
 
   block: str = fields.field(
-      'residual', help='Block type: residual; inverse (of residual blocks, as '
-      'in implicit flows, for experiments); or coupling (affine, a baseline; '
+      'residual', help='Block type: residual; monotone (steeper slopes, twice '
+      'the time or more); inverse (of residual blocks, as in implicit flows, '
+      'for experiments); or coupling (affine, a baseline; '
       'without --network, --constraint, --lipschitz_coeff, --estimator, '
       '--memory).', choices=registries.BLOCKS, is_basic=True)
   network: str = fields.field(
@@ -28,7 +29,7 @@ class BlockFlowConfig(conditions.ConditionalConfig):
       'activations, of --hidden_units or --hidden_channels), '
       'densenet:3,growth=16 (concatenations) or sll:3,width=32 (residual '
       'layers that need no norm, without --activation); the others bring their '
-      'sizes, see docs/training.md.', choices=registries.NETWORKS)
+      'sizes, see docs/blocks.md.', choices=registries.NETWORKS)
   invertible_linear: str | Literal['none'] = fields.field(
       fields.NONE, help='Invertible linear map before each block, except dense '
       'blocks on flattened images (1 x 1 convolution for images, matrix for '

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from tf_resflow import errors
 from tf_resflow import layers
@@ -16,6 +16,8 @@ from tf_resflow.specs import spec
 _SIZES = ('hidden_units', 'hidden_channels', 'kernel_sizes',
           'dense_hidden_units', 'num_dense_hidden_layers', 'preactivation',
           'activate_first_block')
+# Blocks have seeds for as many layers, with the last one, see `BlockRequest`.
+_MAX_DEPTH = 13
 _NORMS = ('norms', 'norm_bound', 'uncertified')
 # Initial size of what the activations of SLL are given.
 _SHARPNESS = 3.0
@@ -72,7 +74,7 @@ class DenseNet(NetworkType):
     growth: channels that each of them adds.
     dense_growth: those of the dense blocks at the end of flows of images; 0 for
       the same.
-    first: width of a linear layer before these; 0 for none.
+    first: width of a linear layer before these, likewise; 0 for none.
 
   References:
     Perugachi-Diaz, Tomczak, Bhulai, 2021, Invertible DenseNets with
@@ -88,9 +90,15 @@ class DenseNet(NetworkType):
 
   def __post_init__(self):
     self.require(
-        min(self.depth, self.growth) > 0 and
+        0 < self.depth <= _MAX_DEPTH and self.growth > 0 and
         min(self.dense_growth, self.first) >= 0,
-        'a depth and a growth of at least 1')
+        f'a depth of 1 to {_MAX_DEPTH}, and a growth of at least 1')
+
+  def check(self, config: Any) -> None:
+    super().check(config)
+    self.require(
+        config.is_image or not (self.dense_growth or self.first),
+        'no dense_growth and first, which are for flows of images')
 
   def make(self, request: 'models.BlockRequest') -> 'layers.LipschitzLayer':
     is_flat = request.flattened_from is not None
@@ -137,9 +145,14 @@ class SLL(NetworkType):
 
   def __post_init__(self):
     self.require(
-        min(self.depth, self.width, self.kernel_size) > 0 and
-        self.kernel_size % 2 == 1,
-        'a depth and a width of at least 1, and an odd kernel')
+        0 < self.depth <= _MAX_DEPTH and
+        min(self.width, self.kernel_size) > 0 and self.kernel_size % 2 == 1,
+        f'a depth of 1 to {_MAX_DEPTH}, a width of at least 1, an odd kernel')
+
+  def check(self, config: Any) -> None:
+    super().check(config)
+    self.require(self.depth > 1 or not config.enters_at('blocks'),
+                 'a depth of 2 or more with a condition at blocks')
 
   def make(self, request: 'models.BlockRequest') -> 'layers.LipschitzLayer':
     size = max(self.width, request.num_channels)

@@ -88,6 +88,13 @@ class Objective(spec.Specified):
     counts = self.counts_solves and model.bijection.num_solves[0] > 0
     return [*self.metric_names, *['solver_steps'] * counts]
 
+  def solver_steps(self, model: Any, density: Any) -> Metrics:
+    """Returns the mean number of evaluations of a `g` in a solve, if named."""
+    return {'solver_steps': tf.reduce_mean(tf.cast(tf.stack(
+        [solve.solution.num_steps for solve in density.solves]),
+        density.log_prob.dtype))} if (
+            'solver_steps' in self.names_of(model)) else {}
+
   def check(self, model: Any) -> None:
     """Raises `InvalidValueError` if it cannot train the model."""
 
@@ -122,7 +129,8 @@ class _Density(Objective):
         batch.x, batch.condition, seed=seed, estimator='training',
         log_det_weight=log_det_weight)
     loss = batch.mean(self.to_loss(model, density.log_prob))
-    return loss, {self.metric_names[0]: loss, **_solver_steps(density)}
+    return loss, {self.metric_names[0]: loss, **self.solver_steps(
+        model, density)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -224,20 +232,13 @@ class Hybrid(_Classification):
     metrics = {
         'bits_per_dim': batch.mean(model.bits_per_dim_of(density.log_prob)),
         **_classification_metrics(model.logits(density.features), batch),
-        **_solver_steps(density)}
+        **self.solver_steps(model, density)}
     return self.loss_of(metrics, model.event_size), metrics
 
   def loss_of(self, metrics: Mapping[str, Any], event_size: int) -> Any:
     # -log p(x) + D log n: the constant has no gradient.
     nats = metrics['bits_per_dim'] * event_size * math.log(2.0)
     return self.nll_weight * nats + metrics['cross_entropy']
-
-
-def _solver_steps(density: Any) -> Metrics:
-  """Returns the mean number of evaluations of a `g` in a solve, if any."""
-  return {'solver_steps': tf.reduce_mean(tf.cast(tf.stack(
-      [solve.solution.num_steps for solve in density.solves]),
-      density.log_prob.dtype))} if density.solves else {}
 
 
 def _classification_metrics(logits: tf.Tensor, batch: Batch) -> Metrics:

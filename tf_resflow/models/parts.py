@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_resflow.columns import rows as rows_lib
+from tf_resflow.layers import base_layer
 from tf_resflow.numerics import random
 
 # Numbers in the rows of a part, or in the points of their cells; least rows.
@@ -38,6 +39,7 @@ def split(flow: Any, x: Any, condition: Any = None,
   x, condition = rows_lib.arrays(flow.schema, x, condition)
   if flow.condition_spec is not None:
     condition = flow.condition_spec.convert(condition, flow.compute_dtype)
+    base_layer.check_batch(condition, x)  # Of all, not of a part.
   is_of_all = np.shape(condition)[:1] in ((), (1,))
   seed = random.as_seed(seed)
   return ((

@@ -131,7 +131,8 @@ class BestCheckpoint(tf.Module):
     if 0 < step == int(self.step.numpy()):
       text += (' It was still improving at the last step: a new run with more '
                '--num_steps may be better.')
-    elif step and not int(self.step.numpy()):
+    elif step and not int(self.step.numpy()) and math.isfinite(
+        self.value.numpy()):
       text += ' Training has gained nothing: what it began with is kept.'
     return text
 

@@ -327,13 +327,14 @@ def _report(flow, open_fn, warnings, start, **options):
           max_seconds=_SHARE_OF_TIME * (time.monotonic() - start))
       results, summary = results.extended(found.report()), found.summary
       warnings += found.warnings
-  if run.config.run.keep_best and not run.step:
+  if (run.config.run.keep_best and not run.step
+      and run.config.optimizer.num_steps):
     summary += ' Step 0 is kept, as training has gained nothing' + (
         ': this is the mixture itself.' if flow.base.is_data_dependent else '.')
   flow.run = dataclasses.replace(
       run, report=results.report(), table=results.table(), summary=summary,
       warnings=tuple(dict.fromkeys(warnings)))
   if strategies.is_chief(run.strategy):
-    flow.run.save()
     if part == 'test':
       held_out.write(flow, open_fn, results.arrays['log_prob'])
+    flow.run.save()

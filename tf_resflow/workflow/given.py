@@ -47,6 +47,12 @@ def read(
       frame = table_files.read_frame(given)
   elif isinstance(given, Mapping):
     cells_given = {str(column): value for column, value in given.items()}
+    for column, value in cells_given.items():
+      # As an empty cell 'nan' would be drawn.
+      errors.check(
+          column not in modelled or not isinstance(value, str)
+          or cells.is_number(value.strip()), name, f'{column}={value}',
+          'a number')
     intervals = {column: cells_given.pop(column)
                  for column, value in [*cells_given.items()]
                  if np.iterable(value) and not isinstance(value, str)}

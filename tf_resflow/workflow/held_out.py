@@ -63,6 +63,12 @@ def find(flow: models.Flow, evaluate: Callable[..., Any],
     with errors.format_errors(
         'workdir', flow.run.workdir, f'a {files.HELD_OUT} of training'):
       stored = reading.read_arrays(path)
+      errors.check(
+          {'log_prob', 'hashes', 'others', 'step'} <= {*stored}
+          and stored['log_prob'].shape == stored['hashes'].shape,
+          problem='It does not have the scores and hashes of rows.')
+    if stored['step'] != flow.run.step:
+      return HeldOut(list, list, missing=errors.sentence(error))
     return HeldOut(lambda: stored['log_prob'],
                    lambda: [stored['hashes'], stored['others']])
   x, condition = test.arrays['x'].numpy(), test.arrays.get('condition')
@@ -86,7 +92,8 @@ def write(flow: models.Flow, open_fn: Callable[[str], Any],
           config.info.weights or flow.is_random_with(
               flow.evaluation_estimator())):
     hashes, others = _hashes(flow, open_fn)
-    np.savez(file, log_prob=log_prob, hashes=hashes, others=others)
+    np.savez(file, log_prob=log_prob, hashes=hashes, others=others,
+             step=flow.run.step)
     files.write_bytes(
         os.path.join(flow.run.workdir, files.HELD_OUT), file.getvalue())
 

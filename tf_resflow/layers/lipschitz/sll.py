@@ -39,9 +39,10 @@ class SLL(lipschitz_layer.LipschitzLayer):
   of absolute values of that bound every size. (The entries of `W^T W` at a
   border may be larger than those inside.)
 
-  The layer begins with orthogonal rows of length `scale`, at the middle of the
-  kernel: there `T` is not larger than it has to be. `T` takes the size of `W`
-  away, which remains in how sharply `s` bends.
+  The layer begins with `W` of size `scale` and, up to a width of as many
+  channels as `y` has, orthogonal columns, at the middle of the kernel: there
+  `T` is not larger than it has to be. `T` takes the size of `W` away, which
+  remains in how sharply `s` bends.
 
   Args:
     width: number of entries of `b`.
@@ -77,6 +78,8 @@ class SLL(lipschitz_layer.LipschitzLayer):
     self.seed = seed
 
   def build(self, input_shape: tuple) -> None:
+    errors.check(len(input_shape) in (2, 4), 'input_shape', input_shape,
+                 '(B, C), or (B, H, W, C)')
     sizes = (self.kernel_size,) * (len(input_shape) - 2)
     *_, self.num_inputs = input_shape
     shape = (self.num_channels or self.num_inputs, self.width)
