@@ -188,15 +188,18 @@ def draw_batches(
   given: list[np.ndarray | None] = []
 
   def latents():
-    for start in range(0, size, used.batch_size):
-      numbers = np.arange(start, min(start + used.batch_size, size))
-      places = numbers // row * num_samples + numbers % num_samples
+    batch_size = min(used.batch_size, size)
+    for start in range(0, size, batch_size):
+      # Always a full batch, so that one graph draws all of them.
+      numbers = np.arange(start, start + batch_size)
+      places = (numbers // row * num_samples + numbers % num_samples)[
+          :size - start]
       given.append(
           None if condition is None else condition[places % num_given])
       z = model.base.draw(
           np.int32(numbers % num_samples), random.as_seed(used.seed).values,
           np.take(np.array(temperatures, model.compute_dtype)[:, np.newaxis],
-                  numbers // num_samples, axis=0, mode='wrap'))
+                  numbers // num_samples, axis=0, mode='wrap'))[:size - start]
       yield (z,) if condition is None else (z, given[-1])
 
   for part in inversion.decode_batches(
