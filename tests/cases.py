@@ -175,6 +175,9 @@ BIJECTIONS = {
             ['log', 'real', 'heavy:0.3:0.2', 'logit', 'log'], dtype=dtype),
         (5,), is_pixels=True, has_variables=False,
         has_bi_lipschitz_bounds=False),
+    'variational_dequantization': Case(
+        networks.learned_dequantization, (2, 2, 2), is_pixels=True,
+        has_bi_lipschitz_bounds=False),
     'chain': Case(_chain, (4, 4, 1), is_random=True),
     'factor_out': Case(
         lambda dtype: layers.FactorOut(layers.ActNorm(dtype=dtype)), (2, 2, 5)),
@@ -300,6 +303,9 @@ MODELS = {
             norm_bound='estimate').build, (3,), is_random=True),
     'flow_norms': image_flow(
         norms=('inf', '2', '3', 'inf'), num_blocks=(1, 1), num_dense_blocks=1),
+    'flow_variational': image_flow(
+        dequantization='variational:2,channels=4', num_blocks=(1,),
+        num_dense_blocks=0, kernel_scale=0.2),
     **{f'flow_{network.partition(":")[0]}': image_flow(
         network=network, num_blocks=(1,), hidden_channels=512,
         dense_hidden_units=128)
@@ -346,8 +352,8 @@ SLOW = frozenset({
     'flow', 'flow_squeeze_first', 'flow_fully_connected',
     'flow_hybrid_factor_out', 'flow_coupling_hybrid', 'vector_flow_coupling',
     'vector_flow_norms', 'vector_flow_mixture', 'flow_norms',
-    'flow_densenet', 'flow_sll', 'vector_flow_conditional_densenet',
-    'vector_flow_conditional_sll',
+    'flow_variational', 'flow_densenet', 'flow_sll',
+    'vector_flow_conditional_densenet', 'vector_flow_conditional_sll',
     'flow_conditional_residual', 'flow_conditional_coupling',
     'flow_conditional_factor_out', 'vector_flow_conditional_free',
     'vector_flow_conditional_inverse', 'vector_flow_conditional_monotone',

@@ -43,6 +43,9 @@ LIPSCHITZ = {
         lambda dtype: layers.ConditionShift(4, dtype=dtype), (5,)),
     'condition_shift_image': conditional(
         lambda dtype: layers.ConditionShift(4, dtype=dtype), (3, 2, 2)),
+    'condition_shift_positions': conditional(
+        lambda dtype: layers.ConditionShift(
+            4, positions=(3, 2), dtype=dtype), (3, 2, 2)),
     'condition_gate': conditional(
         lambda dtype: layers.ConditionGate(4, dtype=dtype), (5,)),
     'sequence_conditional': conditional(networks.conditional_g, (3,)),

@@ -69,6 +69,20 @@ class LearnedNoise(layers.Augmentation):
     return (*input_shape[:-1], input_shape[-1] + 2)
 
 
+def learned_dequantization(dtype: str) -> layers.VariationalDequantization:
+  """Returns one of the first of two channels with 3 levels."""
+  g = layers.LipschitzSequential([
+      layers.SpectralConv2D(3, 3, coeff=0.9, seed=1, dtype=dtype),
+      layers.ConditionShift(4, positions=(2, 2), dtype=dtype),
+      layers.Tanh(dtype=dtype),
+      layers.SpectralConv2D(1, 1, coeff=0.9, seed=5, dtype=dtype)])
+  return layers.VariationalDequantization(
+      layers.SequentialBijection([layers.ResidualBlock(g, 'exact')]),
+      keras.layers.Conv2D(4, 3, padding='same', activation='tanh', dtype=dtype,
+                          kernel_initializer=keras.initializers.GlorotUniform(
+                              1)), columns=[0], num_levels=3)
+
+
 def dense_g(dtype: str, activation: str = 'lipswish') -> keras.Sequential:
   """Returns a network of constrained dense layers, on events `[3]`."""
   return keras.Sequential([

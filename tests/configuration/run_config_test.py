@@ -109,7 +109,7 @@ OTHER = dict(
     norm_bound='estimate',
     uncertified=True, order_gradient='norm', condition_on=('label',),
     condition_at=('gates', 'act_norm'), condition_features=3,
-    condition_hidden_units=(5,))
+    condition_hidden_units=(5,), dequantization='variational')
 
 # What may differ between the start of a run and its continuation: nothing here
 # changes what a step computes, except for rounding, the length of a

@@ -84,6 +84,7 @@ def test_everything_registered_is_in_a_case():
   for field, registry in (
       ('block', registries.BLOCKS), ('network', registries.NETWORKS),
       ('constraint', registries.CONSTRAINTS),
+      ('dequantization', registries.DEQUANTIZATIONS),
       ('invertible_linear', registries.MATRICES)):
     used = {getattr(c, field).partition(':')[0]
             for c in configs if hasattr(c, field)}

@@ -29,7 +29,8 @@ def no_slope_exceeds_the_bound_or_the_certificate(subject: Subject) -> None:
   x = tf.concat([0.03 * x, x, 10.0 * x], axis=0)
   if layer.spec is not None:  # Far conditions, too.
     layer = layer.given(
-        layer.condition(x) * np.geomspace(1e-3, 1e6, len(x))[:, np.newaxis])
+        layer.condition(x) * np.geomspace(1e-3, 1e6, len(x)).reshape(
+            [-1, *[1] * len(layer.spec.shape)]))
   slope = subjects.induced_norm(subjects.jacobians(layer, x), domain, codomain)
   certificate, bound = layer.certificate(), layer.lipschitz_bound
   num_constrained = layer.num_constrained

@@ -41,6 +41,9 @@ class Options(
   compare: str | None = fields.field(
       None, help='An .npz file of tf_resflow baselines --output: print paired '
       'differences to its models.')
+  importance_samples: int | None = fields.field(
+      None, help='Bits/dim by N draws of the noise of every example, too, a '
+      'tighter bound: importance_bits_per_dim.', minimum=2)
   num_reconstructions: int | None = fields.field(
       None, help='Invert only the first N examples.', minimum=1)
   classify: bool | None = fields.field(
@@ -56,4 +59,5 @@ def main(options: Options) -> None:
       flow, options.split, num_examples=options.num_examples,
       num_reconstructions=options.num_reconstructions, certify=options.certify,
       classify=options.classify, compare=options.compare,
+      importance_samples=options.importance_samples,
       data_dir=options.data_dir, **options.settings(flow)))

@@ -6,6 +6,7 @@ from . import conditionals as conditionals
 from . import example_files as example_files
 from . import features as features
 from . import inversion as inversion
+from . import importance as importance
 from . import likelihood as likelihood
 from . import mixtures as mixtures
 from . import out_of_distribution as out_of_distribution

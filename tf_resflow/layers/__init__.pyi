@@ -24,6 +24,9 @@ from .bijections.composite import SequentialBijection as SequentialBijection
 from .bijections.conditional import Conditional as Conditional
 from .bijections.conditional import ConditionalAffine as ConditionalAffine
 from .bijections.conditional import ConditionalLinear as ConditionalLinear
+from .bijections.dequantization import (
+    VariationalDequantization as VariationalDequantization,
+)
 from .bijections.invertible_linear import InvertibleConv1x1 as InvertibleConv1x1
 from .bijections.invertible_linear import InvertibleLinear as InvertibleLinear
 from .bijections.monotone_block import MonotoneBlock as MonotoneBlock

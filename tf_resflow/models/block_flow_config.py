@@ -5,6 +5,7 @@ from typing import Literal
 
 from tf_resflow.models import block_types
 from tf_resflow.models import conditions
+from tf_resflow.models import dequantization_types
 from tf_resflow.models import network_types
 from tf_resflow.models import norm_orders
 from tf_resflow.specs import fields
@@ -30,6 +31,10 @@ class BlockFlowConfig(conditions.ConditionalConfig):
       'densenet:3,growth=16 (concatenations) or sll:3,width=32 (residual '
       'layers that need no norm, without --activation); the others bring their '
       'sizes, see docs/blocks.md.', choices=registries.NETWORKS)
+  dequantization: str = fields.field(
+      'uniform', help='Noise of integers, of pixels or columns: uniform, or '
+      'variational:4,channels=32 (learned, with as many blocks; a tighter '
+      'bound), see docs/blocks.md.', choices=registries.DEQUANTIZATIONS)
   invertible_linear: str | Literal['none'] = fields.field(
       fields.NONE, help='Invertible linear map before each block, except dense '
       'blocks on flattened images (1 x 1 convolution for images, matrix for '
@@ -89,6 +94,12 @@ class BlockFlowConfig(conditions.ConditionalConfig):
     """Type of the networks of the blocks."""
     return network_types.NetworkType.get(self.network, 'network')
 
+  @property
+  def dequantization_type(self) -> dequantization_types.DequantizationType:
+    """Type of the noise of integers."""
+    return dequantization_types.DequantizationType.get(
+        self.dequantization, 'dequantization')
+
   def training_estimator(self) -> str | None:
     if 'estimator' in self.block_type.unused_fields:
       return None
@@ -99,3 +110,4 @@ class BlockFlowConfig(conditions.ConditionalConfig):
     norm_orders.check(self.norms, self.uncertified)
     self.block_type.check(self)
     self.network_type.check(self)
+    self.dequantization_type.check(self)

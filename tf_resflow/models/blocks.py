@@ -49,6 +49,9 @@ class BlockRequest(NamedTuple):
       those of the first scale, if images are preprocessed.
     flattened_from: shape `(H, W, C)` of the images that its events are the
       flattened values of; None otherwise.
+    positions: `(H, W)` if each has a condition of its own, see
+      `layers.ConditionShift`; else `()`.
+    role: what it is in its flow, for names.
     is_identity: whether the last layers of its networks begin as zero, up to
       1e-9, so that residual blocks begin as the identity.
   """
@@ -63,12 +66,14 @@ class BlockRequest(NamedTuple):
   index_in_scale: int = 0
   sees_pixels: bool = False
   flattened_from: tuple | None = None
+  positions: tuple = ()
+  role: str = 'block'
   is_identity: bool = False
 
   @property
   def name(self) -> str:
     """The name of the block among the layers of its flow."""
-    return f'block_{self.index}'
+    return f'{self.role}_{self.index}'
 
   @property
   def num_channels(self) -> int:

@@ -82,7 +82,8 @@ def make_parts(place: str, request: Any) -> list[Any]:
     return []
   class_name, suffix = _PLACES[place]
   settings = {'per_feature': request.kernel_sizes is None} if (
-      place == 'linear') else {}
+      place == 'linear') else {'positions': request.positions} if (
+          request.positions) else {}
   return [getattr(layers, class_name)(
       request.config.condition_features, **settings,
       name=f'{request.name}_{suffix}', dtype=request.dtype)]

@@ -84,6 +84,9 @@ class _Builder:
     num_channels = shape[-1]
     if self.augmentation is not None:
       shape = self.augmentation.compute_output_shape((None, *shape))[1:]
+    dequantization = config.dequantization_type.make(
+        config, shape, range(num_channels), self.dtype,
+        [keras.layers.Rescaling(2.0, -1.0, dtype=self.dtype)])
     preprocessing = registries.PREPROCESSORS.get(config.preprocessing)(
         config, self.dtype)
     self.is_preprocessed = bool(preprocessing.leaves())
@@ -96,7 +99,7 @@ class _Builder:
     if config.first_act_norm:
       parts += self._act_norms('first')
     return conditions.make_flow(
-        parts + self._scales(0, shape), config, self.dtype)
+        dequantization + parts + self._scales(0, shape), config, self.dtype)
 
   def make_classifier(self) -> layers.HybridClassifier | None:
     """Returns the classifier of a hybrid model, built, or None."""

@@ -70,9 +70,11 @@ class VectorFlow(flow.Flow):
           dtype=dtype))
     steps = {i: t.step for i, t in enumerate(map(
         column_types.ColumnType.get, schema.types)) if t.is_integer}
+    noise = config.dequantization_type.make(
+        config, (config.event_size,), [*steps], dtype, first)
     super().__init__(
         conditions.make_flow(
-            first + make_act_norms('first') + blocks.make_blocks((
+            noise + first + make_act_norms('first') + blocks.make_blocks((
                 blocks.BlockRequest(
                     config, (config.event_size,), index, config.hidden_units,
                     None, activate_input=index > 0, dtype=dtype,
@@ -234,7 +236,7 @@ class VectorFlow(flow.Flow):
     return y / self._scale(y)
 
   def _maps(self):
-    return self.bijection.leaves()[:1] if self.schema.types else []
+    return [b for b in self.bijection.leaves() if b.name == 'column_maps']
 
   def _mapped(self, x):
     for bijection in self._maps():

@@ -94,6 +94,13 @@ NETWORKS = spec.Registry('network', {
     'sll': '.models.network_types:SLL',
 })
 
+# Noise of integers (`--dequantization=`): subclasses of
+# `dequantization_types.DequantizationType`.
+DEQUANTIZATIONS = spec.Registry('dequantization', {
+    'uniform': '.models.dequantization_types:Uniform',
+    'variational': '.models.dequantization_types:Variational',
+})
+
 # Base distributions of the latents of flows on vectors (`--base=`), subclasses
 # of `layers.BaseDistribution`.
 BASES = spec.Registry('base', {

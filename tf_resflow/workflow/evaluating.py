@@ -21,6 +21,7 @@ def evaluate(
     num_examples: int | None = None, num_reconstructions: int | None = None,
     certify: bool | None = None, classify: bool | None = None,
     compare: str | os.PathLike | None = None,
+    importance_samples: int | None = None,
     data_dir: str | os.PathLike | None = None,
     open_fn: Callable[[str], datasets.Split] | None = None, **settings: Any,
 ) -> evaluation.Results:
@@ -38,13 +39,15 @@ def evaluate(
       where that takes one draw for each of up to 32 labels.
     compare: an .npz file of `tf_resflow baselines`, to whose models the flow is
       compared example by example.
+    importance_samples: `K`, for the bound of `importance.importance_bound`
+      as well.
     data_dir: folder of prepared data, by default that of the run.
     open_fn: gives the parts by their names, if they are open already.
     **settings: see `evaluation.EvaluationSettings`.
 
   Returns:
-    The results of `evaluation.evaluate`, with those of `bayes.classify` and
-    with `paired_differences`, where these are computed.
+    The results of `evaluation.evaluate`, with those of `bayes.classify`, of
+    `importance_bound`, and with `paired_differences`, where these are computed.
 
   Raises:
     InvalidValueError: if the data have changed, are gone or too few, or an
@@ -85,6 +88,10 @@ def evaluate(
         num_examples=num_examples, seed=used.seed, strategy=used.strategy,
         batch_size=used.batch_size, verbose=used.verbose)
     results = results.extended(classes.numbers, classes.arrays)
+  if importance_samples is not None:
+    bound = evaluation.importance.importance_bound(
+        flow, split, importance_samples, num_examples=num_examples, **settings)
+    results = results.extended(bound.numbers, bound.arrays)
   return _compared(results, flow.unit, others)
 
 

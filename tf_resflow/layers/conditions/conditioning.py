@@ -1,6 +1,6 @@
 """Conditions `c` of `p(x|c)`, and the layers by which they enter a network."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import keras
@@ -134,16 +134,21 @@ class ConditionMatrix(base_layer.BaseLayer):
     condition_size: `K`, size of a condition.
     kernel_initializer: Keras initializer of `W`; with zeros, the default,
       conditions have no effect at first.
+    positions: of conditions `[B, H, W, K]`, one for each position of an event,
+      `(H, W)`.
   """
 
   def __init__(
       self, condition_size: int,
-      kernel_initializer: str | keras.Initializer = 'zeros', **kwargs):
+      kernel_initializer: str | keras.Initializer = 'zeros',
+      positions: Sequence[int] = (), **kwargs):
     super().__init__(**kwargs)
     errors.check(
         condition_size > 0, 'condition_size', condition_size, 'a number >= 1')
     self.condition_size = int(condition_size)
-    self.condition_spec: Any = ConditionSpec((self.condition_size,))
+    self.positions = tuple(positions)
+    self.condition_spec: Any = ConditionSpec(
+        (*self.positions, self.condition_size))
     self.kernel_initializer = keras.initializers.get(kernel_initializer)
 
   def add_matrix(self, size: int) -> None:
@@ -172,9 +177,13 @@ class ConditionalLayer(ConditionMatrix, lipschitz_layer.LipschitzLayer):
   lipschitz_bound = 1.0
 
   def build(self, input_shape: tuple) -> None:
-    self.add_matrix(input_shape[-1])
+    *positions, size = input_shape[1:]
+    errors.check(
+        list(self.positions) in ([], positions), 'positions', self.positions,
+        f'those of events, {tuple(positions)}')
+    self.add_matrix(size)
     # The shape of one number per channel.
-    self._context_shape = (*[1] * (len(input_shape) - 2), input_shape[-1])
+    self._context_shape = (*(self.positions or [1] * len(positions)), size)
 
   def tensors(self) -> tuple[Tensors, Tensors]:
     return [], []  # `context` has seen the matrix.
@@ -183,7 +192,7 @@ class ConditionalLayer(ConditionMatrix, lipschitz_layer.LipschitzLayer):
     return [self]
 
   def per_channel(self, condition: Any) -> tf.Tensor:
-    """Returns `W c`, `[B, 1, ..., C]`."""
+    """Returns `W c`, `[B, 1, ..., C]`, or at all positions."""
     return tf.reshape(self.project(condition), [-1, *self._context_shape])
 
 
