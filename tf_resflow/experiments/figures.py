@@ -1,6 +1,7 @@
 """Figures of the paper, drawn from runs."""
 
 from collections.abc import Mapping, Sequence
+import math
 import os
 
 from matplotlib import figure as figure_lib
@@ -17,6 +18,7 @@ from tf_resflow.specs import registries
 # Folders of the runs of each case, one for every seed.
 Runs = Mapping[str, Sequence[str]]
 _NUM_SAMPLES = 8
+_MAX_PANELS = 3  # In a row.
 _TEMPERATURES = (0.7, 0.8, 0.9, 1.0)
 # Columns of metrics.csv, with labels, styles and line widths.
 _CURVES = (
@@ -29,9 +31,12 @@ _CURVES = (
 
 def save_bias(path: str | os.PathLike, runs: Runs) -> None:
   """Figure 2: biased and unbiased bits/dim while flows are trained."""
-  figure = figure_lib.Figure((4.2 * len(runs), 3.4), layout='constrained')
-  axes = figure.subplots(1, len(runs), sharey=True, squeeze=False)
-  for panel, (title, workdirs) in zip(axes[0], runs.items(), strict=True):
+  num_rows = math.ceil(len(runs) / _MAX_PANELS)
+  num_panels = math.ceil(len(runs) / num_rows)
+  figure = figure_lib.Figure(
+      (4.2 * num_panels, 3.4 * num_rows), layout='constrained')
+  axes = figure.subplots(num_rows, num_panels, sharey=True, squeeze=False)
+  for panel, (title, workdirs) in zip(axes.ravel(), runs.items(), strict=False):
     columns = training.read_metrics(workdirs[0])
     for name, label, style, width in _CURVES:
       values = columns.get(name, np.array([np.nan]))
@@ -43,7 +48,10 @@ def save_bias(path: str | os.PathLike, runs: Runs) -> None:
     panel.set_xlabel('step')
     panel.grid(alpha=0.3)
     panel.legend(frameon=False, fontsize=8)
-  axes[0, 0].set_ylabel('bits/dim')
+  for panel in axes[:, 0]:
+    panel.set_ylabel('bits/dim')
+  for panel in axes.ravel()[len(runs):]:
+    panel.axis('off')
   figure.savefig(path, dpi=120)
 
 
