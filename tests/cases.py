@@ -279,11 +279,6 @@ MODELS = {
         block='coupling', activation='relu', invertible_linear='free',
         num_classes=3, head_channels=4, factor_out=True, num_dense_blocks=0,
         is_random=False, kernel_scale=0.2),
-    **{f'vector_flow_{block}': Case(
-        models.VectorFlowConfig(
-            event_size=3, num_blocks=1, hidden_units=(5,), block=block
-        ).build, (3,), is_random=True)
-       for block in ('inverse', *conditional_cases.of_a_g())},
     'vector_flow_coupling': Case(
         models.VectorFlowConfig(
             event_size=4, num_blocks=2, hidden_units=(5, 4), block='coupling',
@@ -303,13 +298,10 @@ MODELS = {
             norm_bound='estimate').build, (3,), is_random=True),
     'flow_norms': image_flow(
         norms=('inf', '2', '3', 'inf'), num_blocks=(1, 1), num_dense_blocks=1),
-    'flow_variational': image_flow(
-        dequantization='variational:2,channels=4', num_blocks=(1,),
-        num_dense_blocks=0, kernel_scale=0.2),
-    **{f'flow_{network.partition(":")[0]}': image_flow(
-        network=network, num_blocks=(1,), hidden_channels=512,
-        dense_hidden_units=128)
-       for network in networks.SMALL_NETWORKS},
+    'flow_densenet': image_flow(
+        network='densenet:2,growth=4', num_blocks=(1,), hidden_channels=512,
+        dense_hidden_units=128, dequantization='variational:2,channels=4',
+        kernel_scale=0.2),
     **conditional_cases.MODELS,
 }
 
@@ -352,8 +344,8 @@ SLOW = frozenset({
     'flow', 'flow_squeeze_first', 'flow_fully_connected',
     'flow_hybrid_factor_out', 'flow_coupling_hybrid', 'vector_flow_coupling',
     'vector_flow_norms', 'vector_flow_mixture', 'flow_norms',
-    'flow_variational', 'flow_densenet', 'flow_sll',
-    'vector_flow_conditional_densenet', 'vector_flow_conditional_sll',
+    'flow_densenet', 'vector_flow_conditional_densenet',
+    'condition_shift_positions', 'vector_flow_conditional_sll',
     'flow_conditional_residual', 'flow_conditional_coupling',
     'flow_conditional_factor_out', 'vector_flow_conditional_free',
     'vector_flow_conditional_inverse', 'vector_flow_conditional_monotone',

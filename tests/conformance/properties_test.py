@@ -25,8 +25,7 @@ _COMPILED = {
         'residual_cpila_dense'),
     'frozen_copies_compute_alike_and_nothing_moves_them': (
         'residual_block_learned', 'flow_squeeze_first', 'flow_norms',
-        'flow_hybrid_factor_out', 'vector_flow_mixture', 'flow_densenet',
-        'flow_sll'),
+        'flow_hybrid_factor_out', 'vector_flow_mixture', 'flow_densenet'),
     'eager_calls_of_all_sizes_share_their_graphs': ()}
 # Of blocks that only have another memory mode: it concerns gradients.
 _MEMORY_MODES = [
@@ -49,7 +48,6 @@ _SLOW = {
         'learned_norms', 'concatenation'),
     'frozen_copies_compute_alike_and_nothing_moves_them': (
         'conditional_labels', 'flow_coupling', 'flow_hybrid',
-        'vector_flow_inverse', 'vector_flow_monotone',
         'vector_flow_conditional_lu', 'inverse_residual', 'residual_conv',
         'residual_conditional_dense'),
     'keras_files_hold_everything': ('vector_flow_conditional_lu',),
@@ -57,8 +55,7 @@ _SLOW = {
         'chain', 'residual_asserted', 'residual_conv', 'sequence_mixed',
         'learned_norms', 'bijector_residual', 'conditional_labels',
         'flow_coupling', 'flow_noise', 'vector_flow', 'flow_hybrid',
-        'vector_flow_conditional_lu', 'vector_flow_inverse', 'monotone',
-        'vector_flow_monotone', 'inverse_residual'),
+        'vector_flow_conditional_lu', 'monotone', 'inverse_residual'),
     'gradients_are_central_differences': (
         'residual_conv', 'residual_neumann', 'residual_backward_in_forward',
         'residual_naive', 'learned_norms', 'flow_hybrid', 'flow_coupling'),
