@@ -20,4 +20,5 @@ def test_settings_of_all_cases_suit_all_workloads(name, monkeypatch):
       for case in study.flows)
   for other in others:
     assert {name for name in first if first.get(name) != other.get(name)} & {
-        'activation', 'block', 'estimator', 'norms'}
+        'activation', 'block', 'dequantization', 'estimator', 'network',
+        'norms'}

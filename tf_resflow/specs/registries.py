@@ -250,5 +250,7 @@ STUDIES = spec.Registry('study', {
     'norms_digits': '.experiments.paper:NORMS',
     'norms_2d': '.experiments.paper:NORMS_2D',
     'densities': '.experiments.paper:DENSITIES',
+    'successors': '.experiments.successors:IMAGES',
+    'successors_2d': '.experiments.successors:TOYS',
     'tables': '.experiments.table_study:TABLES',
 }, takes_options=False)
