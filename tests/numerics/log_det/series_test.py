@@ -98,6 +98,21 @@ def test_xla_compiles_determinants_and_gradients(size):
       gradient, np.swapaxes(np.linalg.inv(matrix.numpy()), 1, 2), rtol=1e-8)
 
 
+@pytest.mark.parametrize('size', [2, 3])
+def test_a_matrix_that_is_not_finite_spoils_no_other(size):
+  """As in Markov chains, one of which has left the numbers."""
+  matrices = np.stack([2.0 * np.eye(size)] * 3)
+  matrices[1, 0, 0], matrices[2, 1, 0] = np.nan, np.inf
+  matrices = tf.constant(matrices)
+  with tf.GradientTape() as tape:
+    tape.watch(matrices)
+    log_det = series_lib.log_abs_det(matrices)
+  np.testing.assert_allclose(log_det[0], size * np.log(2.0))
+  assert not np.any(np.isfinite(log_det[1:]))
+  np.testing.assert_allclose(
+      tape.gradient(log_det, matrices)[0], 0.5 * np.eye(size))
+
+
 def test_terms_beyond_the_weights_do_not_exist():
   estimator, v = numerics.FixedTruncation(3), tf.ones([3, 4], tf.float64)
   exact, more = [

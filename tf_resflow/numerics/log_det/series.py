@@ -3,6 +3,7 @@
 import abc
 from collections.abc import Callable
 import dataclasses
+import math
 from typing import Any
 
 import numpy as np
@@ -72,14 +73,21 @@ def log_abs_det(matrix: tf.Tensor) -> tf.Tensor:
   Up to `D = 2` by the formula, which is faster and as accurate as elimination:
   both lose digits in proportion to the condition number. XLA does not compile
   TensorFlow's determinants: there, by a QR decomposition, which takes up to
-  three times as long.
+  three times as long. NaN for a matrix that is not finite.
   """
   size = matrix.shape[-1]
   if size > 2 and private_apis.is_compiled():
     return tf.reduce_sum(tf.math.log(tf.abs(
         tf.linalg.diag_part(tf.linalg.qr(matrix).r))), axis=-1)
   if size > 2:
-    return tf.linalg.slogdet(matrix).log_abs_determinant
+    # The gradient inverts, which fails for the whole batch if one is NaN.
+    is_finite = tf.reduce_all(
+        tf.math.is_finite(matrix), axis=[1, 2], keepdims=True)
+    log_det = tf.linalg.slogdet(tf.where(
+        is_finite, matrix, tf.eye(size, dtype=matrix.dtype)
+    )).log_abs_determinant
+    return tf.where(
+        is_finite[:, 0, 0], log_det, tf.constant(math.nan, log_det.dtype))
   det = matrix[:, 0, 0]
   if size == 2:
     det = det * matrix[:, 1, 1] - matrix[:, 0, 1] * matrix[:, 1, 0]
