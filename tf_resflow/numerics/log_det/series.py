@@ -77,8 +77,10 @@ def log_abs_det(matrix: tf.Tensor) -> tf.Tensor:
   """
   size = matrix.shape[-1]
   if size > 2 and private_apis.is_compiled():
-    return tf.reduce_sum(tf.math.log(tf.abs(
-        tf.linalg.diag_part(tf.linalg.qr(matrix).r))), axis=-1)
+    # Not `diag_part`, whose gradient asks for a size that loops do not know.
+    diagonal = tf.reduce_sum(
+        tf.linalg.qr(matrix).r * tf.eye(size, dtype=matrix.dtype), axis=-1)
+    return tf.reduce_sum(tf.math.log(tf.abs(diagonal)), axis=-1)
   if size > 2:
     # The gradient inverts, which fails for the whole batch if one is NaN.
     is_finite = tf.reduce_all(
