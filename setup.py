@@ -36,9 +36,12 @@ EXTRAS_REQUIRE = {
   # The site of the documents, `mkdocs build`.
   'docs': [
     'griffelib>=2,<3',
+    # Notebooks, `python -m docs.notebooks`, are run by these.
+    'ipykernel>=7,<8',
     'mkdocs>=1.6,<2',
     'mkdocs-material>=9.6,<10',
     'mkdocstrings[python]>=1,<2',
+    'nbclient>=0.10,<1',
   ],
   # Training on NVIDIA GPUs: TensorFlow brings the CUDA libraries itself.
   'gpu': ['tensorflow[and-cuda]>=2.21,<2.22'],

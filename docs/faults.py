@@ -11,8 +11,7 @@ Explanations order the columns of each row:
 - flow: `tf_resflow.explain`, of a flow of `fit` at its defaults;
 - mixture: likewise by how much the likeliest value given the others raises the
   density, of the mixture of the report's line with standardised columns;
-- density: likewise, of the density that drew the rows, which no explanation
-  surpasses but by chance;
+- density: likewise, of the density that drew the rows;
 - ECOD: by the tails of the columns, as PyOD adds them up;
 - SHAP: by the contributions to the score of an IsolationForest.
 

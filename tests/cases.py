@@ -88,6 +88,8 @@ AUGMENTATIONS = {
     'dequantization': Case(
         lambda dtype: layers.UniformDequantization([0, 2], dtype=dtype), (3,),
         has_variables=False, is_integer=True),
+    'dequantization_learned': Case(
+        networks.learned_cells, (3,), is_integer=True, is_random=True),
 }
 
 

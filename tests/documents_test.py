@@ -5,6 +5,7 @@ Their calls of tools have flags that there are, promises have tests.
 
 import ast
 import importlib
+import json
 import os
 import re
 import shlex
@@ -19,6 +20,7 @@ import pytest
 from sklearn import datasets as sklearn_datasets
 import tensorflow as tf
 
+from docs import notebooks
 from tests import documents
 from tests.conversion import checkpoints
 from tf_resflow import configuration
@@ -207,6 +209,20 @@ def test_tables_of_pages_are_those_of_logs(page):
   text = page.read_text()
   assert documents.rebuilt(text) == text, (
       f'python -m tests.documents --rebuild {page}')
+
+
+@pytest.mark.parametrize('page', notebooks.PAGES)
+def test_notebooks_are_those_of_pages_and_were_run(page):
+  """`python -m docs.notebooks PAGE` makes one anew."""
+  text = (notebooks.FOLDER / f'{page}.ipynb').read_text()
+  cells = json.loads(text)['cells']
+  assert [(cell['cell_type'], ''.join(cell['source'])) for cell in cells
+          ] == notebooks.cells(page)
+  code = [cell for cell in cells if cell['cell_type'] == 'code']
+  assert [cell['execution_count'] for cell in code] == [
+      *range(1, len(code) + 1)]
+  kinds = {output['output_type'] for cell in code for output in cell['outputs']}
+  assert 'error' not in kinds and 'stream' in kinds and len(text) < 600_000
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,17 @@ def learned_dequantization(dtype: str) -> layers.VariationalDequantization:
                               1)), columns=[0], num_levels=3)
 
 
+def learned_cells(dtype: str) -> layers.UniformDequantization:
+  """Returns one with learned noise in the first of three columns."""
+  noise = layers.VariationalDequantization(
+      layers.ConditionalAffine(4, dtype=dtype), keras.layers.Dense(
+          4, 'tanh', dtype=dtype,
+          kernel_initializer=keras.initializers.GlorotUniform(1)),
+      columns=[0],
+      scale=layers.Standardize([1.0] * 3, [4.0] * 3, dtype=dtype))
+  return layers.UniformDequantization([0], noise=noise, dtype=dtype)
+
+
 def dense_g(dtype: str, activation: str = 'lipswish') -> keras.Sequential:
   """Returns a network of constrained dense layers, on events `[3]`."""
   return keras.Sequential([

@@ -32,27 +32,39 @@ def test_every_pixel_has_a_condition_of_its_own():
 
 
 def test_whole_numbers_of_tables():
-  """Cells of grids alone; the density sums to that of the others."""
+  """Training has another bound, which is tight for the right noise.
+
+  Evaluation is that of uniform noise.
+  """
+  fields = dict(event_size=2, num_blocks=1, hidden_units=(4,),
+                schema=schemas.make_schema(types=['integer', 'real']))
   flow = models.VectorFlowConfig(
-      event_size=2, num_blocks=1, hidden_units=(4,),
-      dequantization='variational:1,channels=4',
-      schema=schemas.make_schema(types=['integer', 'real'])).build('float64')
-  learned = flow.bijection.parts[0]
+      **fields, dequantization='variational:2,channels=4').build('float64')
+  plain = models.VectorFlowConfig(**fields).build('float64')
+  learned = flow.augmentation.noise
   assert learned.columns == (0,)
-  for v in learned.trainable_variables:
-    v.assign_add(0.3 * tf.random.stateless_normal(
-        v.shape, [0, 1], dtype=v.dtype))
-  x = np.float64([[3.0, 0.2], [0.0, -1.0]])
-  y = flow.augment(x, seed=0).y
-  assert np.all(np.floor(learned(y)[:, 0]) == x[:, 0])
-  np.testing.assert_array_equal(learned(y)[:, 1], x[:, 1])
-  np.testing.assert_allclose(flow.inverse(flow.encode(x, seed=0)), x, atol=1e-6)
-  # The mean of the density over a cell, by many points of it.
-  u = (np.arange(4000) + 0.5) / 4000.0
-  cell = np.stack([3.0 + u, np.full_like(u, 0.2)], axis=1)
-  exact = np.log(np.mean(np.exp(flow.joint_log_prob(cell, estimator='exact'))))
+  x = np.float64([[3.0, 0.2], [0.0, -1.0]] * 2000)
+  # At first both are the same.
   np.testing.assert_allclose(
-      flow.log_prob(x[:1], estimator='exact'), exact, atol=0.02)
+      flow.augment(x, seed=0).y, plain.augment(x, seed=0).y, atol=1e-6)
+  exact = plain.log_prob(x[:2], estimator='exact')
+  bounds = {}
+  for scale in 0.0, 0.3:
+    for v in learned.trainable_variables:
+      v.assign_add(scale * tf.random.stateless_normal(
+          v.shape, [0, 1], dtype=v.dtype))
+    np.testing.assert_array_equal(
+        flow.log_prob(x[:2], estimator='exact'), exact)
+    y, log_weight = flow.augment(x, seed=0)
+    np.testing.assert_array_equal(
+        flow.augmentation.project(y), x)
+    weights = plain.joint_log_prob(y, estimator='exact') + log_weight
+    # Importance weights, whose mean is the probability of a cell.
+    np.testing.assert_allclose(
+        np.log(np.mean(np.exp(weights.numpy().reshape([-1, 2])), axis=0)),
+        exact, atol=0.02)
+    bounds[scale] = np.mean(weights)
+  assert bounds[0.3] < bounds[0.0] < np.mean(exact)
 
 
 @pytest.mark.parametrize('config_class, values, message', [

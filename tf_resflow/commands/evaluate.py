@@ -42,7 +42,7 @@ class Options(
       None, help='An .npz file of tf_resflow baselines --output: print paired '
       'differences to its models.')
   importance_samples: int | None = fields.field(
-      None, help='Bits/dim by N draws of the noise of every example, too, a '
+      None, help='Bits/dim of images by N draws of the noise of each, too, a '
       'tighter bound: importance_bits_per_dim.', minimum=2)
   num_reconstructions: int | None = fields.field(
       None, help='Invert only the first N examples.', minimum=1)

@@ -5,8 +5,8 @@ from . import conditional_sampling as conditional_sampling
 from . import conditionals as conditionals
 from . import example_files as example_files
 from . import features as features
-from . import inversion as inversion
 from . import importance as importance
+from . import inversion as inversion
 from . import likelihood as likelihood
 from . import mixtures as mixtures
 from . import out_of_distribution as out_of_distribution

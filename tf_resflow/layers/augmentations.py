@@ -16,6 +16,9 @@ from tf_resflow.layers import base_layer
 from tf_resflow.layers.bijections import bijection
 from tf_resflow.numerics import differentiation
 
+# Keeps the seed of the log-determinant apart from that of the noise.
+_OF_LOG_DET = 1
+
 
 class Augmented(NamedTuple):
   """Augmented data, and the log-weights of the random draws.
@@ -236,10 +239,15 @@ class UniformDequantization(Augmentation):
   other columns are densities. A value between two multiples of the step is that
   of the lower one, in whose cell it is.
 
+  With a learned map `noise` of `u` to `v`, of the density `q(v|x)`, training
+  maximises the tighter bound `E [log p(k + v) - log q(v|x)]`. Fixed points are
+  those of uniform noise all the same: `log P(x)` does not depend on `q`.
+
   Args:
     columns: indices of the columns that are grids.
-    num_points: number of fixed points in evaluation.
+    num_points: number of fixed points in evaluation; 0 to draw there, too.
     steps: of these columns; by default 1, of whole numbers.
+    noise: a `layers.VariationalDequantization` of `columns`, or None.
 
   Example:
     >>> cells = layers.UniformDequantization([1], steps=[25.0])
@@ -252,12 +260,22 @@ class UniformDequantization(Augmentation):
   """
 
   def __init__(self, columns: Sequence[int], num_points: int = 16,
-               steps: Sequence[float] = (), **kwargs):
+               steps: Sequence[float] = (),
+               noise: bijection.Bijection | None = None, **kwargs):
     super().__init__(**kwargs)
-    errors.check(num_points >= 1, 'num_points', num_points, 'an integer >= 1')
+    errors.check(num_points >= 0, 'num_points', num_points, 'an integer >= 0')
     self.columns = tuple(columns)
     self.num_points = num_points
     self.steps = tuple(steps or [1.0] * len(columns))
+    self.noise = noise
+
+  @property
+  def parts(self) -> Sequence[bijection.Bijection]:
+    return () if self.noise is None else (self.noise,)
+
+  def build(self, input_shape: tuple) -> None:
+    for part in self.parts:
+      base_layer.build_once(part, input_shape)
 
   def _is_integer(self, x):
     return tf.constant([i in self.columns for i in range(x.shape[-1])])
@@ -286,15 +304,23 @@ class UniformDequantization(Augmentation):
         -np.sum(np.log(self.steps)), x.dtype))
 
   def augment(self, x: tf.Tensor, condition: Any = None, *,
-              seed: numerics.random.SeedLike = None) -> Augmented:
+              seed: numerics.random.SeedLike = None, estimator: Any = None
+              ) -> Augmented:
     del condition
+    seed = numerics.random.as_seed(seed)
     k = self.cells(x)
     # Not 0, which has no logarithm.
     y = k + tf.maximum(
         numerics.random.uniform(tf.shape(x), seed, x.dtype), 2.0**-24)
     # Rounding may reach the next cell.
     y = tf.minimum(y, tf.math.nextafter(k + 1.0, k))
-    return Augmented(tf.where(self._is_integer(x), y, x), self._log_weight(x))
+    y = tf.where(self._is_integer(x), y, x)
+    if self.noise is None:
+      return Augmented(y, self._log_weight(x))
+    result = self.noise.forward_pass(y, bijection.PassSettings(
+        seed=numerics.random.fold_in(seed, _OF_LOG_DET), estimator=estimator))
+    return Augmented(result.value, result.log_det + self._log_weight(
+        result.log_det))
 
   def points(self, x: tf.Tensor) -> tf.Tensor:
     u = np.zeros([self.num_points, 1, x.shape[-1]])

@@ -33,7 +33,7 @@ class BlockFlowConfig(conditions.ConditionalConfig):
       'sizes, see docs/blocks.md.', choices=registries.NETWORKS)
   dequantization: str = fields.field(
       'uniform', help='Noise of integers, of pixels or columns: uniform, or '
-      'variational:4,channels=32 (learned, with as many blocks; a tighter '
+      'variational:4,channels=32 (learned, with as many blocks, for a tighter '
       'bound), see docs/blocks.md.', choices=registries.DEQUANTIZATIONS)
   invertible_linear: str | Literal['none'] = fields.field(
       fields.NONE, help='Invertible linear map before each block, except dense '

@@ -29,15 +29,15 @@ class DequantizationType(block_types.PartType):
 
   def make(
       self, config: Any, event_shape: tuple, columns: Sequence[int],
-      dtype: str, scale: Sequence[Any] = ()) -> 'list[layers.Bijection]':
-    """Returns the first bijections of a flow, which map noise.
+      dtype: str, scale: Sequence[Any]) -> 'layers.Bijection | None':
+    """Returns the bijection of data that maps their noise, or None.
 
     Args:
       config: a `BlockFlowConfig`.
       event_shape: shape of events, `(H, W, C)` in [0, 1) or `(D,)`.
       columns: indices of the last axis that are integers with noise.
       dtype: of the flow, by name.
-      scale: layers that take such events to numbers of size 1.
+      scale: bijections of such data to numbers of size 1.
     """
     raise NotImplementedError
 
@@ -46,9 +46,8 @@ class DequantizationType(block_types.PartType):
 class Uniform(DequantizationType):
   """Noise as it is drawn."""
 
-  def make(self, *unused_args: Any, **unused_kwargs: Any
-           ) -> 'list[layers.Bijection]':
-    return []
+  def make(self, *unused_args: Any, **unused_kwargs: Any) -> None:
+    return None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,8 +55,9 @@ class Variational(DequantizationType):
   """Learned noise, see `layers.VariationalDequantization`.
 
   Its flow has affine coupling blocks with checkerboards on images, residual
-  blocks on columns; a network of two layers makes their conditions of all
-  numbers of an example, on images one for each pixel.
+  blocks on columns, with settings of their own; a network of two layers makes
+  their conditions of all numbers of an example, on images one for each pixel.
+  It is not given the condition of a flow p(x|c).
 
   Args:
     num_blocks: of the flow of the noise.
@@ -81,7 +81,7 @@ class Variational(DequantizationType):
 
   def make(
       self, config: Any, event_shape: tuple, columns: Sequence[int],
-      dtype: str, scale: Sequence[Any] = ()) -> 'list[layers.Bijection]':
+      dtype: str, scale: Sequence[Any]) -> 'layers.Bijection | None':
     import keras  # It imports TensorFlow, as `base_layer` does.
 
     from tf_resflow.layers import base_layer
@@ -101,7 +101,8 @@ class Variational(DequantizationType):
         of_noise, shape, index, (self.channels,) * 2,
         (_KERNEL_SIZE, 1, _KERNEL_SIZE) if positions else None,
         activate_input=False, dtype=dtype, index_in_scale=index,
-        sees_pixels=True, positions=tuple(positions), role='noise')
+        sees_pixels=True, positions=tuple(positions), role='noise',
+        is_identity=True)
                 for index in range(self.num_blocks)]
     noise = layers.SequentialBijection([
         part for request in requests for part in (
@@ -111,15 +112,15 @@ class Variational(DequantizationType):
     sizes = ((size, 'silu'), (self.channels, 'tanh'))
     kernel = {'kernel_size': _KERNEL_SIZE, 'padding': 'same'
               } if positions else {}
-    network = keras.Sequential([*scale, *(
+    network = keras.Sequential([
         (keras.layers.Conv2D if positions else keras.layers.Dense)(
             self.channels, activation=activation, dtype=dtype, **kernel,
             **base_layer.uniform_initializers(
                 num_inputs * _KERNEL_SIZE**len(positions),
                 (config.seed + _SEED_OFFSET) * 100_003 - (i + 1) *
                 _SEEDS_PER_LAYER))
-        for i, (num_inputs, activation) in enumerate(sizes))],
-                               name='condition')
-    return [layers.VariationalDequantization(
+        for i, (num_inputs, activation) in enumerate(sizes)], name='condition')
+    return layers.VariationalDequantization(
         noise, network, columns, getattr(config, 'num_levels', None) or 1,
-        name='variational_dequantization', dtype=dtype)]
+        layers.SequentialBijection(scale, name='scale', dtype=dtype),
+        name='variational_dequantization', dtype=dtype)

@@ -85,8 +85,8 @@ class _Builder:
     if self.augmentation is not None:
       shape = self.augmentation.compute_output_shape((None, *shape))[1:]
     dequantization = config.dequantization_type.make(
-        config, shape, range(num_channels), self.dtype,
-        [keras.layers.Rescaling(2.0, -1.0, dtype=self.dtype)])
+        config, shape, range(num_channels), self.dtype, [layers.Standardize(
+            [0.5] * shape[-1], [0.5] * shape[-1], dtype=self.dtype)])
     preprocessing = registries.PREPROCESSORS.get(config.preprocessing)(
         config, self.dtype)
     self.is_preprocessed = bool(preprocessing.leaves())
@@ -98,8 +98,10 @@ class _Builder:
       shape = squeeze.compute_output_shape((None, *shape))[1:]
     if config.first_act_norm:
       parts += self._act_norms('first')
+    if dequantization:
+      parts.insert(0, dequantization)
     return conditions.make_flow(
-        dequantization + parts + self._scales(0, shape), config, self.dtype)
+        parts + self._scales(0, shape), config, self.dtype)
 
   def make_classifier(self) -> layers.HybridClassifier | None:
     """Returns the classifier of a hybrid model, built, or None."""

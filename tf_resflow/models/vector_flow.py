@@ -15,6 +15,7 @@ from tf_resflow.columns import schema as schema_lib
 from tf_resflow.models import blocks
 from tf_resflow.models import conditions
 from tf_resflow.models import flow
+from tf_resflow.models import latent_model
 from tf_resflow.models import vector_flow_config
 from tf_resflow.numerics import random
 from tf_resflow.specs import registries
@@ -72,9 +73,13 @@ class VectorFlow(flow.Flow):
         column_types.ColumnType.get, schema.types)) if t.is_integer}
     noise = config.dequantization_type.make(
         config, (config.event_size,), [*steps], dtype, first)
+    # Above, evaluation would average logarithms over uniform noise.
+    settings: dict[str, Any] = {'noise': noise} if noise else {}
+    if noise and config.event_size > latent_model.MAX_EXACT_SIZE:
+      settings['num_points'] = 0
     super().__init__(
         conditions.make_flow(
-            noise + first + make_act_norms('first') + blocks.make_blocks((
+            first + make_act_norms('first') + blocks.make_blocks((
                 blocks.BlockRequest(
                     config, (config.event_size,), index, config.hidden_units,
                     None, activate_input=index > 0, dtype=dtype,
@@ -83,7 +88,7 @@ class VectorFlow(flow.Flow):
             config, dtype),
         (config.event_size,), augmentation=layers.UniformDequantization(
             [*steps], steps=[*steps.values()], name='dequantization',
-            dtype=dtype) if steps else None,
+            dtype=dtype, **settings) if steps else None,
         base=base, name=name, **kwargs)
     self.config = config
 
@@ -236,7 +241,7 @@ class VectorFlow(flow.Flow):
     return y / self._scale(y)
 
   def _maps(self):
-    return [b for b in self.bijection.leaves() if b.name == 'column_maps']
+    return self.bijection.leaves()[:1] if self.schema.types else []
 
   def _mapped(self, x):
     for bijection in self._maps():

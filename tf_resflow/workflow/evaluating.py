@@ -74,6 +74,11 @@ def evaluate(
           'dataset': run.config.data.dataset, 'split': part,
           'num_levels': split.num_levels, 'image_shape': split.event_shape}
   ) if compare else {}
+  # First, since it refuses what is too noisy.
+  bound = None if importance_samples is None else (
+      evaluation.importance.importance_bound(
+          flow, split, importance_samples, num_examples=num_examples,
+          **settings))
   results = evaluation.evaluate(
       flow, split, num_examples=num_examples,
       num_reconstructions=num_reconstructions,
@@ -88,9 +93,7 @@ def evaluate(
         num_examples=num_examples, seed=used.seed, strategy=used.strategy,
         batch_size=used.batch_size, verbose=used.verbose)
     results = results.extended(classes.numbers, classes.arrays)
-  if importance_samples is not None:
-    bound = evaluation.importance.importance_bound(
-        flow, split, importance_samples, num_examples=num_examples, **settings)
+  if bound is not None:
     results = results.extended(bound.numbers, bound.arrays)
   return _compared(results, flow.unit, others)
 

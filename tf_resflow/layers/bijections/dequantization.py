@@ -42,10 +42,11 @@ class VariationalDequantization(composite.CompositeBijection):
   Args:
     noise: `f`, on events of the shape of `x` with `columns` alone, which takes
       outputs of `h` as its condition.
-    condition_network: `h`, a Keras layer of the shape of `x`, whose integers
-      stand in the middles of their cells.
+    condition_network: `h`, a Keras layer of what `scale` makes of `x`, whose
+      integers stand in the middles of their cells.
     columns: indices of the last axis whose numbers are cells.
     num_levels: `n`, the number of cells in [0, 1); 1 for cells of integers.
+    scale: a bijection to numbers of a size of about 1; by default the identity.
 
   Example:
     >>> noise = layers.SequentialBijection([layers.ConditionalAffine(4)])
@@ -63,7 +64,8 @@ class VariationalDequantization(composite.CompositeBijection):
   def __init__(
       self, noise: bijection_lib.Bijection,
       condition_network: keras.layers.Layer, columns: Sequence[int],
-      num_levels: int = 1, **kwargs):
+      num_levels: int = 1, scale: bijection_lib.Bijection | None = None,
+      **kwargs):
     kwargs.setdefault('dtype', noise.compute_dtype)
     super().__init__(**kwargs)
     errors.check(
@@ -74,6 +76,7 @@ class VariationalDequantization(composite.CompositeBijection):
     self.condition_network = condition_network
     self.columns = tuple(columns)
     self.num_levels = num_levels
+    self.scale = scale
 
   @property
   def parts(self) -> list[bijection_lib.Bijection]:
@@ -87,7 +90,8 @@ class VariationalDequantization(composite.CompositeBijection):
                  ) -> bijection_lib.Bijection:
     return VariationalDequantization(
         parts[0], base_layer.frozen_copy(self.condition_network), self.columns,
-        self.num_levels, name=self.name, dtype=self.dtype_policy)
+        self.num_levels, self.scale and self.scale.frozen(), name=self.name,
+        dtype=self.dtype_policy)
 
   def build(self, input_shape: tuple) -> None:
     size = input_shape[-1]
@@ -96,6 +100,8 @@ class VariationalDequantization(composite.CompositeBijection):
         f'indices below {size}')
     self._others = np.array(
         [i for i in range(size) if i not in self.columns], np.int32)
+    if self.scale is not None:
+      base_layer.build_once(self.scale, input_shape)
     base_layer.build_once(self.condition_network, input_shape)
     base_layer.build_once(self.noise, (*input_shape[:-1], len(self.columns)))
 
@@ -112,8 +118,9 @@ class VariationalDequantization(composite.CompositeBijection):
     cell = tf.floor(scaled)
     u = tf.clip_by_value(
         tf.cast(scaled - cell, self.compute_dtype), margin, 1.0 - margin)
+    middles = self._joined(x, (cell + 0.5) / self.num_levels)
     condition = self.condition_network(
-        self._joined(x, (cell + 0.5) / self.num_levels))
+        middles if self.scale is None else self.scale.call(middles))
     log_odds = tf.math.log(u) - tf.math.log1p(-u)
     result = pass_fn(log_odds, settings._replace(condition=condition))
     v = tf.clip_by_value(tf.sigmoid(result.value), margin, 1.0 - margin)

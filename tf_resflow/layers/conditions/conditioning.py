@@ -134,21 +134,16 @@ class ConditionMatrix(base_layer.BaseLayer):
     condition_size: `K`, size of a condition.
     kernel_initializer: Keras initializer of `W`; with zeros, the default,
       conditions have no effect at first.
-    positions: of conditions `[B, H, W, K]`, one for each position of an event,
-      `(H, W)`.
   """
 
   def __init__(
       self, condition_size: int,
-      kernel_initializer: str | keras.Initializer = 'zeros',
-      positions: Sequence[int] = (), **kwargs):
+      kernel_initializer: str | keras.Initializer = 'zeros', **kwargs):
     super().__init__(**kwargs)
     errors.check(
         condition_size > 0, 'condition_size', condition_size, 'a number >= 1')
     self.condition_size = int(condition_size)
-    self.positions = tuple(positions)
-    self.condition_spec: Any = ConditionSpec(
-        (*self.positions, self.condition_size))
+    self.condition_spec: Any = ConditionSpec((self.condition_size,))
     self.kernel_initializer = keras.initializers.get(kernel_initializer)
 
   def add_matrix(self, size: int) -> None:
@@ -169,12 +164,24 @@ class ConditionalLayer(ConditionMatrix, lipschitz_layer.LipschitzLayer):
   """A map `[B, ..., C] -> [B, ..., C]` that depends on a condition.
 
   The condition is multiplied by the matrix once per pass; series and solvers
-  evaluate the layer with the result, its `context`. The arguments are those of
-  `ConditionMatrix`.
+  evaluate the layer with the result, its `context`.
+
+  Args:
+    condition_size, kernel_initializer: see `ConditionMatrix`.
+    positions: `(H, W)` of conditions `[B, H, W, K]`, one for each position of
+      an event `[H, W, C]`; by default one for all.
   """
 
   domain = codomain = None
   lipschitz_bound = 1.0
+
+  def __init__(
+      self, condition_size: int,
+      kernel_initializer: str | keras.Initializer = 'zeros',
+      positions: Sequence[int] = (), **kwargs):
+    super().__init__(condition_size, kernel_initializer, **kwargs)
+    self.positions = tuple(positions)
+    self.condition_spec = ConditionSpec((*self.positions, self.condition_size))
 
   def build(self, input_shape: tuple) -> None:
     *positions, size = input_shape[1:]
@@ -201,7 +208,7 @@ class ConditionShift(ConditionalLayer):
   """`x + W c`, per channel (the last axis): an isometry in every l_p.
 
   After the first linear layer of `g` it makes `g(x, c)` depend on `c`. The
-  arguments are those of `ConditionMatrix`.
+  arguments are those of `ConditionalLayer`.
 
   Example:
     >>> g = keras.Sequential([
@@ -238,7 +245,7 @@ class ConditionGate(ConditionalLayer):
 
   A contraction in every l_p for every `c`. At the end of `g` it makes
   `phi(c) g(x)`: the condition scales the effect of a block. The arguments are
-  those of `ConditionMatrix`.
+  those of `ConditionalLayer`.
 
   Example:
     >>> gate = layers.ConditionGate(4)
