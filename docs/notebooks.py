@@ -23,6 +23,7 @@ _IMAGE = re.compile(r'^!\[[^\]]*\]\([^)]*\)\n', re.MULTILINE)
 # To another page, or to a file beside it.
 _LINK = re.compile(r'\]\((?!https?:|#)')
 _TIMEOUT = 3600
+_RUN = 'runs/cancer'
 
 
 def cells(page: str) -> list[tuple[str, str]]:
@@ -45,6 +46,16 @@ def _is_result(output):
       'text', '').startswith('WARNING:tensorflow')
 
 
+def _make_run(folder):
+  """Makes the run of README.md, which some pages load."""
+  from sklearn import datasets
+
+  import tf_resflow
+
+  frame = datasets.load_breast_cancer(as_frame=True).data.iloc[:, :10]
+  tf_resflow.fit(frame, folder, verbose=False)
+
+
 def main(names: list[str]) -> None:
   """Runs pages, by default all, and writes their notebooks."""
   import nbclient
@@ -58,6 +69,8 @@ def main(names: list[str]) -> None:
       make = getattr(nbformat.v4, f'new_{kind}_cell')
       notebook.cells.append(make(source, id=f'{name}-{i}'.replace('_', '-')))
     with tempfile.TemporaryDirectory() as folder:
+      if _RUN in str(cells(name)):
+        _make_run(pathlib.Path(folder, _RUN))
       nbclient.NotebookClient(
           notebook, timeout=_TIMEOUT, record_timing=False,
           resources={'metadata': {'path': folder}}).execute()
