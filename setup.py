@@ -42,6 +42,7 @@ EXTRAS_REQUIRE = {
     'mkdocs-material>=9.6,<10',
     'mkdocstrings[python]>=1,<2',
     'nbclient>=0.10,<1',
+    'nbformat>=5.10,<6',
   ],
   # Training on NVIDIA GPUs: TensorFlow brings the CUDA libraries itself.
   'gpu': ['tensorflow[and-cuda]>=2.21,<2.22'],
