@@ -303,7 +303,7 @@ MODELS = {
     'flow_densenet': image_flow(
         network='densenet:2,growth=4', num_blocks=(1,), hidden_channels=512,
         dense_hidden_units=128, dequantization='variational:2,channels=4',
-        kernel_scale=0.2),
+        num_levels=2, kernel_scale=0.2),
     **conditional_cases.MODELS,
 }
 
