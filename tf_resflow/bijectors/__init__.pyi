@@ -16,9 +16,7 @@ from .adapted import MovingMean as MovingMean
 from .adapted import ResidualBlock as ResidualBlock
 from .adapted import Squeeze as Squeeze
 from .adapted import Standardize as Standardize
-from .adapted import (
-    VariationalDequantization as VariationalDequantization,
-)
+from .adapted import VariationalDequantization as VariationalDequantization
 from .chain import Chain as Chain
 from .density import FlowDistribution as FlowDistribution
 from .density import distribution as distribution

@@ -60,4 +60,6 @@ def main(options: Options) -> None:
       num_reconstructions=options.num_reconstructions, certify=options.certify,
       classify=options.classify, compare=options.compare,
       importance_samples=options.importance_samples,
-      data_dir=options.data_dir, **options.settings(flow)))
+      data_dir=options.data_dir, **options.settings(
+          # A bound by draws takes exact log-determinants where they are quick.
+          flow, dequantizes=options.importance_samples is None)))
