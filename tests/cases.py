@@ -272,8 +272,6 @@ MODELS = {
     'flow_hybrid': image_flow(
         num_classes=3, head_channels=4, preactivation=False,
         num_dense_blocks=0, act_norm=False, first_act_norm=False),
-    'flow_hybrid_factor_out': image_flow(
-        num_classes=3, head_channels=4, factor_out=True, num_dense_blocks=0),
     'flow_coupling': image_flow(
         block='coupling', activation='relu', num_blocks=(2, 1),
         num_dense_blocks=2, is_random=False, kernel_scale=0.2),
@@ -294,10 +292,6 @@ MODELS = {
         lambda dtype: models.Flow(
             layers.ResidualBlock(networks.dense_g(dtype)), (3,),
             base=_mixture(dtype)), (3,), is_random=True),
-    'vector_flow_norms': Case(
-        models.VectorFlowConfig(
-            event_size=3, num_blocks=2, hidden_units=(5, 4), norms=('learned',),
-            norm_bound='estimate').build, (3,), is_random=True),
     'flow_norms': image_flow(
         norms=('inf', '2', '3', 'inf'), num_blocks=(1, 1), num_dense_blocks=1),
     'flow_densenet': image_flow(
@@ -344,9 +338,8 @@ SLOW = frozenset({
     'conditional_vectors', 'conditional_images',
     'bijector_squeeze', 'bijector_residual_exact', 'bijector_of_chain',
     'flow', 'flow_squeeze_first', 'flow_fully_connected',
-    'flow_hybrid_factor_out', 'flow_coupling_hybrid', 'vector_flow_coupling',
-    'vector_flow_norms', 'vector_flow_mixture', 'flow_norms',
-    'flow_densenet', 'vector_flow_conditional_densenet',
+    'flow_coupling_hybrid', 'vector_flow_coupling', 'vector_flow_mixture',
+    'flow_norms', 'flow_densenet', 'vector_flow_conditional_densenet',
     'condition_shift_positions', 'vector_flow_conditional_sll',
     'flow_conditional_residual', 'flow_conditional_coupling',
     'flow_conditional_factor_out', 'vector_flow_conditional_free',

@@ -25,7 +25,7 @@ _COMPILED = {
         'residual_cpila_dense'),
     'frozen_copies_compute_alike_and_nothing_moves_them': (
         'residual_block_learned', 'flow_squeeze_first', 'flow_norms',
-        'flow_hybrid_factor_out', 'vector_flow_mixture', 'flow_densenet'),
+        'flow_conditional_factor_out', 'vector_flow_mixture', 'flow_densenet'),
     'eager_calls_of_all_sizes_share_their_graphs': ()}
 # Of blocks that only have another memory mode: it concerns gradients.
 _MEMORY_MODES = [

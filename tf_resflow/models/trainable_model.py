@@ -130,6 +130,7 @@ class TrainableModel(latent_model.LatentModel):
         self.initialize(*first, seed=self._compiled.step.seed)
         self.fit_base(
             *(self._examples(x, y) if hasattr(x, 'shape') else first))
+    self.save_norms()  # The steps follow these.
     self.run = None  # Whose weights these will not be.
     return super().fit(x, y, batch_size, sample_weight=weight,
                        validation_data=validation, **options)

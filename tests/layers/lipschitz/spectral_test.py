@@ -99,6 +99,28 @@ def test_jumps_outside_of_the_block_are_seen(before, after):
   np.testing.assert_allclose(sigma(layer), max(after), rtol=1e-3)
 
 
+@loops.each([
+    (size, spread, ratio) for size in (64, 256, 400)
+    for spread in (0.0, 0.9) for ratio in (1.002, 1.05)])
+def test_what_becomes_the_largest_is_found(size, spread, ratio):
+  """The smallest of many close singular values, orthogonal to the block.
+
+  Below 192 dimensions by squaring, above by the recurrence.
+  """
+  rng = np.random.default_rng(size)
+  left, right = (
+      np.linalg.qr(rng.normal(size=[size, size]))[0] for _ in range(2))
+  values = np.sort(np.append(rng.uniform(spread, 0.9999, size - 1), 1.0))
+  layer = layers.SpectralDense(size, use_bias=False, seed=0)
+  layer.build((None, size))
+  layer.kernel.assign(left * values @ right.T)
+  for _ in range(2):
+    layer.save_norms()
+  values[0] = ratio
+  layer.kernel.assign(left * values @ right.T)
+  assert np.linalg.norm(layer.normalized_kernel(), 2) < 0.98 * 1.0005
+
+
 @loops.each([0.0, np.nan])
 def test_unusable_vectors_are_drawn_anew(value):
   layer = layers.SpectralDense(6, seed=0)

@@ -13,6 +13,14 @@ from tests.numerics.norms import kernels
 from tf_resflow.numerics.norms import operators
 from tf_resflow.numerics.norms import power_iteration
 
+_MAX_DIRECT_SIZE = power_iteration._MAX_DIRECT_SIZE
+
+
+@pytest.fixture(autouse=True)
+def _iterates_small_maps(monkeypatch):
+  """As larger ones are iterated."""
+  monkeypatch.setattr(power_iteration, '_MAX_DIRECT_SIZE', 0)
+
 
 def _block(size, num_vectors=4, dtype=tf.float32):
   rows = kernels.random([size, min(size, num_vectors)], seed=1)
@@ -43,6 +51,20 @@ def test_sigma_is_the_largest_singular_value(
   warm = power_iteration.power_iteration(operator, result.rows)
   assert warm.num_steps == 0 and warm.residual <= 1e-3
   assert float(warm.norm) == pytest.approx(float(result.norm), rel=1e-5)
+
+
+def test_small_maps_need_no_step(monkeypatch):
+  monkeypatch.setattr(power_iteration, '_MAX_DIRECT_SIZE', _MAX_DIRECT_SIZE)
+  for shape, spatial_shape in kernels.SHAPES:
+    operator = kernels.operator(shape, spatial_shape, dtype=tf.float32)
+    result = power_iteration.power_iteration(
+        operator, _block(operator.size, 2), is_current=tf.constant(False))
+    assert result.num_steps == 0 and result.residual <= 1e-5
+    assert float(result.norm) == pytest.approx(
+        _svd_norm(kernels.random(shape), spatial_shape), rel=1e-6)
+    np.testing.assert_allclose(
+        result.rows @ tf.transpose(result.rows), np.eye(min(operator.size, 2)),
+        atol=1e-5)
 
 
 def test_never_above_the_norm_however_few_steps():

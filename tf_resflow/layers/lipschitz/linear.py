@@ -19,10 +19,14 @@ from tf_resflow.numerics.norms import operator_norms
 from tf_resflow.numerics.norms import operators
 from tf_resflow.numerics.norms import orders as orders_lib
 
-# After a change of the kernel, at least this number of steps is taken, with a
-# random row among the vectors. Otherwise directions that they do not contain
-# could become the leading ones unnoticed.
+# After a change of the kernel, at least this number of steps is taken, and the
+# last vector is disturbed by a random one of this length. Otherwise directions
+# that they do not contain could become the leading ones unnoticed; carried
+# along, that vector turns to them in some updates.
 _MIN_STEPS = 3
+_DISTURBANCE = 0.3
+# Number of random rows from which larger norms are searched.
+_NUM_SEARCHED = 2
 
 
 def _unit_kernel(kernel):
@@ -46,28 +50,34 @@ def _fingerprint(kernel):
 
 
 @tracing.noinline_function
-def _converge_norm(
-    mapping, rows, fingerprint, operator_norm, tolerance, max_steps):
+def _converge_norm(mapping, rows, fingerprint, operator_norm, tolerance,
+                   max_steps, searches):
   """Returns a `ConvergedNorm`, begun with earlier rows, and the fingerprint."""
   kernel, scale = _unit_kernel(mapping.kernel)
   new_fingerprint = _fingerprint(kernel)
   is_same = tf.reduce_all(new_fingerprint == fingerprint)
+  num_vectors, size = rows.shape
   # The same rows every time: replicas and XLA, whose kernels agree up to
   # rounding, then follow the same path. Drawn when traced, because XLA draws
   # other normals.
   with tf.init_scope():
-    random_rows = tf.random.stateless_normal(
-        rows.shape, [0, 0], dtype=rows.dtype).numpy()
+    random_rows, searched = (
+        tf.random.stateless_normal(shape, [0, i], dtype=rows.dtype).numpy()
+        for i, shape in enumerate([
+            rows.shape, [min(_NUM_SEARCHED, size - num_vectors), size]]))
+  random_rows /= np.linalg.norm(random_rows, axis=1, keepdims=True)
   norms = tf.norm(rows, axis=1, keepdims=True)
-  is_usable = tf.math.is_finite(norms) & (norms > 0.0)
-  if rows.shape[0] > 1:
-    is_usable &= is_same | (np.arange(rows.shape[0])[:, np.newaxis] <
-                            rows.shape[0] - 1)
-  rows = tf.where(is_usable, rows, random_rows)
-  rows /= tf.norm(rows, axis=1, keepdims=True)
+  rows = tf.where(tf.math.is_finite(norms) & (norms > 0.0), rows / norms,
+                  random_rows)
+  if num_vectors > 1:
+    disturbance = np.zeros_like(random_rows)
+    disturbance[-1] = _DISTURBANCE * random_rows[-1]
+    rows = tf.where(is_same, rows, rows + disturbance)
+    rows /= tf.norm(rows, axis=1, keepdims=True)
   result = operator_norm.converge(
       mapping._replace(kernel=kernel), rows, tolerance, max_steps,
-      tf.where(is_same, 0, _MIN_STEPS), is_same)
+      tf.where(is_same, 0, _MIN_STEPS), is_same,
+      searched if searched.size else None, searches)
   return result._replace(norm=scale * result.norm), new_fingerprint
 
 
@@ -115,9 +125,10 @@ class LinearLayer(lipschitz_layer.LipschitzLayer):
   the iteration starts from them, and takes no step if the kernel is the same as
   in `save_norms`, which stored them with a fingerprint of the kernel.
 
-  Power iteration bounds the l_2 norm from below, to a relative 1e-3;
-  `certificate` gives a guaranteed upper bound. The mixins `Dense` and `Conv2D`
-  define how a kernel is applied to inputs.
+  Power iteration bounds the l_2 norm from below, to a relative 1e-3 up to
+  probability: from random vectors larger norms are searched. `certificate`
+  gives a guaranteed upper bound. The mixins `Dense` and `Conv2D` define how a
+  kernel is applied to inputs.
 
   Args:
     coeff: bound of the operator norm, in (0, 1).
@@ -215,12 +226,12 @@ class LinearLayer(lipschitz_layer.LipschitzLayer):
     return operators.LayerOperator(variables[0], self.spatial_shape,
                                     *self.orders(variables), self.is_on_cpu)
 
-  def _converge(self, variables, state):
+  def _converge(self, variables, state, searches=True):
     mapping = tf.nest.map_structure(
         lambda part: tf.stop_gradient(part) if tf.is_tensor(part) else part,
         self._mapping(variables))
     return _converge_norm(mapping, *state, self.operator_norm, self.tolerance,
-                          self.max_power_iterations)
+                          self.max_power_iterations, searches)
 
   def converge_norms(self, variables: Tensors, state: Tensors) -> Tensors:
     """Returns the converged vectors and the norm of the kernel."""
@@ -267,10 +278,10 @@ class LinearLayer(lipschitz_layer.LipschitzLayer):
     return largest * self.operator_norm.norm(
         self._mapping(variables)._replace(kernel=unit_kernel), rows)
 
-  def save_norms(self) -> tf.Tensor:
+  def save_norms(self, searches: bool | tf.Tensor = True) -> tf.Tensor:
     if not self.operator_norm.has_rows:
       return tf.constant(0)
-    result, fingerprint = self._converge(*self.tensors())
+    result, fingerprint = self._converge(*self.tensors(), searches)
     self.v.assign(result.rows)
     self.fingerprint.assign(fingerprint)
     return result.num_steps

@@ -183,8 +183,13 @@ class LipschitzLayer(base_layer.BaseLayer):
     """Returns all linear layers within whose norms are constrained."""
     return [self] if self.num_constrained else []
 
-  def save_norms(self) -> tf.Tensor:
+  def save_norms(self, searches: bool | tf.Tensor = True) -> tf.Tensor:
     """Stores `norm_state` for the present weights, which saves time later.
+
+    Args:
+      searches: whether larger norms are searched if the weights have changed,
+        and not only followed from the stored ones; may be a tensor. Steps of an
+        optimizer are small, so a search after some of them is enough.
 
     Returns:
       The number of iterations, an int32 scalar.

@@ -65,10 +65,13 @@ class OperatorNorm:
   def converge(
       self, mapping: operators.LayerOperator, rows: tf.Tensor, tolerance: float,
       max_steps: int, min_steps: tf.Tensor,
-      is_current: bool | tf.Tensor = False) -> operators.ConvergedNorm:
+      is_current: bool | tf.Tensor = False,
+      random_rows: tf.Tensor | None = None, searches: bool | tf.Tensor = True,
+  ) -> operators.ConvergedNorm:
     """Converges the vectors for the present kernel; not differentiable.
 
-    `is_current` says that an earlier call returned them for this kernel.
+    `is_current` says that an earlier call returned them for this kernel. From
+    `random_rows` a larger norm is searched, if `searches` says so.
     """
     raise NotImplementedError
 
@@ -157,7 +160,7 @@ class _Estimate(OperatorNorm):
     return mapping.at_one_pixel().num_inputs
 
   def converge(self, mapping, rows, tolerance, max_steps, min_steps,
-               is_current=False):
+               is_current=False, random_rows=None, searches=True):
     dtype = mapping.kernel.dtype
     gap = tf.maximum(orders.as_tensor(tolerance, dtype)**2,
                      100.0 * np.finfo(dtype.as_numpy_dtype).eps)

@@ -16,11 +16,19 @@ import numpy as np
 import tensorflow as tf
 
 from tf_resflow.numerics import tracing
+from tf_resflow.numerics.norms import chebyshev
 from tf_resflow.numerics.norms import operators
 
 # Directions of the search space whose Gram eigenvalue is relatively smaller
 # than this depend on the others up to rounding, and are left out.
 _INDEPENDENT = 1e-5
+# Up to this size the eigenvalues of `W^T W` are computed, which is exact, and
+# takes less time than three steps.
+_MAX_DIRECT_SIZE = 64
+# What a search has found is added to the block if it is lengthened by more than
+# this share of the norm, for at least this number of steps.
+_NEAR = 0.95
+_MIN_FOUND_STEPS = 3
 _TINY = 1e-30
 
 
@@ -140,21 +148,24 @@ def _advanced(v, image, p, p_image, r, r_image):
 def power_iteration(
     operator: operators.LayerOperator, v: tf.Tensor, tolerance: float = 1e-3,
     max_steps: int = 200, min_steps: int | tf.Tensor = 0,
-    is_current: bool | tf.Tensor = False) -> operators.ConvergedNorm:
+    is_current: bool | tf.Tensor = False,
+    random_rows: tf.Tensor | None = None, searches: bool | tf.Tensor = True,
+) -> operators.ConvergedNorm:
   """Advances a block of right singular vectors until the first has converged.
 
   If the block already meets the tolerance there is no step: the call takes two
   applications of the map and one of its transpose and returns the block,
   rotated; a block that `is_current` is not even rotated, and takes one of each.
-  If the block has as many vectors as there are dimensions, nothing is iterated:
-  the eigenvalues of the map's Gram matrix are computed directly.
+  Up to 64 dimensions, or if the block has as many vectors as there are, nothing
+  is iterated: the eigenvalues of the Gram matrix are computed directly.
 
   A small residual says that some singular value is near, not that it is the
   largest: vectors orthogonal to the block are invisible, and in a block of
   nearly equal singular values so are slightly larger ones. After a change of
-  the map, start with a random row in the block and take a few steps
-  (`min_steps`), which explore what lies outside. A block of one vector may stay
-  at the singular vector that used to be the leading one.
+  the map, disturb a row and take a few steps (`min_steps`), which explore a
+  part of what lies outside, and give `random_rows`: once the block has
+  converged, they are filtered by `chebyshev.filtered` for what is larger,
+  added, and iterated with it.
 
   Not differentiable: use `spectral_norm`.
 
@@ -185,9 +196,6 @@ def power_iteration(
   def apply(v):  # A = W^T W: vectors stay on the smaller side of W.
     return operator.rmatvec(operator.matvec(v))
 
-  if num_vectors == operator.size:
-    return _of_all_directions(
-        operator, apply(tf.eye(num_vectors, dtype=v.dtype)))
   v = tf.stop_gradient(v)
   image = apply(v)
   found = _Residuals(*_shared(_residuals, v, image))
@@ -199,9 +207,28 @@ def power_iteration(
     return tf.constant(0), v, tf.sqrt(found.first_square), found.residual
 
   def advance():
-    return _iterate(operator, v, image, lambda num_steps, residual: (
-        num_steps < max_steps) & (
-            (residual > tolerance) | (num_steps < min_steps)))
+    if operator.size <= max(num_vectors, _MAX_DIRECT_SIZE):
+      return _direct(
+          operator, apply(tf.eye(operator.size, dtype=v.dtype)), num_vectors)
+    found = (*_iterate(
+        operator, v, image, tolerance, max_steps, min_steps),)
+    if random_rows is None or searches is False:
+      return found
+    return search(*found) if searches is True else tf.cond(
+        searches, lambda: search(*found), lambda: found)
+
+  def search(num_steps, rows, sigma, residual):
+    others = chebyshev.filtered(operator, random_rows, sigma)
+
+    def add():
+      block = tf.concat([rows, others], axis=0)
+      num_added_steps, block, *norm = _iterate(
+          operator, block, apply(block), tolerance, max_steps, _MIN_FOUND_STEPS)
+      return num_steps + num_added_steps, block[:num_vectors], *norm
+
+    return tf.cond(
+        tf.reduce_max(_row_norms(operator.matvec(others))) > _NEAR * sigma,
+        add, lambda: (num_steps, rows, sigma, residual))
 
   num_steps, v, sigma, residual = advance() if is_current is False else tf.cond(
       tf.convert_to_tensor(is_current) & is_leading & (
@@ -209,7 +236,7 @@ def power_iteration(
   return operators.ConvergedNorm(v, sigma, num_steps, residual)
 
 
-def _iterate(operator, v, image, continues_fn):
+def _iterate(operator, v, image, tolerance, max_steps, min_steps):
   """Returns the number of steps, the block, the norm and the residual."""
   # Or a vector that has overtaken the first one would go unnoticed.
   *start, r, residual = _shared(_rotated, v, image)
@@ -220,21 +247,22 @@ def _iterate(operator, v, image, continues_fn):
             *_shared(_advanced, v, image, p, p_image, r, normal_map(r)))
 
   num_steps, rows, *_, residual = tf.while_loop(
-      lambda num_steps, *state: continues_fn(num_steps, state[-1]), body, (
-          tf.constant(0), *start, tf.zeros_like(v), tf.zeros_like(v), r,
-          residual),
+      lambda num_steps, *state: (num_steps < max_steps) & (
+          (state[-1] > tolerance) | (num_steps < min_steps)), body, (
+              tf.constant(0), *start, tf.zeros_like(v), tf.zeros_like(v), r,
+              residual),
       parallel_iterations=1, name='power_iteration')
   return num_steps, rows, _norm(operator.matvec(rows[:1])), residual
 
 
-def _of_all_directions(operator, gram):
-  """Returns the result for the matrix `[k, k]` of `A` itself."""
+def _direct(operator, gram, num_vectors):
+  """Returns what `_iterate` does, for the matrix of `A` itself."""
   finite = tf.where(tf.math.is_finite(gram), gram, tf.zeros_like(gram))
   _, q = tf.linalg.eigh(finite)
-  v = tf.transpose(tf.reverse(q, axis=[1]))
-  residual = _residuals(v, tf.matmul(v, gram, transpose_b=True)).residual
-  return operators.ConvergedNorm(
-      v, _norm(operator.matvec(v[:1])), tf.constant(0), residual)
+  v = tf.transpose(tf.reverse(q, axis=[1])[:, :num_vectors])
+  v = _unit_rows(v, _row_norms(v))
+  residual = _residuals(v, tf.matmul(v, gram)).residual
+  return tf.constant(0), v, _norm(operator.matvec(v[:1])), residual
 
 
 def spectral_norm(operator: operators.LayerOperator, v: tf.Tensor) -> tf.Tensor:
