@@ -110,7 +110,8 @@ setuptools.setup(
   packages=setuptools.find_packages(include=['tf_resflow', 'tf_resflow.*']),
   # By this, an editable install is a path, which type checkers follow.
   package_dir={'': '.'},
-  package_data={'': ['*.pyi', '*.csv', '*.html', 'py.typed', 'programs/*.py']},
+  package_data={'': ['*.pyi', '*.csv', '*.html', 'py.typed', 'programs/*.py',
+                     'presets/*/*', 'presets/*/checkpoints/*']},
   cmdclass={'build_py': BuildWithFlagfiles},
   entry_points={
     'console_scripts': ['tf_resflow = tf_resflow.commands.runner:main'],

@@ -73,6 +73,12 @@ def test_help(run):
   assert all(name in listed for name in flagfiles.names())
 
 
+def test_presets(run):
+  process = run(command=(
+      '-c', "import tf_resflow; print(tf_resflow.load('preset:cancer'))"))
+  assert 'VectorFlow: mean radius, ' in process.stdout, process.stderr
+
+
 def test_train_and_evaluate(run):
   """By the name of a flagfile."""
   process = run(

@@ -132,8 +132,10 @@ class TrainableModel(latent_model.LatentModel):
             *(self._examples(x, y) if hasattr(x, 'shape') else first))
     self.save_norms()  # The steps follow these.
     self.run = None  # Whose weights these will not be.
-    return super().fit(x, y, batch_size, sample_weight=weight,
-                       validation_data=validation, **options)
+    history = super().fit(x, y, batch_size, sample_weight=weight,
+                          validation_data=validation, **options)
+    self.save_norms()  # Searched after some steps alone.
+    return history
 
   def evaluate(self, x: Any = None, y: Any = None,
                batch_size: int | None = None, *args: Any,

@@ -79,8 +79,8 @@ def check_is_new(workdir: str | os.PathLike) -> None:
 def create_workdir(
     workdir: str | os.PathLike, config: configuration.Config,
     model: models.Flow,
-    extra_files: Mapping[str, str] | None = None) -> None:
-  """Creates the folder of a run at step 0 from a model, atomically.
+    extra_files: Mapping[str, str] | None = None, step: int = 0) -> None:
+  """Creates the folder of a run at a step from a model, atomically.
 
   Averages equal the weights, and there is no optimizer state, so that training
   starts with a new optimizer. `extra_files` maps names of additional files to
@@ -101,9 +101,9 @@ def create_workdir(
       files.write_text(os.path.join(draft, file_name), text)
     checkpoint = tf.train.Checkpoint(
         model=model, ema=ema_lib.ExponentialMovingAverage(model),
-        step=tf.Variable(0, dtype=tf.int64), **checkpoints.config_of(model))
+        step=tf.Variable(step, dtype=tf.int64), **checkpoints.config_of(model))
     checkpoints.check_tracked(checkpoint)
-    checkpoints.save(checkpoint, os.path.join(draft, 'checkpoints'), 0, 1)
+    checkpoints.save(checkpoint, os.path.join(draft, 'checkpoints'), step, 1)
 
 
 def finished(workdir: str, config: configuration.Config) -> str:

@@ -20,6 +20,7 @@ from tf_resflow import training
 from tf_resflow.specs import registries
 from tf_resflow.training import checkpoints
 from tf_resflow.training import files
+from tf_resflow.workflow import presets
 
 REPORT = 'report.json'
 # How the summary of a run begins that was interrupted.
@@ -223,7 +224,8 @@ def load(
   estimators of the blocks, like `log_prob(x, estimator='training')`.
 
   Args:
-    workdir: folder of the run.
+    workdir: folder of the run; or `preset:NAME`, one of those that come with
+      the package: `preset:digits`, `moons`, `rings` and `cancer`.
     imports: modules with types of the run, those of `--import`. A run is not
       trusted to name them itself, since to import a module runs its code: those
       in its run.flags must stand here, or be imported already.
@@ -246,7 +248,7 @@ def load(
     >>> flow.sample(4, seed=0).shape, flow.run.step
     (TensorShape([4, 2]), 0)
   """
-  workdir = os.fspath(workdir)
+  workdir = presets.folder_of(workdir)
   config = config or files.load_config(workdir, imports)
   with (strategy or tf.distribute.get_strategy()).scope():
     model, step = training.workdir.restore_model(

@@ -51,11 +51,17 @@ def _fingerprint(kernel):
 
 @tracing.noinline_function
 def _converge_norm(mapping, rows, fingerprint, operator_norm, tolerance,
-                   max_steps, searches):
-  """Returns a `ConvergedNorm`, begun with earlier rows, and the fingerprint."""
+                   max_steps, searches, takes_unsearched):
+  """Returns a `ConvergedNorm`, begun with earlier rows, and the fingerprint.
+
+  That of a norm which was not searched is negated; `takes_unsearched` says
+  whether such a norm of the present kernel will do.
+  """
   kernel, scale = _unit_kernel(mapping.kernel)
   new_fingerprint = _fingerprint(kernel)
-  is_same = tf.reduce_all(new_fingerprint == fingerprint)
+  is_searched = tf.reduce_all(new_fingerprint == fingerprint)
+  is_same = is_searched | takes_unsearched & tf.reduce_all(
+      new_fingerprint == -fingerprint)
   num_vectors, size = rows.shape
   # The same rows every time: replicas and XLA, whose kernels agree up to
   # rounding, then follow the same path. Drawn when traced, because XLA draws
@@ -77,8 +83,10 @@ def _converge_norm(mapping, rows, fingerprint, operator_norm, tolerance,
   result = operator_norm.converge(
       mapping._replace(kernel=kernel), rows, tolerance, max_steps,
       tf.where(is_same, 0, _MIN_STEPS), is_same,
-      searched if searched.size else None, searches)
-  return result._replace(norm=scale * result.norm), new_fingerprint
+      random_rows=searched if searched.size else None, searches=searches)
+  is_searched |= ~is_same & searches
+  return result._replace(norm=scale * result.norm), tf.where(
+      is_searched, new_fingerprint, -new_fingerprint)
 
 
 @tracing.noinline_function
@@ -226,12 +234,12 @@ class LinearLayer(lipschitz_layer.LipschitzLayer):
     return operators.LayerOperator(variables[0], self.spatial_shape,
                                     *self.orders(variables), self.is_on_cpu)
 
-  def _converge(self, variables, state, searches=True):
+  def _converge(self, variables, state, searches=True, takes_unsearched=True):
     mapping = tf.nest.map_structure(
         lambda part: tf.stop_gradient(part) if tf.is_tensor(part) else part,
         self._mapping(variables))
     return _converge_norm(mapping, *state, self.operator_norm, self.tolerance,
-                          self.max_power_iterations, searches)
+                          self.max_power_iterations, searches, takes_unsearched)
 
   def converge_norms(self, variables: Tensors, state: Tensors) -> Tensors:
     """Returns the converged vectors and the norm of the kernel."""
@@ -281,7 +289,8 @@ class LinearLayer(lipschitz_layer.LipschitzLayer):
   def save_norms(self, searches: bool | tf.Tensor = True) -> tf.Tensor:
     if not self.operator_norm.has_rows:
       return tf.constant(0)
-    result, fingerprint = self._converge(*self.tensors(), searches)
+    result, fingerprint = self._converge(
+        *self.tensors(), searches, tf.logical_not(searches))
     self.v.assign(result.rows)
     self.fingerprint.assign(fingerprint)
     return result.num_steps

@@ -187,9 +187,11 @@ class LipschitzLayer(base_layer.BaseLayer):
     """Stores `norm_state` for the present weights, which saves time later.
 
     Args:
-      searches: whether larger norms are searched if the weights have changed,
-        and not only followed from the stored ones; may be a tensor. Steps of an
-        optimizer are small, so a search after some of them is enough.
+      searches: whether larger norms are searched, unless they were for the
+        present weights, and not only followed from the stored ones; may be a
+        tensor. Steps of an optimizer are small, so a search after some of them
+        is enough. Calls of the layer take what is stored for the present
+        weights, and search if there is nothing.
 
     Returns:
       The number of iterations, an int32 scalar.

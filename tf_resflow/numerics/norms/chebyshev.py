@@ -24,12 +24,12 @@ def filtered(operator: operators.LayerOperator, rows: tf.Tensor,
   The component of `v` along a singular vector for `sigma` is multiplied by the
   Chebyshev polynomial `T_64(2 t^2 - 1) = T_128(t)` of `t = sigma / norm`. That
   is at most 1 in absolute value if `sigma <= norm`, and `cosh(128 arcosh(t))`
-  above: 154 at 1.001, 1.8e5 at 1.005. No other polynomial of that degree with
+  above: 153 at 1.001, 1.8e5 at 1.005. No other polynomial of that degree with
   the same bound is larger there. So a random row, filtered, is almost the
-  leading singular vector if `norm` is less than its value by more than about a
-  thousandth, whatever the other singular values are. For random normal rows
-  and unit `u` the component along `u` is below `a` with a probability of
-  `0.8 a`: the method may fail with it.
+  leading singular vector if that factor is far above `sqrt(D)`: for 2,048
+  dimensions if `norm` is too small by 0.2 %, for 65,536 by 0.3 %. It fails
+  where the row has nearly no component along that vector: one below `a`, for
+  rows of normal numbers, with a probability of `0.8 a`.
 
   Args:
     operator: the map `W`, which `matvec` applies, of a kernel whose largest
