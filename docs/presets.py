@@ -3,7 +3,7 @@
   python -m docs.presets [NAME]
 
 Of a run are kept its settings, the averaged weights and its report; of a table
-columns, types, and scores and hashes of the held-out rows, but no row.
+columns, types, and scores and hashes of rows, but no row.
 """
 
 import pathlib
@@ -46,8 +46,8 @@ def write(name: str) -> None:
     training.workdir.create_workdir(
         kept, run.config, flow, step=run.step, extra_files={
             'report.json': (trained / 'report.json').read_text()})
-    # Scores of held-out rows, for p-values.
-    for path in trained.glob('held_out.npz'):
+    # Scores and hashes of rows, for p-values.
+    for path in (*trained.glob('held_out.npz'), *trained.glob('train_rows.npy')):
       shutil.copy(path, kept)
     target = presets.FOLDER / name
     shutil.rmtree(target, ignore_errors=True)

@@ -34,7 +34,10 @@ def test_a_table_without_its_rows():
   assert -np.mean(flow.score_samples(frame[-114:])) == pytest.approx(
       flow.run.report['nats'], abs=1e-3)
   assert list(flow.sample_frame(3, seed=0).columns) == list(frame.columns)
-  assert not (presets.FOLDER / 'cancer' / 'train_rows.npy').exists()
+  new = frame[:100] * 1.001  # A row that it knows has no p-value.
+  new.loc[7, 'mean area'] *= 10
+  found = workflow.score(flow, new, fdr=0.3).frame()
+  assert found['p_value'][7] == pytest.approx(1 / 115)
 
 
 def test_names():
