@@ -47,8 +47,9 @@ def write(name: str) -> None:
         kept, run.config, flow, step=run.step, extra_files={
             'report.json': (trained / 'report.json').read_text()})
     # Scores and hashes of rows, for p-values.
-    for path in (*trained.glob('held_out.npz'), *trained.glob('train_rows.npy')):
-      shutil.copy(path, kept)
+    for pattern in ('held_out.npz', 'train_rows.npy'):
+      for path in trained.glob(pattern):
+        shutil.copy(path, kept)
     target = presets.FOLDER / name
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(kept, target)
