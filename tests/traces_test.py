@@ -28,9 +28,9 @@ _BOUNDS = {
     'sample': 22,
     'export': 50,
     'fid': 23,
-    'benchmark --worker=train': 44,
-    'benchmark --worker=evaluate': 25,
-    'benchmark --worker=sample': 19,
+    'benchmark --worker=train': 46,
+    'benchmark --worker=evaluate': 27,
+    'benchmark --worker=sample': 21,
 }
 # TensorFlow's own, which come with every data set and with its iterators.
 _OF_DATA = re.compile(r'.*: (Dataset_.*|_(remote_)?(init|next|finalize)_func)')

@@ -238,8 +238,11 @@ class LinearLayer(lipschitz_layer.LipschitzLayer):
     mapping = tf.nest.map_structure(
         lambda part: tf.stop_gradient(part) if tf.is_tensor(part) else part,
         self._mapping(variables))
-    return _converge_norm(mapping, *state, self.operator_norm, self.tolerance,
-                          self.max_power_iterations, searches, takes_unsearched)
+    return _converge_norm(
+        mapping, *state, self.operator_norm, self.tolerance,
+        self.max_power_iterations,
+        # Tensors: each combination of two Python values would be traced.
+        *map(tf.convert_to_tensor, (searches, takes_unsearched)))
 
   def converge_norms(self, variables: Tensors, state: Tensors) -> Tensors:
     """Returns the converged vectors and the norm of the kernel."""
