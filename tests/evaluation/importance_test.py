@@ -41,9 +41,10 @@ def all_images(num_copies=1):
       'label': np.zeros(16 * num_copies, np.int32)}, num_levels=2)
 
 
+@pytest.mark.slow
 def test_probabilities_of_all_images_sum_to_1_and_bounds_rise_to_them(flow):
   log_weights = likelihood.log_probs_of_splits(
-      flow, num_repeats=256, estimator='exact')(all_images(_NUM_COPIES))
+      flow, num_repeats=64, estimator='exact')(all_images(_NUM_COPIES))
   # P(X) is the mean of p(y) / q, over 2^-4 for the size of a cell.
   weights = np.exp(log_weights) / 16.0
   weights = weights.reshape([-1, 16, _NUM_COPIES]).swapaxes(0, 1).reshape(
@@ -51,13 +52,13 @@ def test_probabilities_of_all_images_sum_to_1_and_bounds_rise_to_them(flow):
   mean = weights.mean(axis=1)
   stderr = weights.std(axis=1) / np.sqrt(weights.shape[1])
   assert abs(mean.sum() - 1.0) < 3.0 * np.linalg.norm(stderr)
-  assert np.linalg.norm(stderr) < 0.02
+  assert np.linalg.norm(stderr) < 0.03
   exact = np.log(mean) + 4.0 * np.log(2.0)
   log_prob = log_weights.mean(axis=0).reshape([16, -1]).mean(axis=1)
   gaps = [np.mean(exact - log_prob)]
-  for num_samples in 16, 256:
+  for num_samples, num_copies in (16, 64), (256, 8):
     found = importance.importance_bound(
-        flow, all_images(16), num_samples, seed=1)
+        flow, all_images(num_copies), num_samples, seed=1)
     bound = found.arrays['importance_log_prob'].reshape([16, -1]).mean(axis=1)
     gaps.append(np.mean(exact - bound))
     assert found.numbers['importance_bits_per_dim'] == pytest.approx(
