@@ -1,5 +1,7 @@
 """Rows of a table are scored by flows that never saw them."""
 
+from unittest import mock
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,6 +9,7 @@ import pytest
 from tf_resflow import errors
 from tf_resflow import training
 from tf_resflow import workflow
+from tf_resflow.workflow import folds
 
 _SHORT = {'num_steps': 2, 'num_blocks': 1, 'hidden_units': (4,),
           'base': 'normal', 'verbose': False}
@@ -19,14 +22,14 @@ def test_each_fold_has_the_scores_of_a_flow_of_the_others(tmp_path):
       {'b': rng.normal(size=60), 'who': rng.integers(9, size=60),
        'a': rng.lognormal(size=60)}, [f'r{i}' for i in range(60)])
   frame.loc['r5', 'b'] = 40.0
-  options = {'workdir': tmp_path, 'groups': 'who', 'drop': 'who', 'seed': 3,
-             **_SHORT}
+  options = {'workdir': tmp_path, 'groups': 'who', 'seed': 3, **_SHORT}
   scores = workflow.score_folds(frame, 3, explain=3, **options)
   pd.testing.assert_frame_equal(scores[[*frame]], frame)
   # The persons of a fold are in no other one.
   assert (scores.groupby('who')['fold'].nunique() == 1).all()
   for fold, part in scores.groupby('fold'):
     flow = workflow.load(tmp_path / f'fold{fold}')
+    assert flow.schema.names == ('b', 'a')
     known = training.train_rows.read(tmp_path / f'fold{fold}')
     assert not np.isin(training.train_rows.row_hashes(
         part[['b', 'a']].to_numpy(), None), known).any()
@@ -44,3 +47,20 @@ def test_each_fold_has_the_scores_of_a_flow_of_the_others(tmp_path):
 def test_bad_folds():
   with pytest.raises(errors.InvalidValueError, match='^folds=1: expected'):
     workflow.score_folds(np.zeros([5, 2]), 1)
+
+
+@pytest.mark.parametrize('name', ['rank', 'fold', 'log_prob'])
+def test_no_column_is_replaced_by_that_of_a_score(name):
+  frame = pd.DataFrame(np.zeros([12, 2]), columns=['b', name])
+  with pytest.raises(errors.InvalidValueError, match=f'column {name} already'):
+    workflow.score_folds(frame, 2, **_SHORT)
+
+
+def test_any_other_column_is_kept(monkeypatch):
+  """The rows are not trained on here, and stand in their own order."""
+  frame = pd.DataFrame({'b': np.arange(8.0), 'place': [*'hgfedcba']}, [1] * 8)
+  monkeypatch.setattr(folds.fitting, 'fit', lambda *_, **__: None)
+  monkeypatch.setattr(folds.scoring, 'score', lambda _, rows, **__: mock.Mock(
+      frame=lambda: rows.assign(log_prob=rows['b'])))
+  scores = workflow.score_folds(frame, 2)
+  pd.testing.assert_frame_equal(scores[[*frame]], frame)

@@ -8,7 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests import flows
 from tests import testing
+from tf_resflow import datasets
 from tf_resflow import errors
 from tf_resflow import evaluation
 from tf_resflow import models
@@ -49,6 +51,21 @@ def test_rows_with_scores_are_refused_at_once(flow, table, monkeypatch):
       lambda rows: workflow.score(unconditional, rows, **_FAST), [
           (rows, 'rows=0 of them: expected a row without an empty cell.')
           for rows in (np.zeros([0, 2]), pd.DataFrame({'x0': [], 'x1': []}))])
+
+
+@pytest.mark.parametrize('score', [workflow.score, evaluation.evaluate_inputs])
+def test_levels_of_images_are_no_numbers_in_the_unit_interval(score):
+  flow = flows.make_flow_without_blocks(num_levels=2)
+  with pytest.raises(errors.InvalidValueError, match='^x=uint8: expected flo'):
+    score(flow, np.ones([3, 4, 4, 1], np.uint8))
+
+
+def test_masks_are_not_lost(flow):
+  x = np.ma.masked_greater(np.arange(8.0).reshape([4, 2]), 5.0)
+  for use in (lambda: workflow.score(flow, x), lambda: flow.log_prob(x),
+              lambda: datasets.array(x)):
+    with pytest.raises(errors.InvalidValueError, match='masked array'):
+      use()
 
 
 def test_a_file_is_opened_once(flow, table, tmp_path, monkeypatch):

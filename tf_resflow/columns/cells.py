@@ -28,6 +28,13 @@ def as_names(names: str | Iterable[str]) -> tuple[str, ...]:
   return (names,) if isinstance(names, str) else tuple(names)
 
 
+def check_unmasked(name: str, x: Any) -> None:
+  """Raises `InvalidValueError` for a masked array, whose mask would be lost."""
+  errors.check(
+      not isinstance(x, np.ma.MaskedArray), name, 'a masked array',
+      'an array without a mask', 'x.filled(np.nan) has empty cells.')
+
+
 def check_present(
     names: Iterable[str], known: Iterable[str], what: str = 'It') -> None:
   """Raises `FormatError` if a table, `what`, does not have all names."""

@@ -288,6 +288,7 @@ def arrays(schema: schema_lib.Schema, x: Any, condition: Any = None
     InvalidValueError: if a frame lacks a column, has two of its name or an
       unknown level, or other than finite numbers where these are expected.
   """
+  cells_lib.check_unmasked('x', x)
   frame = _framed(schema, 'x', x, schema.names)
   condition = condition_array(schema, condition)
   if frame is None:

@@ -79,6 +79,8 @@ def array(
       if given is None:
         continue
       parts = [given] if test is None else given
+      for part in parts:
+        cells.check_unmasked(key, part)
       errors.check(
           test is None or len(parts) == 2, problem=f'With test, {key} is two '
           'arrays, the second of the test part.')

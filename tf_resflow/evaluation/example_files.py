@@ -144,8 +144,9 @@ def read_rows(
   elif not hasattr(source, 'is_complete'):
     if is_path and model.condition_spec is not None:
       condition = _read_conditions(source, name)
+    cells.check_unmasked('rows', source)
     x = read_inputs(source, model.event_shape) if is_path else (
-        np.asarray(source, np.float64))
+        np.asarray(source, None if model.is_image else np.float64))
     rows = rows_lib.Rows(
         x=x, is_complete=np.ones(len(x), bool), condition=condition)
   if model.condition_spec is None:

@@ -237,7 +237,11 @@ def evaluator(
 
   def evaluate(x, condition=None, **part):
     x, condition = rows_lib.arrays(model.schema, x, condition)
-    is_finite = np.isfinite(np.asarray(x)).reshape([len(x), -1]).all(axis=1)
+    x = np.asarray(x)
+    errors.check(
+        x.dtype.kind == 'f' or not model.is_image, 'x', x.dtype.name, 'floats',
+        'datasets.dequantize turns integers into these in [0, 1).')
+    is_finite = np.isfinite(x).reshape([len(x), -1]).all(axis=1)
     errors.check(
         is_finite.all(), 'x', f'{np.sum(~is_finite)} examples with NaN or '
         'infinity', 'finite numbers', 'Leave these out.')

@@ -8,6 +8,7 @@ import numpy as np
 
 from tf_resflow import errors
 from tf_resflow.columns import cells
+from tf_resflow.columns import rows as rows_lib
 from tf_resflow.columns import table_files
 from tf_resflow.workflow import fitting
 from tf_resflow.workflow import scoring
@@ -28,7 +29,8 @@ def score_folds(
     data: a data frame, the path of a table, or an array `[N, D]`.
     folds: number of folds and flows.
     workdir: folder of the runs, which continue there; by default none is kept.
-    groups: column whose rows of one value stay in one fold.
+    groups: column whose rows of one value stay in one fold; it is modelled only
+      as a condition, or if `columns` names it.
     seed: of the folds and runs.
     explain: number of rows, those of the lowest ranks, that are explained, see
       `score`; a share of them in each fold.
@@ -41,7 +43,7 @@ def score_folds(
 
   Raises:
     InvalidValueError: if there are fewer than two folds, or rows or groups than
-      folds; see `fit` and `score`.
+      folds, or the table has a column of scores; see `fit` and `score`.
   """
   import pandas as pd
   from sklearn import model_selection
@@ -54,7 +56,15 @@ def score_folds(
                f'a number from 2 to {len(np.unique(keys))}')
   splits = model_selection.GroupKFold(
       folds, shuffle=True, random_state=seed).split(frame, groups=keys)
-  parts = []
+  with errors.format_errors('data', 'a table', 'one without these columns'):
+    rows_lib.check_free(
+        frame, [*rows_lib.appended(None, explain), 'fold', 'rank'])
+  if groups is not None and groups not in (
+      *cells.as_names(settings.get('columns') or ()),
+      *cells.as_names(settings.get('condition_on') or ())):
+    dropped = cells.as_names(settings.get('drop') or ())
+    settings['drop'] = (*{*dropped, groups},)
+  parts, places = [], []
   for fold, (rest, held_out) in enumerate(splits):
     flow = fitting.fit(
         frame.iloc[rest], workdir and os.path.join(workdir, f'fold{fold}'),
@@ -64,6 +74,6 @@ def score_folds(
         explain=math.ceil(explain / folds)).frame()
     parts.append(scores.set_axis(frame.index[held_out]).assign(
         fold=fold, rank=scores['log_prob'].rank(pct=True, method='max'
-                                                ).to_numpy(),
-        place=held_out))
-  return pd.concat(parts).sort_values('place').drop(columns='place')
+                                                ).to_numpy()))
+    places.append(held_out)
+  return pd.concat(parts).iloc[np.argsort(np.concatenate(places))]
