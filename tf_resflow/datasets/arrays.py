@@ -79,11 +79,11 @@ def array(
       if given is None:
         continue
       parts = [given] if test is None else given
-      for part in parts:
-        cells.check_unmasked(key, part)
       errors.check(
           test is None or len(parts) == 2, problem=f'With test, {key} is two '
           'arrays, the second of the test part.')
+      for part in parts:
+        cells.check_unmasked(key, part)
       arrays |= {key + suffix: np.asarray(part) for suffix, part in zip(
           ('', '_test'), parts, strict=False)}
     info = _info(name, arrays, column_types, share)

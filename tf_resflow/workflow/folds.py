@@ -63,7 +63,7 @@ def score_folds(
       *cells.as_names(settings.get('columns') or ()),
       *cells.as_names(settings.get('condition_on') or ())):
     dropped = cells.as_names(settings.get('drop') or ())
-    settings['drop'] = (*{*dropped, groups},)
+    settings['drop'] = (*dict.fromkeys((*dropped, groups)),)
   parts, places = [], []
   for fold, (rest, held_out) in enumerate(splits):
     flow = fitting.fit(
