@@ -1,7 +1,10 @@
 """Chain computes what tfb.Chain does."""
 
+import functools
+
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 from tensorflow_probability import bijectors as tfb
 
@@ -37,3 +40,12 @@ def test_values_and_log_dets_are_those_of_tfb_chain():
       ours.inverse_log_det_jacobian(tf.identity(y), 1),
       -ours.forward_log_det_jacobian(x, 2), atol=1e-5)
   assert ours.forward_event_shape([2, 2]) == [4]
+
+
+def test_keywords_of_no_part_are_refused():
+  chain = bijectors.Chain(_parts()[:2])
+  for method in (chain.forward, chain.inverse, functools.partial(
+      chain.forward_log_det_jacobian, event_ndims=1)):
+    with pytest.raises(ValueError, match=(
+        r"keywords=\['seed'\]: expected names of parts of \w+: block_1, ")):
+      method(tf.ones([1, 4]), seed=1, block_1={'seed': 2})

@@ -119,7 +119,7 @@ def test_random_densities_are_warned_of_where_values_are_compared(caplog):
   for _ in range(2):
     walk(random)
   [record] = caplog.records
-  assert "estimator='exact' or seed=" in record.getMessage()
+  assert "Give bijectors estimator='exact', or" in record.getMessage()
   layer_bijector._warn_once.cache_clear()
   tfp.optimizer.lbfgs_minimize(
       lambda x: tfp.math.value_and_gradient(random.log_prob, x), x[0],

@@ -23,6 +23,7 @@ from tf_resflow import training
 from tf_resflow import workflow
 from tf_resflow.columns import column_fits
 from tf_resflow.specs import reading
+from tf_resflow.training import metrics
 from tf_resflow.workflow import fitting
 
 _SHORT = {'num_steps': 2, 'num_blocks': 1, 'hidden_units': (8,),
@@ -217,6 +218,20 @@ def test_an_interrupt_returns_the_best_flow_so_far(tmp_path, monkeypatch):
     flow = workflow.fit(frame, workdir, **settings)
   assert flow.run.summary.startswith('Interrupted: ')
   assert workflow.fit(frame, workdir, **settings).run.report
+
+
+@pytest.mark.parametrize('rows, seconds', [
+    ([], 0.0),
+    # Of the first process, then of one that began at 6; 8 was validated alone.
+    ([(4, {'examples_per_second': 16.0}), (8, {'nats': 1.0}),
+      (9, {'examples_per_second': 80.0})], 2.0 + 0.5)])
+def test_mixtures_have_the_time_of_all_processes(tmp_path, rows, seconds):
+  with metrics.MetricsWriter(tmp_path) as writer:
+    for row in rows:
+      writer.write(*row)
+  config = configuration.make_config(dataset='2d/moons', batch_size=8)
+  assert fitting._training_seconds(workflow.Run(
+      config=config, workdir=str(tmp_path), step=9)) == seconds
 
 
 def test_it_works_off_the_main_thread():

@@ -1,6 +1,7 @@
 """TFP bijectors: thin adapters over layers, without variables of their own.
 
-Every bijection of `layers` has a bijector of its name and arguments.
+Every elementary bijection of `layers` has a bijector of its name and arguments;
+sequences are a `Chain`, or a `LayerBijector` of the layer.
 """
 
 import lazy_loader

@@ -23,8 +23,8 @@ def _common(
       needed unless the layer, or the `g` of a block, is built.
     dtype: float32 or float64; that of the layer by default.
     layer: a layer of the same class name, to adapt in place of a new one.
-    seed: unless above, Python int or int32 `[2]` that fixes the draws of every
-      call; with None they differ.
+    seed: Python int or int32 `[2]` that fixes the draws of every call, unless
+      the layer has one of its own, above; with None they differ.
     name: name of the bijector.
   """
 

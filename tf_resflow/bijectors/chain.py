@@ -5,6 +5,7 @@ from typing import Any
 import tensorflow as tf
 from tensorflow_probability import bijectors as tfb
 
+from tf_resflow import errors
 from tf_resflow import private_tfp_apis
 from tf_resflow.bijectors import flow_bijector
 
@@ -15,7 +16,8 @@ class Chain(flow_bijector.FlowBijector, private_tfp_apis.Chain):
   `forward(x) = bijectors[0](bijectors[1](...(x)))`, as in `tfb.Chain`, which
   caches the results for a tensor as long as they are alive, across updates of
   the variables and across gradient tapes. A log-determinant evaluates every
-  bijector of this package once.
+  bijector of this package once. Keywords of a method are those of the parts, by
+  their names, `forward(x, block_1={'seed': 3})`; others are errors.
 
   Args:
     bijectors: sequence of bijectors, the last one applied first.
@@ -43,6 +45,7 @@ class Chain(flow_bijector.FlowBijector, private_tfp_apis.Chain):
 
   def _pass(self, parts, value, event_ndims, is_forward, kwargs):
     """Returns the value after all parts, and the sum of log-determinants."""
+    self._check(kwargs)
     total = 0.0
     for part in parts:
       value, log_det = value_and_log_det(
@@ -52,7 +55,15 @@ class Chain(flow_bijector.FlowBijector, private_tfp_apis.Chain):
                      else part.inverse_event_ndims(event_ndims))
     return value, total
 
+  def _check(self, kwargs):
+    names = [part.name for part in self.bijectors]
+    errors.check(
+        kwargs.keys() <= {*names}, 'keywords', sorted(kwargs.keys() - names),
+        f'names of parts of {self.name}: {", ".join(names)}',
+        'Each part has keywords of its own, in a dict.')
+
   def solve(self, y: Any, **kwargs: Any) -> tf.Tensor:
+    self._check(kwargs)
     for part in self.bijectors:
       y = part.inverse(y, **kwargs.get(part.name, {}))
     return y

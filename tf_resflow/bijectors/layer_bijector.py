@@ -93,7 +93,7 @@ class LayerBijector(flow_bijector.FlowBijector):
     errors.check(
         len(blocks) == 1, 'layer', self.layer.name,
         f'one with one residual block, not {len(blocks)}',
-        'For several, use Flow.lipschitz_bounds().')
+        'Certify each block, or use Flow.lipschitz_bounds().')
     return blocks[0].certificate()
 
   def _flatten_batch(self, x, event_ndims, condition=None):
@@ -190,8 +190,9 @@ class LayerBijector(flow_bijector.FlowBijector):
         private_tfp_apis.compares_values()):
       _warn_once(
           'A Markov chain or a line search compares random estimates of log p: '
-          "its result is biased. Give bijectors estimator='exact' or seed=0, "
-          "or log_prob bijector_kwargs={'estimator': 'exact'}.")
+          "its result is biased. Give bijectors estimator='exact', or log_prob "
+          "bijector_kwargs={'estimator': 'exact'}, under the names of parts "
+          'of a Chain. A fixed seed makes values repeatable, not right.')
     result, log_det = pass_fn(flat, condition, solver=solver, **settings)
     # Axes of the batch that count as those of an event.
     axes = list(range(least - event_ndims, 0))

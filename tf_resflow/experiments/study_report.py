@@ -83,13 +83,19 @@ def rates_table(study: study_lib.Study, records: study_lib.Records) -> str:
 
 
 def looks(study: study_lib.Study, records: study_lib.Records) -> str:
-  """Returns a line on how often test parts were looked at, by whom."""
+  """Returns a line: looks at test parts, seconds of training, hours of all."""
   counts = [[record.get('looks', 0) for record in records.values()
              if (record['kind'], record['workload']) == (study_lib.FINAL, name)]
             for name in study.workloads]
-  return 'Looks at test parts: ' + ', '.join(
+  line = 'Looks at test parts: ' + ', '.join(
       f'{name} {sum(each)} by {len(each)} finalists'
       for name, each in zip(study.workloads, counts, strict=True)) + '.'
+  if all(workload.seconds for workload in study.workloads.values()):
+    line += ' Seconds of training: ' + ', '.join(
+        f'{name} {workload.seconds:g}'
+        for name, workload in study.workloads.items()) + '.'
+  hours = sum(record.get('seconds', 0.0) for record in records.values()) / 3600
+  return f'{line} All tasks took {hours:.1f} hours.'
 
 
 def _validation(study, case, records):

@@ -297,6 +297,17 @@ def _facts(config):
       'condition': [*config.data.condition_on]}
 
 
+def _training_seconds(run):
+  """Returns the time of a run's steps, of all processes that took some."""
+  optimizer, curves = run.config.optimizer, run.curves
+  rates = curves.get(
+      'examples_per_second', np.full_like(curves['step'], np.nan))
+  is_rate = np.isfinite(rates)
+  num_examples = np.diff(curves['step'][is_rate], prepend=0.0) * (
+      optimizer.batch_size * optimizer.accumulation_steps)
+  return float(np.sum(num_examples / rates[is_rate]))
+
+
 def _report(flow, open_fn, warnings, start, **options):
   """Evaluates a flow on the test part; its run gets the result.
 
@@ -324,7 +335,8 @@ def _report(flow, open_fn, warnings, start, **options):
           {name: open_fn(name) for name in names},
           is_best=run.config.run.keep_best, seed=run.config.run.seed,
           strategy=run.strategy,
-          max_seconds=_SHARE_OF_TIME * (time.monotonic() - start))
+          max_seconds=_SHARE_OF_TIME * max(
+              _training_seconds(run), time.monotonic() - start))
       results, summary = results.extended(found.report()), found.summary
       warnings += found.warnings
   if (run.config.run.keep_best and not run.step
