@@ -4,7 +4,6 @@ import re
 
 import griffe
 
-
 _ADAPTED = re.compile(r'adapt\(layers\.(\w+)\)')
 
 
