@@ -27,6 +27,15 @@ _COMPILED = {
         'residual_block_learned', 'flow_squeeze_first', 'flow_norms',
         'flow_conditional_factor_out', 'vector_flow_mixture', 'flow_densenet'),
     'eager_calls_of_all_sizes_share_their_graphs': ()}
+# Checks of gradients, draws and files: their parts, not whole slow models, have
+# them, but for these.
+_OF_SLOW_MODELS = {
+    'gradients_are_central_differences': (
+        'vector_flow_mixture', 'flow_densenet',
+        'vector_flow_conditional_monotone'),
+    'keras_files_hold_everything': ('vector_flow_mixture', 'flow_norms'),
+    'seeds_decide_what_is_drawn': ('flow_conditional_residual',),
+    'every_example_has_a_weight_of_its_own': ('vector_flow_mixture',)}
 # Of blocks that only have another memory mode: it concerns gradients.
 _MEMORY_MODES = [
     name for name in cases.BIJECTIONS
@@ -67,6 +76,8 @@ def _test_of(check):
       name for kind, table in _KINDS.items() for name, case in table.items()
       if check.reason_against(kind, case) is None and (
           name not in cases.SLOW or name in _COMPILED.get(check.name, [name]))
+      and (name not in cases.SLOW or name not in cases.MODELS
+           or name in _OF_SLOW_MODELS.get(check.name, [name]))
       and (name not in _MEMORY_MODES or check.name in _OF_MEMORY_MODES)]
 
   @subjects.each(names, slow=_SLOW.get(check.name, ()))
