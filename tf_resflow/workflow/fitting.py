@@ -299,7 +299,10 @@ def _facts(config):
 
 def _training_seconds(run):
   """Returns the time of a run's steps, of all processes that took some."""
-  optimizer, curves = run.config.optimizer, run.curves
+  try:
+    optimizer, curves = run.config.optimizer, run.curves
+  except errors.InvalidValueError:  # A finished run whose file is damaged.
+    return 0.0
   rates = curves.get(
       'examples_per_second', np.full_like(curves['step'], np.nan))
   is_rate = np.isfinite(rates)
