@@ -83,7 +83,7 @@ def test_the_certificate_is_that_of_the_one_residual_block():
   testing.check_refusals(lambda parts: bijectors.LayerBijector(
       layers.SequentialBijection(parts, name='chain'), [3]).certificate(), [
           (parts, 'layer=chain: expected one with one residual block, not '
-           f'{count}. For several, use Flow.lipschitz_bounds()')
+           f'{count}. Certify each block, or use Flow.lipschitz_bounds()')
           for parts, count in (
               ([layers.ActNorm()], 0), ([block.layer, make_block().layer], 2))])
 
