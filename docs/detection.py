@@ -35,6 +35,8 @@ from sklearn import model_selection
 from sklearn import neighbors
 from sklearn import preprocessing
 
+from docs import log_files
+
 NUM_SPLITS = 5
 KINDS = ('clean', 'contaminated')
 
@@ -115,7 +117,7 @@ DETECTORS = {
 def run(log: pathlib.Path) -> None:
   """Computes what the log does not have, small tables first."""
   done = {tuple(line[name] for name in ('table', 'split', 'kind', 'detector'))
-          for line in lines(log)}
+          for line in log_files.lines(log)}
   for table in sorted(TABLES, key=lambda name: TABLES[name][1][0]):
     read, (num_rows, num_columns, num_odd) = TABLES[table]
     frame = read()
@@ -145,15 +147,9 @@ def run(log: pathlib.Path) -> None:
           print(line, flush=True)
 
 
-def lines(log: pathlib.Path) -> list[dict]:
-  """Returns what stands in the log."""
-  return [*map(json.loads, log.read_text().splitlines())] if (
-      log.exists()) else []
-
-
 def tables(log: pathlib.Path) -> str:
   """Returns the tables of the log, as Markdown."""
-  frame, found = pd.DataFrame(lines(log)), []
+  frame, found = pd.DataFrame(log_files.lines(log)), []
   for kind in KINDS:
     means = frame[frame['kind'] == kind].pivot_table(
         ['auroc', 'ap'], 'table', 'detector').reindex(

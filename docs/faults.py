@@ -31,6 +31,7 @@ import numpy as np
 import pandas as pd
 from sklearn import ensemble
 
+from docs import log_files
 from docs import rates
 from docs import real_tables
 import tf_resflow
@@ -164,7 +165,7 @@ DENSITY = 'density'
 
 def run(log: pathlib.Path) -> None:
   """Computes what the log does not have."""
-  done = {(line['table'], line['explanation']) for line in lines(log)}
+  done = {(line['table'], line['explanation']) for line in log_files.lines(log)}
   for table, read in TABLES.items():
     explanations = EXPLANATIONS | ({
         DENSITY: functools.partial(by_density, KNOWN[table])
@@ -192,15 +193,9 @@ def run(log: pathlib.Path) -> None:
       print('\n'.join(written), flush=True)
 
 
-def lines(log: pathlib.Path) -> list[dict]:
-  """Returns what stands in the log."""
-  return [*map(json.loads, log.read_text().splitlines())] if (
-      log.exists()) else []
-
-
 def tables(log: pathlib.Path) -> str:
   """Returns the table of the log, as Markdown."""
-  frame, names = pd.DataFrame(lines(log)), [*EXPLANATIONS, DENSITY]
+  frame, names = pd.DataFrame(log_files.lines(log)), [*EXPLANATIONS, DENSITY]
   rows = ['| first (or second) | ' + ' | '.join(names) + ' |',
           '|---' * (1 + len(names)) + '|']
   for key, labels in ('table', TABLES), ('kind', KINDS):

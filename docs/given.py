@@ -24,6 +24,7 @@ import time
 import numpy as np
 import pandas as pd
 
+from docs import log_files
 from docs import rates
 import tf_resflow
 from tf_resflow.evaluation import sample_quality
@@ -75,7 +76,7 @@ def sets(train: pd.DataFrame, real: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 def run(log: pathlib.Path) -> None:
   """Computes what the log does not have."""
-  done = {line['table'] for line in rates.lines(log)}
+  done = {line['table'] for line in log_files.lines(log)}
   for table, read in TABLES.items():
     if table in done:
       continue
@@ -96,7 +97,7 @@ def run(log: pathlib.Path) -> None:
 
 def tables(log: pathlib.Path) -> str:
   """Returns the table of the log, as Markdown."""
-  found = {(line['table'], line['pair']): line for line in rates.lines(log)}
+  found = {(line['table'], line['pair']): line for line in log_files.lines(log)}
   rows = [f'| AUROC | {" | ".join(PAIRS)} | if alike |',
           '|---' * (2 + len(PAIRS)) + '|']
   for table in TABLES:

@@ -17,6 +17,7 @@ import tempfile
 import numpy as np
 from sklearn import datasets
 
+from docs import log_files
 from tf_resflow.experiments import study_log
 
 COLUMNS = {
@@ -45,7 +46,7 @@ STUDY = pathlib.Path(__file__).parent / 'studies' / 'blocks.jsonl'
 
 def run(log: pathlib.Path) -> None:
   """Runs the commands that the log does not have, in a new folder each."""
-  there = {line['command'] for line in lines(log)}
+  there = {line['command'] for line in log_files.lines(log)}
   cancer = datasets.load_breast_cancer()
   for _, _, _, commands, _ in ROWS.values():
     for command in commands.values():
@@ -66,18 +67,12 @@ def run(log: pathlib.Path) -> None:
       print(line, flush=True)
 
 
-def lines(log: pathlib.Path) -> list[dict]:
-  """Returns what stands in the log."""
-  return [*map(json.loads, log.read_text().splitlines())] if (
-      log.exists()) else []
-
-
 def tables(log: pathlib.Path) -> str:
   """Returns the table of the log, as Markdown.
 
   Bold is the lowest figure, if no other is within two standard errors.
   """
-  reports = {line['command']: line['report'] for line in lines(log)}
+  reports = {line['command']: line['report'] for line in log_files.lines(log)}
   _, study, records = study_log.read(STUDY)
   rows = [f'| data (flagfile) | {" | ".join(COLUMNS.values())} |',
           '|---|---|---|---|---|']

@@ -29,6 +29,7 @@ from sklearn import impute
 # It is not there without this import.
 from sklearn.experimental import enable_iterative_imputer  # noqa: F401
 
+from docs import log_files
 import tf_resflow
 
 TABLES = ('cancer10', 'diabetes', 'heavy', 'housing')
@@ -96,7 +97,7 @@ def scores(draws: np.ndarray, x: np.ndarray, std: np.ndarray,
 def run(log: pathlib.Path) -> None:
   """Computes what the log does not have."""
   done = {(line['table'], line['share'], line['imputer'])
-          for line in lines(log)}
+          for line in log_files.lines(log)}
   for table in TABLES:
     if {(table, share, name) for share in SHARES for name in IMPUTERS} <= done:
       continue
@@ -123,16 +124,10 @@ def run(log: pathlib.Path) -> None:
         print(line, flush=True)
 
 
-def lines(log: pathlib.Path) -> list[dict]:
-  """Returns what stands in the log."""
-  return [*map(json.loads, log.read_text().splitlines())] if (
-      log.exists()) else []
-
-
 def tables(log: pathlib.Path) -> str:
   """Returns the table of the log, as Markdown."""
   found = {(line['table'], line['share'], line['imputer']): line
-           for line in lines(log)}
+           for line in log_files.lines(log)}
   rows = ['| CRPS (90 %) | empty | ' + ' | '.join(IMPUTERS) + ' |',
           '|---' * (2 + len(IMPUTERS)) + '|']
   for table in TABLES:

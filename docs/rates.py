@@ -27,6 +27,7 @@ from scipy import special
 from scipy import stats
 from sklearn import ensemble
 
+from docs import log_files
 import tf_resflow
 from tf_resflow.evaluation import statistics
 
@@ -99,7 +100,7 @@ def _log_prob(flow: tf_resflow.models.Flow, x: np.ndarray) -> np.ndarray:
 
 def run(log: pathlib.Path) -> None:
   """Computes what the log does not have."""
-  for seed in range(len(lines(log)), NUM_TABLES):
+  for seed in range(len(log_files.lines(log)), NUM_TABLES):
     density = Density(seed)
     names = [f'x{i}' for i in range(SIZE)]
     train = density.draw(5000, seed=1)
@@ -122,15 +123,9 @@ def run(log: pathlib.Path) -> None:
     print(line, flush=True)
 
 
-def lines(log: pathlib.Path) -> list[dict]:
-  """Returns what stands in the log."""
-  return [*map(json.loads, log.read_text().splitlines())] if (
-      log.exists()) else []
-
-
 def tables(log: pathlib.Path) -> str:
   """Returns the table of the log, as Markdown."""
-  frame = pd.DataFrame(lines(log))
+  frame = pd.DataFrame(log_files.lines(log))
   rows = ['| scores of | usual rows alone | 10 of 100 odd | odd rows found |',
           '|---|---|---|---|']
   for name in SCORES:
