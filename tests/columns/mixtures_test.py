@@ -65,6 +65,22 @@ def test_the_rows_and_the_time_that_it_takes(
   np.testing.assert_allclose(found.gaussian[1].means_[0], rows.mean(axis=0))
 
 
+def test_a_mixture_that_all_rows_take_too_long_for_is_named(monkeypatch):
+  """Forty rows choose in the time that there is; 4,000 would take longer."""
+  monkeypatch.setattr(mixtures, '_MAX_ROWS', 40)
+  fit, clock = mixtures.Candidate.fit, [0.0]
+
+  def slow_fit(candidate, *args):
+    clock[0] += candidate.num_components**5
+    return fit(candidate, *args)
+
+  monkeypatch.setattr(mixtures.Candidate, 'fit', slow_fit)
+  monkeypatch.setattr(time, 'monotonic', lambda: clock[0])
+  found = _search(_blobs(4000), [1, 2], max_seconds=2000.0)
+  assert found.mixture[0].num_components == 1
+  assert found.not_tried == [2]
+
+
 def test_what_is_fitted_without_time():
   """Gaussians of all sets, and a mixture."""
   rows = _blobs(100)

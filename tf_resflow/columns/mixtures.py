@@ -136,11 +136,13 @@ def search(
       for candidate, scores in tried.items():
         _logger.info('%s: mean log p %.4f.', candidate, scores.mean)
     left = start + max_seconds - time.monotonic()
-    return Found(
-        _best(tried, [1], sets, seed, lambda c: (
-            c.covariance_type == 'full', -c.reg_covar, tried[c].mean)),
-        _best(tried, num_components, sets, seed, lambda c: (
-            tried[c].seconds <= left, round(tried[c].mean, 4))), not_tried)
+    gaussian = _best(tried, [1], sets, seed, lambda c: (
+        c.covariance_type == 'full', -c.reg_covar, tried[c].mean))
+    mixture = _best(tried, num_components, sets, seed, lambda c: (
+        tried[c].seconds <= left, round(tried[c].mean, 4)))
+    too_slow = (c.num_components for c, scores in tried.items()
+                if scores.seconds > left and scores.mean > mixture[2])
+    return Found(gaussian, mixture, sorted({*not_tried, *too_slow}))
 
 
 def _candidates(names, num_components, covariances):
