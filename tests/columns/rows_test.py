@@ -73,6 +73,8 @@ def test_rows_that_are_not_complete_are_kept():
   np.testing.assert_array_equal(
       rows.spread(np.array([[5.0]]), axis=-1), rows.x.T * 5)
   assert len(rows.complete()) == 1 and rows.complete().frame['x'].item() == 1.0
+  one = rows_lib.read(_SCHEMA, frame[1:2], missing='nan')  # An empty column.
+  assert not one.is_complete.any() and np.isnan(one.x).all()
   assert splits.refusal(rows_lib.read, _SCHEMA, frame).endswith(
       'It has problems:\n  x: is empty in row 1\n  dose: is empty in row 2')
 

@@ -54,6 +54,19 @@ def test_a_study_without_rates_has_a_row_for_each_workload():
       *_without_rates(folds=2))
 
 
+def test_more_looks_than_one_are_named():
+  study, _ = _without_rates(seconds=60.0)
+  records = {str(i): {'kind': study_lib.FINAL, 'workload': 'iris',
+                      'looks': looks, 'seconds': 900.0}
+             for i, looks in enumerate([1, 1, 1])}
+  text = 'Seconds of training: 60. All tasks took 0.8 hours.'
+  assert study_report.remarks(study, records) == (
+      f'Looks at test parts: 3 by 3 finalists. {text}')
+  records['1']['looks'] = 2
+  assert study_report.remarks(study, records) == (
+      f'Looks at test parts: 4 by 3 finalists, of iris 4 by 3. {text}')
+
+
 def test_picture(tmp_path):
   path = tmp_path / 'a.png'
   for study, records in (

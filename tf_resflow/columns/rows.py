@@ -20,8 +20,6 @@ SCORES = {
     'log_prob': 'Float64', 'log_prob_stderr': 'Float64', 'in_training': 'Int64',
     'p_value': 'Float64', 'odd': 'Int64', 'off_grid': 'Int64',
     'odd_columns': 'string', 'explanation': 'string'}
-# As 'nan', where all cells of a column may be empty: others may have some.
-_OF_PART = 'nan of a part'
 # Largest number of levels of a category.
 _MAX_LEVELS = 100
 # Largest number of columns that a message names.
@@ -172,8 +170,7 @@ def read_parts(
         frame = frame.set_axis(names, axis=1)
       cells_lib.check_present(names, frame.columns)
       check_free(frame, appended)
-      rows = parse(schema, Table(frame), problems, _OF_PART if size and
-                   missing == 'nan' else missing, roles)
+      rows = parse(schema, Table(frame), problems, missing, roles)
       problems.check()
       num_rows += len(rows)
       num_complete += rows.is_complete.sum()
@@ -229,7 +226,7 @@ def _read(table, column, name, problems, missing):
   places = np.flatnonzero(table.frame.columns == name).tolist()
   cells = table.frame.iloc[:, places[0]]
   values, is_empty, problem = table.numbers(places[0])
-  if missing in ('gaps', _OF_PART) and is_empty.all():
+  if missing in ('nan', 'gaps') and is_empty.all():
     problem = ''
   if column.levels:
     values, problem = _one_hot(column.levels, cells, is_empty)

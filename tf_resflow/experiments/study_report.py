@@ -14,7 +14,7 @@ from tf_resflow.experiments import study as study_lib
 def text(study: study_lib.Study, records: study_lib.Records) -> str:
   """Returns all that a study says, in Markdown."""
   return '\n\n'.join(part(study, records) for part in (
-      *[rates_table] * bool(study.rates), table, looks))
+      *[rates_table] * bool(study.rates), table, remarks))
 
 
 def table(study: study_lib.Study, records: study_lib.Records) -> str:
@@ -82,18 +82,23 @@ def rates_table(study: study_lib.Study, records: study_lib.Records) -> str:
   return markdown(rows)
 
 
-def looks(study: study_lib.Study, records: study_lib.Records) -> str:
+def remarks(study: study_lib.Study, records: study_lib.Records) -> str:
   """Returns a line: looks at test parts, seconds of training, hours of all."""
-  counts = [[record.get('looks', 0) for record in records.values()
-             if (record['kind'], record['workload']) == (study_lib.FINAL, name)]
-            for name in study.workloads]
-  line = 'Looks at test parts: ' + ', '.join(
-      f'{name} {sum(each)} by {len(each)} finalists'
-      for name, each in zip(study.workloads, counts, strict=True)) + '.'
-  if all(workload.seconds for workload in study.workloads.values()):
-    line += ' Seconds of training: ' + ', '.join(
-        f'{name} {workload.seconds:g}'
-        for name, workload in study.workloads.items()) + '.'
+  counts = {name: [
+      record.get('looks', 0) for record in records.values()
+      if (record['kind'], record['workload']) == (study_lib.FINAL, name)]
+            for name in study.workloads}
+  others = [name for name, each in counts.items() if {*each} != {1}]
+  line = (f'Looks at test parts: {sum(map(sum, counts.values()))} by '
+          f'{sum(map(len, counts.values()))} finalists' + ''.join(
+              f', of {name} {sum(counts[name])} by {len(counts[name])}'
+              for name in others) + '.')
+  seconds = {name: f'{workload.seconds:g}'
+             for name, workload in study.workloads.items() if workload.seconds}
+  if len(seconds) == len(study.workloads):
+    line += ' Seconds of training: ' + (
+        ', '.join(f'{name} {value}' for name, value in seconds.items())
+        if len({*seconds.values()}) > 1 else seconds[study.tuning]) + '.'
   hours = sum(record.get('seconds', 0.0) for record in records.values()) / 3600
   return f'{line} All tasks took {hours:.1f} hours.'
 
