@@ -174,6 +174,10 @@ def test_defaults_of_own_vectors(tmp_path):
     assert (config.run.evaluate_every, config.run.keep_best,
             config.run.patience, config.optimizer.num_steps) == (
                 0, False, 0, 1000)
+  for batch_size, expected in (64, 2000), (2, 3200), (1, 6000):
+    config = configuration.make_config(
+        dataset=f'table:{path}', num_steps='auto', batch_size=batch_size)
+    assert config.optimizer.num_steps == expected
   digits = configuration.make_config(num_steps='auto')
   assert (digits.data.num_validation, digits.run.keep_best,
           digits.optimizer.num_steps, digits.optimizer.input_noise) == (

@@ -26,6 +26,8 @@ _FEW_EXAMPLES = 1000
 _NOISE_OF_SMOOTHING = 2.0
 # Default number of updates without a lower validation loss.
 _PATIENCE = 300
+# Least epochs of long tables, unless these take more than 6,000 steps.
+_EPOCHS = 4
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -279,7 +281,8 @@ def _filled(data, optimizer, run, info):
   num_train = info.num_train if info and info.is_validated else None
   is_small = (num_train or 0) < _FEW_EXAMPLES
   optimizer = optimizer.filled(
-      num_steps=1000 if num_train is None else 500 if is_small else 2000)
+      num_steps=1000 if num_train is None else 500 if is_small else min(max(
+          2000, _EPOCHS * num_train // optimizer.batch_size), 6000))
   if num_train is None or data.num_validation <= 1:
     return optimizer, run.filled(evaluate_every=0, keep_best=False, patience=0)
   run = run.filled(evaluate_every=10 if is_small else 50)

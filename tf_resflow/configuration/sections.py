@@ -60,8 +60,9 @@ class OptimizerConfig(fields.Section):
 
   num_steps: int = fields.field(
       1000, help='Total number of updates; --schedule=constant lets you raise '
-      'it later. auto is 500 for your own vectors below 1,000, 2000 for more, '
-      'and 1000 for other data.', minimum=1, placeholders=(fields.AUTO,),
+      'it later. auto is 500 for your own vectors below 1,000, 2000 for '
+      'more, or four epochs, at most 6000, and 1000 for other data.',
+      minimum=1, placeholders=(fields.AUTO,),
       resumable=lambda config, _: (
           config.schedule in registries.ENDLESS_SCHEDULES and
           config.input_noise in (0, fields.AUTO)), is_basic=True)
