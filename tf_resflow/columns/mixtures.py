@@ -66,7 +66,8 @@ class Found(NamedTuple):
 
   Attributes:
     gaussian, mixture: the candidate, a `sklearn.mixture.GaussianMixture` that
-      is fitted to all rows, and the mean log p of rows that were held out.
+      is fitted to all rows, or to as many as there is time for, 10,000 at
+      least, and the mean log p of rows that were held out.
     not_tried: numbers of components that there was no time for, in whole or in
       part.
   """
@@ -136,13 +137,11 @@ def search(
       for candidate, scores in tried.items():
         _logger.info('%s: mean log p %.4f.', candidate, scores.mean)
     left = start + max_seconds - time.monotonic()
-    gaussian = _best(tried, [1], sets, seed, lambda c: (
-        c.covariance_type == 'full', -c.reg_covar, tried[c].mean))
-    mixture = _best(tried, num_components, sets, seed, lambda c: (
-        tried[c].seconds <= left, round(tried[c].mean, 4)))
-    too_slow = (c.num_components for c, scores in tried.items()
-                if scores.seconds > left and scores.mean > mixture[2])
-    return Found(gaussian, mixture, sorted({*not_tried, *too_slow}))
+    return Found(
+        _best(tried, [1], sets, seed, lambda c: (
+            c.covariance_type == 'full', -c.reg_covar, tried[c].mean)),
+        _best(tried, num_components, sets, seed,
+              lambda c: round(tried[c].mean, 4), left), not_tried)
 
 
 def _candidates(names, num_components, covariances):
@@ -206,12 +205,16 @@ def _cross_validated(candidates, num_components, sets, seed, end):
   return tried, []
 
 
-def _best(tried, num_components, sets, seed, key):
-  """Fits the best of the candidates to all rows, or raises."""
+def _best(tried, num_components, sets, seed, key, left=np.inf):
+  """Fits the best of the candidates to the rows that there is time for."""
   ranked = sorted((c for c in tried if c.num_components in num_components),
                   key=key, reverse=True)
   for candidate in ranked:
-    if fitted := candidate.fit(sets[candidate.columns][0], seed):
+    z = sets[candidate.columns][0]
+    share = max(left, 0.0) / max(tried[candidate].seconds, 1e-9)
+    num_rows = max(round(len(z) * min(share, 1.0)), min(len(z), _MAX_ROWS))
+    if fitted := candidate.fit(
+        z[np.linspace(0, len(z) - 1, num_rows).astype(int)], seed):
       return candidate, fitted, tried[candidate].mean
   raise errors.InvalidValueError(
       'num_components', min(num_components),
