@@ -2,14 +2,17 @@
 
 import numpy as np
 import pandas as pd
+import pytest
 from sklearn import datasets as sklearn_datasets
 
 from tests import schemas
 from tests import splits
 from tests import testing
 from tf_resflow import datasets
+from tf_resflow import errors
 from tf_resflow.columns import column_checks
 from tf_resflow.columns import column_fits
+from tf_resflow.columns import column_types
 from tf_resflow.columns import schema as schema_lib
 
 _NORMAL = np.random.default_rng(0).standard_normal(2000)
@@ -176,10 +179,25 @@ def test_what_cannot_be_fitted():
     ({'column_types': ['c:log']}, 'column_types=c:log: expected NAME:TYPE'),
     ({'column_types': ['guess']}, 'column_types=guess: expected NAME:TYPE'),
     ({'column_types': ['a:positive']}, '...and one of real, log, ')])
+  with pytest.raises(errors.InvalidValueError, match='none alone'):
+    fit(column_types=['none', 'a:log'])
   plain = fit(column_types=['none'])
   assert (plain.schema.types, plain.schema.whitening, plain.smoothing) == (
     (), (), 0.0)
   assert fit().schema.whitening
+
+
+def test_rounding_is_no_value(caplog):
+  """Rates that were computed: three of them, which differ by rounding."""
+  rng = np.random.default_rng(0)
+  price = np.exp(rng.normal(3.0, 1.0, 400))
+  rate = price * rng.choice([0.05, 0.2, 0.1], 400, p=[0.1, 0.8, 0.1]) / price
+  assert len(np.unique(rate)) > 5
+  schema = datasets.table(
+      pd.DataFrame({'price': price, 'rate': rate})).with_validation(0).schema
+  assert 'Column rate has only 3 distinct values' in caplog.text
+  scale = column_types.Heavy.fitted(rate).scale
+  assert scale == rate.std() and len(schema.types) == 2
 
 
 def test_smoothing_is_what_cross_validation_says():

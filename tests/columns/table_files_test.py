@@ -46,6 +46,12 @@ def test_names(tmp_path):
     assert list(_read(tmp_path, f'{first}\n7,8,9\n').columns) == names
 
 
+def test_an_index_of_several_levels_names_rows():
+  frame = pd.DataFrame({'a': [1, 1, 2], 'b': [5, 6, 7], 'c': range(3)})
+  found = table_files.plain(frame.set_index(['a', 'b']))
+  assert found.index.name == 'row' and found.index[1] == (1, 6)
+
+
 @pytest.mark.parametrize('text, lines, problem', [
   ('\n\na,b\n1,2\n\n3,\n , \n5,6', [4, 6, 8], ''),
   ('a,b\n1,2,3\n3,4\n5\n6,7\n', [3, 5], '3 cells, not 2 like the first line,'

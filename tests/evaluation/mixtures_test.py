@@ -111,6 +111,15 @@ def test_rows_without_a_density_are_left_out_of_all():
     assert baseline.report()['num_examples'] == 100
 
 
+def test_sets_that_most_test_rows_have_no_density_in_are_left_out():
+  """Of two test rows one would be compared."""
+  x = np.exp(np.random.default_rng(0).normal(size=[100, 1]))
+  found = mixtures.fit_mixtures(
+      x, [[1.0], [-0.1]], coordinates.maps_of((), x), num_components=[1])
+  assert found['gaussian'].details['columns'] == 'plain columns'
+  assert found['gaussian'].report()['num_examples'] == 2
+
+
 def test_the_script_of_the_page_finds_the_same(capsys):
   """On the same folds; also of grids."""
   wine = tables.open_table('wine').with_validation(0)

@@ -45,6 +45,7 @@ def test_what_a_run_is_made_of(tmp_path, table):
   digits = fit_config.config_of('digits', {'num_steps': 3})
   assert (digits.model.num_blocks, digits.optimizer.num_steps) == ((4, 4), 3)
   testing.check_refusals(workflow.fit, [
+      ([[1.0, 2.0]], 'data=a list: expected a data frame, an array, a path'),
       ('none.csv', 'dataset=none.csv: expected one of digits, ...Did you mean '
        'table:none.csv?'),
       (tmp_path / 'photos', f'dataset=images:{tmp_path}/photos: expected ')])

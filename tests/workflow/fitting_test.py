@@ -4,6 +4,7 @@ import dataclasses
 import gc
 import logging
 import os
+import re
 import shutil
 import signal
 import threading
@@ -18,6 +19,7 @@ from tests import testing
 from tests.commands import results
 from tf_resflow import configuration
 from tf_resflow import datasets
+from tf_resflow import errors
 from tf_resflow import evaluation
 from tf_resflow import training
 from tf_resflow import workflow
@@ -99,6 +101,17 @@ def test_a_run_goes_on_with_what_was_fitted_when_it_began(
     assert flow.run.config.model == flow.config == first.config
   other = workflow.fit(frame, **_SHORT)
   assert other.config.schema.columns[0].mean == (3.5,)
+  # But not with other rows, columns or types, which are no settings.
+  for data, options, message in (
+      (frame + 1.0, {}, 'dataset=table has changed since the run began'),
+      (frame, {'drop': ['weight']}, 'dataset=table has changed since'),
+      (frame, {'column_types': ['height:log']}, f'workdir={workdir}: expected a'
+       ' run of this configuration. In that run column_types was height:')):
+    with pytest.raises(errors.InvalidValueError, match=re.escape(message)):
+      workflow.fit(data, workdir, **_SHORT, **options)
+  same = workflow.fit(frame, workdir, **_SHORT, column_types=[
+      f'height:{first.schema.columns[0].type}'])
+  assert same.config == first.config
 
 
 @pytest.mark.slow

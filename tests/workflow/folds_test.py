@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests import testing
 from tf_resflow import errors
 from tf_resflow import training
 from tf_resflow import workflow
@@ -45,8 +46,16 @@ def test_each_fold_has_the_scores_of_a_flow_of_the_others(tmp_path):
 
 
 def test_bad_folds():
-  with pytest.raises(errors.InvalidValueError, match='^folds=1: expected'):
-    workflow.score_folds(np.zeros([5, 2]), 1)
+  frame = pd.DataFrame({'a': range(8), 'who': [*'aabbccd', None]})
+  testing.check_refusals(lambda options: workflow.score_folds(
+      frame, **options, **_SHORT), [
+          ({'folds': 1}, 'folds=1: expected'),
+          ({'groups': 'when'}, 'groups=when: expected a column. It has no whe'),
+          ({'groups': 'who', 'folds': 2}, 'groups=who has an empty cell in row '
+           '7. missing='),
+          ({'condition_on': 'who', 'folds': 4}, '...One has d alone, of which'),
+          ({'groups': 'who', 'missing': 'drop', 'folds': 6}, 'folds=6: expected'
+           ' a number from 2 to 5.')])
 
 
 @pytest.mark.parametrize('name', ['rank', 'fold', 'log_prob'])

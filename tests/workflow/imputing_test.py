@@ -92,6 +92,7 @@ def test_gaps_are_filled_and_the_rest_stays(flow):
   frame = pd.DataFrame({
       'note': 'x', 'c': np.floor(np.exp(rows[:, 2])), 'a': rows[:, 0],
       'b': np.exp(rows[:, 1])}, rng.permutation(40))
+  frame.insert(0, 'note', 'y', allow_duplicates=True)
   holes = frame.copy()
   holes.loc[frame.index[:30], 'a'] = np.nan
   holes.loc[frame.index[20:35], 'c'] = np.nan

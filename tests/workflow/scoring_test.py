@@ -139,6 +139,17 @@ def test_marked_rows_are_those_of_benjamini_and_hochberg(gaussian):
       'note: 1000 rows have no p_'[:25]]
 
 
+@pytest.mark.slow
+def test_held_out_rows_that_may_differ_are_named(tmp_path):
+  """Of a frame, whose options a run does not have, also when it is loaded."""
+  flow = workflow.fit(
+      _draws(1000), tmp_path / 'run', test_rows='last', num_steps=2,
+      num_blocks=1, hidden_units=(4,), base='normal', verbose=False)
+  for each in flow, workflow.load(tmp_path / 'run'):
+    notes = workflow.score(each, _draws(30, 1), fdr=0.1, certify=False).notes
+    assert notes[-1].endswith('held-out ones, which test_rows=last chose?')
+
+
 def test_rates_that_too_few_held_out_rows_cannot_keep_are_refused(
     gaussian):
   rows = _draws(300, 1)

@@ -81,7 +81,8 @@ def _dtype_problem(cells):
 
 def texts(cells: Any) -> Any:
   """Returns cells as text without outer spaces, a `pandas.Series`."""
-  return cells.astype('str').str.strip()
+  # Some versions of pandas have text for missing cells.
+  return cells.astype('str').str.strip().where(cells.notna())
 
 
 def numbers(cells: Any) -> tuple[np.ndarray, np.ndarray, str]:

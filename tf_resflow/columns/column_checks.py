@@ -86,7 +86,10 @@ def unbounded(
   for name, column, spec in zip(names, np.float64(x).T, types, strict=True):
     if column_types.ColumnType.get(spec).is_integer:
       continue
-    values, counts = np.unique(column, return_counts=True)
+    mantissas, exponents = np.frexp(column)  # Without what is rounding.
+    unit = column_types.FLOAT64_ROUNDING
+    values, counts = np.unique(np.ldexp(
+        unit * np.rint(mantissas / unit), exponents), return_counts=True)
     beside = np.delete(np.lib.stride_tricks.sliding_window_view(
         np.pad(counts, 3), 7), 3, axis=1)
     is_atom = counts >= np.maximum(

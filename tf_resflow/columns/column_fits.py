@@ -65,8 +65,8 @@ def candidates(
   They support `others`, too. They are grids if all values are multiples of one
   step, at least 20 different ones, and the step is at least 1 % of a robust
   standard deviation, or values repeat and have no bounded density; and if all
-  are whole numbers. Grids from 0 have only the logarithm, whose samples are not
-  negative, unless their mean is far above 0.
+  are whole numbers, none above 2^20. Grids from 0 have only the logarithm,
+  whose samples are not negative, unless their mean is far above 0.
   Of other numbers bounds of [0, 1] and [0, 100] are tried, no others, and only
   where no value is rounded to a bound in float32.
   """
@@ -179,7 +179,7 @@ def fit(
       dataclasses.replace(column, type=t.spec(), mean=(m,), std=(s,))
       for column, t, m, s in zip(
           schema.modelled, types, mean.tolist(), std.tolist(), strict=True)]
-  _check_digits(names, columns, y)
+  _check_digits(names, columns, y, x)
   column_checks.warn_of_density(names, x, [c.type for c in columns])
   if schema.conditions:
     columns += with_moments(schema.conditions, condition[:size], weight)
@@ -206,6 +206,8 @@ def _chosen_types(asked, names, rows, size, condition):
 def _asked(schema, asked, dataset):
   """Returns the specs of types that were asked for, by column, or raises."""
   if fields.NONE in asked:
+    errors.check(len(asked) == 1, 'column_types', ','.join(asked),
+                 'none alone, or types of columns')
     return dict.fromkeys(schema.names, column_types.Real().spec())
   for text in asked:
     name, _, spec = text.partition(':')
@@ -234,19 +236,23 @@ def _of_spec(name, spec, x, size, index):
   return column_type
 
 
-def _check_digits(names, columns, rows):
+def _check_digits(names, columns, rows, x):
   """Raises `InvalidValueError` if outliers cost other values their digits."""
-  for name, column, y in zip(names, columns, rows.T, strict=True):
+  for i, (name, column, y) in enumerate(zip(
+      names, columns, rows.T, strict=True)):
     values = np.float32(y)
     left = (values - np.float32(column.mean)) / np.float32(column.std)
     num_values, num_left = len(np.unique(values)), len(np.unique(left))
+    if len(x) == len(y):  # Not on a grid; a map may keep rounding apart.
+      num_values = min(num_values, len(np.unique(np.float32(x[:, i]))))
     far = y[np.argmax(np.abs(y - np.median(y)))]
     errors.check(
         num_left >= _MIN_SHARE_OF_VALUES * num_values, 'column_types',
         f'{name}:{column.type}', problem=f'leaves {num_left:,} of '
         f'{num_values:,} distinct values in float32, because of outliers such '
         f'as {far:g}',
-        advice=f'Use --column_types={name}:heavy, or remove them.')
+        advice=f'Use another type, such as --column_types={name}:heavy, or '
+        'remove them.')
 
 
 def _dtype(schema, x):

@@ -25,6 +25,8 @@ _DECIMALS = range(-6, 10)
 # Difference from a multiple `k` of a step that is rounding in float32, over
 # `max(|k|, 1)` steps.
 _ROUNDING = 2.0**-22
+# That of numbers that were computed in float64.
+FLOAT64_ROUNDING = 2.0**-44
 
 
 @dataclasses.dataclass(frozen=True)
@@ -184,8 +186,10 @@ class Heavy(ColumnType):
   @classmethod
   def fitted(cls, x: np.ndarray) -> 'Heavy':
     low, center, high = np.quantile(x, [0.25, 0.5, 0.75])
-    # That of a Gaussian with these quartiles.
-    return cls(float(center), float((high - low) / 1.349 or x.std()))
+    # That of a Gaussian with these quartiles, unless they differ by rounding.
+    is_one = high - low <= FLOAT64_ROUNDING * max(abs(low), abs(high))
+    return cls(float(center), float(
+        x.std() if is_one else (high - low) / 1.349))
 
   def forward(self, x: Any, math: Any) -> Any:
     t = (x - self.center) / self.scale

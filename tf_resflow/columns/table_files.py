@@ -185,6 +185,8 @@ def plain(frame: Any) -> Any:
   Or 'line', as that of text.
   """
   noun = 'line' if frame.index.name == 'line' else 'row'
+  if frame.index.nlevels > 1:
+    frame = frame.set_axis(frame.index.to_flat_index())
   return frame.set_axis(_with_names(map(str, frame.columns)), axis=1
                         ).rename_axis(index=noun)
 

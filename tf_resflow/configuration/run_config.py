@@ -87,10 +87,7 @@ class Config:
     """
     info = self.info or self.data.open()
     inferred = _inferred_fields(self.data, self.objective, self.run, info)
-    self.data.require(
-        self.model.data_fingerprint == inferred['data_fingerprint'], 'dataset',
-        problem='has changed since the run began', advice='Restore the data, '
-        'or start a new run in another workdir.')
+    self.check_data(info)
     for name, right in self.model.fields_from_data(inferred).items():
       # What was fitted when the run began is not fitted again.
       self.model.require(
@@ -98,6 +95,13 @@ class Config:
           spec_lib.text_of(right),
           f'It follows from {self.data.dataset}; use make_config.')
     return info
+
+  def check_data(self, info: 'datasets.DatasetInfo') -> None:
+    """Raises `InvalidValueError` if data are not those that a run has."""
+    self.data.require(
+        self.model.data_fingerprint == info.fingerprint, 'dataset',
+        problem='has changed since the run began', advice='Restore the data, '
+        'or start a new run in another workdir.')
 
   def opened(self) -> 'Config':
     """Returns the configuration with the opened data set, see `open_data`."""

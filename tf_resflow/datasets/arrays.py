@@ -114,6 +114,7 @@ def _info(name, arrays, column_types, share=user_files.TEST_SHARE):
   fields: dict[str, Any] = {
       'name': name, 'num_classes': num_classes,
       'num_train': len(x['train']), 'num_test': len(x['test']),
+      'test_rows': 'given' if 'x_test' in arrays else 'random',
       'load_fn': lambda part: (x[part], labels[part]),
       'conditions_fn': conditions if 'condition' in arrays else None,
       'weights': user_files.relative(parts_of('sample_weight'))

@@ -49,6 +49,8 @@ class DatasetInfo(abc.ABC):
     homepage: URL of the documentation.
     fingerprint: digest of data that may change, by which runs detect changes;
       empty for those of the catalog.
+    test_rows: how the test part was chosen: 'random', 'last', 'group:COLUMN',
+      'given', as in the catalog, or 'none'.
     load_fn: maps 'train' or 'test' to examples, uint8 `[N, H, W, C]` or float32
       `[N, D]`, labels `[N]` or None, and conditions if these are not the
       labels; None for stored or drawn data.
@@ -73,6 +75,7 @@ class DatasetInfo(abc.ABC):
   is_embedded: bool = False
   homepage: str = ''
   fingerprint: str = ''
+  test_rows: str = 'given'
   load_fn: Callable[[str], tuple[Any, ...]] | None = None
   conditions_fn: Callable[[], Mapping[str, np.ndarray]] | None = None
   condition_labels: int | None = None
@@ -368,4 +371,5 @@ class DrawnInfo(VectorInfo):
 
   num_train: int = 20_000
   num_test: int = 20_000
+  test_rows: str = 'random'
   draw_fn: Callable[[Any], Any] | None = None

@@ -152,6 +152,7 @@ class _Data:
     info = dataset_info.VectorInfo(
         name=self.name, event_size=len(labels), schema=schema,
         asked_types=self.config.column_types,
+        test_rows=rule if self.tested is None else 'given',
         index={part: rows.index for part, rows in parts.items()},
         fingerprint=user_files.fingerprint(
             ','.join(labels), rows.x, *others, *(weights or {}).values()),

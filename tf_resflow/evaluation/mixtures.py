@@ -18,6 +18,9 @@ from tf_resflow.columns import mapping
 from tf_resflow.columns import mixtures
 from tf_resflow.evaluation import statistics
 
+# Share of the test rows to which a set of columns has to give a density.
+_MIN_SHARE = 0.75
+
 
 class Baseline(NamedTuple):
   """A fitted mixture and its values on the test part.
@@ -89,6 +92,9 @@ def fit_mixtures(
   train = _as_rows('train', train, np.shape(train)[-1:])
   test = _as_rows('test', test, train.shape[1:])
   maps = maps or {'plain columns': ()}
+  # A set under which many test rows have no density compares few.
+  maps = {name: specs for name, specs in maps.items() if np.mean(
+      mapping.with_density(specs, test)[0]) > _MIN_SHARE} or maps
   noise = np.random.default_rng(seed).random(train.shape)
   condition, *test_condition = conditions or [None]
   is_varied = np.ptp(train, axis=0) > 0

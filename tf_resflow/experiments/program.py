@@ -110,6 +110,7 @@ def read_values(workdir: str) -> tuple[dict[str, Any], np.ndarray]:
   with np.load(os.path.join(workdir, ROWS)) as rows:
     has_density, num_points = rows['has_density'], len(rows['points'])
   path = os.path.join(workdir, VALUES)
+  errors.check(os.path.exists(path), 'log_prob', 'nothing', f'a file {path}')
   with np.load(path) as values:
     log_prob = np.float64(values.get('log_prob', []))
   errors.check(log_prob.shape == (num_points,), 'log_prob', f'{log_prob.shape}',

@@ -11,10 +11,12 @@ from tf_resflow import configuration
 from tf_resflow import datasets
 from tf_resflow import errors
 from tf_resflow.columns import cells
+from tf_resflow.columns import column_types
 from tf_resflow.columns import table_files
 from tf_resflow.configuration import flagfiles
 from tf_resflow.configuration import run_config
 from tf_resflow.datasets import data_config
+from tf_resflow.specs import fields
 from tf_resflow.specs import registries
 from tf_resflow.training import files
 
@@ -40,7 +42,12 @@ def config_of(
   data, settings = _with_rows(data, settings)
   if isinstance(data, str | os.PathLike):
     data = _dataset_name(os.fspath(data))
-  elif hasattr(data, 'shape'):
+  else:
+    errors.check(hasattr(data, 'shape') or hasattr(data, 'with_validation'),
+                 'data', f'a {type(data).__name__}',
+                 'a data frame, an array, a path, a name, or a data set')
+  asked = cells.as_names(settings.get('column_types') or ())
+  if hasattr(data, 'shape'):
     make, names = (datasets.table, _OF_FRAMES) if cells.is_frame(data) else (
         datasets.array, _OF_ARRAYS)
     options = {name: settings.pop(name) for name in names if name in settings}
@@ -62,7 +69,29 @@ def config_of(
       os.fspath(workdir), settings.get('imports', ()))
   if run and run.data.dataset == data_config.DataConfig(dataset=name).dataset:
     values = run.with_choices(values)
+    if is_own:  # Otherwise the configuration has them.
+      _check_types(workdir, asked, run.model)
   return configuration.make_config(info=info, **values)
+
+
+def _check_types(workdir, asked, model):
+  """Raises if types of columns were asked for that a stored run does not have.
+  """
+  schema = getattr(model, 'schema', None)
+  stored = dict(zip(schema.names, schema.types, strict=True)) if schema else {}
+  wanted = dict.fromkeys(stored, 'real') if fields.NONE in asked else dict(
+      text.partition(':')[::2] for text in asked)
+  others = [name for name, spec in wanted.items() if not f'{stored.get(name)}:'
+            .startswith(f'{_full(spec)}:')]
+  files.check_equal(os.fspath(workdir), {'column_types': (
+      asked, tuple(f'{name}:{stored.get(name)}' for name in others))}
+                    if others else {}, mark='')
+
+
+def _full(spec):
+  """Returns a spec with numbers as a schema has them."""
+  return column_types.ColumnType.get(
+      spec, 'column_types').spec() if ':' in spec else spec
 
 
 def _with_rows(data, settings):

@@ -159,6 +159,8 @@ def _run(config, folder, strategy, certify, report_fn, **options):
   flow = None if previous is None else _finished(
       config.with_data_fields_of(previous), folder, strategy, certify)
   if flow is not None:
+    if config.info:  # Of which nothing is in the configuration.
+      flow.run.config.check_data(config.info)
     return flow
   config = training.workdir.check(folder, config).opened()
   errors.check(
@@ -294,7 +296,7 @@ def _facts(config):
       'num_validation': num_validation, 'num_test': info.num_test,
       'columns': [*schema.names] if schema else [],
       'column_types': [c.type for c in schema.modelled] if schema else [],
-      'condition': [*config.data.condition_on]}
+      'condition': [*config.data.condition_on], 'test_rows': info.test_rows}
 
 
 def _training_seconds(run):

@@ -30,7 +30,7 @@ def score_folds(
     folds: number of folds and flows.
     workdir: folder of the runs, which continue there; by default none is kept.
     groups: column whose rows of one value stay in one fold; it is modelled only
-      as a condition, or if `columns` names it.
+      as a condition (of numbers), or if `columns` names it.
     seed: of the folds and runs.
     explain: number of rows, those of the lowest ranks, that are explained, see
       `score`; a share of them in each fold.
@@ -51,14 +51,18 @@ def score_folds(
   frame = table_files.read_frame(data) if isinstance(
       data, str | os.PathLike) else data if cells.is_frame(data) else (
           pd.DataFrame(data).add_prefix('x'))
-  keys = np.arange(len(frame)) if groups is None else cells.texts(frame[groups])
+  named, keys = table_files.plain(frame), np.arange(len(frame))
+  if groups is not None:
+    keys = _groups(named, groups, settings.get('missing'))
   errors.check(2 <= folds <= len(np.unique(keys)), 'folds', folds,
                f'a number from 2 to {len(np.unique(keys))}')
-  splits = model_selection.GroupKFold(
-      folds, shuffle=True, random_state=seed).split(frame, groups=keys)
+  splits = [*model_selection.GroupKFold(
+      folds, shuffle=True, random_state=seed).split(frame, groups=keys)]
   with errors.format_errors('data', 'a table', 'one without these columns'):
     rows_lib.check_free(
         frame, [*rows_lib.appended(None, explain), 'fold', 'rank'])
+  for name in cells.as_names(settings.get('condition_on') or ()):
+    _check_levels(named, name, splits)
   if groups is not None and groups not in (
       *cells.as_names(settings.get('columns') or ()),
       *cells.as_names(settings.get('condition_on') or ())):
@@ -77,3 +81,29 @@ def score_folds(
                                                 ).to_numpy()))
     places.append(held_out)
   return pd.concat(parts).iloc[np.argsort(np.concatenate(places))]
+
+
+def _groups(frame, name, missing):
+  """Returns the keys of groups; a row without one is a group of its own."""
+  with errors.format_errors('groups', name, 'a column'):
+    cells.check_present([name], frame)
+  _, is_empty, _ = cells.numbers(frame[name])
+  errors.check(
+      missing == 'drop' or not is_empty.any(), 'groups', name, problem='has an '
+      f'empty cell {cells.describe_rows(frame.index, is_empty)}',
+      advice="missing='drop' leaves such rows out.")
+  return np.where(is_empty, [f'row {i}' for i in range(len(frame))],
+                  'group ' + cells.texts(frame[name]).fillna(''))
+
+
+def _check_levels(frame, name, splits):
+  """Raises if a fold has a category of a condition that no other fold has."""
+  if name not in frame or not cells.numbers(frame[name])[2]:
+    return
+  text = cells.texts(frame[name])
+  for rest, held_out in splits:
+    unseen = sorted({*text.iloc[held_out].dropna()} - {*text.iloc[rest]})
+    errors.check(
+        not unseen, 'condition_on', name, 'a column each of whose categories '
+        'is in several folds', f'One has {", ".join(unseen[:3])} alone, of '
+        'which its flow would know nothing.')

@@ -75,8 +75,8 @@ def read(
   else:
     with errors.format_errors(name, 'a table', 'all columns of the flow'):
       cells.check_present(known, frame.columns)
-  rows = rows_lib.read(schema, frame.reindex(columns=[
-      *dict.fromkeys([*frame, *modelled])]), name, 'gaps', roles)
+  rows = rows_lib.read(schema, frame.assign(**dict.fromkeys(
+      [c for c in modelled if c not in frame], np.nan)), name, 'gaps', roles)
   if condition is not None:
     rows = dataclasses.replace(rows, condition=batch_map.conditions_for(
         flow, rows_lib.condition_array(schema, condition), len(rows)))

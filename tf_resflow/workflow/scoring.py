@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import os
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -93,6 +94,8 @@ def score(
     >>> list(score(flow, frame).frame())
     ['x1', 'x0', 'log_prob']
   """
+  if not isinstance(rows, str | os.PathLike):
+    part_size = None
   errors.check(not (part_size and (explain or verify)), 'part_size', part_size,
                problem='cannot be used with explain or verify')
   diagnoses = diagnose and not flow.is_image and flow.run is not None
@@ -264,7 +267,6 @@ class _Tested(NamedTuple):
   def of(cls, flow: models.Flow, known: Any, fdr: float,
          rows: held_out_lib.HeldOut) -> Self:
     """Returns them, or raises `InvalidValueError` if it cannot be kept."""
-    data = flow.run.config.data
     errors.check(
         known is not None and rows.weights is None and not rows.missing, 'fdr',
         fdr, problem='requires a run without weights that knows its training '
@@ -280,9 +282,11 @@ class _Tested(NamedTuple):
         f'rows, not {held_out.sum()}', 'Of so few it would mark more than one '
         f'in {_LEAST_SHARE}, or none. Train with a larger --test_share, or ask '
         'for a larger rate.')
-    doubt = 'conditions included' if data.condition_on else (
-        f'which test_rows={data.test_rows} chose'
-        if data.test_rows != 'random' else '')
+    # The configuration does not have the options of frames.
+    rule = flow.run.facts.get('test_rows', flow.run.config.data.test_rows)
+    doubt = 'conditions included' if flow.condition_spec is not None else (
+        '' if rule == 'random' else 'which were given' if rule == 'given' else
+        f'which test_rows={rule} chose')
     return cls(fdr, np.r_[known, hashes], held_out, [
         'note: are usual new rows drawn like the held-out ones, '
         f'{doubt}?'] * bool(doubt))
