@@ -120,7 +120,7 @@ def test_asked_types_are_checked():
        'float32, because of outliers such as 2.14748e+09. Use'),
       # Also where columns are only standardised.
       ((np.append(_NORMAL, 1e15)[:, None], 'none'), 'column_types=a:real leaves'
-       ' ...because of outliers such as 1e+15. Use --column_types=a:h')])
+       ' ...because of outliers such as 1e+15. Use another type')])
 
 
 def test_rows_are_float64_where_float32_would_cost_digits(caplog):
