@@ -105,7 +105,8 @@ OTHER = dict(
     imports=('json',),
     strategy='single', jit_compile=True, checkpoint_every=2,
     checkpoints_to_keep=2, log_every=2, sample_every=2, evaluate_every=2,
-    annealing_steps=5, keep_best=True, patience=3, norms=('inf',),
+    annealing_steps=5, keep_best=True, patience=3, refit=True, norms=('inf',),
+    decay_steps=2000,
     norm_bound='estimate',
     uncertified=True, order_gradient='norm', condition_on=('label',),
     condition_at=('gates', 'act_norm'), condition_features=3,
@@ -117,7 +118,7 @@ OTHER = dict(
 _RESUMABLE = (
     'data_dir', 'num_steps', 'checkpoint_every', 'checkpoints_to_keep',
     'log_every', 'sample_every', 'evaluate_every', 'strategy', 'jit_compile',
-    'memory', 'imports', 'keep_best', 'patience', 'skip_nonfinite')
+    'memory', 'imports', 'keep_best', 'patience', 'refit', 'skip_nonfinite')
 
 # Registries with one name so far, those whose other names leave some of the
 # fields above without an effect, and fields of folders and vectors alone.
@@ -141,7 +142,7 @@ def test_differences():
   for name, value in OTHER.items():
     start = starts[name.startswith('condition_') and name != 'condition_on']
     start = start.replace(
-        **{'keep_best': True} if name == 'patience' else {})
+        **{'keep_best': True} if name in ('patience', 'refit') else {})
     other = start.replace(**{name: value})
     assert other != start
     assert start.differences(start) == {}

@@ -327,3 +327,65 @@ def test_an_array_is_opened_once(tmp_path, monkeypatch):
   flow = workflow.fit(path, tmp_path / 'run', column_types=['none'], **_SHORT)
   assert sorted(opened) == [str(path), 'test', 'train', 'validation']
   assert flow.run.config.data.column_types == ('none',)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('base', ['normal', 'mixture'])
+def test_a_refit_is_a_run_of_all_rows_but_those_of_the_test(tmp_path, base):
+  """Of the steps that validation has chosen; also where it was killed."""
+  frame, workdir = _frame(90)[['height', 'weight']], tmp_path / 'run'
+  settings = _SHORT | {
+      'num_steps': 6, 'evaluate_every': 2, 'schedule': 'cosine', 'base': base}
+  best = workflow.fit(frame, workdir, **settings)
+  assert workflow.fit(frame, workdir, **settings).run.report == best.run.report
+  flow = workflow.fit(frame, workdir, refit=True, **settings)
+  steps = max(best.run.step, 1)
+  assert (flow.run.is_refit, flow.run.step) == (True, steps)
+  counts = [flow.run.facts[f'num_{part}'] for part in (
+      'train', 'validation', 'test')]
+  assert counts == [72, 0, 18]
+  assert workflow.score(flow, frame).frame()['in_training'].sum() == 72
+  # As the same run that knows types and moments of columns.
+  schema, original = flow.schema, column_fits.fit
+  with mock.patch.object(column_fits, 'fit', lambda *args, **kwargs: (
+      schema, original(*args, **kwargs)[1])):
+    other = workflow.fit(frame, **settings | {
+        'num_validation': 0, 'num_steps': steps, 'decay_steps': 6,
+        'evaluate_every': 0,
+        'input_noise': flow.run.config.optimizer.input_noise})
+  (folder,) = workdir.glob('refit-*')
+  shutil.rmtree(folder)
+  again = workflow.fit(frame, workdir, refit=True, **settings)
+  expected = flow.score_samples(frame)
+  for each in other, again, workflow.load(workdir):
+    np.testing.assert_allclose(each.score_samples(frame), expected, atol=1e-5)
+  assert abs(best.score_samples(frame) - expected).max() > 1e-3
+  assert workflow.load(workdir).run.report == flow.run.report != (
+      best.run.report)
+  # The flow of the best step is still there.
+  former = workflow.load(workdir, checkpoint='best')
+  assert not former.run.is_refit and not former.run.report
+  with pytest.raises(errors.InvalidValueError, match='requires a test part'):
+    workflow.fit(frame, test_rows='none', refit=True, **settings)
+
+
+def test_a_schedule_may_be_longer_than_a_run(tmp_path):
+  """Rates and noise are those of the longer run, whose first steps it takes."""
+  rows = np.random.default_rng(0).normal(size=[50, 2])
+  settings = _SHORT | {
+      'schedule': 'cosine', 'warmup_steps': 1, 'input_noise': 0.5,
+      'num_validation': 0, 'checkpoint_every': 2, 'evaluate_at_end': False}
+  workflow.fit(rows, tmp_path / 'long', **settings | {'num_steps': 4})
+  for path in (tmp_path / 'long' / 'checkpoints').glob('ckpt-4*'):
+    path.unlink()
+  long = workflow.load(tmp_path / 'long', averaged=False)
+  flow = workflow.fit(
+      rows, tmp_path / 'short', **settings, decay_steps=4)
+  short = workflow.load(tmp_path / 'short', averaged=False)
+  assert long.run.step == flow.run.step == 2
+  for found, expected in zip(
+      short.get_weights(), long.get_weights(), strict=True):
+    np.testing.assert_array_equal(found, expected)
+  with pytest.raises(errors.InvalidValueError, match='^decay_steps=1: expected '
+                     '0, or at least num_steps=2'):
+    workflow.fit(rows, **settings, decay_steps=1)

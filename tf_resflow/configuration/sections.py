@@ -85,6 +85,9 @@ class OptimizerConfig(fields.Section):
   schedule: str = fields.field(
       'constant', help='Learning rate schedule after the warm-up: constant, or '
       'cosine decay to zero at --num_steps.', choices=registries.SCHEDULES)
+  decay_steps: int = fields.field(
+      0, help='Number of updates at which --schedule=cosine and --input_noise '
+      'reach zero, at least --num_steps; 0 for --num_steps.', minimum=0)
   momentum: float = fields.field(
       0.9, help='Momentum of sgd (beta_1 of adam and adamax is 0.9).',
       minimum=0, below=1)
@@ -113,6 +116,16 @@ class OptimizerConfig(fields.Section):
   ema_decay: float = fields.field(
       0.999, help='Decay of the exponential moving average of the weights '
       'that evaluation uses.', minimum=0, below=1)
+
+  @property
+  def num_decay_steps(self) -> int:
+    """Number of updates of a schedule that ends."""
+    return self.decay_steps or self.num_steps
+
+  def check(self) -> None:
+    self.require(
+        self.num_steps == fields.AUTO or self.num_decay_steps >= self.num_steps,
+        'decay_steps', expected=f'0, or at least num_steps={self.num_steps}')
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -162,8 +175,15 @@ class RunConfig(fields.Section):
       'validation loss; needs --keep_best; 0 for never; auto is 0 except for '
       'your own vectors.', minimum=0, placeholders=(fields.AUTO,),
       resumable=True, is_basic=True)
+  refit: bool = fields.field(
+      False, help='Train the flow of the lowest validation loss again at the '
+      'end, on all training rows, those for validation too, for as many '
+      'updates; needs --keep_best.', resumable=True, is_basic=True)
 
   def check(self) -> None:
+    self.require(
+        not self.refit or self.keep_best is not False, 'refit',
+        problem='requires keep_best')
     self.require(
         self.evaluate_every != 0 or self.keep_best is not True, 'keep_best',
         problem='requires evaluate_every and num_validation')

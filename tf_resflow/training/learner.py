@@ -69,7 +69,8 @@ class Learner:
         accumulation_steps=settings.accumulation_steps,
         annealing_steps=config.objective.annealing_steps,
         order_gradient=config.objective.order_gradient,
-        input_noise=float(settings.input_noise), num_steps=settings.num_steps,
+        input_noise=float(settings.input_noise),
+        num_steps=settings.num_decay_steps,
         seed=config.run.seed, jit_compile=config.run.jit_compile)
 
   @property

@@ -142,7 +142,7 @@ def make_constant_rate(
   """Returns a linear warm-up followed by a constant learning rate.
 
   Step `t` (from 0) of a warm-up of `W` steps, which may be 0, has the rate
-  `learning_rate (t + 1) / (W + 1)`. The run has `num_steps` steps.
+  `learning_rate (t + 1) / (W + 1)`. A schedule that ends has `num_steps` steps.
   """
   if not warmup_steps:
     return learning_rate
@@ -176,7 +176,7 @@ def make_optimizer(
     InvalidValueError: if a field is set that the optimizer does not have.
   """
   learning_rate = registries.SCHEDULES.get(config.schedule)(
-      config.learning_rate, config.warmup_steps, config.num_steps)
+      config.learning_rate, config.warmup_steps, config.num_decay_steps)
   optimizer = registries.OPTIMIZERS.get(config.optimizer)(config, learning_rate)
   if config.weight_decay:
     # Only kernels decay: no scales, offsets and slopes.

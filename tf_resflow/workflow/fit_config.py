@@ -78,7 +78,8 @@ def _check_types(workdir, asked, model):
   """Raises if types of columns were asked for that a stored run does not have.
   """
   schema = getattr(model, 'schema', None)
-  stored = dict(zip(schema.names, schema.types, strict=True)) if schema else {}
+  stored = {column.name: column.type for column in (
+      schema.modelled if schema else ())}
   wanted = dict.fromkeys(stored, 'real') if fields.NONE in asked else dict(
       text.partition(':')[::2] for text in asked)
   others = [name for name, spec in wanted.items() if not f'{stored.get(name)}:'

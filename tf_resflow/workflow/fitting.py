@@ -174,6 +174,8 @@ def _run(config, folder, strategy, certify, report_fn, **options):
     flow = _trained(config, folder, strategy, open_fn, **options)
     if getattr(config.model, 'base', '') == fields.AUTO:
       flow = _or_as_mixture(flow, folder, strategy, open_fn, **options)
+    if config.run.refit:
+      flow, open_fn = _refitted(flow, folder, strategy, **options)
     if report_fn:
       report_fn(flow, open_fn)
   except (KeyboardInterrupt, training.TrainingInterruptedError) as error:
@@ -198,7 +200,9 @@ def _finished(config, workdir, strategy, certify):
   Its data are not opened.
   """
   said = ''
-  for folder in dict.fromkeys((workdir, runs.folder_of_weights(workdir))):
+  if config.run.refit and not runs.is_refit(workdir, config):
+    return None
+  for folder in dict.fromkeys((workdir, runs.folder_of_training(workdir))):
     said = training.workdir.finished(folder, config)
     if not said:
       return None
@@ -264,6 +268,21 @@ def _or_as_mixture(flow, workdir, strategy, open_fn, **options):
   run, flow = flow.run, _trained(config, folder, strategy, open_fn, **options)
   flow.run = dataclasses.replace(run, step=flow.run.step)
   return flow
+
+
+def _refitted(flow, workdir, strategy, **options):
+  """Returns the flow of all training rows, and what opens parts of them."""
+  config = runs.refit_config(flow.run.config, workdir)
+  info: Any = config.info
+  errors.check(info.num_test != 0, 'refit', 'true', problem='requires a '
+               'test part', advice='Nothing else would be held out.')
+  _logger.info('Training again, on all %s training rows, for %s steps.',
+               f'{info.num_train:,}', f'{config.optimizer.num_steps:,}')
+  open_fn = functools.cache(config.open_split)
+  flow = _trained(
+      config, runs.refit_folder(workdir), strategy, open_fn, **options)
+  flow.run = dataclasses.replace(flow.run, workdir=workdir, is_refit=True)
+  return flow, open_fn
 
 
 def _validation_fn(open_fn, strategy):
@@ -338,7 +357,7 @@ def _report(flow, open_fn, warnings, start, **options):
       found = evaluation.comparison.compare_on_splits(
           flow, results.arrays[unit].mean(axis=0),
           {name: open_fn(name) for name in names},
-          is_best=run.config.run.keep_best, seed=run.config.run.seed,
+          is_best=run.is_best, seed=run.config.run.seed,
           strategy=run.strategy,
           max_seconds=_SHARE_OF_TIME * max(
               _training_seconds(run), time.monotonic() - start))

@@ -67,7 +67,8 @@ def find(flow: models.Flow, evaluate: Callable[..., Any],
           {'log_prob', 'hashes', 'others', 'step'} <= {*stored}
           and stored['log_prob'].shape == stored['hashes'].shape,
           problem='It does not have the scores and hashes of rows.')
-    if stored['step'] != flow.run.step:
+    if (stored['step'], stored.get('is_refit', False)) != (
+        flow.run.step, flow.run.is_refit):
       return HeldOut(list, list, missing=errors.sentence(error))
     return HeldOut(lambda: stored['log_prob'],
                    lambda: [stored['hashes'], stored['others']])
@@ -93,7 +94,7 @@ def write(flow: models.Flow, open_fn: Callable[[str], Any],
               flow.evaluation_estimator())):
     hashes, others = _hashes(flow, open_fn)
     np.savez(file, log_prob=log_prob, hashes=hashes, others=others,
-             step=flow.run.step)
+             step=flow.run.step, is_refit=flow.run.is_refit)
     files.write_bytes(
         os.path.join(flow.run.workdir, files.HELD_OUT), file.getvalue())
 

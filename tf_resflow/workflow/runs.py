@@ -18,6 +18,7 @@ from tf_resflow import evaluation
 from tf_resflow import models
 from tf_resflow import training
 from tf_resflow.specs import registries
+from tf_resflow.training import best_checkpoint
 from tf_resflow.training import checkpoints
 from tf_resflow.training import files
 from tf_resflow.workflow import presets
@@ -27,6 +28,8 @@ REPORT = 'report.json'
 INTERRUPTED = 'Interrupted'
 # Folder in that of a run with `base=auto`: the run that began as a mixture.
 _MIXTURE_BASE = 'mixture_base'
+# Folder in that of a run with `refit`: of all rows, and the steps to take.
+_REFIT = 'refit-{}'
 # Most columns that are named.
 _MAX_NAMED = 8
 
@@ -47,6 +50,8 @@ class Run:
     facts: name of the data, numbers of examples, columns.
     table: the report as text, with the bounds of all blocks.
     strategy: in whose scope the flow was made; its devices share evaluations.
+    is_refit: whether its flow was trained on the validation rows, too, of which
+      `config` has none then.
   """
 
   config: configuration.Config
@@ -58,11 +63,22 @@ class Run:
   facts: Mapping[str, Any] = dataclasses.field(default_factory=dict)
   table: str = dataclasses.field(default='', repr=False)
   strategy: Any = dataclasses.field(default=None, repr=False)
+  is_refit: bool = False
 
   @functools.cached_property
   def curves(self) -> dict[str, np.ndarray]:
     """The columns of `metrics.csv`, see `training.read_metrics`."""
-    return training.read_metrics(folder_of_weights(self.workdir))
+    return training.read_metrics(folder_of_training(self.workdir))
+
+  @property
+  def is_best(self) -> bool:
+    """Whether validation has chosen the number of steps of its weights."""
+    return self.is_refit or bool(self.config.run.keep_best)
+
+  def known_rows(self) -> np.ndarray | None:
+    """Returns what `training.train_rows.read` finds of the rows of its flow."""
+    return training.train_rows.read(
+        refit_folder(self.workdir) if self.is_refit else self.workdir)
 
   @property
   def is_interrupted(self) -> bool:
@@ -147,8 +163,9 @@ class Run:
 
   def save(self) -> None:
     """Writes the report of the run into its folder."""
-    files.write_text(os.path.join(self.workdir, REPORT), json.dumps(
-        {name: getattr(self, name) for name in _STORED}, indent=1) + '\n')
+    files.write_text(os.path.join(self.workdir, REPORT), json.dumps({
+        name: getattr(self, name) for name in (*_STORED, 'is_refit')
+    }, indent=1) + '\n')
 
   def with_report(self) -> Self:
     """Returns the run with the report in its folder, if it is of these weights.
@@ -159,7 +176,8 @@ class Run:
         stored = json.load(file)
       found = {name: stored[name] for name in _STORED}
       found['warnings'] = tuple(found['warnings'])
-      is_own = found['report']['step'] == self.step
+      is_own = (found['report']['step'], stored.get('is_refit', False)) == (
+          self.step, self.is_refit)
     except (OSError, ValueError, KeyError, TypeError):
       return self  # It can be made again.
     return dataclasses.replace(self, **found) if is_own else self
@@ -203,10 +221,52 @@ def mixture_folder(workdir: str) -> str:
   return os.path.join(workdir, _MIXTURE_BASE)
 
 
-def folder_of_weights(workdir: str) -> str:
+def folder_of_training(workdir: str) -> str:
   """Returns that folder if such a run has begun, otherwise `workdir`."""
   folder = mixture_folder(workdir)
   return folder if checkpoints.latest(folder) else workdir
+
+
+def refit_folder(workdir: str) -> str:
+  """Returns where the flow of the best step is trained on all rows."""
+  folder = folder_of_training(workdir)
+  return os.path.join(folder, _REFIT.format(_best_step(folder)))
+
+
+def is_refit(workdir: str, config: configuration.Config) -> bool:
+  """Returns whether a run with `refit` has done so."""
+  step = _best_step(folder_of_training(workdir))
+  if not config.run.refit or step is None:
+    return False
+  path = checkpoints.latest(refit_folder(workdir)) or ''
+  return path.endswith(f'-{max(step, 1)}')
+
+
+def refit_config(
+    config: configuration.Config, workdir: str) -> configuration.Config:
+  """Returns the configuration of that training.
+
+  It has the steps that validation has chosen, of the schedule and the noise of
+  the run, and all rows; types and moments of columns stay as they are.
+  """
+  model, optimizer, folder = (
+      config.model, config.optimizer, folder_of_training(workdir))
+  if hasattr(model, 'base'):
+    model = dataclasses.replace(
+        model, base=model.first_base if folder == workdir else 'mixture')
+  return dataclasses.replace(
+      config, model=model,
+      data=dataclasses.replace(config.data, num_validation=0),
+      run=dataclasses.replace(config.run, evaluate_every=0, keep_best=False,
+                              patience=0, refit=False),
+      optimizer=dataclasses.replace(
+          optimizer, num_steps=max(_best_step(folder) or 0, 1),
+          decay_steps=optimizer.num_decay_steps))
+
+
+def _best_step(folder):
+  path = best_checkpoint.best(folder)
+  return None if path is None else int(path.rpartition('-')[2])
 
 
 def load(
@@ -250,9 +310,14 @@ def load(
   """
   workdir = presets.folder_of(workdir)
   config = config or files.load_config(workdir, imports)
+  folder, refit = folder_of_training(workdir), options.get(
+      'checkpoint', 'auto') == 'auto' and is_refit(workdir, config)
+  if refit:
+    folder, config = refit_folder(workdir), refit_config(config, workdir)
   with (strategy or tf.distribute.get_strategy()).scope():
     model, step = training.workdir.restore_model(
-        folder_of_weights(workdir), averaged=averaged, **options)
-  run = Run(config=config, workdir=workdir, step=step, strategy=strategy)
+        folder, averaged=averaged, **options)
+  run = Run(config=config, workdir=workdir, step=step, strategy=strategy,
+            is_refit=refit)
   model.run = run.with_report() if averaged else run
   return model

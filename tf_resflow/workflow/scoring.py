@@ -104,7 +104,7 @@ def score(
   errors.check(fdr is None or 0.0 < fdr < 1.0, 'fdr', fdr,
                'a number between 0 and 1')
   # Before what takes long, because it may be damaged.
-  known = training.train_rows.read(flow.run.workdir) if diagnoses else None
+  known = flow.run.known_rows() if diagnoses else None
   settings.setdefault('strategy', flow.run and flow.run.strategy)
   used = (explaining.check if explain else evaluation.EvaluationSettings.of)(
       flow, **settings)
