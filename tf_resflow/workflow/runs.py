@@ -17,6 +17,7 @@ from tf_resflow import errors
 from tf_resflow import evaluation
 from tf_resflow import models
 from tf_resflow import training
+from tf_resflow.specs import fields
 from tf_resflow.specs import registries
 from tf_resflow.training import best_checkpoint
 from tf_resflow.training import checkpoints
@@ -311,7 +312,7 @@ def load(
   workdir = presets.folder_of(workdir)
   config = config or files.load_config(workdir, imports)
   folder, refit = folder_of_training(workdir), options.get(
-      'checkpoint', 'auto') == 'auto' and is_refit(workdir, config)
+      'checkpoint', fields.AUTO) == fields.AUTO and is_refit(workdir, config)
   if refit:
     folder, config = refit_folder(workdir), refit_config(config, workdir)
   with (strategy or tf.distribute.get_strategy()).scope():
