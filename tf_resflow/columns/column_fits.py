@@ -66,9 +66,9 @@ def candidates(
   step, at least 20 different ones, and the step is at least 1 % of a robust
   standard deviation, or values repeat and have no bounded density; and if all
   are whole numbers, none above 2^20. Grids from 0 have only the logarithm,
-  whose samples are not negative, unless their mean is far above 0.
-  Of other numbers bounds of [0, 1] and [0, 100] are tried, no others, and only
-  where no value is rounded to a bound in float32.
+  whose samples are not negative, unless their mean is far above 0. Of other
+  numbers bounds of [0, 1] and [0, 100] are tried, no others, and only where no
+  value is rounded to a bound in float32.
   """
   known = np.concatenate([x, others])
   step, largest = column_types.step_of(known), np.abs(known).max()
@@ -238,21 +238,18 @@ def _of_spec(name, spec, x, size, index):
 
 def _check_digits(names, columns, rows, x):
   """Raises `InvalidValueError` if outliers cost other values their digits."""
-  for i, (name, column, y) in enumerate(zip(
-      names, columns, rows.T, strict=True)):
+  for name, column, y, raw in zip(names, columns, rows.T, x.T, strict=True):
     values = np.float32(y)
     left = (values - np.float32(column.mean)) / np.float32(column.std)
     num_values, num_left = len(np.unique(values)), len(np.unique(left))
     if len(x) == len(y):  # Not on a grid; a map may keep rounding apart.
-      num_values = min(num_values, len(np.unique(np.float32(x[:, i]))))
-    far = y[np.argmax(np.abs(y - np.median(y)))]
+      num_values = min(num_values, len(np.unique(np.float32(raw))))
     errors.check(
         num_left >= _MIN_SHARE_OF_VALUES * num_values, 'column_types',
         f'{name}:{column.type}', problem=f'leaves {num_left:,} of '
         f'{num_values:,} distinct values in float32, because of outliers such '
-        f'as {far:g}',
-        advice=f'Use another type, such as --column_types={name}:heavy, or '
-        'remove them.')
+        f'as {y[np.argmax(np.abs(y - np.median(y)))]:g}',
+        advice=f'Use another type, such as {name}:heavy, or remove them.')
 
 
 def _dtype(schema, x):

@@ -167,6 +167,9 @@ def _run(config, folder, strategy, certify, report_fn, **options):
       not report_fn or config.info.num_test != 0 or config.data.num_validation,
       'num_validation', 0, 'some', 'There is no other part to measure the flow.'
   )
+  errors.check(
+      not config.run.refit or config.info.num_test != 0, 'refit', 'true',
+      problem='requires a test part', advice='Nothing else is held out then.')
   if previous is None:
     _log_types(config)
   open_fn = functools.cache(config.open_split)  # Each part once.
@@ -274,8 +277,6 @@ def _refitted(flow, workdir, strategy, **options):
   """Returns the flow of all training rows, and what opens parts of them."""
   config = runs.refit_config(flow.run.config, workdir)
   info: Any = config.info
-  errors.check(info.num_test != 0, 'refit', 'true', problem='requires a '
-               'test part', advice='Nothing else would be held out.')
   _logger.info('Training again, on all %s training rows, for %s steps.',
                f'{info.num_train:,}', f'{config.optimizer.num_steps:,}')
   open_fn = functools.cache(config.open_split)
