@@ -103,10 +103,11 @@ def run(log: pathlib.Path) -> None:
       continue
     flow = tf_resflow.fit(f'tables:{table}', verbose=False,
                           evaluate_at_end=False)
-    train, validation, test = (
-        np.float64(flow.run.open(part).arrays['x'].numpy())
-        for part in ('train', 'validation', 'test'))
-    x, known = test[:NUM_ROWS], np.concatenate([train, validation])
+    names = ['test', 'train', *(
+        ['validation'] if flow.run.facts['num_validation'] else [])]
+    test, *known = (np.float64(flow.run.open(name).arrays['x'].numpy())
+                    for name in names)
+    x, known = test[:NUM_ROWS], np.concatenate(known)
     for share in SHARES:
       is_gap = np.random.default_rng(0).random(x.shape) < share
       for name, impute_fn in IMPUTERS.items():

@@ -27,7 +27,8 @@ from tf_resflow.workflow import fitting
 
 _SHORT = {'num_blocks': 2, 'hidden_units': (8,), 'batch_size': 32,
           'num_steps': 4, 'evaluate_every': 2, 'checkpoint_every': 2,
-          'base': 'mixture:3', 'sample_every': 0, 'warmup_steps': 0}
+          'base': 'mixture:3', 'sample_every': 0, 'warmup_steps': 0,
+          'refit': False}
 _fit = functools.partial(tf_resflow.fit, evaluate_at_end=False)
 
 

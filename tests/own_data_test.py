@@ -19,7 +19,7 @@ from tf_resflow.datasets import user_files
 
 _SHORT = ['--num_steps=3', '--warmup_steps=0', '--learning_rate=0.01',
           '--batch_size=32', '--sample_every=3', '--log_every=3',
-          '--nopage']
+          '--norefit', '--nopage']
 _VECTORS = ['--num_blocks=1', '--hidden_units=8']
 
 

@@ -169,12 +169,16 @@ def test_defaults_of_own_vectors(tmp_path):
     assert (config.data.num_validation, config.run.evaluate_every,
             config.run.keep_best, config.run.patience,
             config.optimizer.num_steps) == expected
+    assert config.run.refit is (num_rows == 100)
     assert (config.optimizer.input_noise > 0.1) == (num_rows == 100)
     config = configuration.make_config(
         dataset=f'table:{path}', num_validation=0, input_noise=0.0)
     assert (config.run.evaluate_every, config.run.keep_best,
-            config.run.patience, config.optimizer.num_steps) == (
-                0, False, 0, 1000)
+            config.run.patience, config.run.refit,
+            config.optimizer.num_steps) == (0, False, 0, False, 1000)
+    with_none = configuration.make_config(
+        dataset=f'table:{path}', test_rows='none')
+    assert with_none.run.keep_best and not with_none.run.refit
   for batch_size, expected in (64, 2000), (2, 3200), (1, 6000):
     config = configuration.make_config(
         dataset=f'table:{path}', num_steps='auto', batch_size=batch_size)

@@ -35,8 +35,8 @@ def _function(x, seed):
 
 
 def _run(sizes, strategy=None):
-  return list(batch_map.BatchMap(_function, strategy, shared=[1])(
-      _batches(sizes)))
+  return list(batch_map.BatchMap(
+      _function, strategy, shared=[1], is_repeated=True)(_batches(sizes)))
 
 
 # An odd number of batches leaves one device idle; the last one is ragged.
@@ -59,6 +59,24 @@ def test_both_devices_work():
   parts = list(batch_map.BatchMap(where, replicas.two_replicas())(
       (tf.zeros([2]),) for _ in range(5)))
   np.testing.assert_array_equal([part[0] for part in parts], [0, 1, 0, 1, 0])
+
+
+@pytest.mark.parametrize('num_batches, options, num_calls', [
+    (8, {}, 8), (9, {}, 1), (8, {'is_repeated': True}, 1),
+    (8, {'strategy': replicas.two_replicas}, 1)])
+def test_few_batches_are_not_traced(num_batches, options, num_calls):
+  calls = []
+
+  def function(x, seed):
+    calls.append(x)
+    return _function(x, seed)
+
+  if 'strategy' in options:
+    options = {'strategy': options['strategy']()}
+  found = list(batch_map.BatchMap(function, shared=[1], **options)(
+      _batches([4] * num_batches)))
+  np.testing.assert_equal(found, _run([4] * num_batches))
+  assert len(calls) == num_calls * (2 if 'strategy' in options else 1)
 
 
 def test_batches_are_read_as_they_are_needed():
@@ -107,7 +125,8 @@ def test_a_smaller_last_batch_takes_the_graph_of_the_others(strategy):
       shapes.append(x.shape[0])
       return variable * x + tf.cast(seed[1], x.dtype)
 
-    mapped = batch_map.BatchMap(function, strategy and strategy(), shared=[1])
+    mapped = batch_map.BatchMap(
+        function, strategy and strategy(), shared=[1], is_repeated=True)
     for value in (1.0, 5.0):
       variable.assign(value)
       for i, (part, (x, _)) in enumerate(

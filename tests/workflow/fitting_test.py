@@ -29,7 +29,7 @@ from tf_resflow.training import metrics
 from tf_resflow.workflow import fitting
 
 _SHORT = {'num_steps': 2, 'num_blocks': 1, 'hidden_units': (8,),
-          'base': 'normal'}
+          'base': 'normal', 'refit': False}
 
 
 def _frame(num_rows=60):
@@ -162,7 +162,8 @@ def test_it_is_the_run_of_the_command_and_prints_it(
   done = run_tool(
       'train', '--flagfile=table', f'--dataset=table:{path}',
       f'--workdir={tmp_path}/run', '--num_steps=10', '--num_blocks=1',
-      '--hidden_units=8', '--log_every=1', '--seed=3', '--base=normal')
+      '--hidden_units=8', '--log_every=1', '--seed=3', '--base=normal',
+      '--norefit')
   expected = results.report(done)
   logging.getLogger('tf_resflow').setLevel(logging.WARNING)  # As in a script.
   flow = workflow.fit(frame, **settings)
@@ -338,7 +339,8 @@ def test_a_refit_is_a_run_of_all_rows_but_those_of_the_test(tmp_path, base):
       'num_steps': 6, 'evaluate_every': 2, 'schedule': 'cosine', 'base': base}
   best = workflow.fit(frame, workdir, **settings)
   assert workflow.fit(frame, workdir, **settings).run.report == best.run.report
-  flow = workflow.fit(frame, workdir, refit=True, **settings)
+  settings['refit'] = True
+  flow = workflow.fit(frame, workdir, **settings)
   steps = max(best.run.step, 1)
   assert (flow.run.is_refit, flow.run.step) == (True, steps)
   counts = [flow.run.facts[f'num_{part}'] for part in (
@@ -351,11 +353,11 @@ def test_a_refit_is_a_run_of_all_rows_but_those_of_the_test(tmp_path, base):
       schema, original(*args, **kwargs)[1])):
     other = workflow.fit(frame, **settings | {
         'num_validation': 0, 'num_steps': steps, 'decay_steps': 6,
-        'evaluate_every': 0,
+        'evaluate_every': 0, 'refit': False,
         'input_noise': flow.run.config.optimizer.input_noise})
   (folder,) = workdir.glob('refit-*')
   shutil.rmtree(folder)
-  again = workflow.fit(frame, workdir, refit=True, **settings)
+  again = workflow.fit(frame, workdir, **settings)
   expected = flow.score_samples(frame)
   for each in other, again, workflow.load(workdir):
     np.testing.assert_allclose(each.score_samples(frame), expected, atol=1e-5)
@@ -366,7 +368,7 @@ def test_a_refit_is_a_run_of_all_rows_but_those_of_the_test(tmp_path, base):
   former = workflow.load(workdir, checkpoint='best')
   assert not former.run.is_refit and not former.run.report
   with pytest.raises(errors.InvalidValueError, match='requires a test part'):
-    workflow.fit(frame, test_rows='none', refit=True, **settings)
+    workflow.fit(frame, test_rows='none', **settings)
 
 
 def test_a_schedule_may_be_longer_than_a_run(tmp_path):

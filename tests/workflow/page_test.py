@@ -81,7 +81,8 @@ def test_a_table_with_hostile_names(tmp_path):
   frame = pd.DataFrame({name: rng.normal(i, size=400) + (
       np.arange(400) % 2 if i == 1 else 0) for i, name in enumerate(names)})
   flow = workflow.fit(
-      frame, tmp_path / 'run', num_steps=2, num_blocks=1, hidden_units=(8,))
+      frame, tmp_path / 'run', num_steps=2, num_blocks=1, hidden_units=(8,),
+      refit=False)
   page = _saved(flow, tmp_path / 'page.html')
   assert page.text('h2').split('\n') == [
       'Result', 'Columns', 'Odd rows', 'Samples beside data',

@@ -56,6 +56,7 @@ def test_a_flow_says_what_it_is_and_is_saved_with_its_run(tmp_path):
                         'z': rng.normal(size=60), 'c': ['a', 'b'] * 30})
   flow = workflow.fit(
       frame, condition_on='c', num_steps=2, num_blocks=1, hidden_units=(4,),
+      refit=False,
       verbose=False)
   text, html = repr(flow), flow._repr_html_()
   assert f'VectorFlow: <b>y, z given c; {flow.num_parameters:,} par' in text

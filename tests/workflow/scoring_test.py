@@ -109,7 +109,7 @@ def gaussian():
   """A flow of 1,000 rows of two columns, of which 300 were held out."""
   return workflow.fit(
       _draws(1000), test=0.3, num_steps=2, num_blocks=1, hidden_units=(4,),
-      base='normal', evaluate_at_end=False, verbose=False)
+      base='normal', refit=False, evaluate_at_end=False, verbose=False)
 
 
 def _draws(num_rows, seed=0):
@@ -144,7 +144,8 @@ def test_held_out_rows_that_may_differ_are_named(tmp_path):
   """Of a frame, whose options a run does not have, also when it is loaded."""
   flow = workflow.fit(
       _draws(1000), tmp_path / 'run', test_rows='last', num_steps=2,
-      num_blocks=1, hidden_units=(4,), base='normal', verbose=False)
+      num_blocks=1, hidden_units=(4,), base='normal', refit=False,
+      verbose=False)
   for each in flow, workflow.load(tmp_path / 'run'):
     notes = workflow.score(each, _draws(30, 1), fdr=0.1, certify=False).notes
     assert notes[-1].endswith('held-out ones, which test_rows=last chose?')

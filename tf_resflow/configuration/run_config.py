@@ -288,10 +288,13 @@ def _filled(data, optimizer, run, info):
       num_steps=1000 if num_train is None else 500 if is_small else min(max(
           2000, _EPOCHS * num_train // optimizer.batch_size), 6000))
   if num_train is None or data.num_validation <= 1:
-    return optimizer, run.filled(evaluate_every=0, keep_best=False, patience=0)
+    return optimizer, run.filled(
+        evaluate_every=0, keep_best=False, patience=0, refit=False)
   run = run.filled(evaluate_every=10 if is_small else 50)
   run = run.filled(keep_best=run.evaluate_every != 0)
-  return optimizer, run.filled(patience=_PATIENCE if run.keep_best else 0)
+  return optimizer, run.filled(
+      patience=_PATIENCE if run.keep_best else 0,
+      refit=run.keep_best and is_small and info.num_test != 0)
 
 
 def _taken(section: type[fields.Section], values: dict[str, Any]

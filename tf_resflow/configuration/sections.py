@@ -176,13 +176,15 @@ class RunConfig(fields.Section):
       'your own vectors.', minimum=0, placeholders=(fields.AUTO,),
       resumable=True, is_basic=True)
   refit: bool = fields.field(
-      False, help='Train the flow of the lowest validation loss again at the '
-      'end, on all training rows, those for validation too, for as many '
-      'updates; needs --keep_best.', resumable=True, is_basic=True)
+      fields.AUTO, help='Train the flow of the lowest validation loss again at '
+      'the end, on all training rows, those for validation too, for as many '
+      'updates; needs --keep_best; auto does so below 1,000 rows, if a test '
+      'part remains.', placeholders=(fields.AUTO,), resumable=True,
+      is_basic=True)
 
   def check(self) -> None:
     self.require(
-        not self.refit or self.keep_best is not False, 'refit',
+        self.refit is not True or self.keep_best is not False, 'refit',
         problem='requires keep_best')
     self.require(
         self.evaluate_every != 0 or self.keep_best is not True, 'keep_best',

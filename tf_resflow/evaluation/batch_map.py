@@ -22,6 +22,9 @@ _logger = logging.getLogger(__name__)
 # A batch smaller than the first is padded to its size if it has at least this
 # share of it: for less, tracing another graph takes less time than the padding.
 _LEAST_SHARE = 0.5
+# Of fewer batches the operations are run one by one on one device, which takes
+# less time than tracing them.
+_MIN_TRACED = 9
 # Most batches at once, where operations have one thread; each takes memory.
 _MAX_PARALLEL = 4
 
@@ -55,7 +58,7 @@ def frozen(
 
 
 class BatchMap:
-  """A function of batches, traced once for all calls.
+  """A function of batches, traced once for all calls that have many of them.
 
   With several replicas, as many batches are computed at once as there are
   replicas, each of them on one device. So the results are those of
@@ -80,6 +83,8 @@ class BatchMap:
     strategy: in its scope the variables that `function` reads were made; None
       for the default device.
     shared: positions of the arguments that all examples share, such as a seed.
+    is_repeated: whether calls of a few batches, too, have the graph, since
+      there will be many.
 
   Example:
     >>> double = BatchMap(lambda x: 2.0 * x)
@@ -89,12 +94,13 @@ class BatchMap:
 
   def __init__(
       self, function: Callable, strategy: tf.distribute.Strategy | None = None,
-      shared: Sequence[int] = ()):
-    self._shared = shared
+      shared: Sequence[int] = (), *, is_repeated: bool = False):
+    self._shared, self._function = shared, function
     # Of several replicas; None stands for one.
     replicas = typing.cast(tf.distribute.Strategy, strategy)
     self._num_replicas = num_replicas = (
         1 if strategy is None else strategy.num_replicas_in_sync)
+    self._min_traced = 0 if is_repeated or num_replicas > 1 else _MIN_TRACED
     self._is_spread = num_replicas > 1 and num_replicas > len(
         replicas.extended.worker_devices)
 
@@ -133,10 +139,14 @@ class BatchMap:
       The results in the order of the batches, as NumPy arrays.
     """
     rounds = self._rounds(iter(batches))
+    first = [*itertools.islice(rounds, self._min_traced)]
+    run = self._run if len(first) == self._min_traced else (
+        lambda parts: [self._function(*parts[0])])
+    rounds = itertools.chain(first, rounds)
 
     def evaluate(sizes_and_parts):
       sizes, parts = sizes_and_parts
-      return zip(sizes, self._run(parts), strict=False)
+      return zip(sizes, run(parts), strict=False)
 
     # The first round traces the function for all others.
     for count, result in itertools.chain.from_iterable(itertools.chain(

@@ -194,7 +194,7 @@ class Conditionals:
     self.types = mapping.of_specs(
         model.schema.types, np.empty([0, model.event_shape[0]]))
     self._log_probs = likelihood.LogProbs(
-        batch_map.frozen(model, used.strategy), used)
+        batch_map.frozen(model, used.strategy), used, is_repeated=True)
 
   def log_probs(self, x: np.ndarray, condition: Any = None) -> np.ndarray:
     """Returns log p(x), `[N]`; minus infinity for values without a density."""

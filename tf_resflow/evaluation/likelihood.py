@@ -68,7 +68,7 @@ def scoring_settings(
 
 
 class LogProbs:
-  """Estimates `log p(x)` of examples by several draws; one graph for all calls.
+  """Estimates `log p(x)` of examples by several draws.
 
   Args:
     model: a flow.
@@ -78,11 +78,13 @@ class LogProbs:
       such.
     per_example: whether an example, known by the `index` in its batch, has
       draws of its own, see `numerics.random.numbered`.
+    is_repeated: see `batch_map.BatchMap`.
   """
 
   def __init__(
       self, model: models.Flow, settings: settings_lib.EvaluationSettings,
-      method: Callable = models.Flow.log_prob, *, per_example: bool = False):
+      method: Callable = models.Flow.log_prob, *, per_example: bool = False,
+      is_repeated: bool = False):
     self._model, self._settings = model, settings
     self._per_example = per_example
 
@@ -92,7 +94,8 @@ class LogProbs:
       return method(model, *inputs, seed=random.per_replica(seed),
                     estimator=settings.estimator)
 
-    self._evaluate = batch_map.BatchMap(evaluate, settings.strategy, shared=[0])
+    self._evaluate = batch_map.BatchMap(
+        evaluate, settings.strategy, shared=[0], is_repeated=is_repeated)
 
   def draws(
       self, batches_of: Callable[[int], Iterable[Any]], num_examples: int,
@@ -145,8 +148,9 @@ class LogProbs:
 
 
 def log_probs_of_splits(
-    model: models.Flow, **settings: Any) -> Callable[..., np.ndarray]:
-  """Returns a function that estimates `log p(x)` of a split; it has one graph.
+    model: models.Flow, *, is_repeated: bool = False, **settings: Any,
+) -> Callable[..., np.ndarray]:
+  """Returns a function that estimates `log p(x)` of a split.
 
   Each repeat draws dequantisation noise, probes, numbers of terms and the noise
   of the model's augmentation anew: with noise channels the mean over repeats is
@@ -154,6 +158,7 @@ def log_probs_of_splits(
 
   Args:
     model: a flow.
+    is_repeated: see `batch_map.BatchMap`.
     **settings: see `EvaluationSettings`; by default the estimator is that for
       integers with their noise.
 
@@ -164,7 +169,7 @@ def log_probs_of_splits(
   used = settings_lib.EvaluationSettings.of(model, **settings, dequantizes=True)
   # Integers are dequantised with noise.
   used = _checked(used, model.is_image or model.is_random_with(used.estimator))
-  log_probs = LogProbs(model, used)
+  log_probs = LogProbs(model, used, is_repeated=is_repeated)
   return lambda split, num_examples=None: log_probs(
       lambda repeat: used.batches(
           split, num_examples, used.seed * 1009 + repeat),
@@ -224,8 +229,8 @@ def evaluator(
 ) -> Callable[..., dict[str, np.ndarray]]:
   """Returns the function of `x` and a condition that `evaluate_inputs` calls.
 
-  It has one graph. Of data that come in parts it also takes the number `first`
-  of the first batch of a part, and a progress `bar` of all.
+  Of data that come in parts it also takes the number `first` of the first batch
+  of a part, and a progress `bar` of all.
   """
   used = settings_lib.EvaluationSettings.of(model, **settings)
   used = _checked(used, model.is_random_with(used.estimator))
@@ -269,16 +274,17 @@ def evaluator(
 
 def classifications(
     model: models.Flow, strategy: tf.distribute.Strategy | None = None,
-) -> Callable[..., np.ndarray]:
+    **options: Any) -> Callable[..., np.ndarray]:
   """Returns a function that classifies by the classifier of a flow.
 
-  It has one graph. It takes batches, see `batch_map.inputs_of`, and perhaps a
-  seed of the noise of an augmentation, and returns the log-probability of every
-  class, float64 `[N, K]`, nats.
+  It takes batches, see `batch_map.inputs_of`, and perhaps a seed of the noise
+  of an augmentation, and returns the log-probability of every class, float64
+  `[N, K]`, nats. Options are those of `batch_map.BatchMap`.
   """
   classify = batch_map.BatchMap(
       lambda batch_seed, *given: model.classify(
-          *given, seed=random.per_replica(batch_seed)), strategy, shared=[0])
+          *given, seed=random.per_replica(batch_seed)), strategy, shared=[0],
+      **options)
 
   def log_probs(batches, seed=0):
     logits = np.concatenate(list(classify(

@@ -166,7 +166,7 @@ def traced_log_prob(
   """Returns a function of points `[N, D]`, with one graph: exact `log p(x)`."""
   settings = settings_lib.EvaluationSettings.of(
       model, estimator=numerics.Exact(), num_repeats=1)
-  log_probs = likelihood.LogProbs(model, settings)
+  log_probs = likelihood.LogProbs(model, settings, is_repeated=True)
   return lambda x: log_probs(lambda repeat: batch_map.slices(
       model, np.asarray(x, model.input_dtype), condition,
       settings.batch_size), len(x))[0]

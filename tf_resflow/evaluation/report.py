@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 import dataclasses
+import functools
 import logging
 from typing import Any
 
@@ -106,12 +107,14 @@ class Validation:
       self, model: models.Flow, strategy: tf.distribute.Strategy | None = None):
     self._model = model
     self._settings = settings_lib.EvaluationSettings.of(model)
-    self._log_probs = likelihood.log_probs_of_splits(model, strategy=strategy)
-    self._biased = likelihood.log_probs_of_splits(
-        model, strategy=strategy, estimator='training'
-    ) if model.is_biased else None
+    log_probs_fn = functools.partial(
+        likelihood.log_probs_of_splits, model, strategy=strategy,
+        is_repeated=True)
+    self._log_probs = log_probs_fn()
+    self._biased = log_probs_fn(
+        estimator='training') if model.is_biased else None
     self._classify = likelihood.classifications(
-        model, strategy) if model.has_classifier else None
+        model, strategy, is_repeated=True) if model.has_classifier else None
 
   def __call__(self, split: datasets.Split) -> dict[str, Any]:
     """Evaluates the flow on a validation part, of two examples or more.

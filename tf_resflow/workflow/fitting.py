@@ -174,9 +174,11 @@ def _run(config, folder, strategy, certify, report_fn, **options):
     _log_types(config)
   open_fn = functools.cache(config.open_split)  # Each part once.
   try:
-    flow = _trained(config, folder, strategy, open_fn, **options)
+    validate = _validation_fn(open_fn, strategy)
+    flow = _trained(config, folder, strategy, open_fn, validate, **options)
     if getattr(config.model, 'base', '') == fields.AUTO:
-      flow = _or_as_mixture(flow, folder, strategy, open_fn, **options)
+      flow = _or_as_mixture(
+          flow, folder, strategy, open_fn, validate, **options)
     if config.run.refit:
       flow, open_fn = _refitted(flow, folder, strategy, **options)
     if report_fn:
@@ -227,10 +229,10 @@ def _log_types(config):
                  types)
 
 
-def _trained(config, workdir, strategy, open_fn, **options):
+def _trained(config, workdir, strategy, open_fn, evaluate_fn, **options):
   """Trains, and returns the flow with the weights that tools load."""
   trainer = training.train(
-      config, workdir, evaluate_fn=_validation_fn(open_fn, strategy),
+      config, workdir, evaluate_fn=evaluate_fn,
       save_images_fn=evaluation.plots.save_image_grid,
       callbacks=_pictures(config, open_fn('train')), strategy=strategy,
       split=open_fn('train'), **options)
@@ -247,7 +249,7 @@ def _trained(config, workdir, strategy, open_fn, **options):
   return flow
 
 
-def _or_as_mixture(flow, workdir, strategy, open_fn, **options):
+def _or_as_mixture(flow, workdir, strategy, open_fn, validate, **options):
   """Returns the flow, or one whose base is a mixture if that alone is better.
 
   Better on the validation rows: its best step, from 0 on, is no worse.
@@ -258,9 +260,9 @@ def _or_as_mixture(flow, workdir, strategy, open_fn, **options):
     return flow
   config = config.replace(base='mixture')
   if not os.path.exists(folder):
-    learner = training.Learner(config, strategy)
+    # All blocks begin as the identity, so that one has the same density.
+    learner = training.Learner(config.replace(num_blocks=1), strategy)
     learner.initialize_by(open_fn('train'))
-    validate = _validation_fn(open_fn, strategy)
     mixture, trained = (
         validate(model)['validation_nats'] for model in (learner.model, flow))
     if not mixture < trained:
@@ -268,7 +270,8 @@ def _or_as_mixture(flow, workdir, strategy, open_fn, **options):
     _logger.info(
         'On the validation rows a mixture of Gaussians has %.3f nats, the flow '
         '%.3f: training again, from the mixture on.', mixture, trained)
-  run, flow = flow.run, _trained(config, folder, strategy, open_fn, **options)
+  run, flow = flow.run, _trained(
+      config, folder, strategy, open_fn, validate, **options)
   flow.run = dataclasses.replace(run, step=flow.run.step)
   return flow
 
@@ -281,7 +284,7 @@ def _refitted(flow, workdir, strategy, **options):
                f'{info.num_train:,}', f'{config.optimizer.num_steps:,}')
   open_fn = functools.cache(config.open_split)
   flow = _trained(
-      config, runs.refit_folder(workdir), strategy, open_fn, **options)
+      config, runs.refit_folder(workdir), strategy, open_fn, None, **options)
   flow.run = dataclasses.replace(flow.run, workdir=workdir, is_refit=True)
   return flow, open_fn
 

@@ -189,7 +189,7 @@ class _Sampler:
     self._types = mapping.of_specs(flow.schema.types, rows.x)
     self._log_probs = likelihood.LogProbs(
         batch_map.frozen(flow, self._settings.strategy), self._settings,
-        models.Flow.joint_log_prob)
+        models.Flow.joint_log_prob, is_repeated=True)
     x, condition = self._samples(conditional_sampling.NUM_SAMPLES, 1)
     noise = np.random.default_rng(seed).uniform(1e-6, 1.0, size=x.shape)
     self._proposal = conditional_sampling.Proposal(np.concatenate([
