@@ -138,7 +138,7 @@ def _result(page):
   yield _text(run.summary or 'The flow was not evaluated.')
   for text in run.warnings:
     yield _text(f'Warning: {text}', kind='warning')
-  yield _text(f'Weights of step {run.step:,}. ' + ', '.join(
+  yield _text(f'Weights {run.weights}. ' + ', '.join(
       f'{name}={count:,}' for name, count in run.facts.items()
       if name.startswith('num_') and count))
 

@@ -101,9 +101,16 @@ class Run:
             f'; {flow.num_parameters:,} parameters'),
         'trained on': ': '.join(filter(
             None, (self.config.data.dataset, counts))),
-        'weights': f'of step {self.step} of {self.config.optimizer.num_steps}',
+        'weights': self.weights,
         'reached': self.summary or 'not evaluated; see tf_resflow.evaluate',
         'folder': self.workdir}
+
+  @property
+  def weights(self) -> str:
+    """Which weights its flow has, in words."""
+    return f'of step {self.step:,}' + (
+        ', trained again on all rows' if self.is_refit else
+        f' of {self.config.optimizer.num_steps:,}')
 
   @property
   def is_converted(self) -> bool:
