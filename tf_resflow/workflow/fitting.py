@@ -280,8 +280,10 @@ def _refitted(flow, workdir, strategy, **options):
   """Returns the flow of all training rows, and what opens parts of them."""
   config = runs.refit_config(flow.run.config, workdir)
   info: Any = config.info
-  _logger.info('Training again, on all %s training rows, for %s steps.',
-               f'{info.num_train:,}', f'{config.optimizer.num_steps:,}')
+  num_steps = config.optimizer.num_steps
+  _logger.info(
+      'Training again, on all %s training rows, for %s step%s.',
+      f'{info.num_train:,}', f'{num_steps:,}', 's' * (num_steps > 1))
   open_fn = functools.cache(config.open_split)
   flow = _trained(
       config, runs.refit_folder(workdir), strategy, open_fn, None, **options)
@@ -367,10 +369,10 @@ def _report(flow, open_fn, warnings, start, **options):
               _training_seconds(run), time.monotonic() - start))
       results, summary = results.extended(found.report()), found.summary
       warnings += found.warnings
-  if (run.config.run.keep_best and not run.step
-      and run.config.optimizer.num_steps):
+  if run.chosen_step == 0 and run.config.optimizer.num_steps:
     summary += ' Step 0 is kept, as training has gained nothing' + (
-        ': this is the mixture itself.' if flow.base.is_data_dependent else '.')
+        ': this is the mixture itself' if flow.base.is_data_dependent else ''
+        ) + (', but for one step on all rows.' if run.is_refit else '.')
   flow.run = dataclasses.replace(
       run, report=results.report(), table=results.table(), summary=summary,
       warnings=tuple(dict.fromkeys(warnings)))

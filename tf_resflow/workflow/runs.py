@@ -76,6 +76,12 @@ class Run:
     """Whether validation has chosen the number of steps of its weights."""
     return self.is_refit or bool(self.config.run.keep_best)
 
+  @property
+  def chosen_step(self) -> int | None:
+    """The step that validation has chosen; None if it chose none."""
+    return (_best_step(folder_of_training(self.workdir)) if self.is_best
+            else None)
+
   def known_rows(self) -> np.ndarray | None:
     """Returns what `training.train_rows.read` finds of the rows of its flow."""
     return training.train_rows.read(
