@@ -41,7 +41,8 @@ def write(name: str) -> None:
   with tempfile.TemporaryDirectory() as folder:
     trained, kept = pathlib.Path(folder) / name, pathlib.Path(folder) / 'kept'
     settings = SETTINGS[name]()
-    flow = tf_resflow.fit(settings.pop('data'), workdir=trained, **settings)
+    flow = tf_resflow.fit(
+        settings.pop('data'), workdir=trained, refit=False, **settings)
     run = flow.run
     training.workdir.create_workdir(
         kept, run.config, flow, step=run.step, extra_files={

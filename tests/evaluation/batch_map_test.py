@@ -79,6 +79,15 @@ def test_few_batches_are_not_traced(num_batches, options, num_calls):
   assert len(calls) == num_calls * (2 if 'strategy' in options else 1)
 
 
+def test_batches_of_all_calls_count():
+  calls = []
+  double = batch_map.BatchMap(lambda x: calls.append(x) or 2.0 * x)
+  for count, traced in ((5, 5), (3, 8), (1, 9), (2, 9)):
+    found = list(double((tf.constant([float(i)]),) for i in range(count)))
+    np.testing.assert_array_equal(found, 2.0 * np.arange(count)[:, np.newaxis])
+    assert len(calls) == traced
+
+
 def test_batches_are_read_as_they_are_needed():
   """Not all at once: there may be many."""
   read = []

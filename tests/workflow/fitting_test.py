@@ -341,8 +341,11 @@ def test_a_refit_is_a_run_of_all_rows_but_those_of_the_test(tmp_path, base):
   assert workflow.fit(frame, workdir, **settings).run.report == best.run.report
   settings['refit'] = True
   flow = workflow.fit(frame, workdir, **settings)
-  steps = max(best.run.step, 1)
+  steps = best.run.step
   assert (flow.run.is_refit, flow.run.step) == (True, steps)
+  assert (steps == 0) == ('Step 0 is kept' in flow.run.summary)
+  with pytest.raises(errors.InvalidValueError, match='--checkpoint=best'):
+    workflow.evaluate(flow, 'validation')
   counts = [flow.run.facts[f'num_{part}'] for part in (
       'train', 'validation', 'test')]
   assert counts == [72, 0, 18]
@@ -352,8 +355,9 @@ def test_a_refit_is_a_run_of_all_rows_but_those_of_the_test(tmp_path, base):
   with mock.patch.object(column_fits, 'fit', lambda *args, **kwargs: (
       schema, original(*args, **kwargs)[1])):
     other = workflow.fit(frame, **settings | {
-        'num_validation': 0, 'num_steps': steps, 'decay_steps': 6,
+        'num_validation': 0, 'num_steps': max(steps, 1), 'decay_steps': 6,
         'evaluate_every': 0, 'refit': False,
+        **({} if steps else {'learning_rate': 1e-12}),
         'input_noise': flow.run.config.optimizer.input_noise})
   (folder,) = workdir.glob('refit-*')
   shutil.rmtree(folder)
@@ -364,11 +368,36 @@ def test_a_refit_is_a_run_of_all_rows_but_those_of_the_test(tmp_path, base):
   assert abs(best.score_samples(frame) - expected).max() > 1e-3
   assert workflow.load(workdir).run.report == flow.run.report != (
       best.run.report)
+  # A damaged one is not replaced by an earlier one in silence, but made again.
+  (data,) = (folder / 'checkpoints').glob(f'ckpt-{steps}.data*')
+  data.write_bytes(data.read_bytes()[:-40] + bytes(40))
+  with pytest.raises(errors.InvalidValueError, match='damaged'):
+    workflow.load(workdir)
+  np.testing.assert_allclose(workflow.fit(
+      frame, workdir, **settings).score_samples(frame), expected, atol=1e-5)
   # The flow of the best step is still there.
   former = workflow.load(workdir, checkpoint='best')
   assert not former.run.is_refit and not former.run.report
   with pytest.raises(errors.InvalidValueError, match='requires a test part'):
     workflow.fit(frame, test_rows='none', **settings)
+
+
+@pytest.mark.slow
+def test_flows_with_weights_of_others_are_not_refitted(tmp_path):
+  """Nor does a refit prevent that an endless schedule goes on."""
+  frame, settings = _frame()[['height', 'weight']], _SHORT | {
+      'refit': True, 'schedule': 'constant', 'input_noise': 0.0,
+      'learning_rate': 30.0}  # Step 0 is the best.
+  for num_steps in 2, 3:
+    flow = workflow.fit(
+        frame, tmp_path / 'run', **settings | {'num_steps': num_steps})
+    assert (flow.run.is_refit, flow.run.step) == (True, 0)
+  config = workflow.load(tmp_path / 'run', checkpoint='best').run.config
+  training.workdir.create_workdir(
+      str(tmp_path / 'tuned'), config.replace(dataset=datasets.table(frame)),
+      flow)
+  tuned = workflow.fit(frame, tmp_path / 'tuned', **settings)
+  assert not tuned.run.is_refit and not tuned.run.config.run.refit
 
 
 def test_a_schedule_may_be_longer_than_a_run(tmp_path):

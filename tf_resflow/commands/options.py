@@ -130,7 +130,8 @@ class StoredRun(Options):
       True, help='Take the averaged weights (EMA) rather than the last ones.')
   checkpoint: str = fields.field(
       fields.AUTO, help='best (of the lowest validation loss), latest, or '
-      'auto: the best if the run keeps it, as those on your own vectors do.',
+      'auto: that of all rows if the run has a --refit; otherwise the best if '
+      'it keeps it, as those on your own vectors do.',
       choices=('auto', 'best', 'latest'))
 
   def check(self) -> None:

@@ -13,7 +13,8 @@ tensorboard/ and samples/, at the end report.json and report.html, a page with
 figures; with --keep_best also best/, the checkpoint of the lowest validation
 loss, which is evaluated and which other tools load. On your own vectors a part
 of the training rows is held out for validation, training stops when it no
-longer improves, and a line compares the flow with mixtures of Gaussians. Repeat
+longer improves (below 1,000 rows all are then trained on for as many steps, in
+refit-STEP/), and a line compares the flow with mixtures of Gaussians. Repeat
 the command to continue a stopped run; the result is the same.
 Start from a --flagfile, since the defaults are a large model; flags after it
 override it. tf_resflow flagfiles lists those of the package: small ones, and

@@ -63,9 +63,7 @@ class OptimizerConfig(fields.Section):
       'it later. auto is 500 for your own vectors below 1,000, 2000 for '
       'more, or four epochs, at most 6000, and 1000 for other data.',
       minimum=1, placeholders=(fields.AUTO,),
-      resumable=lambda config, _: (
-          config.schedule in registries.ENDLESS_SCHEDULES and
-          config.input_noise in (0, fields.AUTO)), is_basic=True)
+      resumable=lambda config, _: config.is_endless, is_basic=True)
   batch_size: int = fields.field(
       64, help='Examples per batch, over all devices.', minimum=1,
       is_basic=True)
@@ -118,6 +116,12 @@ class OptimizerConfig(fields.Section):
       'that evaluation uses.', minimum=0, below=1)
 
   @property
+  def is_endless(self) -> bool:
+    """Whether no update depends on the number of them."""
+    return self.schedule in registries.ENDLESS_SCHEDULES and (
+        self.input_noise in (0, fields.AUTO))
+
+  @property
   def num_decay_steps(self) -> int:
     """Number of updates of a schedule that ends."""
     return self.decay_steps or self.num_steps
@@ -167,9 +171,9 @@ class RunConfig(fields.Section):
       minimum=0, placeholders=(fields.AUTO,), resumable=True, is_basic=True)
   keep_best: bool = fields.field(
       fields.AUTO, help='Also keep the checkpoint with the lowest validation '
-      'loss, in WORKDIR/best, which other commands load; auto does so only for '
-      'your own vectors.', placeholders=(fields.AUTO,), resumable=True,
-      is_basic=True)
+      'loss, in WORKDIR/best, which other commands load unless there is a '
+      '--refit; auto does so only for your own vectors.',
+      placeholders=(fields.AUTO,), resumable=True, is_basic=True)
   patience: int = fields.field(
       fields.AUTO, help='Stop after this many updates without a lower '
       'validation loss; needs --keep_best; 0 for never; auto is 0 except for '
@@ -185,7 +189,7 @@ class RunConfig(fields.Section):
   def check(self) -> None:
     self.require(
         self.refit is not True or self.keep_best is not False, 'refit',
-        problem='requires keep_best')
+        problem='requires keep_best', advice='--norefit leaves it out.')
     self.require(
         self.evaluate_every != 0 or self.keep_best is not True, 'keep_best',
         problem='requires evaluate_every and num_validation')

@@ -22,8 +22,8 @@ _logger = logging.getLogger(__name__)
 # A batch smaller than the first is padded to its size if it has at least this
 # share of it: for less, tracing another graph takes less time than the padding.
 _LEAST_SHARE = 0.5
-# Of fewer batches the operations are run one by one on one device, which takes
-# less time than tracing them.
+# Of fewer batches, of all calls, the operations are run one by one on one
+# device, which takes less time than tracing them.
 _MIN_TRACED = 9
 # Most batches at once, where operations have one thread; each takes memory.
 _MAX_PARALLEL = 4
@@ -58,7 +58,7 @@ def frozen(
 
 
 class BatchMap:
-  """A function of batches, traced once for all calls that have many of them.
+  """A function of batches, traced once for all calls, if these have many.
 
   With several replicas, as many batches are computed at once as there are
   replicas, each of them on one device. So the results are those of
@@ -83,8 +83,8 @@ class BatchMap:
     strategy: in its scope the variables that `function` reads were made; None
       for the default device.
     shared: positions of the arguments that all examples share, such as a seed.
-    is_repeated: whether calls of a few batches, too, have the graph, since
-      there will be many.
+    is_repeated: whether the first batches have the graph, too, since there will
+      be many.
 
   Example:
     >>> double = BatchMap(lambda x: 2.0 * x)
@@ -100,7 +100,8 @@ class BatchMap:
     replicas = typing.cast(tf.distribute.Strategy, strategy)
     self._num_replicas = num_replicas = (
         1 if strategy is None else strategy.num_replicas_in_sync)
-    self._min_traced = 0 if is_repeated or num_replicas > 1 else _MIN_TRACED
+    # So many batches more are not traced.
+    self._num_left = 0 if is_repeated or num_replicas > 1 else _MIN_TRACED - 1
     self._is_spread = num_replicas > 1 and num_replicas > len(
         replicas.extended.worker_devices)
 
@@ -139,9 +140,10 @@ class BatchMap:
       The results in the order of the batches, as NumPy arrays.
     """
     rounds = self._rounds(iter(batches))
-    first = [*itertools.islice(rounds, self._min_traced)]
-    run = self._run if len(first) == self._min_traced else (
+    first = [*itertools.islice(rounds, self._num_left + 1)]
+    run = self._run if len(first) > self._num_left else (
         lambda parts: [self._function(*parts[0])])
+    self._num_left = max(0, self._num_left - len(first))
     rounds = itertools.chain(first, rounds)
 
     def evaluate(sizes_and_parts):

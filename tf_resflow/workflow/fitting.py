@@ -62,7 +62,8 @@ def fit(
   Interrupted in a notebook or by Ctrl-C (SIGINT), it returns the flow of the
   best weights so far, and `flow.run.summary` says so; the run can be continued.
 
-  The run ends with the best weights if it validates, as those on tables do, and
+  The run ends with the best weights if it validates, as those on tables do
+  (below 1,000 rows with those of as many steps on all rows, see `refit`), and
   otherwise with the averaged ones. They are evaluated on the test part, which
   was held out; a flow of a table is compared with mixtures of Gaussians.
   `flow.run`, a `Run`, has the result; so has report.json in the folder.
@@ -169,7 +170,14 @@ def _run(config, folder, strategy, certify, report_fn, **options):
   )
   errors.check(
       not config.run.refit or config.info.num_test != 0, 'refit', 'true',
-      problem='requires a test part', advice='Nothing else is held out then.')
+      problem='requires a test part', advice='Nothing else is held out then; '
+      '--norefit leaves it out.')
+  path = checkpoints.latest(folder)
+  if config.run.refit and path and not checkpoints.has_optimizer(path):
+    _logger.info('It begins with the weights of another flow, and is not '
+                 'trained again on all rows.')
+    config = dataclasses.replace(
+        config, run=dataclasses.replace(config.run, refit=False))
   if previous is None:
     _log_types(config)
   open_fn = functools.cache(config.open_split)  # Each part once.
@@ -189,11 +197,15 @@ def _run(config, folder, strategy, certify, report_fn, **options):
         signal.SIGINT or not checkpoints.latest(folder)):
       raise
     flow = runs.load(folder, config=config, strategy=strategy)
-    kind = 'best' if config.run.keep_best else 'last'
+    which = flow.run.weights
+    if flow.run.is_refit:
+      config = runs.refit_config(config, folder)
+    else:
+      kind = 'best' if config.run.keep_best else 'last'
+      which += f', the {kind} one so far'
     flow.run = dataclasses.replace(
         flow.run, facts=_facts(config), summary=f'{runs.INTERRUPTED}: this is '
-        f'the flow of step {flow.run.step} of {config.optimizer.num_steps}, '
-        f'the {kind} one so far. tf_resflow.evaluate(flow) gives its figure; '
+        f'the flow {which}. tf_resflow.evaluate(flow) gives its figure; '
         f'the same call with workdir={folder!r} continues.')
     _logger.warning('%s', flow.run.summary)
   return flow
@@ -205,12 +217,13 @@ def _finished(config, workdir, strategy, certify):
   Its data are not opened.
   """
   said = ''
-  if config.run.refit and not runs.is_refit(workdir, config):
-    return None
   for folder in dict.fromkeys((workdir, runs.folder_of_training(workdir))):
     said = training.workdir.finished(folder, config)
     if not said:
       return None
+  path = runs.refit_path(workdir, config)
+  if config.run.refit and (not path or checkpoints.corruption(path)):
+    return None
   flow = runs.load(workdir, config=config, strategy=strategy)
   if not flow.run.report or (
       certify and flow.certified_bijections
@@ -280,15 +293,31 @@ def _refitted(flow, workdir, strategy, **options):
   """Returns the flow of all training rows, and what opens parts of them."""
   config = runs.refit_config(flow.run.config, workdir)
   info: Any = config.info
-  num_steps = config.optimizer.num_steps
+  num_steps, folder = flow.run.chosen_step, runs.refit_folder(workdir)
   _logger.info(
       'Training again, on all %s training rows, for %s step%s.',
-      f'{info.num_train:,}', f'{num_steps:,}', 's' * (num_steps > 1))
+      f'{info.num_train:,}', f'{num_steps:,}', 's' * (num_steps != 1))
   open_fn = functools.cache(config.open_split)
   flow = _trained(
-      config, runs.refit_folder(workdir), strategy, open_fn, None, **options)
+      config, folder, strategy, open_fn, None, **options
+  ) if num_steps else _initial(config, folder, strategy, open_fn)
   flow.run = dataclasses.replace(flow.run, workdir=workdir, is_refit=True)
   return flow, open_fn
+
+
+def _initial(config, workdir, strategy, open_fn):
+  """Returns a flow that is initialised, and with it a mixture fitted; saves it.
+  """
+  learner = training.Learner(config, strategy)
+  learner.initialize_by(open_fn('train'))
+  if strategies.is_chief(strategy):
+    shutil.rmtree(workdir, ignore_errors=True)  # What was damaged.
+    training.workdir.create_workdir(workdir, config, learner.model)
+    training.workdir.write_settings(workdir, config, open_fn('train'))
+  flow = training.workdir.for_evaluation(learner.model)
+  flow.run = runs.Run(config=config, workdir=workdir, step=0,
+                      facts=_facts(config), strategy=strategy)
+  return flow
 
 
 def _validation_fn(open_fn, strategy):
@@ -371,8 +400,7 @@ def _report(flow, open_fn, warnings, start, **options):
       warnings += found.warnings
   if run.chosen_step == 0 and run.config.optimizer.num_steps:
     summary += ' Step 0 is kept, as training has gained nothing' + (
-        ': this is the mixture itself' if flow.base.is_data_dependent else ''
-        ) + (', but for one step on all rows.' if run.is_refit else '.')
+        ': this is the mixture itself.' if flow.base.is_data_dependent else '.')
   flow.run = dataclasses.replace(
       run, report=results.report(), table=results.table(), summary=summary,
       warnings=tuple(dict.fromkeys(warnings)))

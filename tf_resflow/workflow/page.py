@@ -177,13 +177,16 @@ def _curves(page):
     axes.plot(curves['step'][known], values[known], marker='.', label=name)
   name = max(shown, key=lambda name: name == f'validation_{unit}')
   best = np.nanargmin(shown[name])
-  axes.axvline(page.run.step, color='0.4', label='weights of the flow')
+  is_refit = page.run.is_refit
+  axes.axvline(page.run.step, color='0.4', label='best step' if is_refit else
+               'weights of the flow')
   axes.set(xlabel='step', ylabel=unit, ylim=(None, np.nanquantile(
       [*shown.values()], 0.98, method='higher')))
   axes.legend()
   yield _image(figure, f'{name} is lowest at step {curves["step"][best]:,.0f}, '
                f'{shown[name][best]:.3f}; the flow has the weights of step '
-               f'{page.run.step:,}.')
+               f'{page.run.step:,}' + ' of another training, on all rows' * (
+                   is_refit) + '.')
 
 
 def _density(page):

@@ -115,7 +115,7 @@ class Run:
   def weights(self) -> str:
     """Which weights its flow has, in words."""
     return f'of step {self.step:,}' + (
-        ', trained again on all rows' if self.is_refit else
+        ', of a training on all rows' if self.is_refit else
         f' of {self.config.optimizer.num_steps:,}')
 
   @property
@@ -147,6 +147,10 @@ class Run:
     Raises:
       InvalidValueError: if the data are others or gone, or too few.
     """
+    errors.check(
+        not self.is_refit or part != 'validation', 'split', part,
+        problem='are rows that the flow was trained on at the end (--refit)',
+        advice='With --checkpoint=best it is the flow that they chose.')
     split = self._opened.open_split(part, data_dir)
     check_counts(split, f'the {part} split', **counts)
     return split
@@ -247,13 +251,14 @@ def refit_folder(workdir: str) -> str:
   return os.path.join(folder, _REFIT.format(_best_step(folder)))
 
 
-def is_refit(workdir: str, config: configuration.Config) -> bool:
-  """Returns whether a run with `refit` has done so."""
+def refit_path(workdir: str, config: configuration.Config) -> str:
+  """Returns the checkpoint that a run with `refit` ends with, if it is there.
+  """
+  if not config.run.refit:
+    return ''
   step = _best_step(folder_of_training(workdir))
-  if not config.run.refit or step is None:
-    return False
-  path = checkpoints.latest(refit_folder(workdir)) or ''
-  return path.endswith(f'-{max(step, 1)}')
+  path = None if step is None else checkpoints.latest(refit_folder(workdir))
+  return path if path and path.endswith(f'-{step}') else ''
 
 
 def refit_config(
@@ -275,7 +280,7 @@ def refit_config(
                               patience=0, refit=False),
       optimizer=dataclasses.replace(
           optimizer, num_steps=max(_best_step(folder) or 0, 1),
-          decay_steps=optimizer.num_decay_steps))
+          decay_steps=optimizer.num_decay_steps * (not optimizer.is_endless)))
 
 
 def _best_step(folder):
@@ -324,14 +329,19 @@ def load(
   """
   workdir = presets.folder_of(workdir)
   config = config or files.load_config(workdir, imports)
-  folder, refit = folder_of_training(workdir), options.get(
-      'checkpoint', fields.AUTO) == fields.AUTO and is_refit(workdir, config)
+  folder, refit = folder_of_training(workdir), ''
+  if options.get('checkpoint', fields.AUTO) == fields.AUTO:
+    refit = refit_path(workdir, config)
   if refit:
     folder, config = refit_folder(workdir), refit_config(config, workdir)
   with (strategy or tf.distribute.get_strategy()).scope():
     model, step = training.workdir.restore_model(
         folder, averaged=averaged, **options)
+  errors.check(
+      not refit or refit.endswith(f'-{step}'), 'file', refit,
+      'undamaged files', 'The command that trained the run makes it again; '
+      'checkpoint=best has the flow that validation chose.')
   run = Run(config=config, workdir=workdir, step=step, strategy=strategy,
-            is_refit=refit)
+            is_refit=bool(refit))
   model.run = run.with_report() if averaged else run
   return model
