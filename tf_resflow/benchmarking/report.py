@@ -147,4 +147,5 @@ def advise(
       'checkpoints_mb': kept * measured['checkpoint_mb'],
       'run_seconds': seconds, 'run_hours': seconds / 3600,
       'run_days': seconds / 86400, 'warnings': warnings,
-      'left_out': ['validation', 'samples', 'checkpoints']}
+      'left_out': ['validation', 'samples', 'checkpoints'] + [
+          'training on all rows'] * bool(config.run.refit)}
