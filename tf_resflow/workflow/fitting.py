@@ -294,9 +294,8 @@ def _refitted(flow, workdir, strategy, **options):
   config = runs.refit_config(flow.run.config, workdir)
   info: Any = config.info
   num_steps, folder = flow.run.chosen_step, runs.refit_folder(workdir)
-  _logger.info(
-      'Training again, on all %s training rows, for %s step%s.',
-      f'{info.num_train:,}', f'{num_steps:,}', 's' * (num_steps != 1))
+  _logger.info('Training again, on all %s training rows, to step %s.',
+               f'{info.num_train:,}', f'{num_steps:,}')
   open_fn = functools.cache(config.open_split)
   flow = _trained(
       config, folder, strategy, open_fn, None, **options
