@@ -149,7 +149,7 @@ class Run:
     """
     errors.check(
         not self.is_refit or part != 'validation', 'split', part,
-        problem='are rows that the flow was trained on at the end (--refit)',
+        problem='has rows that the flow was trained on at the end (--refit)',
         advice='With --checkpoint=best it is the flow that they chose.')
     split = self._opened.open_split(part, data_dir)
     check_counts(split, f'the {part} split', **counts)
