@@ -187,7 +187,7 @@ def _run(config, folder, strategy, certify, report_fn, **options):
     if getattr(config.model, 'base', '') == fields.AUTO:
       flow = _or_as_mixture(
           flow, folder, strategy, open_fn, validate, **options)
-    if config.run.refit:
+    if config.run.refit and flow.run.chosen_step is not None:
       flow, open_fn = _refitted(flow, folder, strategy, **options)
     if report_fn:
       report_fn(flow, open_fn)
