@@ -62,6 +62,13 @@ LIPSCHITZ = {
         lambda dtype: layers.SLL(4, num_channels=6, seed=1, dtype=dtype), (5,)),
     'sll_conv': Case(
         lambda dtype: layers.SLL(3, seed=1, dtype=dtype), (3, 4, 2)),
+    'cpl_dense': Case(
+        lambda dtype: layers.CPL(
+            layers.SpectralDense(4, seed=1, dtype=dtype), num_channels=6),
+        (5,)),
+    'cpl_conv': Case(
+        lambda dtype: layers.CPL(layers.SpectralConv2D(
+            3, 3, seed=1, dtype=dtype)), (3, 4, 2)),
     'asserted': Case(
         lambda dtype: layers.as_lipschitz_layer(
             networks.ScaledTanh(dtype=dtype), lipschitz_bound=0.5), (5,)),
@@ -326,7 +333,7 @@ SLOW = frozenset({
     'spectral_conv_narrow', 'spectral_conv_1x1', 'induced_rows',
     'induced_columns', 'induced_spectral', 'induced_conv_rows',
     'induced_conv_1x1', 'sequence_induced', 'sequence_dense',
-    'condition_shift_image', 'sequence_conditional_conv',
+    'condition_shift_image', 'sequence_conditional_conv', 'cpl_conv',
     'act_norm_feature', 'factor_out', 'coupling_vector', 'coupling_flattened',
     'residual_block_induced', 'residual_block_learned',
     'residual_block_learned_estimate',

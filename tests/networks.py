@@ -11,7 +11,7 @@ from tf_resflow import numerics
 from tf_resflow.specs import registries
 
 # Values of `network`, with options, for small events.
-SMALL_NETWORKS = ('densenet:2,growth=4', 'sll:2,width=4')
+SMALL_NETWORKS = ('densenet:2,growth=4', 'sll:2,width=4', 'cpl:2,width=4')
 
 
 @keras.saving.register_keras_serializable('tf_resflow_tests')

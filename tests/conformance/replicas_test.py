@@ -70,7 +70,7 @@ _FAST = (
 
 # Further ways to hold variables, draws and statistics.
 _SLOW = (
-    'learned_norms', 'sequence_mixed', 'concatenation', 'sll_conv',
+    'learned_norms', 'sequence_mixed', 'concatenation', 'sll_conv', 'cpl_conv',
     'classifier_head', 'label_embedding', 'vector_network', 'noise_learned',
     'variational_dequantization', 'chain', 'inverse_residual', 'monotone',
     'conditional_affine', 'bijector_residual', 'flow_hybrid', 'flow_coupling',

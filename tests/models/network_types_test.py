@@ -36,7 +36,7 @@ def test_every_type_goes_with_defaults():
 
 @pytest.mark.parametrize('values, message', [
     (dict(network='densnet'), 'network=densnet: expected one of plain, densene'
-     't, sll. Did you mean densenet?'),
+     't, sll, cpl. Did you mean densenet?'),
     (dict(network='plain:2'), 'network=plain:2: expected at most 0 argument'),
     (dict(network='densenet:0'), 'network=densenet:0: expected a depth of 1'),
     (dict(network='sll:2,kernel=2'), 'network=sll:2,kernel=2: expected a dept'),

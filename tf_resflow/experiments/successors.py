@@ -16,8 +16,8 @@ IMAGES = study.Study(
         'densenet': {
             'network': 'densenet:3,growth=24,dense_growth=16,first=64',
             **_IMAGE_SIZES},
-        'sll': {'network': 'sll:3,width=32', 'activation': None,
-                **_IMAGE_SIZES},
+        **{name: {'network': f'{name}:3,width=32', 'activation': None,
+                  **_IMAGE_SIZES} for name in ('sll', 'cpl')},
         'variational': {'dequantization': 'variational'}},
     workloads={
         'digits': study.Workload(flagfile='digits', seconds=60.0),

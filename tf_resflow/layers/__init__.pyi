@@ -65,6 +65,7 @@ from .lipschitz.concatenated import CReLU as CReLU
 from .lipschitz.concatenation import Concatenation as Concatenation
 from .lipschitz.container import LipschitzContainer as LipschitzContainer
 from .lipschitz.container import LipschitzSequential as LipschitzSequential
+from .lipschitz.cpl import CPL as CPL
 from .lipschitz.induced import InducedNormConv2D as InducedNormConv2D
 from .lipschitz.induced import InducedNormDense as InducedNormDense
 from .lipschitz.keras_layer import as_lipschitz_layer as as_lipschitz_layer

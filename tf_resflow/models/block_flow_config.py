@@ -28,9 +28,10 @@ class BlockFlowConfig(conditions.ConditionalConfig):
   network: str = fields.field(
       'plain', help='Network of residual blocks: plain (linear layers and '
       'activations, of --hidden_units or --hidden_channels), '
-      'densenet:3,growth=16 (concatenations) or sll:3,width=32 (residual '
-      'layers that need no norm, without --activation); the others bring their '
-      'sizes, see docs/blocks.md.', choices=registries.NETWORKS)
+      'densenet:3,growth=16 (concatenations), sll:3,width=32 (residual '
+      'layers that need no norm, without --activation) or cpl:3,width=32 (with '
+      'norms); the others bring their sizes, see docs/blocks.md.',
+      choices=registries.NETWORKS)
   dequantization: str = fields.field(
       'uniform', help='Noise of integers, of pixels or columns: uniform, or '
       'variational:4,channels=32 (learned, with as many blocks, for a tighter '

@@ -161,8 +161,8 @@ def make_linear(
   errors.check(
       make is not None, 'constraint', config.constraint,
       problem='has no convolutional layers', advice='Use --fully_connected.')
-  return [make(*sizes, coeff=config.lipschitz_coeff,
-               **_settings(request, layer, is_last), **settings),
+  return [make(*sizes, **{'coeff': config.lipschitz_coeff,
+                          **_settings(request, layer, is_last), **settings}),
           *_condition_shift(request, layer)]
 
 

@@ -21,6 +21,8 @@ _MAX_DEPTH = 13
 _NORMS = ('norms', 'norm_bound', 'uncertified')
 # Initial size of what the activations of SLL are given.
 _SHARPNESS = 3.0
+# Bound of the linear maps of CPL, which has the constant 1 for all below 1.
+_CPL_COEFF = 0.98
 
 
 @dataclasses.dataclass(frozen=True)
@@ -157,12 +159,42 @@ class SLL(NetworkType):
   def make(self, request: 'models.BlockRequest') -> 'layers.LipschitzLayer':
     size = max(self.width, request.num_channels)
     # Channels of events have a size of about 1, which all `size` share.
-    scale = _SHARPNESS * math.sqrt(size / request.num_channels)
-    first, *rest = (
-        layers.SLL(self.width, self.kernel_size, size, scale,
-                   request.seed_of(i), name=f'{request.name}_sll_{i}',
-                   dtype=request.dtype) for i in range(self.depth))
+    sharpness = _SHARPNESS * math.sqrt(size / request.num_channels)
+    first, *rest = (self.make_layer(request, i, size, sharpness)
+                    for i in range(self.depth))
     return models.make_sequence(request, [
         first, *conditions.make_parts('blocks', request), *rest,
         *models.make_linear(
             request, self.depth, request.num_channels, is_last=True)])
+
+  def make_layer(
+      self, request: 'models.BlockRequest', number: int, num_channels: int,
+      sharpness: float) -> 'layers.LipschitzLayer':
+    """Returns a residual layer by its number in the block."""
+    return layers.SLL(
+        self.width, self.kernel_size, num_channels, sharpness,
+        request.seed_of(number), name=f'{request.name}_sll_{number}',
+        dtype=request.dtype)
+
+
+@dataclasses.dataclass(frozen=True)
+class CPL(SLL):
+  """The same of convex potential layers, see `layers.CPL`.
+
+  Args:
+    depth: number of residual layers.
+    width: their inner channels, and the least number of outer ones.
+    kernel_size: of the convolutions in them; the last layer has 1 x 1 kernels.
+
+  References:
+    Meunier, Delattre, Araujo, Allauzen, 2022, A Dynamical System Perspective
+    for Lipschitz Neural Networks.
+  """
+
+  def make_layer(
+      self, request: 'models.BlockRequest', number: int, num_channels: int,
+      sharpness: float) -> 'layers.LipschitzLayer':
+    linear, *_ = models.make_linear(
+        request, number, self.width, self.kernel_size, coeff=_CPL_COEFF)
+    return layers.CPL(linear, num_channels, sharpness,
+                      name=f'{request.name}_cpl_{number}')

@@ -92,6 +92,7 @@ NETWORKS = spec.Registry('network', {
     'plain': '.models.network_types:Plain',
     'densenet': '.models.network_types:DenseNet',
     'sll': '.models.network_types:SLL',
+    'cpl': '.models.network_types:CPL',
 })
 
 # Noise of integers (`--dequantization=`): subclasses of

@@ -1,6 +1,5 @@
 """SDP-based Lipschitz layers (SLL): residual layers with Lipschitz bound 1."""
 
-import math
 from typing import Any
 
 import keras
@@ -9,15 +8,14 @@ import tensorflow as tf
 from tf_resflow import errors
 from tf_resflow.layers import base_layer
 from tf_resflow.layers.base_layer import Tensors
-from tf_resflow.layers.lipschitz import lipschitz_layer
-from tf_resflow.numerics import convolution
+from tf_resflow.layers.lipschitz import potential_step
 
 # Added to `t`: kernels that are smaller than its root let `x` pass.
 _EPSILON = 1e-6
 
 
 @base_layer.configured
-class SLL(lipschitz_layer.LipschitzLayer):
+class SLL(potential_step.PotentialStep):
   """`y = x - 2 W T^-1 s(W^T x + b)`, of Lipschitz constant 1 in l_2.
 
   `T` is diagonal, with learned weights `q > 0`,
@@ -78,13 +76,10 @@ class SLL(lipschitz_layer.LipschitzLayer):
     self.seed = seed
 
   def build(self, input_shape: tuple) -> None:
-    errors.check(len(input_shape) in (2, 4), 'input_shape', input_shape,
-                 '(B, C), or (B, H, W, C)')
+    self.check_input(input_shape)
     sizes = (self.kernel_size,) * (len(input_shape) - 2)
     *_, self.num_inputs = input_shape
     shape = (self.num_channels or self.num_inputs, self.width)
-    errors.check(shape[0] >= self.num_inputs, 'num_channels', shape[0],
-                 f'at least {self.num_inputs}, as many as the input has')
     middle = [[size // 2] * 2 for size in sizes] + [[0, 0]] * 2
     self.kernel = self.add_weight(
         name='kernel', shape=(*sizes, *shape),
@@ -104,27 +99,6 @@ class SLL(lipschitz_layer.LipschitzLayer):
     t = tf.linalg.matvec(_absolute_gram(kernel), q) / q
     return [kernel[..., :self.num_inputs, :], 2.0 * kernel / (t + _EPSILON),
             bias]
-
-  def evaluate(self, weights: Tensors, x: tf.Tensor) -> tf.Tensor:
-    kernel, scaled, bias = weights
-    if kernel.shape.rank == 2:
-      hidden = tf.nn.softplus(tf.matmul(x, kernel) + bias)
-      change = tf.matmul(hidden, scaled, transpose_b=True)
-    else:
-      hidden = tf.nn.softplus(
-          convolution.conv2d(x, kernel, self.is_on_cpu) + bias)
-      change = convolution.conv2d_transpose(hidden, scaled, self.is_on_cpu)
-    size = scaled.shape[-2] - x.shape[-1]
-    if size:
-      x = tf.pad(x, [[0, 0]] * (x.shape.rank - 1) + [[0, size]])
-    return x - change
-
-  def compute_output_shape(self, input_shape: tuple) -> tuple:
-    return (*input_shape[:-1], self.num_channels or input_shape[-1])
-
-  def max_activation_size(self, input_shape: tuple) -> int:
-    *shape, size = self.compute_output_shape(input_shape)
-    return math.prod(shape[1:]) * max(size, self.width)
 
 
 def _absolute_gram(kernel):
