@@ -159,9 +159,9 @@ def parse(tool, arguments):
   # A run that the page made has a file of flags.
   arguments = flagfiles.resolve(
       [a for a in arguments if not a.startswith('--flagfile=runs/')])
-  arguments = [re.sub(  # The second is one of tables alone.
-      '^--(dataset=table:|test_share=).*', '--dataset=2d/moons', a)
-               for a in arguments]
+  arguments = [re.sub(  # All but the first are those of tables alone.
+      '^--(dataset=table:|test_share=|test_rows=|drop=|missing=|'
+      'condition_on=city).*', '--dataset=2d/moons', a) for a in arguments]
   arguments = [re.sub(
       '^--dataset=(images|array):.*', f'--dataset={stand_in}', a)
                for a in arguments]
