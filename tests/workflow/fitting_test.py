@@ -366,8 +366,13 @@ def test_a_refit_is_a_run_of_all_rows_but_those_of_the_test(tmp_path, base):
   for each in other, again, workflow.load(workdir):
     np.testing.assert_allclose(each.score_samples(frame), expected, atol=1e-5)
   assert abs(best.score_samples(frame) - expected).max() > 1e-3
-  assert workflow.load(workdir).run.report == flow.run.report != (
-      best.run.report)
+  loaded = workflow.load(workdir)
+  assert loaded.run.report == flow.run.report != best.run.report
+  # Its configuration is that of the run, with which it is found, or repeated.
+  config = loaded.run.config.replace(dataset=datasets.table(frame))
+  found = workflow.fit(config, workdir)
+  repeated = workflow.fit(config)
+  assert repeated.run.is_refit and found.run.report == repeated.run.report
   # A damaged one is not replaced by an earlier one in silence, but made again.
   (data,) = (folder / 'checkpoints').glob(f'ckpt-{steps}.data*')
   data.write_bytes(data.read_bytes()[:-40] + bytes(40))

@@ -291,16 +291,17 @@ def _or_as_mixture(flow, workdir, strategy, open_fn, validate, **options):
 
 def _refitted(flow, workdir, strategy, **options):
   """Returns the flow of all training rows, and what opens parts of them."""
-  config = runs.refit_config(flow.run.config, workdir)
-  info: Any = config.info
-  num_steps, folder = flow.run.chosen_step, runs.refit_folder(workdir)
+  run, folder = flow.run, runs.refit_folder(workdir)
+  num_steps, info = run.chosen_step, run.config.info
+  config = runs.refit_config(run.config, workdir)
   _logger.info('Training again, on all %s training rows, to step %s.',
                f'{info.num_train:,}', f'{num_steps:,}')
   open_fn = functools.cache(config.open_split)
   flow = _trained(
       config, folder, strategy, open_fn, None, **options
   ) if num_steps else _initial(config, folder, strategy, open_fn)
-  flow.run = dataclasses.replace(flow.run, workdir=workdir, is_refit=True)
+  flow.run = dataclasses.replace(
+      flow.run, config=run.config, workdir=workdir, is_refit=True)
   return flow, open_fn
 
 
@@ -386,7 +387,7 @@ def _report(flow, open_fn, warnings, start, **options):
     )
     if run.config.info.is_validated and part == 'test' and not weights:
       names = ['train', 'test']
-      if run.config.data.num_validation > 1:
+      if run.num_validation > 1:
         names.append('validation')
       found = evaluation.comparison.compare_on_splits(
           flow, results.arrays[unit].mean(axis=0),

@@ -101,7 +101,7 @@ def write(flow: models.Flow, open_fn: Callable[[str], Any],
 
 def _hashes(flow, open_fn):
   """Returns hashes of rows of the test part, and of the validation part."""
-  parts = ['test', *['validation'] * bool(flow.run.config.data.num_validation)]
+  parts = ['test', *['validation'] * bool(flow.run.num_validation)]
   hashes, *others = [training.train_rows.row_hashes(
       arrays['x'], arrays.get('condition'), flow.schema.dtype)
                      for arrays in (open_fn(part).arrays for part in parts)]

@@ -51,8 +51,7 @@ class Run:
     facts: name of the data, numbers of examples, columns.
     table: the report as text, with the bounds of all blocks.
     strategy: in whose scope the flow was made; its devices share evaluations.
-    is_refit: whether its flow was trained on the validation rows, too, of which
-      `config` has none then.
+    is_refit: whether its flow was trained again, on the validation rows, too.
   """
 
   config: configuration.Config
@@ -75,6 +74,11 @@ class Run:
   def is_best(self) -> bool:
     """Whether validation has chosen the number of steps of its weights."""
     return self.is_refit or bool(self.config.run.keep_best)
+
+  @property
+  def num_validation(self) -> int:
+    """Number of examples that its flow was validated on."""
+    return 0 if self.is_refit else self.config.data.num_validation
 
   @property
   def chosen_step(self) -> int | None:
@@ -166,7 +170,7 @@ class Run:
         'test' if part == 'test' else 'train')
     if index is None or part == 'test':
       return index
-    size = len(index) - self.config.data.num_validation
+    size = len(index) - self.num_validation
     return index[:size] if part == 'train' else index[size:]
 
   @functools.cached_property
@@ -177,7 +181,8 @@ class Run:
         problem='is not known: the run has not kept the frame or array that '
         'was handed to fit', advice='Use the flow that fit returned; a data '
         'set of your own needs its --import.')
-    return self.config.opened()
+    return (refit_config(self.config, self.workdir) if self.is_refit else
+            self.config).opened()
 
   def save(self) -> None:
     """Writes the report of the run into its folder."""
@@ -333,7 +338,7 @@ def load(
   if options.get('checkpoint', fields.AUTO) == fields.AUTO:
     refit = refit_path(workdir, config)
   if refit:
-    folder, config = refit_folder(workdir), refit_config(config, workdir)
+    folder = refit_folder(workdir)
   with (strategy or tf.distribute.get_strategy()).scope():
     model, step = training.workdir.restore_model(
         folder, averaged=averaged, **options)
