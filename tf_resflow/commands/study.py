@@ -17,8 +17,8 @@ errors of seeds and examples, or of folds. An order holds where the interval of
 
 WORKDIR holds the log, study.jsonl, and the runs. The study may be stopped or
 killed at any time: repeat the command to continue it. --log makes the tables of
-a log alone. They go to stdout: a mean +- the half width of its interval, and
-the difference to the first case with its interval.
+a log alone. They go to stdout: a mean +- the half width of its interval, in
+parentheses the difference from the first case, bold where an order holds.
 """
 
 import dataclasses

@@ -18,55 +18,43 @@ def text(study: study_lib.Study, records: study_lib.Records) -> str:
 
 
 def table(study: study_lib.Study, records: study_lib.Records) -> str:
-  """Returns the finalists as a table in Markdown, rows of all workloads.
+  """Returns the finalists in Markdown, a table for each metric.
 
-  A mean has the half width of its interval of 95 %, the difference to the first
-  case its interval, see `comparison.of_seeds_and_examples`. The last column has
+  It has a row for each workload and a column for each case: a mean with the
+  half width of its interval of 95 %, in parentheses the difference from the
+  first case with that of its own, see `comparison.of_seeds_and_examples`, bold
+  where it excludes zero. The first table also has the steps of training, and
   the mean difference of biased estimates of training from unbiased ones.
-
-  Without rates it has a row for each workload, a column for each case, in
-  parentheses the difference to the first case, bold where an order holds.
   """
-  if not study.rates:
-    return '\n\n'.join(
-        _grid(study, records, metric) for metric in study.metrics)
-  rows = [['', 'case', 'learning rate', 'steps', *(
-      title for metric in study.metrics
-      for title in (metric, f'minus {study.reference}', 'order')),
-           'bias of training']]
-  for workload in study.workloads:
-    for case in study.cases:
-      finals = study.finals(workload, case, records)
-      rows.append([workload, case, '', ''])
-      if case in study.flows:
-        mark = ' (edge)' if study.is_at_edge(case, records) else ''
-        rows[-1][2:] = [f'{finals[0].rate:g}{mark}',
-                        f'{study.num_steps(workload, case, records):,}']
-      for metric in study.metrics:
-        rows[-1] += [
-            _mean(study, workload, case, records, metric),
-            *_difference(_compared(workload, case, records), metric)]
-      biases = [records[final.name]['bias'] for final in finals
-                if 'bias' in records[final.name]]
-      rows[-1].append(f'{np.mean(biases):+.4f}' if biases else '')
-  return markdown(rows)
+  return '\n\n'.join(
+      _grid(study, records, metric) for metric in study.metrics)
 
 
 def _grid(study, records, metric):
-  """Returns the table of a study without rates."""
+  """Returns the table of one metric."""
   rows = [[metric, *study.cases]]
   for workload in study.workloads:
-    rows.append([workload])
-    for case in study.cases:
-      cell = _mean(study, workload, case, records, metric)
-      compared = _compared(workload, case, records)
-      if metric in compared:
-        estimate = comparison.Estimate(*compared[metric])
-        mark = '**' if estimate.is_decided else ''
-        cell += (f' ({mark}{estimate.mean:+.2f} +- '
-                 f'{estimate.high - estimate.mean:.2f}{mark})')
-      rows[-1].append(cell)
+    rows.append([workload, *(
+        _cell(study, workload, case, records, metric) for case in study.cases)])
   return markdown(rows)
+
+
+def _cell(study, workload, case, records, metric):
+  """Returns what a table has of one case on one workload."""
+  cell = _mean(study, workload, case, records, metric)
+  compared = _compared(workload, case, records)
+  if metric in compared:
+    estimate = comparison.Estimate(*compared[metric])
+    mark, digits = '**' if estimate.is_decided else '', _digits(study)
+    cell += (f' ({mark}{estimate.mean:+.{digits}f} +- '
+             f'{estimate.high - estimate.mean:.{digits}f}{mark})')
+  if metric == study.metrics[0] and study.rates and case in study.flows:
+    cell += f'; {study.num_steps(workload, case, records):,} steps'
+    biases = [records[final.name]['bias']
+              for final in study.finals(workload, case, records)
+              if 'bias' in records[final.name]]
+    cell += f'; bias {np.mean(biases):+.4f}' if biases else ''
+  return cell
 
 
 def rates_table(study: study_lib.Study, records: study_lib.Records) -> str:
@@ -77,7 +65,8 @@ def rates_table(study: study_lib.Study, records: study_lib.Records) -> str:
     best = study.best_rate(case, records)
     texts = ['diverged' if math.isnan(value) else f'{value:.4f}'
              for value in _validation(study, case, records)]
-    rows.append([case, *(f'**{text}**' if rate == best else text
+    mark = ' (edge)' if study.is_at_edge(case, records) else ''
+    rows.append([case, *(f'**{text}**{mark}' if rate == best else text
                          for rate, text in zip(rates, texts, strict=True))])
   return markdown(rows)
 
@@ -130,18 +119,14 @@ def _mean(study, workload, case, records, metric):
       comparison.of_errors(
           np.mean(values), comparison.stderr_of_seeds(values), len(values),
           finals[0][f'{metric}_stderr']))
-  digits = 4 if study.rates else 2
+  digits = _digits(study)
   return (f'{estimate.mean:.{digits}f} +- '
           f'{estimate.high - estimate.mean:.{digits}f}')
 
 
-def _difference(compared, metric):
-  if metric not in compared:
-    return ['', 'undecided' if compared else '']
-  estimate = comparison.Estimate(*compared[metric])
-  is_better = study_lib.sign(metric) * estimate.mean < 0
-  return [estimate.text(), 'undecided' if not estimate.is_decided else
-          'better' if is_better else 'worse']
+def _digits(study):
+  """Returns the number of decimal places of its metrics."""
+  return 4 if study.rates else 2
 
 
 def markdown(rows: Sequence[Sequence[str]]) -> str:
