@@ -167,8 +167,9 @@ def save_picture(study: study_lib.Study, records: study_lib.Records,
           markersize=4, xerr=[means - lows, highs - means], label=case)
     panel.axvline(0.0, color='black', linewidth=0.8, linestyle='--')
     panel.set_yticks(range(len(workloads)), workloads)
-    panel.set_xscale('symlog')  # Differences are of many sizes.
-    panel.xaxis.set_major_formatter('{x:g}')
+    if max(map(abs, panel.get_xlim())) > 2.0:  # They are of many sizes.
+      panel.set_xscale('symlog')
+      panel.xaxis.set_major_formatter('{x:g}')
     panel.set(xlabel=f'{metric}, minus {study.reference}',
               ylim=(len(workloads) - 0.5, -0.5))
     panel.grid(alpha=0.3)
