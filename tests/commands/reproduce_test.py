@@ -65,7 +65,7 @@ def test_studies_and_figures_at_cpu_size(run_tool, tmp_path, monkeypatch):
                     f'--workdir={tmp_path}')
   assert result.status == 0, result.stderr
   assert '| i-ResNet + ELU, MNIST | 1.05 |' in result.stdout
-  assert '| digits | b | 0.01 (edge) | 1,200 |' in result.stdout
+  assert '(**-0.2028 +- 0.0474**); 1,200 steps |' in result.stdout
   figure = paper.Figure('save_curves', (), 'mine', 'digits', ('b',))
   found = {}
   monkeypatch.setitem(paper.FIGURES, 'figure8', figure._replace(

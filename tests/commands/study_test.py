@@ -26,7 +26,7 @@ def test_tables_of_a_log(run_tool, tmp_path):
   # The log says which study it is of.
   result = run_tool('study', f'--log={path}', f'--output={tmp_path}/a.png')
   assert result.status == 0, result.stderr
-  assert '| digits | b | 0.01 (edge) | 1,200 |' in result.stdout
+  assert '(**+0.0972 +- 0.0474**); 1,200 steps |' in result.stdout
   assert (tmp_path / 'a.png').exists()
   # Half of it is not read as if it were all.
   lines = path.read_text().splitlines(keepends=True)
