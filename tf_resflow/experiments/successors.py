@@ -20,9 +20,9 @@ IMAGES = study.Study(
                   **_IMAGE_SIZES} for name in ('sll', 'cpl')},
         'variational': {'dequantization': 'variational'}},
     workloads={
-        'digits': study.Workload(flagfile='digits', seconds=60.0),
+        'digits': study.Workload(flagfile='digits', seconds=100.0),
         'mnist5k': study.Workload(
-            flagfile='mnist5k', seconds=150.0, rate_factor=0.5)},
+            flagfile='mnist5k', seconds=240.0, rate_factor=0.5)},
     rates=(0.016, 0.032, 0.064, 0.128))
 
 TOYS = study.Study(
