@@ -23,7 +23,7 @@ from tf_resflow import training
 from tf_resflow.columns import mapping
 from tf_resflow.training import strategies
 from tf_resflow.training import trainer as trainer_lib
-from tf_resflow.workflow import fitting
+from tf_resflow.workflow import trainings
 
 _SHORT = {'num_blocks': 2, 'hidden_units': (8,), 'batch_size': 32,
           'num_steps': 4, 'evaluate_every': 2, 'checkpoint_every': 2,
@@ -207,7 +207,7 @@ def test_auto_takes_the_mixture_where_it_alone_is_better(tmp_path):
 def test_auto_keeps_a_flow_that_is_as_good(tmp_path):
   frame = _frame()[['height', 'income']]
   with mock.patch.object(
-      fitting, '_validation_fn',
+      trainings, '_validation_fn',
       lambda *unused_args: lambda model: {'validation_nats': 2.0}):
     flow = _fit(frame, tmp_path / 'run', **_SHORT | {'base': 'auto'})
   assert not flow.base.is_data_dependent

@@ -23,8 +23,6 @@ from tf_resflow import private_apis
 from tf_resflow import training
 from tf_resflow.columns import cells
 from tf_resflow.columns import column_fits
-from tf_resflow.specs import fields
-from tf_resflow.training import best_checkpoint
 from tf_resflow.training import checkpoints
 from tf_resflow.training import files
 from tf_resflow.training import signals
@@ -33,6 +31,7 @@ from tf_resflow.workflow import evaluating
 from tf_resflow.workflow import fit_config
 from tf_resflow.workflow import held_out
 from tf_resflow.workflow import runs
+from tf_resflow.workflow import trainings
 
 _logger = logging.getLogger(__name__)
 # Share of the time of a run that mixtures, which it is compared with, may take.
@@ -180,15 +179,8 @@ def _run(config, folder, strategy, certify, report_fn, **options):
         config, run=dataclasses.replace(config.run, refit=False))
   if previous is None:
     _log_types(config)
-  open_fn = functools.cache(config.open_split)  # Each part once.
   try:
-    validate = _validation_fn(open_fn, strategy)
-    flow = _trained(config, folder, strategy, open_fn, validate, **options)
-    if getattr(config.model, 'base', '') == fields.AUTO:
-      flow = _or_as_mixture(
-          flow, folder, strategy, open_fn, validate, **options)
-    if config.run.refit and flow.run.chosen_step is not None:
-      flow, open_fn = _refitted(flow, folder, strategy, **options)
+    flow, open_fn = trainings.trained(config, folder, strategy, **options)
     if report_fn:
       report_fn(flow, open_fn)
   except (KeyboardInterrupt, training.TrainingInterruptedError) as error:
@@ -204,8 +196,9 @@ def _run(config, folder, strategy, certify, report_fn, **options):
       kind = 'best' if config.run.keep_best else 'last'
       which += f', the {kind} one so far'
     flow.run = dataclasses.replace(
-        flow.run, facts=_facts(config), summary=f'{runs.INTERRUPTED}: this is '
-        f'the flow {which}. tf_resflow.evaluate(flow) gives its figure; '
+        flow.run, facts=runs.facts(config),
+        summary=f'{runs.INTERRUPTED}: this is the flow {which}. '
+        f'tf_resflow.evaluate(flow) gives its figure; '
         f'the same call with workdir={folder!r} continues.')
     _logger.warning('%s', flow.run.summary)
   return flow
@@ -240,117 +233,6 @@ def _log_types(config):
   if types:
     _logger.info('Types of columns: %s. --column_types=NAME:TYPE changes them.',
                  types)
-
-
-def _trained(config, workdir, strategy, open_fn, evaluate_fn, **options):
-  """Trains, and returns the flow with the weights that tools load."""
-  trainer = training.train(
-      config, workdir, evaluate_fn=evaluate_fn,
-      save_images_fn=evaluation.plots.save_image_grid,
-      callbacks=_pictures(config, open_fn('train')), strategy=strategy,
-      split=open_fn('train'), **options)
-  config = trainer.config  # With what was fitted when the run began.
-  if best_checkpoint.best(workdir):
-    with strategy.scope():
-      flow, step = training.workdir.restore_model(workdir, model=trainer.model)
-  else:
-    trainer.ema.assign_weights()
-    flow, step = training.workdir.for_evaluation(trainer.model), trainer.step
-  flow.run = runs.Run(
-      config=config, workdir=workdir, step=step, facts=_facts(config),
-      strategy=strategy)
-  return flow
-
-
-def _or_as_mixture(flow, workdir, strategy, open_fn, validate, **options):
-  """Returns the flow, or one whose base is a mixture if that alone is better.
-
-  Better on the validation rows: its best step, from 0 on, is no worse.
-  """
-  config, folder = flow.run.config, runs.mixture_folder(workdir)
-  if config.info.weights or not (
-      config.data.num_validation and config.run.keep_best):
-    return flow
-  config = config.replace(base='mixture')
-  if not os.path.exists(folder):
-    # All blocks begin as the identity, so that one has the same density.
-    learner = training.Learner(config.replace(num_blocks=1), strategy)
-    learner.initialize_by(open_fn('train'))
-    mixture, trained = (
-        validate(model)['validation_nats'] for model in (learner.model, flow))
-    if not mixture < trained:
-      return flow
-    _logger.info(
-        'On the validation rows a mixture of Gaussians has %.3f nats, the flow '
-        '%.3f: training again, from the mixture on.', mixture, trained)
-  run, flow = flow.run, _trained(
-      config, folder, strategy, open_fn, validate, **options)
-  flow.run = dataclasses.replace(run, step=flow.run.step)
-  return flow
-
-
-def _refitted(flow, workdir, strategy, **options):
-  """Returns the flow of all training rows, and what opens parts of them."""
-  run, folder = flow.run, runs.refit_folder(workdir)
-  num_steps, info = run.chosen_step, run.config.info
-  config = runs.refit_config(run.config, workdir)
-  _logger.info('Training again, on all %s training rows, to step %s.',
-               f'{info.num_train:,}', f'{num_steps:,}')
-  open_fn = functools.cache(config.open_split)
-  flow = _trained(
-      config, folder, strategy, open_fn, None, **options
-  ) if num_steps else _initial(config, folder, strategy, open_fn)
-  flow.run = dataclasses.replace(
-      flow.run, config=run.config, workdir=workdir, is_refit=True)
-  return flow, open_fn
-
-
-def _initial(config, workdir, strategy, open_fn):
-  """Returns a flow that is initialised, and with it a mixture fitted; saves it.
-  """
-  learner = training.Learner(config, strategy)
-  learner.initialize_by(open_fn('train'))
-  if strategies.is_chief(strategy):
-    shutil.rmtree(workdir, ignore_errors=True)  # What was damaged.
-    training.workdir.create_workdir(workdir, config, learner.model)
-    training.workdir.write_settings(workdir, config, open_fn('train'))
-  flow = training.workdir.for_evaluation(learner.model)
-  flow.run = runs.Run(config=config, workdir=workdir, step=0,
-                      facts=_facts(config), strategy=strategy)
-  return flow
-
-
-def _validation_fn(open_fn, strategy):
-  """Returns an `evaluate_fn` for `training.train`."""
-  # Made once: TensorFlow keeps its graphs.
-  validation_of = functools.cache(
-      lambda model: evaluation.report.Validation(model, strategy))
-  return lambda model: validation_of(model)(open_fn('validation'))
-
-
-def _pictures(config, split):
-  """Returns the callback that draws a density in two dimensions, if any."""
-  if split.event_shape != (2,) or split.is_conditional:
-    return []
-  points = split.arrays['x'].numpy()
-  log_prob_of = functools.cache(evaluation.plots.traced_log_prob)
-  return [training.callbacks.write_samples(
-      config.run.sample_every, lambda model: evaluation.density_picture(
-          model, points, seed=config.run.seed,
-          log_prob_fn=log_prob_of(model))[np.newaxis])]
-
-
-def _facts(config):
-  """Returns what a report says of the data."""
-  info, schema = config.info, getattr(config.model, 'schema', None)
-  num_validation = config.data.num_validation
-  return {
-      'dataset': config.data.dataset, 'event_shape': list(info.event_shape),
-      'num_train': info.num_train and info.num_train - num_validation,
-      'num_validation': num_validation, 'num_test': info.num_test,
-      'columns': [*schema.names] if schema else [],
-      'column_types': [c.type for c in schema.modelled] if schema else [],
-      'condition': [*config.data.condition_on], 'test_rows': info.test_rows}
 
 
 def _training_seconds(run):

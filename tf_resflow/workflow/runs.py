@@ -239,6 +239,20 @@ def of(flow: models.Flow, what: str) -> Run:
   return flow.run
 
 
+def facts(config: configuration.Config) -> dict[str, Any]:
+  """Returns what a report says of the data, which are opened."""
+  info: Any = config.info
+  schema = getattr(config.model, 'schema', None)
+  num_validation = config.data.num_validation
+  return {
+      'dataset': config.data.dataset, 'event_shape': list(info.event_shape),
+      'num_train': info.num_train and info.num_train - num_validation,
+      'num_validation': num_validation, 'num_test': info.num_test,
+      'columns': [*schema.names] if schema else [],
+      'column_types': [c.type for c in schema.modelled] if schema else [],
+      'condition': [*config.data.condition_on], 'test_rows': info.test_rows}
+
+
 def mixture_folder(workdir: str) -> str:
   """Returns where a run with `base=auto` goes on if a mixture is better."""
   return os.path.join(workdir, _MIXTURE_BASE)
