@@ -160,7 +160,7 @@ def rows(name: str) -> list[dict[str, str]]:
 
 def published(name: str) -> list[list[str]]:
   """Returns a table of the paper, as rows of text, the first one its header."""
-  return [['model', 'bits/dim', 'accuracy, %', 'FID'], *(
+  return [['published', 'bits/dim', 'accuracy, %', 'FID'], *(
       [row[key] for key in ('model', 'bits_per_dim', 'accuracy', 'fid')]
       for row in rows(name))]
 
