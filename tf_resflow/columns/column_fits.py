@@ -12,6 +12,7 @@ from tf_resflow import errors
 from tf_resflow.columns import column_checks
 from tf_resflow.columns import column_choice
 from tf_resflow.columns import column_types
+from tf_resflow.columns import correlations
 from tf_resflow.columns import mapping
 from tf_resflow.columns import schema as schema_lib
 from tf_resflow.specs import fields
@@ -32,8 +33,6 @@ _MIN_STDS = 3.0
 # nats a row, and in all.
 _MIN_GAIN = 0.02
 _MIN_TOTAL_GAIN = 3.0
-# Correlations of more columns are not stored.
-_MAX_WHITENED = 64
 # Share of the distinct values of a column that float32 has to keep apart.
 _MIN_SHARE_OF_VALUES = 0.9
 # Rounding of standardised, whitened rows, which costs about 1e-3 nats a row,
@@ -42,11 +41,8 @@ _MIN_SHARE_OF_VALUES = 0.9
 _MAX_ROUNDING = 3e-4
 _MAX_ROUNDED_ROWS = 10_000
 _MAX_FLOAT64_ROUNDING = 3e-5
-# Eigenvalues of correlations below this are those of thin directions.
-_THIN = 0.02
-# Candidates of `smoothing`, and the rows that it uses.
-_SMOOTHINGS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5)
-_MAX_ROWS = 5000
+# Weight of a column in a direction, beside the largest, from which it is named.
+_MIN_SHARE_OF_WEIGHT = 0.02
 
 
 def _gaussian_log_likelihood(column_type, x):
@@ -186,9 +182,10 @@ def fit(
   is_plain = fields.NONE in asked
   fitted = schema_lib.Schema(
       columns=tuple(columns),
-      whitening=() if is_plain else whitening((y - mean) / std, weights))
+      whitening=() if is_plain else correlations.whitening(
+          (y - mean) / std, weights))
   return dataclasses.replace(fitted, dtype=_dtype(fitted, x)), (
-      0.0 if is_plain else smoothing((z - mean) / std))
+      0.0 if is_plain else correlations.smoothing((z - mean) / std))
 
 
 def _chosen_types(asked, names, rows, size, condition):
@@ -284,7 +281,7 @@ def _dtype(schema, x):
   bounds = 2.0**-53 * weights @ (np.abs(y).max(axis=0) / std)  # In float64.
   worst = weights[np.argmax(bounds)]
   names = [name for name, weight in zip(schema.names, worst, strict=True)
-           if weight > _THIN * worst.max()]
+           if weight > _MIN_SHARE_OF_WEIGHT * worst.max()]
   errors.check(
       bounds.max() <= _MAX_FLOAT64_ROUNDING, 'columns', ','.join(names),
       problem='vary too little for their size, together if not alone, for '
@@ -311,69 +308,6 @@ def with_moments(
       dataclasses.replace(column, mean=tuple(mean.tolist()), std=tuple(
           value or 1.0 for value in std.tolist()))  # Of a level without rows.
       for column, mean, std in zip(columns, *moments, strict=True)]
-
-
-def smoothing(z: np.ndarray) -> float:
-  """Returns the standard deviation of noise that a Gaussian does best with.
-
-  That is the `h` with the highest five-fold cross-validated likelihood of a
-  Gaussian with the covariance of standardised rows `[N, D]` plus `h^2 I`. A row
-  counts for 10 nats at most, compared with the `h` of the highest median, so
-  that far ones do not decide. It is small where there are many rows, or
-  columns that nearly depend on each other.
-
-  Example:
-    >>> rng = np.random.default_rng(0)
-    >>> [smoothing(rng.standard_normal([n, 5])) for n in (10, 50, 2000)]
-    [0.5, 0.5, 0.1]
-  """
-  log_prob = column_choice.held_out_log_prob(
-      z[:_MAX_ROWS], np.square(_SMOOTHINGS))
-  usual = log_prob[np.argmax(np.median(log_prob, axis=1))]
-  gains = np.clip(log_prob - usual, -column_choice.MAX_DIFFERENCE,
-                  column_choice.MAX_DIFFERENCE)
-  return _SMOOTHINGS[int(np.argmax(gains.sum(axis=1)))]
-
-
-def whitening(z: np.ndarray, weight: Any = None) -> tuple[float, ...]:
-  """Returns a matrix that widens directions in which columns hardly vary.
-
-  Columns that nearly depend on each other leave the data so thin that a flow of
-  bounded slopes takes long to widen them. With eigenvalues `l` of the
-  correlations of standardised rows `[N, D]` of a `weight` `[N]` or of equal
-  ones (shrunk where rows are few), the
-  matrix `W` multiplies directions by
-
-    w(l)^2 = 1 + (t / (t + l))^2 / l,    t = 0.02,
-
-  up to a rotation: those with `l << t` by `1 / sqrt(l)`, to unit variance,
-  others by nearly 1.
-
-  Returns:
-    The lower triangle of `W`, row by row, see `layers.Standardize`; empty for
-    one column, or more than 64.
-
-  References:
-    Ledoit and Wolf, 2004, A Well-Conditioned Estimator for Large-Dimensional
-    Covariance Matrices.
-  """
-  size = z.shape[1]
-  if not 1 < size <= _MAX_WHITENED:
-    return ()
-  if weight is not None:
-    z = z * np.sqrt(weight / np.mean(weight))[:, np.newaxis]
-  if len(z) > 2 * size:
-    correlations = z.T @ z / len(z)
-  else:  # Without shrinkage it is nearly singular by chance.
-    from sklearn import covariance  # Takes a second.
-    correlations, _ = covariance.ledoit_wolf(z, assume_centered=True)
-  values, vectors = np.linalg.eigh(correlations)
-  values = np.maximum(values, 1e-10)
-  widths = 1.0 + np.square(_THIN / (_THIN + values)) / values
-  gram = (vectors * widths) @ vectors.T
-  # W^T W = gram with a lower triangular W: Cholesky's factor, turned around.
-  matrix = np.linalg.cholesky(gram[::-1, ::-1]).T[::-1, ::-1]
-  return tuple(matrix[np.tril_indices(size)].tolist())
 
 
 def _kind(spec):

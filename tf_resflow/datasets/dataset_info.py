@@ -279,7 +279,7 @@ class VectorInfo(DatasetInfo):
     asked_types: types that were asked for, `COLUMN:TYPE`, if types and moments
       are to be fitted to the training part; otherwise None.
     smoothing: size of noise that regularises a Gaussian of standardised
-      vectors best, see `column_fits.smoothing`.
+      vectors best, see `correlations.smoothing`.
     index: maps parts to the index of their rows in a table, for messages.
 
   Example:
