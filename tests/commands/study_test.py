@@ -17,7 +17,7 @@ def test_lists_and_refuses(run_tool, tmp_path):
       (['--workdir=a'], '--workdir requires --name.'),
       (['activations', '--workdir=a', '--log=b'],
        '--workdir cannot be used with --log'),
-      ([f'--log={tmp_path}/none'], '[Errno 2]')])
+      ([f'--log={tmp_path}/none'], 'There is no such file.')])
 
 
 def test_tables_of_a_log(run_tool, tmp_path):

@@ -50,6 +50,11 @@ def test_half_a_line_is_removed(path, keeps_header):
   assert path.read_text() == text
 
 
+def test_a_log_that_is_not_there_is_named(path):
+  with pytest.raises(errors.InvalidValueError, match='other: .*no such file'):
+    study_log.read(f'{path}.other')
+
+
 def test_a_damaged_line_is_refused(path):
   path.write_text(path.read_text().replace('{"task"', '{"tas', 1))
   with pytest.raises(errors.InvalidValueError, match='Its line 2 is damaged'):

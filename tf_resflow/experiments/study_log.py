@@ -89,6 +89,8 @@ def read(path: str | os.PathLike) -> tuple[
     OSError: if it cannot be read.
     InvalidValueError: if it is not the log of a study, or damaged.
   """
+  errors.check(os.path.isfile(path), 'file', path, 'the log of a study',
+               'There is no such file.')
   with open(path, encoding='utf-8', errors='replace') as file:
     text = file.read()
   header, study, records = _parse(text[:text.rfind('\n') + 1], path)
