@@ -105,6 +105,7 @@ def test_the_distribution_of_tfp(workdir):
   assert share == pytest.approx(np.mean(_frame()['height'] < 185), abs=0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('columns', [
     {'columns': ['height', 'income', 'dose'], 'condition_on': ['dose']},
     {'columns': ['visits', 'height']}], ids=['condition', 'whole numbers'])

@@ -352,8 +352,8 @@ SLOW = frozenset({
     'flow_conditional_factor_out', 'vector_flow_conditional_free',
     'vector_flow_conditional_inverse', 'vector_flow_conditional_monotone',
     'flow_noise_hybrid',
-    '2d/swissroll', '2d/circles', '2d/rings', '2d/8gaussians', '2d/pinwheel',
-    '2d/2spirals'})
+    'patches32', '2d/swissroll', '2d/circles', '2d/rings', '2d/8gaussians',
+    '2d/pinwheel', '2d/2spirals', '2d/checkerboard'})
 
 
 def invertible() -> dict[str, Case]:

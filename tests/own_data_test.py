@@ -73,6 +73,7 @@ def test_a_table(run_tool, wine, tmp_path):
   assert np.all(distance < rows.std(axis=0))
 
 
+@pytest.mark.slow
 def test_a_table_of_percentages(run_tool, tmp_path, caplog):
   """Near their bounds; frames, `evaluate` and served flows have one score."""
   rng, path, workdir = np.random.default_rng(0), tmp_path / 'x.csv', tmp_path
@@ -105,6 +106,7 @@ def test_a_table_of_percentages(run_tool, tmp_path, caplog):
     np.testing.assert_allclose(found, other, rtol=1e-6, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_table_of_grids(run_tool, tmp_path, caplog):
   """Samples are on them; a row that is not stands for its cell, and is marked.
   """

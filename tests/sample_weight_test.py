@@ -10,7 +10,8 @@ from tf_resflow import datasets
 from tf_resflow.evaluation import statistics
 
 _SHORT = {'num_steps': 2, 'num_blocks': 1, 'hidden_units': (8,),
-          'base': 'normal', 'refit': False, 'verbose': False}
+          'base': 'normal', 'refit': False, 'sample_every': 0,
+          'verbose': False}
 
 
 def _data(num_rows=300):

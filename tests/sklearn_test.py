@@ -17,7 +17,7 @@ from tf_resflow import errors
 from tf_resflow import sklearn as estimators
 
 _SHORT = {'num_steps': 2, 'num_blocks': 1, 'hidden_units': (4,),
-          'base': 'normal'}
+          'base': 'normal', 'settings': {'refit': False, 'sample_every': 0}}
 
 
 def _rows(num_rows, seed=0):
@@ -27,7 +27,8 @@ def _rows(num_rows, seed=0):
 def test_parameters_are_settings_and_seeds():
   frame = pd.DataFrame(_rows(60), columns=['a', 'b'])
   estimator = estimators.DensityEstimator(
-      **_SHORT, settings={'batch_size': 16}, column_types=['a:heavy'])
+      **_SHORT | {'settings': _SHORT['settings'] | {'batch_size': 16}},
+      column_types=['a:heavy'])
   first, second = (base.clone(estimator).fit(frame) for _ in range(2))
   config = first.flow_.run.config
   assert (config.optimizer.batch_size, config.optimizer.num_steps) == (16, 2)

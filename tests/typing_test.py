@@ -6,6 +6,8 @@ import re
 import subprocess
 import sys
 
+import pytest
+
 _ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 _RIGHT = """
@@ -51,6 +53,7 @@ def check_types(program, folder):
       r'^program\.py:(\d+): error: (.*)$', process.stdout, re.M)]
 
 
+@pytest.mark.slow
 def test_mistakes_are_found_and_nothing_else(tmp_path):
   right = _RIGHT.splitlines()
   found = check_types('\n'.join([*right, *_MISTAKES]), tmp_path)

@@ -38,11 +38,11 @@ class DensityEstimator(sklearn_base.DensityMixin, sklearn_base.BaseEstimator):
     n_features_in_, feature_names_in_: as in scikit-learn.
 
   Example:
-    >>> x = np.random.default_rng(0).normal(size=[60, 2])
+    >>> x = np.random.default_rng(0).normal(size=[60, 3])
     >>> estimator = DensityEstimator(num_steps=2, num_blocks=1, base='normal')
     >>> estimator = estimator.fit(x)
     >>> estimator.score_samples(x).shape, estimator.sample(3).shape
-    ((60,), (3, 2))
+    ((60,), (3, 3))
   """
 
   num_steps: int | None = None
@@ -114,9 +114,9 @@ class OutlierDetector(sklearn_base.OutlierMixin, DensityEstimator):
     offset_: the threshold, nats.
 
   Example:
-    >>> x = np.random.default_rng(0).normal(size=[200, 2])
+    >>> x = np.random.default_rng(0).normal(size=[200, 3])
     >>> found = OutlierDetector(num_steps=2, num_blocks=1, base='normal')
-    >>> found.fit(x).predict([[0.0, 0.1], [9.0, -9.0]])
+    >>> found.fit(x).predict([[0.0] * 3, [9.0] * 3])
     array([ 1, -1])
   """
 

@@ -66,6 +66,7 @@ def test_operations_that_xla_does_not_know(tmp_path, monkeypatch):
   assert len(str(e.value).splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_it_is_the_step_that_training_takes(program):
   learner = learner_lib.Learner(_PLANE)
   batch = benchmarking.tasks.Settings(_PLANE).first_batch(learner)

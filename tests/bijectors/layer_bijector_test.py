@@ -1,6 +1,7 @@
 """Seeds and estimators that bijectors pass to their layers."""
 
 import numpy as np
+import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 from tensorflow_probability import bijectors as tfb
@@ -100,6 +101,7 @@ def test_batch_axes_may_count_as_axes_of_an_event():
           np.sum(one_by_one, axis=axes), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_random_densities_are_warned_of_where_values_are_compared(caplog):
   """Once, of chains and line searches; neither in training nor of an ELBO."""
   layer_bijector._warn_once.cache_clear()

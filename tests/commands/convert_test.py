@@ -51,6 +51,7 @@ def test_latents_in_the_order_of_the_authors(run_tool, made, tmp_path):
       atol=1e-4 * np.abs(expected).max())
 
 
+@pytest.mark.slow
 def test_fine_tuning(run_tool, made, data_dir, tmp_path):
   """Other data and another schedule, from the converted weights."""
   folder = tmp_path / 'w'

@@ -52,6 +52,7 @@ def _train(**options):
       **options)
 
 
+@pytest.mark.slow
 def test_a_process_that_trains_is_set_up_and_quiet():
   """Also of the lines before logging starts, and of devices and compilers."""
   process = _train()

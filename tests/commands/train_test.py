@@ -61,6 +61,7 @@ def test_the_next_commands_run(run_tool, table_workdir, table, tmp_path,
   assert (tmp_path / 'samples.csv').exists()
 
 
+@pytest.mark.slow
 def test_a_finished_run_says_what_it_has_found(
     run_tool, table, tmp_path, monkeypatch):
   """Without its data, and at any time; of a run that continues it is another.

@@ -53,21 +53,25 @@ _SLOW = {
         'conditional_labels', 'residual_naive', 'residual_neumann',
         'residual_backward_in_forward', 'residual_asserted',
         'residual_conditional_dense', 'inverse_residual', 'monotone',
-        'sequence_conv', 'sequence_mixed', 'induced_conv_upper',
-        'learned_norms', 'concatenation'),
+        'sequence_conv', 'sequence_mixed', 'sequence_conditional',
+        'induced_conv_upper', 'learned_norms', 'concatenation',
+        'residual_exact', 'variational_dequantization'),
     'frozen_copies_compute_alike_and_nothing_moves_them': (
         'conditional_labels', 'flow_coupling', 'flow_hybrid',
         'vector_flow_conditional_lu', 'inverse_residual', 'residual_conv',
-        'residual_conditional_dense'),
+        'residual_conditional_dense', 'monotone', 'residual_exact', 'chain',
+        'vector_flow_conditional_cpl', 'variational_dequantization'),
     'keras_files_hold_everything': ('vector_flow_conditional_lu',),
     'eager_calls_of_all_sizes_share_their_graphs': (
         'chain', 'residual_asserted', 'residual_conv', 'sequence_mixed',
         'learned_norms', 'bijector_residual', 'conditional_labels',
         'flow_coupling', 'flow_noise', 'vector_flow', 'flow_hybrid',
-        'vector_flow_conditional_lu', 'monotone', 'inverse_residual'),
+        'vector_flow_conditional_lu', 'monotone', 'inverse_residual',
+        'residual_conditional_dense'),
     'gradients_are_central_differences': (
         'residual_conv', 'residual_neumann', 'residual_backward_in_forward',
-        'residual_naive', 'learned_norms', 'flow_hybrid', 'flow_coupling'),
+        'residual_naive', 'learned_norms', 'flow_hybrid', 'flow_coupling',
+        'vector_flow_conditional_lu', 'vector_flow_conditional_cpl'),
     'mean_of_all_draws_is_the_log_det': ('residual_conv',)}
 
 

@@ -120,6 +120,7 @@ def test_sets_that_most_test_rows_have_no_density_in_are_left_out():
   assert found['gaussian'].report()['num_examples'] == 2
 
 
+@pytest.mark.slow
 def test_the_script_of_the_page_finds_the_same(capsys):
   """On the same folds; also of grids."""
   wine = tables.open_table('wine').with_validation(0)

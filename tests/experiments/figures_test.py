@@ -31,6 +31,7 @@ def test_nearest():
       figures.nearest(images[order][:3], images), order[:3])
 
 
+@pytest.mark.slow
 def test_pictures_of_runs(tmp_path):
   workdir = str(tmp_path / 'run')
   workflow.fit(configuration.make_config(

@@ -34,6 +34,7 @@ def test_a_finalist_is_evaluated_on_the_test_part(tmp_path):
       assert len(arrays[name]) == report['num_examples'] == 360
 
 
+@pytest.mark.slow
 def test_a_run_that_diverges_has_no_figure(tmp_path):
   study = _study(clip_norm=1e30)
   task = study_lib.Task('tune', 'digits', 'a', 1e30)

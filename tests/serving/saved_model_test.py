@@ -101,6 +101,7 @@ def test_log_prob_is_that_of_the_model(
   assert np.abs(difference).mean() > 0.1
 
 
+@pytest.mark.slow
 def test_an_image_does_not_depend_on_the_others(replies):
   together = replies['log_prob']['log_prob']
   alone, others = (replies[f'{name}, log_prob']['log_prob']
@@ -113,6 +114,7 @@ def test_an_image_does_not_depend_on_the_others(replies):
       replies['more, sample']['images'][:3], replies['sample']['images'])
 
 
+@pytest.mark.slow
 def test_decode_undoes_encode(signatures, model, images, replies):
   z = replies['encode']['latents']
   np.testing.assert_allclose(
@@ -123,6 +125,7 @@ def test_decode_undoes_encode(signatures, model, images, replies):
   np.testing.assert_array_equal(replies['decode']['images'], images[:2])
 
 
+@pytest.mark.slow
 def test_samples_repeat_in_another_process(signatures, model, replies):
   found = replies['sample']['images']
   again = signatures['sample'](
@@ -135,6 +138,7 @@ def test_samples_repeat_in_another_process(signatures, model, replies):
   assert np.mean(found != expected) < 0.02
 
 
+@pytest.mark.slow
 def test_failures_show_in_another_process(replies):
   for name, count in (('few steps, sample', 3), ('few steps, decode', 2)):
     assert re.search(
@@ -254,6 +258,7 @@ def test_a_model_that_fails_is_refused(tmp_path):
   assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_a_flow_without_blocks(plain, replies, expected_log_prob):
   """There is no configuration to write."""
   model, folder = plain

@@ -115,6 +115,7 @@ def _replies(ask, folders, images, labelled):
       for name, (signature, inputs, condition) in requests.items()})
 
 
+@pytest.mark.slow
 def test_a_flow_with_a_mixture_as_its_base(tmp_path):
   model = models.VectorFlowConfig(
       event_size=2, num_blocks=1, hidden_units=(4,), base='mixture:3').build()

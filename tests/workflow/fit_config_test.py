@@ -13,7 +13,7 @@ from tf_resflow.configuration import flagfiles
 from tf_resflow.workflow import fit_config
 
 _SHORT = {'num_steps': 2, 'num_blocks': 1, 'hidden_units': (8,),
-          'base': 'normal'}
+          'base': 'normal', 'sample_every': 0}
 
 
 def test_a_frame_of_your_own_may_be_called_like_a_data_set():

@@ -29,7 +29,7 @@ from tf_resflow.training import metrics
 from tf_resflow.workflow import fitting
 
 _SHORT = {'num_steps': 2, 'num_blocks': 1, 'hidden_units': (8,),
-          'base': 'normal', 'refit': False}
+          'base': 'normal', 'refit': False, 'sample_every': 0}
 
 
 def _frame(num_rows=60):
@@ -297,8 +297,8 @@ def test_data_are_opened_and_graphs_traced_once(tmp_path, monkeypatch):
       traced.append(model), trace(model))[1])
   workflow.fit(
       '2d/moons', tmp_path / 'run', num_validation=20, evaluate_every=1,
-      sample_every=1, evaluate_at_end=False, warmup_steps=0,
-      **_SHORT | {'num_steps': 3})
+      evaluate_at_end=False, warmup_steps=0,
+      **_SHORT | {'num_steps': 3, 'sample_every': 1})
   assert len(list((tmp_path / 'run' / 'samples').iterdir())) == 3
   assert sorted(opened) == ['train', 'validation']
   assert len(traced) == 1

@@ -13,7 +13,7 @@ from tf_resflow import workflow
 from tf_resflow.workflow import folds
 
 _SHORT = {'num_steps': 2, 'num_blocks': 1, 'hidden_units': (4,),
-          'base': 'normal', 'verbose': False}
+          'base': 'normal', 'sample_every': 0, 'verbose': False}
 
 
 @pytest.mark.slow

@@ -22,7 +22,7 @@ def _run(tmp_path_factory):
   folder = tmp_path_factory.mktemp('held_out') / 'run'
   return workflow.fit(
       rows, folder, test=0.3, num_steps=2, num_blocks=1, hidden_units=(4,),
-      base='normal', refit=False, verbose=False)
+      base='normal', refit=False, sample_every=0, verbose=False)
 
 
 def test_another_session_marks_the_same_rows(run):

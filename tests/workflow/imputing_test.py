@@ -26,6 +26,7 @@ def _given(places, values):
           - gain @ normal.cov[np.ix_(places, others)])
 
 
+@pytest.mark.slow
 def test_numbers_are_given(flow):
   frame = imputing.sample_given(flow, 1000, {'b': 1.2, 'a': -1.0})
   assert {*frame['a']} == {-1.0} and {*frame['b']} == {1.2}

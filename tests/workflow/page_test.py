@@ -7,6 +7,7 @@ import io
 import numpy as np
 import pandas as pd
 from PIL import Image
+import pytest
 
 from tests import testing
 from tf_resflow import configuration
@@ -74,6 +75,7 @@ def _saved(flow, path, **options):
   return page
 
 
+@pytest.mark.slow
 def test_a_table_with_hostile_names(tmp_path):
   rng = np.random.default_rng(0)
   names = ('<img src=x onerror=alert(1)>', '$\\frac{', 'n' * 300,
@@ -122,6 +124,7 @@ def test_a_table_with_hostile_names(tmp_path):
   assert flow.run.summary in loaded.text() and len(loaded.all('img')) == 2
 
 
+@pytest.mark.slow
 def test_points(tmp_path):
   config = configuration.make_config(
       dataset='2d/moons', num_blocks=1, hidden_units=(8,))
@@ -136,6 +139,7 @@ def test_points(tmp_path):
   assert float(page.text('p').split('AUROC ')[1].split()[0]) > 0.7
 
 
+@pytest.mark.slow
 def test_images_and_conditions(
     digits_workdir, labelled_workdir, table_workdir, tmp_path):
   digits, labelled, table = (

@@ -109,7 +109,8 @@ def gaussian():
   """A flow of 1,000 rows of two columns, of which 300 were held out."""
   return workflow.fit(
       _draws(1000), test=0.3, num_steps=2, num_blocks=1, hidden_units=(4,),
-      base='normal', refit=False, evaluate_at_end=False, verbose=False)
+      base='normal', refit=False, sample_every=0, evaluate_at_end=False,
+      verbose=False)
 
 
 def _draws(num_rows, seed=0):

@@ -14,7 +14,7 @@ from tf_resflow import workflow
 from tf_resflow.columns import column_fits
 
 _SHORT = {'num_steps': 2, 'num_blocks': 1, 'hidden_units': (8,),
-          'base': 'normal', 'refit': False}
+          'base': 'normal', 'refit': False, 'sample_every': 0}
 
 
 def _frame(num_rows=60):
