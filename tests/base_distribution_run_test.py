@@ -132,6 +132,7 @@ def test_conditions_and_whole_numbers(columns, tmp_path):
   assert np.exp(log_prob + log_weight).sum() == pytest.approx(1.0, abs=5e-3)
 
 
+@pytest.mark.slow
 def test_replicas_hold_the_same_mixture(tmp_path, monkeypatch):
   """That of the chief."""
   from_chief = mock.Mock(side_effect=lambda strategy, values: [

@@ -17,7 +17,8 @@ def test_lists_and_refuses(run_tool, tmp_path):
       (['--workdir=a'], '--workdir requires --name.'),
       (['activations', '--workdir=a', '--log=b'],
        '--workdir cannot be used with --log'),
-      ([f'--log={tmp_path}/none'], 'There is no such file.')])
+      ([f'--log={tmp_path}/none'],
+       f'file={tmp_path}/none: expected the log of a study')])
 
 
 def test_tables_of_a_log(run_tool, tmp_path):

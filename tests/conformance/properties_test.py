@@ -60,7 +60,8 @@ _SLOW = {
         'conditional_labels', 'flow_coupling', 'flow_hybrid',
         'vector_flow_conditional_lu', 'inverse_residual', 'residual_conv',
         'residual_conditional_dense', 'monotone', 'residual_exact', 'chain',
-        'vector_flow_conditional_cpl', 'variational_dequantization'),
+        'vector_flow', 'vector_flow_conditional_cpl',
+        'variational_dequantization'),
     'keras_files_hold_everything': ('vector_flow_conditional_lu',),
     'eager_calls_of_all_sizes_share_their_graphs': (
         'chain', 'residual_asserted', 'residual_conv', 'sequence_mixed',

@@ -64,17 +64,18 @@ def train_on_two_replicas(case):
 # One of each that has variables of its own, draws, or statistics.
 _FAST = (
     'spectral_conv', 'act_norm_image', 'moving_mean', 'coupling_channel',
-    'invertible_linear_free', 'residual_recompute', 'conditional_labels',
-    'bijector_act_norm', 'vector_flow')
+    'invertible_linear_free', 'residual_recompute', 'bijector_act_norm',
+    'vector_flow')
 
 
 # Further ways to hold variables, draws and statistics.
 _SLOW = (
-    'induced_upper', 'learned_norms', 'sequence_mixed', 'concatenation',
-    'sll_conv', 'cpl_conv', 'classifier_head', 'label_embedding',
-    'vector_network', 'noise_learned', 'variational_dequantization', 'chain',
-    'inverse_residual', 'monotone', 'conditional_affine', 'bijector_residual',
-    'flow_hybrid', 'flow_coupling', 'vector_flow_conditional_lu')
+    'conditional_labels', 'induced_upper', 'learned_norms', 'sequence_mixed',
+    'concatenation', 'sll_conv', 'cpl_conv', 'classifier_head',
+    'label_embedding', 'vector_network', 'noise_learned',
+    'variational_dequantization', 'chain', 'inverse_residual', 'monotone',
+    'conditional_affine', 'bijector_residual', 'flow_hybrid', 'flow_coupling',
+    'vector_flow_conditional_lu')
 
 
 @subjects.each(_FAST + _SLOW, slow=_SLOW)

@@ -141,6 +141,7 @@ def test_numbers_of_draws_that_do_not_suit(split, flow):
       evaluation.nll(flow, split, **options)
 
 
+@pytest.mark.slow
 def test_two_devices_agree_with_one(split, flow, estimates):
   """Every example once, in order, with its own draws.
 

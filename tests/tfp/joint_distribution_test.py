@@ -67,6 +67,7 @@ def gradients(joint, variables, draw):
   return tape.gradient(loss, variables)
 
 
+@pytest.mark.slow
 def test_auto_batched_gradients_are_right_or_refused():
   """`tf.vectorized_map` drops custom gradients, without a word of its own."""
   density = make_density(estimator=numerics.Exact())

@@ -1,6 +1,7 @@
 """What pages show of parts: the same rows, each once."""
 
 import numpy as np
+import pytest
 
 from tf_resflow import configuration
 from tf_resflow import training
@@ -8,6 +9,7 @@ from tf_resflow import workflow
 from tf_resflow.workflow import page_data
 
 
+@pytest.mark.slow
 def test_rows_scores_and_samples(tmp_path):
   config = configuration.make_config(
       dataset='2d/moons', num_blocks=1, hidden_units=(8,))
