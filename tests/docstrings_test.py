@@ -81,9 +81,10 @@ def _package(name):
   return name.partition('.')[0]
 
 
-# Those of the workflow train.
+# Those of the workflow and of scikit-learn train.
 @pytest.mark.parametrize('package', [
-    pytest.param(name, marks=[pytest.mark.slow] * (name == 'workflow'))
+    pytest.param(name, marks=[pytest.mark.slow] * (
+        name in ('sklearn', 'workflow')))
     for name in sorted({_package(name) for name in _EXAMPLES})])
 def test_examples(package, folder, monkeypatch):
   monkeypatch.chdir(folder)

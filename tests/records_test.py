@@ -66,7 +66,7 @@ def test_exported_log_prob(stored, run, tmp_path):
   _assert_close(records.measure_export(run, stored, workdir), stored)
 
 
-@_each('stored', zip(records.RUNS.values()), 'density', 'table', 'types')
+@_each('stored', zip(records.RUNS.values()), 'table')
 def test_two_more_steps(stored, run, tmp_path):
   """They are those of then, with what was fitted to the data then."""
   workdir = records.copy(stored, tmp_path)

@@ -60,8 +60,7 @@ _SLOW = {
         'conditional_labels', 'flow_coupling', 'flow_hybrid',
         'vector_flow_conditional_lu', 'inverse_residual', 'residual_conv',
         'residual_conditional_dense', 'monotone', 'residual_exact', 'chain',
-        'vector_flow', 'vector_flow_conditional_cpl',
-        'variational_dequantization'),
+        'vector_flow', 'variational_dequantization'),
     'keras_files_hold_everything': ('vector_flow_conditional_lu',),
     'eager_calls_of_all_sizes_share_their_graphs': (
         'chain', 'residual_asserted', 'residual_conv', 'sequence_mixed',
@@ -72,7 +71,7 @@ _SLOW = {
     'gradients_are_central_differences': (
         'residual_conv', 'residual_neumann', 'residual_backward_in_forward',
         'residual_naive', 'learned_norms', 'flow_hybrid', 'flow_coupling',
-        'vector_flow_conditional_lu', 'vector_flow_conditional_cpl'),
+        'vector_flow_conditional_lu'),
     'mean_of_all_draws_is_the_log_det': ('residual_conv',)}
 
 
