@@ -2,8 +2,8 @@
 
   python -m docs.headline docs/logs/headline.jsonl
 
-Runs of `docs.seeds` are those of its log, couplings of images those of the
-study `blocks` in docs/paper.md, means of three seeds.
+Runs of `docs.seeds` and `docs.toys` are those of their logs, couplings of
+images those of the study `blocks` in docs/paper.md, means of three seeds.
 """
 
 import pathlib
@@ -13,6 +13,7 @@ import numpy as np
 
 from docs import measured
 from docs import seeds
+from docs import toys
 from tf_resflow.experiments import study_log
 
 COLUMNS = {
@@ -28,23 +29,20 @@ ROWS = {
         'lipswish': 'train --flagfile=digits_lipswish',
         'mixture': 'baselines --dataset=digits'}, 'coupling'),
     'mnist5k': ('5,000 MNIST images (`mnist5k`)', 'bits_per_dim', 'bits/dim', {
-        'cpila': 'train --flagfile=mnist5k',
+        'cpila': seeds.command('mnist5k', 0),
         'variational': seeds.command('mnist5k_variational', 0),
         'lipswish': 'train --flagfile=mnist5k_lipswish'}, 'coupling_1x1'),
-    'rings': ('2-D rings (`2d`)', 'nats', 'nats', {
-        'cpila': 'train --flagfile=2d --dataset=2d/rings',
-        'lipswish':
-            'train --flagfile=2d --dataset=2d/rings --activation=lipswish',
-        'coupling': 'train --flagfile=2d_coupling --dataset=2d/rings',
-        'mixture': 'baselines --dataset=2d/rings --num_components=10'}, None),
+    'rings': ('2-D rings (`2d`)', 'nats', 'nats',
+              toys.commands('rings'), None),
     'table': ('table of ten columns (`table`)', 'nats', 'nats', {
         'cpila': 'train --flagfile=table --dataset=table:cancer.csv'}, None)}
 STUDY = pathlib.Path(__file__).parent / 'studies' / 'blocks.jsonl'
 
 
 def _reports(log):
-  return {**measured.reports(log.with_name('seeds.jsonl')),
-          **measured.reports(log)}
+  return {command: report for name in ('seeds', 'toys', log.stem)
+          for command, report in measured.reports(
+              log.with_name(f'{name}.jsonl')).items()}
 
 
 def tables(log: pathlib.Path) -> str:

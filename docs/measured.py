@@ -76,3 +76,21 @@ def table(first: str, columns: dict[str, str],
       *(f'| {title} | ' + ' | '.join(
           cells.get(column, '') for column in columns) + ' |'
         for title, cells in rows.items())])
+
+
+def changed(commands: dict[str, str], changes: Iterable[str]) -> list[str]:
+  """Returns each command with each change of its flags."""
+  return [f'{command} {change}'.strip()
+          for change in changes for command in commands.values()]
+
+
+def changes(log: pathlib.Path, commands: dict[str, str],
+            flags: Iterable[str], metric: str) -> str:
+  """Returns a table: a row for each change of flags, a column a command."""
+  found = reports(log)
+  return table('', {column: column for column in commands}, {
+      f'`{change}`' * bool(change): {
+          column: '{:.3f} +- {:.3f}'.format(*figure(
+              found[f'{command} {change}'.strip()], metric))
+          for column, command in commands.items()}
+      for change in flags})

@@ -10,7 +10,8 @@ import numpy as np
 
 from docs import measured
 
-FLAGFILES = ('digits', 'digits_variational', 'mnist5k_variational')
+FLAGFILES = (
+    'digits', 'digits_variational', 'mnist5k', 'mnist5k_variational')
 SEEDS = (0, 1, 2)
 COLUMNS = {
     **{seed: f'`--seed={seed}`' for seed in SEEDS}, 'mean': 'mean',

@@ -99,11 +99,13 @@ def make_run_of_points(folder, run, **settings):
 
 @pytest.fixture
 def small_flows(monkeypatch):
-  """Tables get flows of one block, which are traced in an eighth of the time.
+  """Tables get flows of one block, which are traced in an eighth of the time,
+  trained once, and not drawn while they are.
   """
   original = flagfiles.settings
+  small = {'num_blocks': 1, 'refit': False, 'sample_every': 0}
   monkeypatch.setattr(flagfiles, 'settings', lambda name: original(name) | (
-      {'num_blocks': 1} if name == 'table' else {}))
+      small if name == 'table' else {}))
 
 
 @pytest.mark.slow
