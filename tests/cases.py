@@ -351,10 +351,7 @@ SLOW = frozenset({
     'flow_conditional_residual', 'flow_conditional_coupling',
     'flow_conditional_factor_out', 'vector_flow_conditional_free',
     'vector_flow_conditional_cpl', 'vector_flow_conditional_inverse',
-    'vector_flow_conditional_monotone',
-    'flow_noise_hybrid',
-    'patches32', '2d/swissroll', '2d/circles', '2d/rings', '2d/8gaussians',
-    '2d/pinwheel', '2d/2spirals', '2d/checkerboard'})
+    'vector_flow_conditional_monotone', 'flow_noise_hybrid', 'patches32'})
 
 
 def invertible() -> dict[str, Case]:

@@ -45,7 +45,7 @@ _SELECTION = (
     'mine_model or mine_estimator) and '
     'not (compiles or frozen or eager_calls or central_differences or '
     'keras_files or seeds_decide)) or '
-    '(mine_flow_con and (test_inverse or test_traced_equals)) or '
+    '(mine_flow_con and test_inverse) or '
     'test_trained')
 
 

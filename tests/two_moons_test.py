@@ -18,10 +18,10 @@ def test_ranks_are_uniform_and_those_of_a_narrow_posterior_are_not(
   # As the heading of the posterior says.
   assert len([line for line in blocks[1].code.splitlines() if line]) == 20
   for line, code in blocks:
-    # A quarter of the steps is enough for that.
-    code = code.replace('num_steps = 4000', 'num_steps = 1000')
+    # An eighth of the steps is enough for that.
+    code = code.replace('num_steps = 4000', 'num_steps = 500')
     exec(compile('\n' * (line - 1) + code, str(_PAGE), 'exec'), scope)
-  assert scope['num_steps'] == 1000
+  assert scope['num_steps'] == 500
   assert scope['num_simulations'] == 500 and scope['band'].level == 0.99
   # With 99 % of both parameters a right one would fail one time in fifty.
   band = evaluation.statistics.simultaneous_band(

@@ -18,67 +18,74 @@ _KINDS = {
     properties.NETWORK: conditional_cases.NETWORKS,
     properties.OTHER: {**cases.CLASSIFIERS, **cases.AUGMENTATIONS,
                        **cases.BASES, **cases.AUGMENTED_MODELS}}
-# Checks that compile or trace for seconds: of slow cases these alone have them.
+# Checks that compile, trace or repeat for seconds: of slow cases these alone
+# have them.
 _COMPILED = {
     'compiles_with_xla_for_an_unknown_batch_size': (
         'residual_block_learned', 'residual_conditional_exact',
         'residual_cpila_dense'),
     'frozen_copies_compute_alike_and_nothing_moves_them': (
-        'residual_block_learned', 'flow_squeeze_first', 'flow_norms',
-        'flow_conditional_factor_out', 'vector_flow_mixture', 'flow_densenet'),
-    'eager_calls_of_all_sizes_share_their_graphs': ()}
+        'residual_block_learned', 'flow_squeeze_first', 'vector_flow_mixture',
+        'flow_densenet'),
+    'eager_calls_of_all_sizes_share_their_graphs': (),
+    'mean_of_all_draws_is_the_log_det': (
+        'residual_block_learned', 'residual_block_induced',
+        'monotone_conditional')}
 # Checks of gradients, draws and files: their parts, not whole slow models, have
 # them, but for these.
 _OF_SLOW_MODELS = {
     'gradients_are_central_differences': (
         'vector_flow_mixture', 'flow_densenet',
         'vector_flow_conditional_monotone'),
-    'keras_files_hold_everything': ('vector_flow_mixture', 'flow_norms'),
+    'keras_files_hold_everything': ('vector_flow_mixture',),
     'seeds_decide_what_is_drawn': ('flow_conditional_residual',),
     'every_example_has_a_weight_of_its_own': ('vector_flow_mixture',)}
-# Of blocks that only have another memory mode: it concerns gradients.
+# Of blocks that only have another memory mode: it concerns gradients. Those of
+# XLA are compared in tests/numerics/log_det/memory_modes_test.py.
 _MEMORY_MODES = [
     name for name in cases.BIJECTIONS
     if name.endswith(('_naive', '_neumann', '_backward_in_forward'))]
 _OF_MEMORY_MODES = (
     'gradients_reach_every_trainable_variable',
     'gradients_are_central_differences',
-    'every_example_has_a_weight_of_its_own',
-    'compiles_with_xla_for_an_unknown_batch_size',
-    'configurations_hold_everything')
+    'every_example_has_a_weight_of_its_own', 'configurations_hold_everything')
 # Where a check takes seconds, with parts that have fast cases.
 _SLOW = {
     'compiles_with_xla_for_an_unknown_batch_size': (
         'chain', 'residual_conv', 'residual_block_learned',
-        'conditional_labels', 'residual_naive', 'residual_neumann',
-        'residual_backward_in_forward', 'residual_asserted',
+        'conditional_labels', 'residual_asserted',
         'residual_conditional_dense', 'inverse_residual', 'monotone',
         'sequence_conv', 'sequence_mixed', 'sequence_conditional',
         'induced_conv_upper', 'learned_norms', 'concatenation',
         'residual_exact', 'variational_dequantization'),
     'frozen_copies_compute_alike_and_nothing_moves_them': (
-        'conditional_labels', 'flow_coupling', 'flow_hybrid',
-        'vector_flow_conditional_lu', 'inverse_residual', 'residual_conv',
-        'residual_conditional_dense', 'monotone', 'residual_exact', 'chain',
-        'vector_flow', 'variational_dequantization'),
+        'flow_hybrid', 'vector_flow_conditional_lu', 'inverse_residual',
+        'residual_conditional_dense', 'monotone', 'variational_dequantization'),
     'keras_files_hold_everything': ('vector_flow_conditional_lu',),
     'eager_calls_of_all_sizes_share_their_graphs': (
-        'chain', 'residual_asserted', 'residual_conv', 'sequence_mixed',
-        'learned_norms', 'bijector_residual', 'conditional_labels',
-        'flow_coupling', 'flow_noise', 'vector_flow', 'flow_hybrid',
-        'vector_flow_conditional_lu', 'monotone', 'inverse_residual',
-        'residual_conditional_dense'),
+        'sequence_mixed', 'bijector_residual', 'conditional_labels',
+        'vector_flow', 'flow_hybrid', 'vector_flow_conditional_lu', 'monotone',
+        'inverse_residual', 'residual_conditional_dense'),
     'gradients_are_central_differences': (
         'residual_conv', 'residual_neumann', 'residual_backward_in_forward',
         'residual_naive', 'learned_norms', 'flow_hybrid', 'flow_coupling',
         'vector_flow_conditional_lu'),
     'mean_of_all_draws_is_the_log_det': ('residual_conv',)}
+# Where what they are made of has this check, and they would take seconds.
+_BY_PARTS = {
+    'frozen_copies_compute_alike_and_nothing_moves_them': (
+        'conditional_labels', 'flow_coupling', 'residual_conv',
+        'residual_exact', 'chain', 'vector_flow'),
+    'eager_calls_of_all_sizes_share_their_graphs': (
+        'chain', 'residual_asserted', 'residual_conv', 'learned_norms',
+        'flow_coupling', 'flow_noise')}
 
 
 def _test_of(check):
   names = [
       name for kind, table in _KINDS.items() for name, case in table.items()
-      if check.reason_against(kind, case) is None and (
+      if check.reason_against(kind, case) is None
+      and name not in _BY_PARTS.get(check.name, ()) and (
           name not in cases.SLOW or name in _COMPILED.get(check.name, [name]))
       and (name not in cases.SLOW or name not in cases.MODELS
            or name in _OF_SLOW_MODELS.get(check.name, [name]))

@@ -74,7 +74,7 @@ _SLOW = (
     'concatenation', 'sll_conv', 'cpl_conv', 'classifier_head',
     'label_embedding', 'vector_network', 'noise_learned',
     'variational_dequantization', 'chain', 'inverse_residual', 'monotone',
-    'conditional_affine', 'bijector_residual', 'flow_hybrid', 'flow_coupling',
+    'conditional_affine', 'bijector_residual', 'flow_coupling',
     'vector_flow_conditional_lu')
 
 
