@@ -52,8 +52,11 @@ def _assert_close(found, stored, rtol=1e-5):
 
 
 @_each('stored, file', [
-    (stored, file) for stored in records.RUNS.values()
-    for file in stored.commands], 'table-', 'types-s', 'types-d')
+    (stored, file) for name, stored in records.RUNS.items()
+    for file in stored.commands
+    # What averages are made of does not depend on the model.
+    if file != 'averages.npz' or name in ('density', 'labels')],
+       'table-', 'types-s', 'types-d')
 def test_numbers(stored, file, run, tmp_path):
   workdir = records.copy(stored, tmp_path)
   _assert_close(records.measure(run, stored, workdir, file), stored)

@@ -37,6 +37,8 @@ _OF_SLOW_MODELS = {
     'gradients_are_central_differences': (
         'vector_flow_mixture', 'flow_densenet',
         'vector_flow_conditional_monotone'),
+    'checkpoints_hold_everything': (
+        'vector_flow_mixture', 'flow_squeeze_first'),
     'keras_files_hold_everything': ('vector_flow_mixture',),
     'seeds_decide_what_is_drawn': ('flow_conditional_residual',),
     'every_example_has_a_weight_of_its_own': ('vector_flow_mixture',)}
