@@ -12,6 +12,8 @@ from tf_resflow.layers.lipschitz import potential_step
 
 # Added to `t`: kernels that are smaller than its root let `x` pass.
 _EPSILON = 1e-6
+# Kernels are divided by their largest entry or this: zeros remain zeros.
+_SMALLEST = 1e-30
 
 
 @base_layer.configured
@@ -96,9 +98,13 @@ class SLL(potential_step.PotentialStep):
   def effective_weights(self, variables: Tensors, norms: Tensors) -> Tensors:
     kernel, bias, log_q = variables
     q = tf.exp(log_q)
-    t = tf.linalg.matvec(_absolute_gram(kernel), q) / q
-    return [kernel[..., :self.num_inputs, :], 2.0 * kernel / (t + _EPSILON),
-            bias]
+    # `2 W / (t + epsilon)`, whose squares neither overflow nor vanish so.
+    size = tf.maximum(
+        tf.reduce_max(tf.abs(tf.stop_gradient(kernel))), _SMALLEST)
+    unit = kernel / size
+    t = tf.linalg.matvec(_absolute_gram(unit), q) / q
+    return [kernel[..., :self.num_inputs, :],
+            2.0 * unit / (size * t + _EPSILON / size), bias]
 
 
 def _absolute_gram(kernel):
