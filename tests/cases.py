@@ -300,7 +300,7 @@ MODELS = {
             layers.ResidualBlock(networks.dense_g(dtype)), (3,),
             base=_mixture(dtype)), (3,), is_random=True),
     'flow_norms': image_flow(
-        norms=('inf', '2', '3', 'inf'), num_blocks=(1, 1), num_dense_blocks=1),
+        norms=('inf', '2', '3', 'inf'), num_blocks=(1,), num_dense_blocks=1),
     'flow_densenet': image_flow(
         network='densenet:2,growth=4', num_blocks=(1,), hidden_channels=512,
         dense_hidden_units=128, dequantization='variational:2,channels=4',

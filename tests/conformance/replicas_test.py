@@ -70,11 +70,10 @@ _FAST = (
 
 # Further ways to hold variables, draws and statistics.
 _SLOW = (
-    'conditional_labels', 'induced_upper', 'learned_norms', 'sequence_mixed',
+    'conditional_labels', 'induced_upper', 'learned_norms',
     'concatenation', 'sll_conv', 'cpl_conv', 'classifier_head',
     'label_embedding', 'vector_network', 'noise_learned',
-    'variational_dequantization', 'chain', 'inverse_residual', 'monotone',
-    'conditional_affine', 'bijector_residual', 'flow_coupling',
+    'variational_dequantization', 'monotone', 'conditional_affine',
     'vector_flow_conditional_lu')
 
 

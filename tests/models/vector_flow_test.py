@@ -37,7 +37,7 @@ def test_order_of_parts(act_norm, expected):
 @pytest.mark.parametrize('norms', [('2',), ('3',), ('learned',)])
 def test_blocks_begin_as_the_identity_where_a_base_is_fitted(norms):
   flow = models.VectorFlowConfig(
-      event_size=3, num_blocks=2, hidden_units=(5,), act_norm=False,
+      event_size=3, num_blocks=1, hidden_units=(5,), act_norm=False,
       base='mixture', norms=norms).build()
   x = tf.random.stateless_normal([4, 3], [0, 1])
   with tf.GradientTape() as tape:
@@ -68,8 +68,8 @@ _RANGES = {
 
 
 @pytest.mark.parametrize('types', [
-    *((name,) for name in _RANGES), ('integer', 'signed_integer'),
-    ('log', 'signed_integer'), ('heavy:1:2', 'logit:100')])
+    *((name,) for name in _RANGES), ('log', 'signed_integer'),
+    ('heavy:1:2', 'logit:100')])
 def test_densities_integrate_and_probabilities_sum_to_one(types):
   """Whole numbers are summed, others integrated over `y = f(x)`."""
   size = len(types)
