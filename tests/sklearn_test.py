@@ -71,6 +71,11 @@ def test_a_share_of_new_rows_is_odd():
     estimators.OutlierDetector(alpha=2).fit(_rows(10))
   with pytest.raises(ValueError, match='2 features'):
     detector.predict([[1.0, 2.0, 3.0]])
+  x = _rows(70, seed=2)
+  np.testing.assert_array_equal(
+      detector.score_samples(x)[::-1],
+      np.concatenate([detector.score_samples(x[i:i + 1])
+                      for i in reversed(range(70))]))
 
 
 @pytest.mark.slow
