@@ -52,12 +52,10 @@ _OF_MEMORY_MODES = (
 # Where a check takes seconds, with parts that have fast cases.
 _SLOW = {
     'compiles_with_xla_for_an_unknown_batch_size': (
-        'residual_conv', 'conditional_labels', 'inverse_residual', 'monotone',
-        'induced_conv_upper', 'learned_norms', 'concatenation',
-        'residual_exact', 'variational_dequantization'),
+        'residual_conv', 'conditional_labels', 'monotone', 'induced_conv_upper',
+        'learned_norms', 'concatenation', 'variational_dequantization'),
     'frozen_copies_compute_alike_and_nothing_moves_them': (
-        'vector_flow_conditional_lu', 'inverse_residual', 'monotone',
-        'variational_dequantization'),
+        'vector_flow_conditional_lu', 'monotone', 'variational_dequantization'),
     'keras_files_hold_everything': ('vector_flow_conditional_lu',),
     'eager_calls_of_all_sizes_share_their_graphs': (
         'sequence_mixed', 'bijector_residual', 'conditional_labels',
@@ -70,12 +68,13 @@ _SLOW = {
 # Where what they are made of has this check, and they would take seconds.
 _BY_PARTS = {
     'compiles_with_xla_for_an_unknown_batch_size': (
-        'chain', 'residual_asserted', 'residual_conditional_dense',
-        'sequence_conv', 'sequence_mixed', 'sequence_conditional'),
+        'chain', 'inverse_residual', 'residual_asserted',
+        'residual_conditional_dense', 'residual_exact', 'sequence_conv',
+        'sequence_mixed', 'sequence_conditional'),
     'frozen_copies_compute_alike_and_nothing_moves_them': (
         'conditional_labels', 'flow_coupling', 'flow_hybrid',
-        'residual_asserted', 'residual_conditional_dense', 'residual_conv',
-        'residual_exact', 'chain', 'vector_flow'),
+        'inverse_residual', 'residual_asserted', 'residual_conditional_dense',
+        'residual_conv', 'residual_exact', 'chain', 'vector_flow'),
     'eager_calls_of_all_sizes_share_their_graphs': (
         'chain', 'inverse_residual', 'residual_asserted',
         'residual_conditional_dense', 'residual_conv', 'learned_norms',

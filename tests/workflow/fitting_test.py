@@ -298,8 +298,8 @@ def test_data_are_opened_and_graphs_traced_once(tmp_path, monkeypatch):
   workflow.fit(
       '2d/moons', tmp_path / 'run', num_validation=20, evaluate_every=1,
       evaluate_at_end=False, warmup_steps=0,
-      **_SHORT | {'num_steps': 3, 'sample_every': 1})
-  assert len(list((tmp_path / 'run' / 'samples').iterdir())) == 3
+      **_SHORT | {'num_steps': 2, 'sample_every': 1})
+  assert len(list((tmp_path / 'run' / 'samples').iterdir())) == 2
   assert sorted(opened) == ['train', 'validation']
   assert len(traced) == 1
 
