@@ -53,7 +53,7 @@ def pytest_collection_finish(session):
   gc.collect()
   gc.freeze()
   # `graphs.forget` looks at all objects, where it is worth a second.
-  gc.set_threshold(*gc.get_threshold()[:2], 1000)
+  gc.set_threshold(*gc.get_threshold()[:2], 200)
 
 
 @pytest.hookimpl(tryfirst=True)

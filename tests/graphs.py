@@ -1,15 +1,17 @@
 """Operations of the graphs that TensorFlow traces; forgets them."""
 
+import ctypes
 import gc
+import pathlib
 import resource
 import sys
 import types
 
 import tensorflow as tf
 
-# By how much memory grows between collections, in KiB, and what it was at them.
-_GROWTH = 200 * 2**10
-_peaks = []
+# By how much memory grows between collections, bytes; what it was after each.
+_GROWTH = 400 * 2**20
+_resident = []
 
 
 def operations(function: tf.types.experimental.ConcreteFunction) -> list[
@@ -52,9 +54,19 @@ def forget(module: types.ModuleType) -> None:
 
 def _collect_garbage():
   """Looks at all objects, which takes a second, where memory has grown."""
-  peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-  if not _peaks or peak > _peaks[-1] + _GROWTH:
+  if not _resident or _resident_size() > _resident[-1] + _GROWTH:
     gc.unfreeze()
     gc.collect()
     gc.freeze()
-    _peaks.append(peak)
+    if sys.platform == 'linux':  # What was freed goes back to the machine.
+      ctypes.CDLL(None).malloc_trim(0)
+    _resident.append(_resident_size())
+
+
+def _resident_size():
+  """Returns the memory of this process, bytes; its peak if not on Linux."""
+  try:
+    pages = pathlib.Path('/proc/self/statm').read_text().split()[1]
+  except OSError:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+  return int(pages) * resource.getpagesize()
