@@ -81,27 +81,25 @@ class AffineCoupling(bijection.Bijection):
         'They are scales and shifts, in this order.')
 
   def forward_pass(self, x: tf.Tensor, settings: PassSettings) -> PassResult:
-    passed, rest = self._split(x)
-    log_scale, shift = self._log_scale_and_shift(passed, settings.condition)
+    passed, rest, log_scale, shift = self._split(x, settings.condition)
     return PassResult(
         self._join(passed, rest * tf.exp(log_scale) + shift, x),
         differentiation.sum_per_example(log_scale))
 
   def inverse_pass(self, y: tf.Tensor, settings: PassSettings) -> PassResult:
-    passed, rest = self._split(y)
-    log_scale, shift = self._log_scale_and_shift(passed, settings.condition)
+    passed, rest, log_scale, shift = self._split(y, settings.condition)
     return PassResult(
         self._join(passed, (rest - shift) * tf.exp(-log_scale), y),
         -differentiation.sum_per_example(log_scale))
 
-  def _split(self, x):
-    return self._halves.split(x if self.shape is None else tf.reshape(
+  def _split(self, x, condition):
+    """Returns both parts, and the log-scale and the shift of the second."""
+    passed, rest = self._halves.split(x if self.shape is None else tf.reshape(
         x, [tf.shape(x)[0], *self.shape]))
-
-  def _log_scale_and_shift(self, passed, condition):
     raw_scale, shift = tf.split(
         base_layer.call_with(self.network, passed, condition), 2, axis=-1)
-    return (self._halves.restrict(tf.math.log_sigmoid(raw_scale + 2.0)),
+    return (passed, rest,
+            self._halves.restrict(tf.math.log_sigmoid(raw_scale + 2.0)),
             self._halves.restrict(shift))
 
   def _join(self, passed, rest, like):
