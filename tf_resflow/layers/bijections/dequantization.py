@@ -12,7 +12,6 @@ from tf_resflow.layers.bijections import bijection as bijection_lib
 from tf_resflow.layers.bijections import composite
 from tf_resflow.layers.bijections.bijection import PassResult
 from tf_resflow.layers.bijections.bijection import PassSettings
-from tf_resflow.layers.conditions import conditioning
 from tf_resflow.numerics import differentiation
 
 # In units of the last place of 1: noise keeps away from the ends of a cell, so
@@ -61,6 +60,8 @@ class VariationalDequantization(composite.CompositeBijection):
     Learning Discrete Distributions by Dequantization, Section 2.
   """
 
+  condition_spec = None  # That of `noise` is its own.
+
   def __init__(
       self, noise: bijection_lib.Bijection,
       condition_network: keras.layers.Layer, columns: Sequence[int],
@@ -81,10 +82,6 @@ class VariationalDequantization(composite.CompositeBijection):
   @property
   def parts(self) -> list[bijection_lib.Bijection]:
     return [self.noise]
-
-  @property
-  def condition_spec(self) -> conditioning.ConditionSpec | None:
-    return None  # That of `noise` is its own.
 
   def with_parts(self, parts: Sequence[bijection_lib.Bijection]
                  ) -> bijection_lib.Bijection:
@@ -138,8 +135,8 @@ class VariationalDequantization(composite.CompositeBijection):
     return tf.gather(tf.concat(
         [cells, tf.gather(x, self._others, axis=-1)], axis=-1), order, axis=-1)
 
-  def bi_lipschitz_bounds(self) -> bijection_lib.BiLipschitzBounds:
-    return self.slopes  # It has jumps.
+  # It has jumps.
+  bi_lipschitz_bounds = bijection_lib.Bijection.bi_lipschitz_bounds
 
 
 def _log_slope(z):
