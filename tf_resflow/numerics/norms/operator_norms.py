@@ -53,10 +53,7 @@ class OperatorNorm:
     """Returns the method to use for given orders, exact if there is one."""
     if domain == codomain == 2.0:
       return SPECTRAL
-    return CLOSED if self._knows_closed(domain, codomain) else self
-
-  def _knows_closed(self, domain, codomain):
-    return induced_bounds.is_closed(domain, codomain)
+    return CLOSED if induced_bounds.is_closed(domain, codomain) else self
 
   def row_size(self, mapping: operators.LayerOperator) -> int:
     """Returns the length of the vectors."""
@@ -186,9 +183,9 @@ class _Released(_Estimate):
 
   max_rows = 1
 
-  def _knows_closed(self, domain, codomain):
-    return super()._knows_closed(domain, codomain) and {
-        domain, codomain} <= {1.0, 2.0, math.inf}
+  def of_orders(self, domain, codomain):
+    is_known = {domain, codomain} <= {1.0, 2.0, math.inf}
+    return super().of_orders(domain, codomain) if is_known else self
 
   def _pixel_factor(self, mapping):
     return 1.0
