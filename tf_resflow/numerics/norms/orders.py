@@ -35,11 +35,8 @@ def dual(order: Order) -> Order:
   `|<x, y>| <= |x|_p |y|_p*` (Hoelder), and for every x some y attains it. 1 and
   inf are each other's dual.
   """
-  if isinstance(order, (int, float)):
-    if order == 1.0:
-      return math.inf
-    if order == math.inf:
-      return 1.0
+  if isinstance(order, (int, float)) and order in (1.0, math.inf):
+    return math.inf if order == 1.0 else 1.0
   return order / (order - 1.0)
 
 
