@@ -210,8 +210,7 @@ def power_iteration(
     if operator.size <= max(num_vectors, _MAX_DIRECT_SIZE):
       return _direct(
           operator, apply(tf.eye(operator.size, dtype=v.dtype)), num_vectors)
-    found = (*_iterate(
-        operator, v, image, tolerance, max_steps, min_steps),)
+    found = _iterate(operator, v, image, tolerance, max_steps, min_steps)
     if random_rows is None or searches is False:
       return found
     return search(*found) if searches is True else tf.cond(
