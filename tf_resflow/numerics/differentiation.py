@@ -121,6 +121,7 @@ def _only_custom_gradient(outputs: Sequence[tf.Tensor],
   return [output + zero for output in outputs]
 
 
+@tf.custom_gradient
 def _once_differentiable(gradients: Sequence[tf.Tensor],
                          inputs: Sequence[tf.Tensor]) -> Sequence[tf.Tensor]:
   """Returns `gradients` such that differentiating them again is an error.
@@ -130,16 +131,11 @@ def _once_differentiable(gradients: Sequence[tf.Tensor],
   place of returning it.
   """
 
-  @tf.custom_gradient
-  def identity(gradients, inputs):
+  def backward(*unused_cotangents):
+    raise LookupError(
+        'This gradient cannot be differentiated again: it treats the draw '
+        'of an estimator or the solution of a solver as a constant. For '
+        "second derivatives of a log-determinant use memory='naive' or "
+        'estimator=Exact().')
 
-    def backward(*unused_cotangents):
-      raise LookupError(
-          'This gradient cannot be differentiated again: it treats the draw '
-          'of an estimator or the solution of a solver as a constant. For '
-          "second derivatives of a log-determinant use memory='naive' or "
-          'estimator=Exact().')
-
-    return gradients, backward
-
-  return identity(gradients, inputs)
+  return gradients, backward
