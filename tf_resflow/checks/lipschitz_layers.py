@@ -60,11 +60,9 @@ def _pure(layer, x, source=None):
   """Evaluates a layer by its pure parts, with the tensors of another one."""
   source = source or layer
   variables, state = source.tensors()
-  condition = layer.condition(x)
-  return layer.evaluate(
-      layer.effective_weights(
-          variables, layer.converge_norms(variables, state)), x,
-      *(source.context(condition) if condition is not None else ()))
+  weights = layer.effective_weights(
+      variables, layer.converge_norms(variables, state))
+  return layer.evaluate(weights, x, *source.context(layer.condition(x)))
 
 
 @properties.check(properties.LIPSCHITZ)
