@@ -60,8 +60,7 @@ class LayerBijector(flow_bijector.FlowBijector):
     parameters = dict(locals()) if parameters is None else parameters
     with tf.name_scope(name) as name:
       self._input_shape = list(bijection.event_shape_of(event_shape))
-      if not layer.built:
-        layer.build((None, *self._input_shape))
+      layers.build_once(layer, (None, *self._input_shape))
       self._output_shape = list(
           layer.compute_output_shape((None, *self._input_shape))[1:])
       self.layer = layer
