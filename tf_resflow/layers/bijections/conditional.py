@@ -87,9 +87,6 @@ class Conditional(composite.CompositeBijection):
         self.condition_network, (None, *self.condition_spec.shape))
     base_layer.build_once(self.bijection, input_shape)
 
-  def compute_output_shape(self, input_shape: tuple) -> tuple:
-    return self.bijection.compute_output_shape(input_shape)
-
   def _with_settings(self, settings, x):
     condition = self.condition_spec.convert(
         settings.condition, self.compute_dtype)
