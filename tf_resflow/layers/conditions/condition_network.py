@@ -72,7 +72,6 @@ class KerasNetwork(ConditionNetwork):
         self.layer.name, f'outputs [B, K] for conditions '
         f'{list(self.condition_shape)}, not {list(shape)}')
     self.size = shape[1]
-    self.built = True
 
   def call(self, inputs: tf.Tensor) -> tf.Tensor:
     return self.layer(inputs)
