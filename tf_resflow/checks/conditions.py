@@ -39,12 +39,11 @@ def a_missing_condition_is_an_error(subject: Subject) -> None:
   made, y = made.given(None), tf.constant(subject.outputs()[0])
   for run in (lambda: made(x), *([] if made.kind == properties.LIPSCHITZ else [
       lambda: subjects.evaluate(made, x), lambda: made.inverse(y)])):
+    message = 'no error'
     try:
       run()
     except errors.InvalidValueError as error:
       message = str(error)
-    else:
-      message = 'no error'
     require(message.startswith('condition=None: expected')
             and '\n' not in message, f'without a condition: {message}')
 
