@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 import os
 from typing import Any, NamedTuple
 
-from matplotlib import figure as figure_lib
 import numpy as np
 from numpy import typing as npt
 from scipy import special
@@ -20,6 +19,7 @@ from tf_resflow import datasets
 from tf_resflow import models
 from tf_resflow.evaluation import batch_map
 from tf_resflow.evaluation import likelihood
+from tf_resflow.evaluation import plots
 from tf_resflow.evaluation import settings as settings_lib
 from tf_resflow.evaluation import statistics
 
@@ -246,7 +246,7 @@ def save_histograms(
   if 'class_auroc' in report:
     panels.append(('probability of the likeliest class', [
         np.exp(part.class_log_prob.max(axis=1)) for part in scores]))
-  figure = figure_lib.Figure((5.2 * len(panels), 3.4), layout='constrained')
+  figure = plots.new_figure(5.2 * len(panels), 3.4)
   axes = figure.subplots(1, len(panels), squeeze=False)[0]
   for axis, key, (label, samples) in zip(axes, _SCORES, panels, strict=False):
     edges = np.histogram_bin_edges(np.concatenate(samples), _NUM_BINS)

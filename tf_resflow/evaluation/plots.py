@@ -241,11 +241,7 @@ def density_picture(
       ('density', density_on_grid(
           model, box, condition=condition, log_prob_fn=log_prob_fn)),
       ('samples', _histogram(samples, box))]
-  # Imported here, for it is slow to load.
-  from matplotlib import figure as figure_lib
-  figure = figure_lib.Figure(
-      (_PANEL_SIZE * len(panels), _PANEL_SIZE + 0.3), dpi=100,
-      layout='constrained')
+  figure = new_figure(_PANEL_SIZE * len(panels), _PANEL_SIZE + 0.3, dpi=100)
   for axis, (title, values) in zip(
       figure.subplots(1, len(panels)), panels, strict=True):
     (left, right), (low, high) = box.ranges
@@ -254,6 +250,17 @@ def density_picture(
         aspect='auto')
     axis.set_title(title)
   return rendered(figure)
+
+
+def new_figure(width: float, height: float, dpi: float | None = None) -> Any:
+  """Returns an empty figure of matplotlib, which places its parts by itself.
+
+  Args:
+    width, height: in inches.
+    dpi: dots per inch, by default those of matplotlib's settings.
+  """
+  from matplotlib import figure as figure_lib  # Takes a second.
+  return figure_lib.Figure((width, height), dpi=dpi, layout='constrained')
 
 
 def rendered(figure: Any) -> np.ndarray:
@@ -282,10 +289,8 @@ def pair_plot(
   Returns:
     A `matplotlib.figure.Figure`.
   """
-  from matplotlib import figure as figure_lib
   size = min(len(names), _MAX_COLUMNS)
-  figure = figure_lib.Figure(
-      (1.6 * size + 1.0,) * 2, dpi=100, layout='constrained')
+  figure = new_figure(1.6 * size + 1.0, 1.6 * size + 1.0, dpi=100)
   axes = figure.subplots(size, size, squeeze=False, sharex='col')
   rows = {name: np.asarray(x, np.float64) for name, x in parts.items()}
   edges = [np.histogram_bin_edges(column, _NUM_BINS // 4)
@@ -319,9 +324,7 @@ def ranks_figure(
   Returns:
     A `matplotlib.figure.Figure`.
   """
-  # Imported here, for it is slow to load.
-  from matplotlib import figure as figure_lib
-  figure = figure_lib.Figure((5.0, 3.2), dpi=120, layout='constrained')
+  figure = new_figure(5.0, 3.2, dpi=120)
   axes = figure.subplots()
   axes.fill_between(
       band.points, band.low - band.points, band.high - band.points,

@@ -29,7 +29,7 @@ from tf_resflow.workflow import page_data
 # 'C1' for samples.
 _STYLE: dict[str, Any] = {
     'text.parse_math': False, 'font.size': 9, 'legend.frameon': False,
-    'axes.spines.top': False, 'axes.spines.right': False,
+    'axes.spines.top': False, 'axes.spines.right': False, 'figure.dpi': 110,
     'axes.prop_cycle': "cycler('color', ['#0072B2', '#E69F00', '#009E73', "
     "'#CC79A7', '#56B4E9', '#D55E00']) + cycler('linestyle', ['-', '--', '-.', "
     "':', '-', '--'])"}
@@ -128,11 +128,6 @@ def _grid(images, num_columns, finding):
   return _image(evaluation.plots.image_grid(images, num_columns), finding)
 
 
-def _figure(width, height):
-  from matplotlib import figure as figure_lib
-  return figure_lib.Figure((width, height), dpi=110, layout='constrained')
-
-
 def _result(page):
   run = page.run
   yield _text(run.summary or 'The flow was not evaluated.')
@@ -152,7 +147,7 @@ def _baselines(page):
     return
   names = ['flow', *(name.removeprefix(prefix) for name in others)]
   means = report[unit] - np.array([0.0, *(report[name] for name in others)])
-  figure = _figure(7, 0.6 + 0.4 * len(names))
+  figure = evaluation.plots.new_figure(7, 0.6 + 0.4 * len(names))
   axes = figure.subplots()
   axes.errorbar(means, names, fmt='o', capsize=3, xerr=[
       2.0 * report[f'{name}_stderr'] for name in (unit, *others)])
@@ -170,7 +165,7 @@ def _curves(page):
            if name.endswith(unit) and np.isfinite(values).any()}
   if not shown:
     return
-  figure = _figure(7, 3)
+  figure = evaluation.plots.new_figure(7, 3)
   axes = figure.subplots()
   for name, values in shown.items():
     known = np.isfinite(values)
@@ -201,7 +196,7 @@ def _marginals(page):
   shown = table.index[:_MAX_COLUMNS]
   width = min(6, len(shown))
   height = -(-len(shown) // width)
-  figure = _figure(1.7 * max(width, 3), 0.5 + 1.4 * height)
+  figure = evaluation.plots.new_figure(1.7 * max(width, 3), 0.5 + 1.4 * height)
   for i, column in enumerate(shown, 1):
     axes = figure.add_subplot(height, width, i, yticks=[])
     for label, part in ('data', x), ('samples', samples):
