@@ -12,7 +12,6 @@ import tensorflow as tf
 from tf_resflow import errors
 from tf_resflow import models
 from tf_resflow import numerics
-from tf_resflow.evaluation import batch_map
 from tf_resflow.evaluation import likelihood
 from tf_resflow.evaluation import settings as settings_lib
 from tf_resflow.evaluation import statistics
@@ -167,9 +166,7 @@ def traced_log_prob(
   settings = settings_lib.EvaluationSettings.of(
       model, estimator=numerics.Exact(), num_repeats=1)
   log_probs = likelihood.LogProbs(model, settings, is_repeated=True)
-  return lambda x: log_probs(lambda repeat: batch_map.slices(
-      model, np.asarray(x, model.input_dtype), condition,
-      settings.batch_size), len(x))[0]
+  return lambda x: log_probs.of_arrays(x, condition)
 
 
 def density_on_grid(
