@@ -44,12 +44,12 @@ class FeatureExtractor:
       feature_name: str | None = None):
     self._function = function
     height, width, self.num_channels = input_shape
-    errors.check(
-        input_size is None or (height or input_size, width or input_size) == (
-            input_size, input_size), 'input_size', input_size, problem='does '
-        f'not match the network, which takes {height} x {width} images')
     default = input_size or _INCEPTION_SIZE
     self.input_size = (height or default, width or default)
+    errors.check(
+        input_size is None or self.input_size == (input_size, input_size),
+        'input_size', input_size, problem='does not match the network, which '
+        f'takes {height} x {width} images')
     self.input_range = tuple(input_range)
     errors.check(
         len(self.input_range) == 2 and np.all(np.isfinite(self.input_range))
@@ -174,8 +174,8 @@ def _callable_input_shape(model):
           for f in getattr(model.__call__, 'concrete_functions', ()))
       if arguments and isinstance(arguments[0], tf.TensorSpec)]
   return _input_shape([functools.reduce(
-      tf.TensorShape.most_specific_compatible_shape, shapes,
-      shapes[0] if shapes else tf.TensorShape(None))])
+      tf.TensorShape.most_specific_compatible_shape,
+      shapes or [tf.TensorShape(None)])])
 
 
 def _from_keras(path):
