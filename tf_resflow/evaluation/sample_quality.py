@@ -66,8 +66,7 @@ def frechet_distance(
     Rule (FID).
   """
   factors = [_factor(c) for c in (covariance_1, covariance_2)]
-  common = (linalg.svdvals(factors[0].T @ factors[1]).sum()
-            if factors[0].size and factors[1].size else 0.0)
+  common = linalg.svdvals(factors[0].T @ factors[1]).sum()
   distance = np.sum(np.square(np.subtract(mean_1, mean_2))) + (
       np.trace(covariance_1) + np.trace(covariance_2)) - 2.0 * common
   # Rounding may leave -1e-16 of the traces for equal distributions.
