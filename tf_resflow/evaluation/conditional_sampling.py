@@ -266,8 +266,8 @@ def run_chains(
   rng = np.random.default_rng(seed)
   y, log_prob, log_prob_given = _first_states(
       log_density_fn, proposal, given, num_chains, rng)
-  rows, shape = np.arange(len(y)), [min(NUM_STATES, 2 * _NUM_STEPS), *y.shape]
-  kept, (sizes, r_hats) = np.empty(shape), np.empty([2, len(y)])
+  rows, kept = np.arange(len(y)), np.empty([NUM_STATES, *y.shape])
+  found = Diagnosis(log_prob_given, *np.empty([2, len(y)]))
   for count in range(_MAX_ROUNDS):
     num_steps, states = _NUM_STEPS << count, []
     for step in range(num_steps):
@@ -279,13 +279,13 @@ def run_chains(
     if not count:
       continue  # They forget the first states.
     kept[:, rows] = states
-    sizes[rows], r_hats[rows] = diagnose(
+    found.effective_size[rows], found.r_hat[rows] = diagnose(
         kept[:, rows], ~given.is_fixed[rows])
-    left = (sizes[rows] < MIN_EFFECTIVE) | (r_hats[rows] > MAX_R_HAT)
+    left = ~found.has_converged[rows]
     rows, y, log_prob = rows[left], y[left], log_prob[left]
     if not len(rows):
       break
-  return kept, Diagnosis(log_prob_given, sizes, r_hats)
+  return kept, found
 
 
 def evidence(log_density_fn: Callable, proposal: Proposal, given: Given,
