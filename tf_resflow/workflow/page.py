@@ -204,7 +204,7 @@ def _marginals(page):
                 histtype='step', label=label)
     axes.set_title(page.label(column), fontsize='small')
   figure.legend(*axes.get_legend_handles_labels(), loc='outside upper right')
-  weight, spread = page.run.open(page.held_out).weights, 2.0 / len(x)
+  weight, spread = page.run.open(page.run.held_out).weights, 2.0 / len(x)
   if weight is not None:  # Rows were drawn by these.
     spread += np.sum(weight**2) / np.sum(weight)**2
   chance = stats.kstwobign.isf(0.05) * np.sqrt(spread)
@@ -236,10 +236,10 @@ def _pairs(page):
 def _odd_rows(page):
   import pandas as pd  # Takes a second.
 
-  (used, scores), index = page.scores(page.held_out), page.run.index(
-      page.held_out)
+  part = page.run.held_out
+  (used, scores), index = page.scores(part), page.run.index(part)
   lowest = np.argsort(scores, kind='stable')[:_NUM_ODD]
-  arrays = page.run.open(page.held_out).arrays
+  arrays = page.run.open(part).arrays
   x = arrays['x']
   z = page.flow.standardize(x).numpy()
   z = np.nan_to_num(np.abs(z - np.nanmean(z, axis=0)), nan=np.inf)
@@ -269,7 +269,7 @@ def _odd_rows(page):
 
 
 def _images(page):
-  test, spec = page.run.open(page.held_out), page.flow.condition_spec
+  test, spec = page.run.open(page.run.held_out), page.flow.condition_spec
   samples = page.draw(
       _NUM_IMAGES, datasets.split.some_conditions(test, _NUM_IMAGES))
   num_labels = spec.num_labels if spec else 0
@@ -296,13 +296,13 @@ def _images(page):
 def _check_unweighted(page):
   """Raises `InvalidValueError` for rows that are drawn by their weights."""
   errors.check(
-      page.run.open(page.held_out).weights is None, 'sample_weight',
+      page.run.open(page.run.held_out).weights is None, 'sample_weight',
       problem='draws rows more than once, which tests of rows do not allow for')
 
 
 def _calibration(page):
   _check_unweighted(page)
-  x, condition = page.part(page.held_out)
+  x, condition = page.part(page.run.held_out)
   x, size = x.to_numpy()[:_NUM_RANKED], min(len(x), _NUM_RANKED)
   draws = page.draw(
       size * _NUM_DRAWS, np.repeat(condition[:size], _NUM_DRAWS, axis=0), seed=1
@@ -325,7 +325,7 @@ def _calibration(page):
 
 def _measures(page):
   _check_unweighted(page)
-  x, given = page.part(page.held_out)
+  x, given = page.part(page.run.held_out)
   train, given_train = page.part('train')
   size = min(page_data.MAX_TESTED, len(x), len(train))
   if not page.flow.is_image:
@@ -340,7 +340,7 @@ def _measures(page):
         f'{size} samples against as many held-out rows, {real.auroc:.3f} (p = '
         f'{real.p_value:.2g}) of training rows against these. Chance is 0.5; '
         f'one from about {found.least_detectable:.3f} on shows a difference.')
-    scores = [page.scores(name)[1] for name in ('train', page.held_out)]
+    scores = [page.scores(name)[1] for name in ('train', page.run.held_out)]
     sizes = np.array([*map(len, scores)])
     auroc = metrics.roc_auc_score(
         np.repeat([1, 0], sizes), np.nan_to_num(np.concatenate(scores)))

@@ -60,11 +60,6 @@ class PageData:
     return rows_lib.to_frame(schema, x)[[*schema.names]].astype(
         self.flow.input_dtype)
 
-  @functools.cached_property
-  def held_out(self) -> str:
-    """Name of the part that the figure is of."""
-    return self.run.held_out
-
   def draw(self, num_samples: int, condition: Any = None,
            seed: int = 0) -> Any:
     """Returns samples, as `part` returns data."""
@@ -77,7 +72,7 @@ class PageData:
   @functools.cached_property
   def rows(self) -> tuple[Any, Any]:
     """Held-out rows, samples given their conditions, of a flow of vectors."""
-    x, condition = self.part(self.held_out)
+    x, condition = self.part(self.run.held_out)
     return x, self.draw(len(x), condition)
 
   @functools.cached_property
