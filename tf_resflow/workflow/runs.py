@@ -348,11 +348,9 @@ def load(
   """
   workdir = presets.folder_of(workdir)
   config = config or files.load_config(workdir, imports)
-  folder, refit = folder_of_training(workdir), ''
-  if options.get('checkpoint', fields.AUTO) == fields.AUTO:
-    refit = refit_path(workdir, config)
-  if refit:
-    folder = refit_folder(workdir)
+  refit = refit_path(workdir, config) if options.get(
+      'checkpoint', fields.AUTO) == fields.AUTO else ''
+  folder = refit_folder(workdir) if refit else folder_of_training(workdir)
   with (strategy or tf.distribute.get_strategy()).scope():
     model, step = training.workdir.restore_model(
         folder, averaged=averaged, **options)
