@@ -90,9 +90,8 @@ def read(
         schema.types, rows.x, modelled, frame.index, on_grids)
     errors.check(not problem, name, problem='has a value that its column '
                  f'cannot take: {problem}')
-  return rows, {modelled.index(column): _intervals(
-      column, value, types[modelled.index(column)])
-                for column, value in intervals.items()}
+  return rows, {i: _intervals(column, intervals[column], types[i])
+                for i, column in enumerate(modelled) if column in intervals}
 
 
 def _intervals(name, value, column_type):
