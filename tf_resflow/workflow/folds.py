@@ -61,14 +61,14 @@ def score_folds(
   with errors.format_errors('data', 'a table', 'one without these columns'):
     rows_lib.check_free(
         frame, [*rows_lib.appended(None, explain), 'fold', 'rank'])
-  for name in cells.as_names(settings.get('condition_on') or ()):
+  columns, conditions, dropped = (
+      cells.as_names(settings.get(name) or ())
+      for name in ('columns', 'condition_on', 'drop'))
+  for name in conditions:
     _check_levels(named, name, splits)
-  if groups is not None and groups not in (
-      *cells.as_names(settings.get('columns') or ()),
-      *cells.as_names(settings.get('condition_on') or ())):
-    dropped = cells.as_names(settings.get('drop') or ())
+  if groups is not None and groups not in (*columns, *conditions):
     settings['drop'] = (*dict.fromkeys((*dropped, groups)),)
-  parts, places = [], []
+  parts = []
   for fold, (rest, held_out) in enumerate(splits):
     flow = fitting.fit(
         frame.iloc[rest], workdir and os.path.join(workdir, f'fold{fold}'),
@@ -79,8 +79,8 @@ def score_folds(
     parts.append(scores.set_axis(frame.index[held_out]).assign(
         fold=fold, rank=scores['log_prob'].rank(pct=True, method='max'
                                                 ).to_numpy()))
-    places.append(held_out)
-  return pd.concat(parts).iloc[np.argsort(np.concatenate(places))]
+  places = np.concatenate([held_out for _, held_out in splits])
+  return pd.concat(parts).iloc[np.argsort(places)]
 
 
 def _groups(frame, name, missing):
