@@ -9,7 +9,6 @@ from scipy import linalg
 from scipy import stats
 from sklearn import neighbors
 from sklearn.metrics import pairwise
-import tensorflow as tf
 import threadpoolctl
 
 from tf_resflow import datasets
@@ -341,6 +340,6 @@ def _gather(extractor, batches, bar):
   """Returns the features `[N, F]` of batches of images."""
   kept = []
   for images in batches:
-    kept.append(extractor(tf.constant(images)))
+    kept.append(extractor(images))
     bar.add(len(images))
   return np.concatenate(kept)
