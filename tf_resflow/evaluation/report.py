@@ -57,9 +57,9 @@ def evaluate(
     `class_log_prob` `[N, K]`, nats; and `label` `[N]` where they are known.
   """
   used = settings_lib.EvaluationSettings.of(model, **settings, dequantizes=True)
-  log_prob = likelihood.log_probs_of_splits(
-      batch_map.frozen(model, used.strategy), settings=used
-  )(split, num_examples)
+  frozen = batch_map.frozen(model, used.strategy)
+  log_prob = likelihood.log_probs_of_splits(frozen, settings=used)(
+      split, num_examples)
   nll = model.to_loss(log_prob)
   has_density = _rows_with_density(
       model, nll, lambda: split.arrays['x'][:nll.shape[1]].numpy())
@@ -77,8 +77,7 @@ def evaluate(
   label = _labels(batches)
   if model.has_classifier:
     arrays['class_log_prob'] = likelihood.classifications(
-        batch_map.frozen(model, used.strategy), used.strategy
-    )(batches, used.seed)
+        frozen, used.strategy)(batches, used.seed)
     for name, value in likelihood.accuracy_and_cross_entropy(
         arrays['class_log_prob'], label, weight).items():
       numbers |= value.report(name)
