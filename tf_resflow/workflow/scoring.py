@@ -126,7 +126,7 @@ def score(
     results = results.extended({'latent_order': 'channels_first'}, {
         'z': conversion.to_channels_first(flow, arrays['z']).numpy()})
   if diagnoses:
-    results = _diagnosed(results, flow, held_out, tested, hashes)
+    results = _diagnosed(results, held_out, tested, hashes)
   results = _spread(results, found)
   if explain:
     results = _explained(results, flow, found, explain, used)
@@ -224,7 +224,7 @@ def _explained(results, flow, rows, num_rows, settings):
       'odd_columns': names, 'explanation': texts})
 
 
-def _diagnosed(results, flow, held_out, tested, hashes):
+def _diagnosed(results, held_out, tested, hashes):
   """Adds what the data of the run say of rows; notes what cannot be known."""
   arrays = results.arrays
   if 'in_training' not in arrays:
@@ -233,8 +233,7 @@ def _diagnosed(results, flow, held_out, tested, hashes):
         'and converted runs, and those on points that are drawn, or on more '
         f'than {training.train_rows.MAX_ROWS:,} rows.'])
   else:
-    results = results.extended(_held_out(
-        arrays['in_training'], arrays[flow.unit], flow.unit))
+    results = results.extended(_held_out(arrays['in_training'], arrays['nats']))
   if held_out.missing:
     return results.extended(notes=[
         'note: no p_value: the test part of the run is missing. '
@@ -313,16 +312,16 @@ class _Tested(NamedTuple):
               'data of the run.'] * (not rows.all()), *self.notes])
 
 
-def _held_out(in_training, losses, unit):
+def _held_out(in_training, nats):
   """Returns numbers about rows that the run was not trained on.
 
-  The number of training rows, and the mean of the other rows in a unit; nothing
-  if none or all of them are training rows.
+  The number of training rows, and the mean of the other rows; nothing if none
+  or all of them are training rows.
   """
   is_new = in_training == 0
-  values = losses[is_new]
+  values = nats[is_new]
   values = values[np.isfinite(values)]
   if is_new.all() or not len(values):
     return {}
   return {'num_in_training': int(np.sum(~is_new)),
-          f'{unit}_not_in_training': float(values.mean())}
+          'nats_not_in_training': float(values.mean())}
