@@ -44,7 +44,7 @@ class Conditional:
     nodes: numbers `y`, or the `k` of a grid, ascending `[n]`.
     log_density: log p of the row with this value, of the row in mapped
       coordinates, nats, `[n]`: it is not normalised.
-    place: of the value of the row among the nodes.
+    own: that of the row itself, with the value that it has.
     limits: of the support, in the units of the nodes.
     is_normalised: whether two successive normalisers differ by less than 1e-3,
       and both ends are less dense by 20 nats, or ends of the support.
@@ -53,7 +53,7 @@ class Conditional:
   column_type: column_types.ColumnType
   nodes: np.ndarray
   log_density: np.ndarray
-  place: int
+  own: float
   limits: tuple[float, float]
   is_normalised: bool = False
 
@@ -65,7 +65,7 @@ class Conditional:
   @property
   def gain(self) -> float:
     """How much the likeliest value raises the log-density of the row, nats."""
-    return float(self.log_density.max() - self.log_density[self.place])
+    return float(self.log_density.max() - self.own)
 
   @property
   def mode(self) -> float:
@@ -77,8 +77,8 @@ class Conditional:
     """Returns the probability of values that are at most as dense."""
     log_density, masses, _ = self._cells
     # Rounding must not leave the value itself out.
-    return float(masses[log_density <= self.log_density[self.place] + 1e-9
-                        ].sum() / masses.sum())
+    return float(
+        masses[log_density <= self.own + 1e-9].sum() / masses.sum())
 
   def interval(self, level: float) -> list[tuple[float, float]]:
     """Returns the shortest set with a probability of `level`.
@@ -118,8 +118,7 @@ class Conditional:
     order = np.argsort(all_nodes := np.r_[self.nodes, nodes])
     finer = dataclasses.replace(
         self, nodes=all_nodes[order],
-        log_density=np.r_[self.log_density, log_density][order],
-        place=int(np.flatnonzero(order == self.place)[0]))
+        log_density=np.r_[self.log_density, log_density][order])
     return dataclasses.replace(finer, is_normalised=(
         abs(finer.log_norm - self.log_norm) < _TOLERANCE
         and not finer.is_cut(0) and not finer.is_cut(-1)))
@@ -256,7 +255,7 @@ class Conditionals:
       limits.append((now, tuple(ends)))
     found = [
         Conditional(self.types[i], u, log_density,
-                    int(np.searchsorted(u, now)), ends)
+                    log_density[np.searchsorted(u, now)], ends)
         for i, u, (now, ends), log_density in zip(
             columns, nodes, limits,
             self._with_values(x, columns, nodes, reference), strict=True)]
