@@ -112,7 +112,7 @@ def _refitted(flow, workdir, strategy, **options):
       config, folder, strategy, open_fn, None, **options
   ) if num_steps else _initial(config, folder, strategy, open_fn)
   flow.run = dataclasses.replace(
-      flow.run, config=run.config, workdir=workdir, is_refit=True)
+      run, step=num_steps, facts=runs.facts(config), is_refit=True)
   return flow, open_fn
 
 
@@ -125,10 +125,7 @@ def _initial(config, workdir, strategy, open_fn):
     shutil.rmtree(workdir, ignore_errors=True)  # What was damaged.
     training.workdir.create_workdir(workdir, config, learner.model)
     training.workdir.write_settings(workdir, config, open_fn('train'))
-  flow = training.workdir.for_evaluation(learner.model)
-  flow.run = runs.Run(config=config, workdir=workdir, step=0,
-                      facts=runs.facts(config), strategy=strategy)
-  return flow
+  return training.workdir.for_evaluation(learner.model)
 
 
 def _validation_fn(open_fn, strategy):
