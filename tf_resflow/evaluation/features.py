@@ -203,11 +203,10 @@ def _from_saved_model(path):
         specs[name].dtype == tf.float32, 'inputs', specs[name].dtype.name,
         'float32')
 
-    def function(x):
+    # Signatures do not keep the variables alive.
+    def function(x, unused_model=model):
       return signature(**{name: x})
 
-    # Signatures do not keep the variables alive.
-    function.__dict__['model'] = model
     return function, input_shape
   errors.check(
       callable(model), 'signatures', ', '.join(signatures) or 'none',
