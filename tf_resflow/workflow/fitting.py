@@ -209,11 +209,10 @@ def _finished(config, workdir, strategy, certify):
 
   Its data are not opened.
   """
-  said = ''
-  for folder in dict.fromkeys((workdir, runs.folder_of_training(workdir))):
-    said = training.workdir.finished(folder, config)
-    if not said:
-      return None
+  folders = dict.fromkeys((workdir, runs.folder_of_training(workdir)))
+  said = [training.workdir.finished(folder, config) for folder in folders]
+  if not all(said):
+    return None
   path = runs.refit_path(workdir, config)
   if config.run.refit and (not path or checkpoints.corruption(path)):
     return None
@@ -222,7 +221,7 @@ def _finished(config, workdir, strategy, certify):
       certify and flow.certified_bijections
       and flow.run.report['lipschitz_bound_max'] is None):
     return None
-  _logger.warning('%s', said)
+  _logger.warning('%s', said[-1])
   return flow
 
 
