@@ -5,7 +5,6 @@ import contextlib
 import itertools
 import logging
 import sys
-import typing
 from typing import Any
 
 import keras
@@ -96,8 +95,7 @@ class BatchMap:
       self, function: Callable, strategy: tf.distribute.Strategy | None = None,
       shared: Sequence[int] = (), *, is_repeated: bool = False):
     self._shared, self._function = shared, function
-    # Of several replicas; None stands for one.
-    replicas = typing.cast(tf.distribute.Strategy, strategy)
+    replicas: Any = strategy  # Of several replicas; None stands for one.
     self._num_replicas = num_replicas = (
         1 if strategy is None else strategy.num_replicas_in_sync)
     # So many batches more are not traced.
