@@ -219,8 +219,7 @@ def _marginals(page):
 
 def _pairs(page):
   x, samples = page.rows
-  names = page.columns.index[:_MAX_PAIRED].sort_values(
-      key=lambda names: page.columns['#'][names])
+  names = page.columns[:_MAX_PAIRED].sort_values('#').index
   if len(names) < 2:
     return
   gaps = (x[names].corr() - samples[names].corr()).abs().fillna(0.0).stack()
