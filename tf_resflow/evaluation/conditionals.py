@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 import dataclasses
 import functools
-import itertools
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -271,14 +270,13 @@ class Conditionals:
 
   def _with_values(self, x, columns, nodes, reference):
     """Log-densities of the row with other values, for each column's nodes."""
-    sizes = [len(u) for u in nodes]
-    rows = np.tile(x, [sum(sizes), 1])
-    for i, u, end in zip(
-        columns, nodes, itertools.accumulate(sizes), strict=True):
-      rows[end - len(u):end, i] = values_at(self.types[i], u)
+    parts = [np.tile(x, [len(u), 1]) for u in nodes]
+    for part, i, u in zip(parts, columns, nodes, strict=True):
+      part[:, i] = values_at(self.types[i], u)
+    rows = np.concatenate(parts)
     log_density = self.log_densities(
         rows, reference.condition) if len(rows) else np.empty([0])
-    return np.split(log_density, np.cumsum(sizes)[:-1])
+    return np.split(log_density, np.cumsum([*map(len, parts)])[:-1])
 
 
 def _gaussian_conditionals(y, samples):
