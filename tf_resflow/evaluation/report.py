@@ -70,9 +70,7 @@ def evaluate(
   arrays = {model.unit: nll, 'log_prob': log_prob.mean(axis=0),
             'log_prob_stderr': statistics.stderr_per_example(log_prob)}
   numbers: dict[str, Any] = {}
-  weight = split.weights
-  if weight is not None:
-    weight = weight[:nll.shape[1]]
+  weight = None if split.weights is None else split.weights[:nll.shape[1]]
   batches = used.batches(split, nll.shape[1])
   label = _labels(batches)
   if model.has_classifier:
