@@ -102,9 +102,8 @@ class DensityEstimator(sklearn_base.DensityMixin, sklearn_base.BaseEstimator):
     """Returns checked rows as a data frame."""
     rows = validation.validate_data(
         self, x, reset=reset, ensure_min_samples=2 if reset else 1)
-    names = getattr(self, 'feature_names_in_', None)
-    return pd.DataFrame(rows, columns=[
-        f'x{i}' for i in range(rows.shape[1])] if names is None else names)
+    return pd.DataFrame(rows, columns=getattr(
+        self, 'feature_names_in_', [f'x{i}' for i in range(rows.shape[1])]))
 
 
 @dataclasses.dataclass(kw_only=True, eq=False, repr=False)
