@@ -94,9 +94,8 @@ def _open(flow, other_data, data_dir):
   info = datasets.info(other_data, 'ood_dataset')
   errors.check(
       info.is_image, 'ood_dataset', other_data, 'a data set of images')
-  # What has no more levels than these cannot be reduced.
-  num_bits = data.num_bits if info.num_levels == 256 else 8
-  info = info.changed(num_bits=num_bits)
+  if info.num_levels == 256:  # What has fewer levels cannot be reduced.
+    info = info.changed(num_bits=data.num_bits)
   errors.check(
       (info.event_shape, info.num_levels) == (
           flow.event_shape, flow.num_levels), 'ood_dataset', other_data,
