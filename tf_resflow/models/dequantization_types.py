@@ -8,7 +8,6 @@ from tf_resflow import layers
 from tf_resflow import models
 from tf_resflow.columns import column_types
 from tf_resflow.models import block_types
-from tf_resflow.models import conditions
 from tf_resflow.specs import registries
 from tf_resflow.specs import spec
 
@@ -85,6 +84,7 @@ class Variational(DequantizationType):
     import keras  # It imports TensorFlow, as `base_layer` does.
 
     from tf_resflow.layers import base_layer
+    from tf_resflow.models import blocks
 
     *positions, size = event_shape
     shape = (*positions, len(columns))
@@ -97,18 +97,14 @@ class Variational(DequantizationType):
     ) if positions else models.VectorFlowConfig(
         event_size=len(columns), condition_at=('blocks', 'act_norm'),
         **settings)
-    requests = [models.BlockRequest(
-        of_noise, shape, index, (self.channels,) * 2,
-        (_KERNEL_SIZE, 1, _KERNEL_SIZE) if positions else None,
-        activate_input=False, dtype=dtype, index_in_scale=index,
-        sees_pixels=True, positions=tuple(positions), role='noise',
-        is_identity=True)
-                for index in range(self.num_blocks)]
-    noise = layers.SequentialBijection([
-        part for request in requests for part in (
-            of_noise.block_type.make(request),
-            *conditions.make_parts('act_norm', request))],
-                                       name='noise', dtype=dtype)
+    noise = blocks.make_blocks((
+        models.BlockRequest(
+            of_noise, shape, index, (self.channels,) * 2,
+            (_KERNEL_SIZE, 1, _KERNEL_SIZE) if positions else None,
+            activate_input=False, dtype=dtype, index_in_scale=index,
+            sees_pixels=True, positions=tuple(positions), role='noise',
+            is_identity=True)
+        for index in range(self.num_blocks)), lambda index: [])
     sizes = ((size, 'silu'), (self.channels, 'tanh'))
     kernel = {'kernel_size': _KERNEL_SIZE, 'padding': 'same'
               } if positions else {}
@@ -121,6 +117,7 @@ class Variational(DequantizationType):
                 _SEEDS_PER_LAYER))
         for i, (num_inputs, activation) in enumerate(sizes)], name='condition')
     return layers.VariationalDequantization(
-        noise, network, columns, getattr(config, 'num_levels', None) or 1,
+        layers.SequentialBijection(noise, name='noise', dtype=dtype), network,
+        columns, getattr(config, 'num_levels', None) or 1,
         layers.SequentialBijection(scale, name='scale', dtype=dtype),
         name='variational_dequantization', dtype=dtype)
