@@ -113,14 +113,17 @@ class Objective(spec.Specified):
     return metrics[self.metric_names[0]]
 
 
-class _Density(Objective):
-  """Base class of mean negative log-likelihoods."""
+@dataclasses.dataclass(frozen=True)
+class Nats(Objective):
+  """Negative log-likelihood, the mean of `-log p(x)`, in nats."""
 
+  metric_names: ClassVar = ('nats',)
+  density_metrics: ClassVar = metric_names
   counts_solves: ClassVar = True
 
   def to_loss(self, model: Any, log_prob: tf.Tensor) -> tf.Tensor:
     """Converts log p(x) in nats to the loss per example, `[B]`."""
-    raise NotImplementedError
+    return -log_prob
 
   def __call__(
       self, model: Any, batch: Batch, seed: random.SeedLike,
@@ -134,7 +137,7 @@ class _Density(Objective):
 
 
 @dataclasses.dataclass(frozen=True)
-class BitsPerDim(_Density):
+class BitsPerDim(Nats):
   """Negative log-likelihood of dequantised images, in bits per dimension."""
 
   metric_names: ClassVar = ('bits_per_dim',)
@@ -148,17 +151,6 @@ class BitsPerDim(_Density):
 
   def to_loss(self, model: Any, log_prob: tf.Tensor) -> tf.Tensor:
     return model.bits_per_dim_of(log_prob)
-
-
-@dataclasses.dataclass(frozen=True)
-class Nats(_Density):
-  """Negative log-likelihood, the mean of `-log p(x)`, in nats."""
-
-  metric_names: ClassVar = ('nats',)
-  density_metrics: ClassVar = metric_names
-
-  def to_loss(self, model: Any, log_prob: tf.Tensor) -> tf.Tensor:
-    return -log_prob
 
 
 class _Classification(Objective):
