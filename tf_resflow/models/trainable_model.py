@@ -161,9 +161,7 @@ class TrainableModel(latent_model.LatentModel):
     """Raises for data that do not suit the flow, before Keras traces."""
     if not hasattr(x, 'shape') or hasattr(x, 'element_spec'):
       return  # What its first batch is, is known later.
-    if y is not None and 0 in y.shape[1:]:
-      y = None
-    self._check_targets(y)
+    y = self._targets(y)
     for name, values in ('x', x), ('y', y):
       values = np.asarray(0 if values is None else values)
       wrong = values.dtype.kind == 'f' and np.sum(~np.isfinite(values))
@@ -181,7 +179,10 @@ class TrainableModel(latent_model.LatentModel):
           f'values from {np.min(x):g} to {np.max(x):g}', 'values in [0, 1]',
           'datasets.dequantize turns levels into these.')
 
-  def _check_targets(self, y):
+  def _targets(self, y):
+    """Returns labels or conditions; None if there are none, or raises."""
+    if y is not None and 0 in y.shape[1:]:
+      y = None  # Stands beside weights, see `_arrays`.
     takes = [self.has_classifier, self.condition_spec is not None]
     errors.check(
         (y is not None) == any(takes) and not all(takes), 'y',
@@ -189,6 +190,7 @@ class TrainableModel(latent_model.LatentModel):
         'conditions' if takes[1] else 'none', f'{self.name} has '
         f'{"" if takes[0] else "no "}classifier and takes '
         f'{"" if takes[1] else "no "}conditions.')
+    return y
 
   def _examples(self, x, y):
     """Returns data and conditions."""
@@ -201,10 +203,9 @@ class TrainableModel(latent_model.LatentModel):
     empty, the mean over replicas is that of all examples.
     """
     x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
-    if y is not None and 0 in y.shape[1:]:
-      y = None
-    self._check_targets(y)
-    takes_labels = self.has_classifier
+    y, labels = self._targets(y), None
+    if self.has_classifier:
+      y, labels = None, tf.cast(tf.reshape(y, [-1]), tf.int32)
     context: Any = tf.distribute.get_replica_context()
     if context.num_replicas_in_sync > 1:
       size = tf.cast(tf.shape(x)[:1], self.compute_dtype)
@@ -212,10 +213,7 @@ class TrainableModel(latent_model.LatentModel):
           tf.distribute.ReduceOp.SUM, size) if shares else tf.ones_like(size)
       weight = share * (tf.ones(tf.shape(x)[:1], share.dtype) if (
           weight is None) else tf.cast(weight, share.dtype))
-    labels = tf.cast(tf.reshape(y, [-1]), tf.int32) if takes_labels else None
-    return objectives.Batch(
-        tf.cast(x, self.input_dtype), labels, None if takes_labels else y,
-        weight)
+    return objectives.Batch(tf.cast(x, self.input_dtype), labels, y, weight)
 
   def _logged(self, batch, values):
     """Returns means of metrics, of this batch, too."""
