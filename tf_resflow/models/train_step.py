@@ -96,14 +96,12 @@ class TrainStep:
       return tf.ensure_shape(
           tf.reshape(tensor, shape), [num_parts, None, *tensor.shape[1:]])
 
-    parts = tf.nest.map_structure(
-        split, {name: tensor for name, tensor in batch._asdict().items()
-                if tensor is not None})
+    parts = [t if t is None else split(t) for t in batch]
 
     def body(i, *sums):
+      part = objectives.Batch(*(t if t is None else t[i] for t in parts))
       values = self._part_gradients(
-          objectives.Batch(**{name: part[i] for name, part in parts.items()}),
-          random.fold_in(step_seed, i), weights)
+          part, random.fold_in(step_seed, i), weights)
       return i + 1, *tf.nest.map_structure(tf.add, sums, values)
 
     dtype = self.model.compute_dtype
