@@ -5,7 +5,7 @@ import contextlib
 import functools
 import os
 import re
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import tensorflow as tf
@@ -90,28 +90,24 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
   return num_workers(strategy) == 1 or not strategy.cluster_resolver.task_id
 
 
-def gather(strategy: tf.distribute.Strategy, value: int) -> list[int]:
-  """Returns the numbers that the processes call this with, the chief's first.
+def gather(strategy: tf.distribute.Strategy, value: Any) -> list[Any]:
+  """Returns what the processes call this with, the chief's first.
 
-  It waits for all of them.
+  These are integers, or arrays of one shape. It waits for all of them.
   """
   count = num_workers(strategy)
   if count == 1:
     return [value]
   with naming_lost_peers(strategy):
-    found = _gathering(strategy)(tf.constant([value], tf.int64)).numpy()
-  return found[::strategy.num_replicas_in_sync // count].tolist()
+    found = _gathering(strategy)(tf.constant(np.array([value]))).numpy()
+  return [*found[::strategy.num_replicas_in_sync // count]]
 
 
 def from_chief(
     strategy: tf.distribute.Strategy, values: list[np.ndarray],
 ) -> list[np.ndarray]:
   """Returns the arrays with which the chief calls this; all wait for it."""
-  if num_workers(strategy) == 1:
-    return values
-  with naming_lost_peers(strategy):
-    return [_gathering(strategy)(tf.constant(value[np.newaxis]))[0].numpy()
-            for value in values]
+  return [gather(strategy, value)[0] for value in values]
 
 
 @functools.cache
