@@ -172,7 +172,8 @@ def test_a_foreign_csv_is_kept_aside(tmp_path):
   path.write_text('epoch,loss\n1,2.0\n')
   assert 'rows of numbers. It has corrupt lines (1, the first is line 1).' in (
       splits.refusal(metrics.read_metrics, tmp_path))
-  metrics.MetricsWriter(tmp_path, 3).close()
+  with metrics.MetricsWriter(tmp_path, 3):
+    pass
   assert path.read_text() == 'step\n'
   assert 'epoch' in (tmp_path / 'metrics.csv.damaged').read_text()
 

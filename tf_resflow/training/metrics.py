@@ -167,16 +167,13 @@ class MetricsWriter(contextlib.AbstractContextManager):
     with files.writing('the metrics of TensorBoard'):
       self._summary_writer.flush()
 
-  def close(self) -> None:
+  def __exit__(self, *unused_error: object) -> None:
     """Flushes and closes the files."""
     if not self._file.closed:
       self._file.flush()
       os.fsync(self._file.fileno())
     self._file.close()
     self._summary_writer.close()
-
-  def __exit__(self, *unused_error: object) -> None:
-    self.close()
 
   def _check(self, step, names):
     errors.check(
