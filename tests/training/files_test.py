@@ -27,7 +27,7 @@ def test_write_text_replaces_a_file(tmp_path):
     files.write_text(str(path), text)
     assert path.read_text() == text
   with pytest.raises(KeyError):
-    files.write_text(str(path), 'two', {}.popitem)
+    files.write_bytes(str(path), b'two', {}.popitem)
   assert os.listdir(tmp_path) == ['text'] and path.read_text() == text
 
 

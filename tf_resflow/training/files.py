@@ -150,10 +150,9 @@ def read_text(path: str) -> str:
     return file.read()
 
 
-def write_text(path: str, text: str,
-               check_fn: Callable[[], object] = bool) -> None:
+def write_text(path: str, text: str) -> None:
   """Writes a file in UTF-8; see `write_bytes`."""
-  write_bytes(path, text.encode(), check_fn)
+  write_bytes(path, text.encode())
 
 
 def write_bytes(path: str, data: bytes,
