@@ -70,15 +70,14 @@ def find(environment: Mapping[str, str], options: ClusterOptions) -> Cluster:
   """
   if options.hosts:
     return _of_hosts(options, environment)
-  cluster = _of_tf_config(environment)
-  if cluster is None and _num_slurm_tasks(environment):
-    cluster = _of_slurm(environment)
-  if cluster is None:
-    raise errors.InvalidValueError(
-        'strategy', 'multi_worker', 'the processes to train with',
-        'Give --worker_hosts and --worker_index, or set TF_CONFIG, or start '
-        'them by srun.')
-  return cluster
+  if cluster := _of_tf_config(environment):
+    return cluster
+  if _num_slurm_tasks(environment):
+    return _of_slurm(environment)
+  raise errors.InvalidValueError(
+      'strategy', 'multi_worker', 'the processes to train with',
+      'Give --worker_hosts and --worker_index, or set TF_CONFIG, or start them '
+      'by srun.')
 
 
 def find_named(environment: Mapping[str, str]) -> Cluster | None:
