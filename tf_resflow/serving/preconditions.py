@@ -19,8 +19,7 @@ def check_is_installed() -> None:
   except ImportError:
     is_installed = None
   errors.check(
-      is_installed is not None, 'warmup', 'true',
+      is_installed, 'warmup', 'true',
       problem='requires tensorflow-serving-api, which is not installed',
       advice="Install it with pip install 'tf_resflow[serving]', or omit the "
-      "requests "
-      'with --nowarmup.')
+      'requests with --nowarmup.')
