@@ -100,11 +100,11 @@ _TRAINED_OTHERWISE = {
 _ACCEPTED = {float: (int, float), type(None): (int, type(None))}
 
 
-def _check(condition, name, value, expected, advice=''):
+def _check(condition, name, value, expected='', advice='', problem=''):
   # Untrusted values, nested to any depth: `repr` could recurse too far.
   errors.check(
       condition, f'checkpoint.args.{name}', reprlib.repr(value), expected,
-      advice)
+      advice, problem=problem)
 
 
 def _integers(name, value):
@@ -162,9 +162,7 @@ def _norms(args, num_blocks, uncertified):
       (args['fc'] or max(kernels) <= size, 'kernels',
        f'cannot be used with norms other than 2 for images of {size} x {size}, '
        'the smallest', '')):
-    errors.check(
-        is_supported, f'checkpoint.args.{name}', reprlib.repr(args[name]),
-        problem=problem, advice=advice)
+    _check(is_supported, name, args[name], problem=problem, advice=advice)
   return {'norms': norms[:1] if is_repeated else norms,
           'norm_bound': 'released', 'uncertified': uncertified}
 

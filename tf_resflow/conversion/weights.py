@@ -35,9 +35,11 @@ _NOT_WEIGHTS = {
 _MISMATCH = 'The tensors do not match the training arguments.'
 
 
-def _check(condition, name, value, expected, advice=_MISMATCH):
+def _check(condition, name, value=None, expected='', advice=_MISMATCH,
+           problem=''):
   # Names of untrusted tensors may have any length.
-  errors.check(condition, f'checkpoint.{name[:100]}', value, expected, advice)
+  errors.check(condition, f'checkpoint.{name[:100]}', value, expected, advice,
+               problem=problem)
 
 
 def load_weights(
@@ -75,15 +77,16 @@ def load_weights(
   # Their model has the standardisation under two names.
   for prefix, key in itertools.product(
       ('init_layer', 'transforms.0.chain.0'), ('mean', 'std')):
-    name = f'{prefix}.{key}'
+    name, expected = f'{prefix}.{key}', getattr(model.config, key)[:3]
     if name in remaining:
-      _check_moments(
-          name, _take(remaining, name), getattr(model.config, key)[:3])
+      value = _take(remaining, name)
+      _check(value.shape == np.shape(expected)
+             and np.allclose(value, expected, rtol=0, atol=1e-6),
+             name, reprlib.repr(value.tolist()), list(expected),
+             'These are the values of train_img.py for --data=cifar10.')
   left = [n for n in remaining if n.rpartition('.')[2] not in _NOT_WEIGHTS]
-  errors.check(
-      not left, f'checkpoint.{min(left, default="")[:100]}',
-      problem=f'has no variable in the model (1 of {len(left)} tensors)',
-      advice=_MISMATCH)
+  _check(not left, min(left, default=''), problem=(
+      f'has no variable in the model (1 of {len(left)} tensors)'))
   model.bijection.check_weights()
   _converge_estimates(model)
   model.save_norms()
@@ -91,23 +94,13 @@ def load_weights(
 
 def _take(weights, name):
   """Removes and returns a tensor of finite numbers, or raises."""
-  errors.check(
-      name in weights, f'checkpoint.{name[:100]}', problem='is missing',
-      advice=_MISMATCH)
+  _check(name in weights, name, problem='is missing')
   value = weights.pop(name)
   _check(value.dtype.kind in 'fiu', name, 'numbers of another type',
          'float16, 32 or 64', 'Convert it before it is saved.')
   _check(np.all(np.isfinite(value)), name, 'NaN or infinity',
          'finite numbers', 'The training diverged.')
   return value
-
-
-def _check_moments(name, value, expected):
-  _check(
-      value.shape == np.shape(expected)
-      and np.allclose(value, expected, rtol=0, atol=1e-6),
-      name, reprlib.repr(value.tolist()), list(expected),
-      'These are the values of train_img.py for --data=cifar10.')
 
 
 def _converge_estimates(model):
