@@ -17,7 +17,7 @@ from tf_resflow.models import norm_orders
 def test_every_layer_goes_from_one_order_to_the_next(norms, expected):
   norm_orders.check(norms, uncertified=False)
   norm_orders.check_length(norms, 3, 'blocks')
-  assert norm_orders.of_layers(norms, 3) == expected
+  assert [norm_orders.of_layer(norms, i) for i in range(3)] == expected
   assert norm_orders.is_spectral(norms) == (expected == [(2.0, 2.0)] * 3)
 
 

@@ -208,8 +208,8 @@ def _make_constrained(request, unused_num_inputs, layer, *arguments):
   config = request.config
   orders = {} if norm_orders.is_spectral(config.norms) else {
       'bound': config.norm_bound, **dict(zip(
-          ('domain', 'codomain'), norm_orders.of_layers(
-              config.norms, len(request.hidden) + 1)[layer], strict=True))}
+          ('domain', 'codomain'), norm_orders.of_layer(config.norms, layer),
+          strict=True))}
   return make_linear(request, layer, *arguments, **orders)
 
 

@@ -45,14 +45,11 @@ def check_length(norms: Sequence[str], num_layers: int, what: str) -> None:
       f'one order, or {num_layers + 1}: one more than {what} have layers')
 
 
-def of_layers(norms: Sequence[str], num_layers: int
-              ) -> list[tuple[float | str, float | str]]:
-  """Returns `(p, q)` of each linear layer, numbers or 'learned'.
+def of_layer(norms: Sequence[str], layer: int) -> tuple[float | str, ...]:
+  """Returns `(p, q)` of a linear layer by its number, numbers or 'learned'.
 
   They are the orders of the norms of its input and output; `norms` lists them
   as strings, one more than there are layers, or one for all.
   """
-  orders = [norm if norm == LEARNED else float(norm) for norm in norms]
-  if len(orders) == 1:
-    orders *= num_layers + 1
-  return list(zip(orders, orders[1:], strict=False))
+  pair = norms[layer:layer + 2] if len(norms) > 1 else [*norms, *norms]
+  return tuple(norm if norm == LEARNED else float(norm) for norm in pair)
