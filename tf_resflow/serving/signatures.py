@@ -186,7 +186,7 @@ class VectorSignatures(served_flow.ServedFlow):
         not model.is_image and len(model.event_shape) == 1, 'model',
         model.name, 'a flow on vectors',
         'Flows on images are served as IntegerFlow.')
-    shape = [None] if self._is_table else [None, *model.event_shape]
+    shape = [None] if model.schema.is_named else [None, *model.event_shape]
     return [tf.TensorSpec(shape, tf.as_dtype(model.input_dtype), name)
             for name in self.names]
 
@@ -194,10 +194,6 @@ class VectorSignatures(served_flow.ServedFlow):
   def names(self) -> tuple[str, ...]:
     """The names of the inputs, and of the outputs."""
     return tuple(tensors_of_columns(self.model, False).values()) or ('x',)
-
-  @property
-  def _is_table(self):
-    return self.model.schema.is_named
 
   def log_prob(
       self, *data: tf.Tensor, condition: tf.Tensor | None = None,
@@ -237,8 +233,9 @@ class VectorSignatures(served_flow.ServedFlow):
   def _vectors(self, data):
     tensors = [self._checked_batch(name, value)
                for name, value in zip(self.names, data, strict=True)]
-    return tf.stack(tensors, axis=1) if self._is_table else tensors[0]
+    is_table = self.model.schema.is_named
+    return tf.stack(tensors, axis=1) if is_table else tensors[0]
 
   def _data(self, x):
-    columns = tf.unstack(x, axis=1) if self._is_table else [x]
+    columns = tf.unstack(x, axis=1) if self.model.schema.is_named else [x]
     return dict(zip(self.names, columns, strict=True))
