@@ -119,8 +119,9 @@ class Learner:
       self.model.fit_base(*map(split.arrays.get, ('x', 'condition')),
                           seed=self.config.run.seed)
       # Others may have rounded otherwise, or had less time.
-      self.model.set_weights(strategies.from_chief(
-          self.strategy, self.model.get_weights()))
+      self.model.set_weights([
+          strategies.gather(self.strategy, weight)[0]
+          for weight in self.model.get_weights()])
       self.ema.reset()  # Of what depends on the condition.
 
   @tf.function(autograph=False)

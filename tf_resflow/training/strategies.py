@@ -103,13 +103,6 @@ def gather(strategy: tf.distribute.Strategy, value: Any) -> list[Any]:
   return [*found[::strategy.num_replicas_in_sync // count]]
 
 
-def from_chief(
-    strategy: tf.distribute.Strategy, values: list[np.ndarray],
-) -> list[np.ndarray]:
-  """Returns the arrays with which the chief calls this; all wait for it."""
-  return [gather(strategy, value)[0] for value in values]
-
-
 @functools.cache
 def _gathering(strategy):
   """Returns a graph that gathers the values `[1, ...]` of all replicas."""
