@@ -170,11 +170,10 @@ def fit(
   z = mapping.one_per_cell(y)
   y = y.reshape([-1, len(names)])
   weights = None if weight is None else np.repeat(weight, len(y) // size)
-  mean, std = _moments(y, weights)
-  columns: list[Any] = [
-      dataclasses.replace(column, type=t.spec(), mean=(m,), std=(s,))
-      for column, t, m, s in zip(
-          schema.modelled, types, mean.tolist(), std.tolist(), strict=True)]
+  columns = with_moments([
+      dataclasses.replace(column, type=t.spec())
+      for column, t in zip(schema.modelled, types, strict=True)], y, weights)
+  mean, std = np.transpose([column.mean + column.std for column in columns])
   _check_digits(names, columns, y, x)
   column_checks.warn_of_density(names, x, [c.type for c in columns])
   if schema.conditions:
@@ -291,19 +290,14 @@ def _dtype(schema, x):
   return 'float64'
 
 
-def _moments(rows, weight):
-  """Returns means and standard deviations of columns of weighted rows."""
-  mean = np.average(rows, axis=0, weights=weight)
-  return mean, np.sqrt(np.average(
-      np.square(rows - mean), axis=0, weights=weight))
-
-
 def with_moments(
     columns: Sequence[schema_lib.Column], rows: np.ndarray, weight: Any = None,
 ) -> list[schema_lib.Column]:
   """Returns columns with the moments of their coordinates `[N, K]`."""
-  moments = (schema_lib.by_column(columns, part)
-             for part in _moments(np.float64(rows), weight))
+  rows = np.float64(rows)
+  mean = np.average(rows, axis=0, weights=weight)
+  std = np.sqrt(np.average(np.square(rows - mean), axis=0, weights=weight))
+  moments = (schema_lib.by_column(columns, part) for part in (mean, std))
   return [
       dataclasses.replace(column, mean=tuple(mean.tolist()), std=tuple(
           value or 1.0 for value in std.tolist()))  # Of a level without rows.
