@@ -206,19 +206,19 @@ def parse(
     if name not in problems.dropped and (
         missing != 'gaps' or column.role != schema_lib.MODELLED):
       is_complete &= ~is_empty
-  values = {role: np.concatenate(columns, axis=1) if columns else None
-            for role, columns in parts.items()}
-  x, condition = map(values.get, schema_lib.OF_FLOWS)
+  x = np.hstack([np.zeros([size, 0]), *parts[schema_lib.MODELLED]])
+  if missing != 'gaps':
+    x[~is_complete] = np.nan
+  condition = None
+  if columns := parts[schema_lib.CONDITION]:
+    condition = np.hstack(columns)
+    condition[~is_complete] = 0.0
   group, weight = (
-      None if values[role] is None else values[role][:, 0]
+      parts[role][0][:, 0] if parts[role] else None
       for role in (schema_lib.GROUP, schema_lib.WEIGHT))
   return Rows(
-      frame=table.frame, is_complete=is_complete, group=group, weight=weight,
-      x=np.zeros([size, 0]) if x is None else
-      x if missing == 'gaps' or is_complete.all() else
-      np.where(is_complete[:, np.newaxis], x, np.nan),
-      condition=None if condition is None else
-      np.where(is_complete[:, np.newaxis], condition, 0.0))
+      x=x, is_complete=is_complete, condition=condition, frame=table.frame,
+      group=group, weight=weight)
 
 
 def _read(table, column, name, problems, missing):
