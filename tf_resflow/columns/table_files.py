@@ -290,8 +290,7 @@ def _with_decimal_points(frame):
       not has_point.any(), problem='It has decimal commas, but also points '
       f'{cells_lib.describe_rows(frame.index, has_point)}: use one of them, '
       'and remove thousands separators.')
-  return frame.mask(
-      commas, frame.apply(lambda text: text.str.replace(',', '.', regex=False)))
+  return frame.mask(commas, frame.replace(',', '.', regex=True))
 
 
 def _cells_of_sheet(path, sheet):
