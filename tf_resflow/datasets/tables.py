@@ -120,7 +120,6 @@ class _Data:
     rule, condition = self.config.test_rows, self.config.condition_on
     # All columns are modelled, until the condition is taken from them.
     schema = self._schema()
-    self._find_row_numbers(schema)
     rows = test = self._complete(schema, self.table)
     if self.tested is not None:
       test = self._complete(schema, self.tested, _IN_TEST_FILE)
@@ -161,7 +160,7 @@ class _Data:
     return info.with_condition(condition) if condition else info
 
   def _schema(self):
-    """Returns the schema: names, roles and levels."""
+    """Returns the schema, and notes categories and numbers of rows."""
     known, config = list(self.table.frame.columns), self.config
     group = [config.test_rows.removeprefix(_BY_COLUMN)] if (
         config.test_rows.startswith(_BY_COLUMN)) else []
@@ -181,9 +180,10 @@ class _Data:
             if name not in left_out]
     columns = []
     for position, name in enumerate(used):
-      levels = () if known.count(name) > 1 else self.table.levels(
-          known.index(name))
+      place = known.index(name)
+      levels = () if known.count(name) > 1 else self.table.levels(place)
       if name not in config.condition_on:
+        self._find_row_numbers(name, place)
         if 1 < len(levels) <= min(_MAX_PROPOSED, len(self.table.frame) // 3):
           self.problems.categories.append(name)
         levels = ()
@@ -211,16 +211,13 @@ class _Data:
         found.add(name)
     return found
 
-  def _find_row_numbers(self, schema):
-    """Adds hints of columns that number the rows, in any order."""
-    known = list(self.table.frame.columns)
-    for name in schema.names:
-      numbers = np.sort(self.table.numbers(known.index(name))[0])
-      steps = numbers - np.arange(len(numbers))
-      if name not in self.config.condition_on and len(steps) > 1 and (
-          np.all(steps == 0) or np.all(steps == 1)):
-        self.problems.hints[name] = (
-            f'numbers the rows, {numbers[0]:.0f} to {numbers[-1]:.0f}')
+  def _find_row_numbers(self, name, place):
+    """Adds a hint if a column numbers the rows, in any order."""
+    numbers = np.sort(self.table.numbers(place)[0])
+    steps = numbers - np.arange(len(numbers))
+    if len(steps) > 1 and (np.all(steps == 0) or np.all(steps == 1)):
+      self.problems.hints[name] = (
+          f'numbers the rows, {numbers[0]:.0f} to {numbers[-1]:.0f}')
 
   def _complete(self, schema, table, where=''):
     """Returns the rows without an empty cell, and adds problems."""
