@@ -171,10 +171,9 @@ def _parts(arrays, share, name):
 
 def _check_columns(name, parts):
   """Raises `FormatError` if a column cannot be learned."""
-  for i, columns in enumerate(zip(*(
+  for i, (train, test) in enumerate(zip(*(
       np.float64(part).T for part in parts.values()), strict=True)):
-    problem = column_checks.column_problem(
-        columns[0], columns[1], name == 'condition')
+    problem = column_checks.column_problem(train, test, name == 'condition')
     errors.check(not problem, problem=f'Column {i} of {name} {problem}.')
 
 
