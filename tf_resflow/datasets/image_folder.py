@@ -25,11 +25,10 @@ _MAX_NAMED = 3
 
 @dataclasses.dataclass(frozen=True)
 class _Folder:
-  """Names of the image files below `root`, and what is wrong with bad ones."""
+  """Names of the image files below `root`, good and bad ones."""
 
   root: str
   names: Sequence[str]
-  faults: Mapping[str, str]
 
   def describe(self, faults: Mapping[str, str]) -> str:
     """Returns how many files are bad, and why the first few are."""
@@ -58,7 +57,7 @@ class _Folder:
           image = image_files.read(self.root, name, shape[-1], resize)
           errors.check(image.shape == shape, problem='it has changed')
         except errors.FormatError as error:
-          raise self.error({**self.faults, name: str(error)}) from None
+          raise self.error({name: str(error)}) from None
         images[i] = image
     return images
 
@@ -92,7 +91,7 @@ def open_folder(path: str, *, skip_bad: bool = False,
   sizes_in_bytes, num_others = _files_below(root)
   looks, faults = image_files.look_at_all(
       root, list(sizes_in_bytes), reads_pixels=skip_bad)
-  folder = _Folder(root, list(sizes_in_bytes), faults)
+  folder = _Folder(root, list(sizes_in_bytes))
   try:
     parts = _parts_of(list(looks))
   except errors.FormatError as error:
