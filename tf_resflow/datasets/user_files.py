@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 import functools
 import hashlib
-import inspect
 from typing import Any
 
 import numpy as np
@@ -29,8 +28,8 @@ def opener(
   Args:
     prefix: type of the data, such as 'table'.
     expected: description of a valid file.
-    options: fields of `DataConfig` that the function takes, by default those
-      that are named as its parameters.
+    options: fields of `DataConfig` that a function of `**options` takes; by
+      default those that are named as its parameters.
   """
   def decorate(function):
 
@@ -43,8 +42,8 @@ def opener(
           with reading():
             raise error
 
-    opened.options = options or tuple(  # type: ignore[attr-defined]
-        inspect.signature(function).parameters)
+    if options:  # Otherwise they are its parameters.
+      opened.options = options  # type: ignore[attr-defined]
     return opened
   return decorate
 
