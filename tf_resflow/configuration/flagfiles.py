@@ -1,7 +1,6 @@
 """Flagfiles by their names: `--flagfile=digits`."""
 
 from collections.abc import Collection, Sequence
-import itertools
 import pathlib
 import re
 import textwrap
@@ -32,9 +31,8 @@ def overview() -> str:
 
 def _comment(path: str) -> str:
   """Returns the first sentence of the comment at the head of a flagfile."""
-  lines = itertools.takewhile(
-      lambda line: line.startswith('#'), pathlib.Path(path).open())
-  text = ' '.join(line.strip('# \n') for line in lines)
+  head = re.split('^(?!#)', pathlib.Path(path).read_text(), flags=re.M)[0]
+  text = ' '.join(line.strip('# ') for line in head.splitlines())
   return re.split(r' Expected:|\. |; (?![^(]*\))', text)[0].rstrip('.')
 
 
