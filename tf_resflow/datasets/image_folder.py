@@ -1,7 +1,6 @@
 """User-provided data sets: folders of image files."""
 
 from collections.abc import Mapping, Sequence
-import dataclasses
 import logging
 import math
 import os
@@ -21,45 +20,6 @@ _PARTS = ('train', 'training', 'test', 'testing', 'val', 'valid', 'validation',
           'dev')
 # Number of bad files that a message names.
 _MAX_NAMED = 3
-
-
-@dataclasses.dataclass(frozen=True)
-class _Folder:
-  """Names of the image files below `root`, good and bad ones."""
-
-  root: str
-  names: Sequence[str]
-
-  def describe(self, faults: Mapping[str, str]) -> str:
-    """Returns how many files are bad, and why the first few are."""
-    texts = [f'{name} ({fault})' for name, fault in faults.items()]
-    more = f' and {len(texts) - _MAX_NAMED} more'
-    return (f'{len(faults)} of {len(self.names)} files are bad: '
-            f'{", ".join(texts[:_MAX_NAMED])}'
-            f'{more if len(texts) > _MAX_NAMED else ""}')
-
-  def error(self, faults: Mapping[str, str]) -> errors.FormatError:
-    """Returns the error that names all bad files, not only the known ones."""
-    _, others = image_files.look_at_all(
-        self.root, self.names, reads_pixels=True)
-    said = self.describe(dict(sorted({**faults, **others}.items())))
-    return errors.FormatError(
-        f'{said}. Repair or remove them; tf_resflow train passes over them '
-        'with --skip_bad.')
-
-  def read(self, names: Sequence[str], shape: tuple[int, int, int],
-           resize: int | None) -> np.ndarray:
-    """Returns images, uint8 `[N, H, W, C]`."""
-    images = np.empty([len(names), *shape], np.uint8)
-    with errors.format_errors('dataset', f'images:{self.root}', _EXPECTED):
-      for i, name in enumerate(names):
-        try:
-          image = image_files.read(self.root, name, shape[-1], resize)
-          errors.check(image.shape == shape, problem='it has changed')
-        except errors.FormatError as error:
-          raise self.error({name: str(error)}) from None
-        images[i] = image
-    return images
 
 
 @user_files.opener('images', _EXPECTED)
@@ -89,20 +49,19 @@ def open_folder(path: str, *, skip_bad: bool = False,
   errors.check(os.path.isdir(path), problem='There is no such folder.')
   root = os.path.abspath(path)
   sizes_in_bytes, num_others = _files_below(root)
-  looks, faults = image_files.look_at_all(
-      root, list(sizes_in_bytes), reads_pixels=skip_bad)
-  folder = _Folder(root, list(sizes_in_bytes))
+  files = list(sizes_in_bytes)
+  looks, faults = image_files.look_at_all(root, files, reads_pixels=skip_bad)
   try:
     parts = _parts_of(list(looks))
   except errors.FormatError as error:
-    bad = f' {folder.describe(faults)}.' if faults else ''
+    bad = f' {_described(faults, files)}.' if faults else ''
     raise errors.FormatError(f'{error}{bad}') from None
   if faults and not skip_bad:
-    raise folder.error(faults)
+    raise _error(root, files, faults)
   _logger.log(
       logging.WARNING if faults else logging.INFO,
       'images:%s: took %d images; %signored %d other files', root, len(looks),
-      f'{folder.describe(faults)}; ' if faults else '', num_others)
+      f'{_described(faults, files)}; ' if faults else '', num_others)
   shape = _shape_of(looks, resize)
   if resize is not None:
     machine.check_memory(len(looks) * math.prod(shape), 'resize', resize)
@@ -110,7 +69,16 @@ def open_folder(path: str, *, skip_bad: bool = False,
 
   def load(part):
     names = parts[part]
-    return folder.read(names, shape, resize), np.array(
+    images = np.empty([len(names), *shape], np.uint8)
+    with errors.format_errors('dataset', f'images:{root}', _EXPECTED):
+      for i, name in enumerate(names):
+        try:
+          image = image_files.read(root, name, shape[-1], resize)
+          errors.check(image.shape == shape, problem='it has changed')
+        except errors.FormatError as error:
+          raise _error(root, files, {name: str(error)}) from None
+        images[i] = image
+    return images, np.array(
         [labels[name] for name in names]) if labels else None
 
   return dataset_info.ImageInfo(
@@ -119,6 +87,25 @@ def open_folder(path: str, *, skip_bad: bool = False,
       num_train=len(parts['train']), num_test=len(parts['test']),
       fingerprint=user_files.fingerprint(
           *((name, sizes_in_bytes[name]) for name in looks)))
+
+
+def _described(faults: Mapping[str, str], files: Sequence[str]) -> str:
+  """Returns how many files are bad, and why the first few are."""
+  texts = [f'{name} ({fault})' for name, fault in faults.items()]
+  more = f' and {len(texts) - _MAX_NAMED} more'
+  return (f'{len(faults)} of {len(files)} files are bad: '
+          f'{", ".join(texts[:_MAX_NAMED])}'
+          f'{more if len(texts) > _MAX_NAMED else ""}')
+
+
+def _error(root: str, files: Sequence[str],
+           faults: Mapping[str, str]) -> errors.FormatError:
+  """Returns the error that names all bad files, not only the known ones."""
+  _, others = image_files.look_at_all(root, files, reads_pixels=True)
+  said = _described(dict(sorted({**faults, **others}.items())), files)
+  return errors.FormatError(
+      f'{said}. Repair or remove them; tf_resflow train passes over them '
+      'with --skip_bad.')
 
 
 def _files_below(root):
