@@ -159,10 +159,9 @@ def _labels_of(names, parts):
   # Without the folder of the part, if any.
   has_parts = parts['train'][0].startswith('train' + os.sep)
   folders = [(*name.split(os.sep)[has_parts:-1], '')[0] for name in names]
-  classes = sorted({*folders})
-  return {} if len(classes) < 2 or '' in classes else {
-      name: classes.index(folder)
-      for name, folder in zip(names, folders, strict=True)}
+  classes, labels = np.unique(folders, return_inverse=True)
+  return {} if len(classes) < 2 or '' in classes else dict(
+      zip(names, labels, strict=True))
 
 
 def _parts_of(names):
