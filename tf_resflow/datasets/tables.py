@@ -244,13 +244,10 @@ class _Data:
         coordinates, train.T, test.T, strict=True):
       if name in self.problems.dropped:
         continue
-      problem = column_checks.column_problem(
-          values[0], values[1], name in self.config.condition_on)
-      if level:
-        problem = (f'is {level} in all or no training rows'
-                   if np.ptp(values[0]) == 0 else '')
-      if problem:
-        self.problems.add(name, problem)
+      if text := column_checks.column_problem(
+          values[0], values[1], name in self.config.condition_on):
+        self.problems.add(
+            name, f'is {level} in all or no training rows' if level else text)
     self.problems.check()
 
 
