@@ -29,9 +29,8 @@ def check_folder(
   It need not exist; `writes` says whether files are to be written there, too.
   """
   check_local(name, path)
-  nearest = path = pathlib.Path(path)
-  while not os.path.exists(nearest):
-    nearest = nearest.parent
+  path = pathlib.Path(path)
+  nearest = next(filter(os.path.exists, (path, *path.parents)))
   errors.check(
       nearest.is_dir(), name, path, 'a folder',
       'It is a file.' if nearest == path else f'{nearest} is a file.')
