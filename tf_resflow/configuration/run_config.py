@@ -131,9 +131,8 @@ class Config:
 
   def sections(self) -> list[fields.Section]:
     """Returns the model type, then the sections in the order of fields."""
-    return [sections_lib.ModelTypeConfig(model=self.model.name()), *(
-        getattr(self, f.name) for f in dataclasses.fields(self)
-        if f.name != 'info')]
+    return [sections_lib.ModelTypeConfig(model=self.model.name()), self.data,
+            self.model, self.objective, self.optimizer, self.run]
 
   def replace(self, **values: Any) -> 'Config':
     """Returns the configuration with other values, see `make_config`.
