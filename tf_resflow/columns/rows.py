@@ -190,8 +190,7 @@ def check_free(frame: Any, names: Sequence[str]) -> None:
 
 def parse(
     schema: schema_lib.Schema, table: Table, problems: problems_lib.Problems,
-    missing: str = 'error',
-    roles: Sequence[str] = schema_lib.OF_FLOWS) -> Rows:
+    missing: str, roles: Sequence[str]) -> Rows:
   """Returns all rows of a table.
 
   What is wrong is added to `problems`; columns that have to be left out are
