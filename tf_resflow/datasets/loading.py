@@ -82,9 +82,7 @@ def open_stored(
     return {'x': image, 'label': label, **others}
 
   if info.is_image:
-    examples = examples.map(
-        tf.autograph.experimental.do_not_convert(finish),
-        num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    examples = split_lib.mapped(examples, finish)
   return split_lib.Split(examples, size, info.event_shape, info.num_levels,
                          num_condition_labels=info.condition_labels or 0)
 
@@ -101,11 +99,9 @@ def open_drawn(
           'test': info.num_test}[split]
   seed = tf.constant(_SEEDS[split], tf.int64)
   draw_fn: Any = info.draw_fn
-  examples = tf.data.Dataset.range(size).map(
-      tf.autograph.experimental.do_not_convert(
-          lambda index: split_lib.drawn(
-              draw_fn, tf.stack([seed, index]), info.event_shape)),
-      num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+  examples = split_lib.mapped(
+      tf.data.Dataset.range(size), lambda index: split_lib.drawn(
+          draw_fn, tf.stack([seed, index]), info.event_shape))
   return split_lib.Split(examples, size, info.event_shape, draw_fn=draw_fn)
 
 

@@ -205,11 +205,8 @@ def _batches(elements, finish, batch_size, share=None):
   if num_shares > 1:
     elements = elements.filter(tf.autograph.experimental.do_not_convert(
         lambda i, *unused: i % batch_size // size == index))
-  batches = elements.map(
-      # AutoGraph has nothing to convert, and takes time.
-      tf.autograph.experimental.do_not_convert(finish),
-      num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
-  ).batch(size, drop_remainder=share is not None)
+  batches = split_lib.mapped(elements, finish).batch(
+      size, drop_remainder=share is not None)
   options = tf.data.Options()
   options.deterministic = True
   # Processes read their own rows already.

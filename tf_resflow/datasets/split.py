@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 import dataclasses
 import functools
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import tensorflow as tf
@@ -104,6 +104,15 @@ class Split:
     return {
         key: np.stack([found[i][key].numpy() for i in positions])
         for key in self.examples.element_spec}
+
+
+def mapped(
+    examples: tf.data.Dataset, function: Callable[..., Any]) -> tf.data.Dataset:
+  """Returns what a function makes of examples, in parallel and in order."""
+  return examples.map(
+      # AutoGraph has nothing to convert, and takes time.
+      tf.autograph.experimental.do_not_convert(function),
+      num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
 
 
 def drawn(draw_fn: Callable[[tf.Tensor], tf.Tensor], key: tf.Tensor,
