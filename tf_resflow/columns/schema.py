@@ -64,6 +64,12 @@ class Column:
     return [f'{self.name}={level}' for level in self.levels] or [self.name]
 
 
+def _given(value):
+  """Returns the fields of a dataclass that differ from their defaults."""
+  return {f.name: getattr(value, f.name) for f in dataclasses.fields(value)
+          if getattr(value, f.name) != f.default}
+
+
 def by_column(columns: Sequence[Column], values: Any) -> list[np.ndarray]:
   """Splits coordinates `[..., K]` into those of each of some columns."""
   ends = np.cumsum([column.num_coordinates for column in columns])
@@ -106,14 +112,10 @@ class Schema:
 
   def to_json_object(self) -> dict[str, Any]:
     """Returns objects of JSON; see `of`."""
-    columns = [
-        {f.name: value[0] if f.name in ('mean', 'std') and len(value) == 1
-         else value for f in dataclasses.fields(column)
-         if (value := getattr(column, f.name)) != f.default}
-        for column in self.columns]
-    return {'columns': columns} | (
-        {'whitening': self.whitening} if self.whitening else {}) | (
-            {'dtype': self.dtype} if self.dtype else {})
+    columns = [{
+        name: value[0] if name in ('mean', 'std') and len(value) == 1 else value
+        for name, value in _given(column).items()} for column in self.columns]
+    return _given(self) | {'columns': columns}
 
   def with_role(self, *roles: str) -> tuple[Column, ...]:
     """Returns the columns of a role, those of the first one of several first.
