@@ -138,7 +138,6 @@ def some_conditions(split: Split, num_examples: int) -> tf.Tensor | None:
 
 def first_conditions(split: Split, num_examples: int) -> np.ndarray:
   """Returns conditions of the first examples, `[num_examples, ...]`."""
-  return np.concatenate([
-      batch.numpy() for batch in split.examples.take(num_examples).map(
-          lambda example: example['condition']
-      ).batch(4096)])
+  conditions = split.examples.take(num_examples).map(
+      lambda example: example['condition'])
+  return conditions.batch(num_examples).get_single_element().numpy()
