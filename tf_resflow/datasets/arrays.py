@@ -82,10 +82,9 @@ def array(
       errors.check(
           test is None or len(parts) == 2, problem=f'With test, {key} is two '
           'arrays, the second of the test part.')
-      for part in parts:
+      for suffix, part in zip(('', '_test'), parts, strict=False):
         cells.check_unmasked(key, part)
-      arrays |= {key + suffix: np.asarray(part) for suffix, part in zip(
-          ('', '_test'), parts, strict=False)}
+        arrays[key + suffix] = np.asarray(part)
     info = _info(name, arrays, column_types, share)
     return info if condition is None else info.with_condition(['condition'])
 
