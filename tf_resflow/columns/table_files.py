@@ -122,8 +122,7 @@ def _parts_of_parquet(path, size):
   # Buffers would keep all that was read.
   with parquet.ParquetFile(path, pre_buffer=False) as file:
     for batch in file.iter_batches(size):
-      frame = plain(pa.Table.from_batches([batch]).to_pandas(
-          types_mapper=types.get))
+      frame = plain(batch.to_pandas(types_mapper=types.get))
       # Rows of a file without an index of its own count on.
       yield frame.set_axis(frame.index + first) if isinstance(
           frame.index, pd.RangeIndex) else frame
