@@ -141,19 +141,17 @@ def _prepared_builder(info, data_dir):
           'TFDS prepares %s in %s, and downloads missing data.', info.name,
           builder.data_dir)
       builder.download_and_prepare()
+    if data_dir is None or builder.is_prepared():
+      return builder
+    reason = f'nothing is in {builder.data_dir}'
   except Exception as error:  # TFDS documents no common error type.
-    # Another process may have prepared the same folder in the meantime.
-    with _quiet(), contextlib.suppress(Exception):
-      builder = tfds.builder(info.name, data_dir=data_dir)
-      if builder.is_prepared():
-        return builder
-    raise _not_found(
-        info, data_dir,
-        f'{type(error).__name__}: {textwrap.shorten(str(error), 300)}',
-    ) from None
-  if data_dir is not None and not builder.is_prepared():
-    raise _not_found(info, data_dir, f'nothing is in {builder.data_dir}')
-  return builder
+    reason = f'{type(error).__name__}: {textwrap.shorten(str(error), 300)}'
+  # Another process may have prepared the same folder in the meantime.
+  with _quiet(), contextlib.suppress(Exception):
+    builder = tfds.builder(info.name, data_dir=data_dir)
+    if builder.is_prepared():
+      return builder
+  raise _not_found(info, data_dir, reason) from None
 
 
 def _not_found(info, data_dir, reason):
