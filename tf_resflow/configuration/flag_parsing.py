@@ -187,9 +187,8 @@ def _section(section: Any, flag_values: flags.FlagValues) -> Any:
 
 def _imports(flag_values: flags.FlagValues) -> tuple[str, ...]:
   """Returns the modules of all `--import` flags, without duplicates."""
-  texts = flag_values['import'].value or ()
-  names_ = [name.strip() for text in texts for name in text.split(',')]
-  return tuple(dict.fromkeys(name for name in names_ if name))
+  names = ','.join(flag_values['import'].value or ()).split(',')
+  return tuple(dict.fromkeys(filter(None, map(str.strip, names))))
 
 
 def to_flagfile(config: config_lib.Config) -> str:
