@@ -1,14 +1,11 @@
 """Dequantisation of integer pixels to [0, 1) with noise, and its inverse."""
 
-import functools
-
 import numpy as np
 import tensorflow as tf
 
 from tf_resflow import errors
 
 
-@functools.cache
 def _cell_bounds(num_levels: int) -> tuple[np.ndarray, np.ndarray]:
   """Returns the smallest and largest float32 that `quantize` maps to a level.
 
