@@ -18,8 +18,6 @@ from tf_resflow.specs import registries
 from tf_resflow.specs import renamed
 from tf_resflow.specs import spec as spec_lib
 
-# Fields of the model that are fitted to vectors.
-_FITTED_FIELDS = ('schema',)
 # Below this number of training examples, validations are frequent.
 _FEW_EXAMPLES = 1000
 # Initial noise over the smoothing of a Gaussian.
@@ -91,7 +89,7 @@ class Config:
     for name, right in self.model.fields_from_data(inferred).items():
       # What was fitted when the run began is not fitted again.
       self.model.require(
-          name in _FITTED_FIELDS or getattr(self.model, name) == right, name,
+          name == 'schema' or getattr(self.model, name) == right, name,
           spec_lib.text_of(right),
           f'It follows from {self.data.dataset}; use make_config.')
     return info
