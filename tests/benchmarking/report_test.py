@@ -19,21 +19,20 @@ print(json.dumps({task: sys.argv[1], f'{task}_process': os.getpid()}))
 """
 
 
-def test_reports_are_joined_and_failures_carry_their_reason(tmp_path):
+def test_tasks_have_processes_of_their_own_and_failures_their_reason(tmp_path):
   script = tmp_path / 'script'
   script.write_text(_SCRIPT)
-  seen = []
-  values = report.measure(
-      [sys.executable, str(script), '--flag'], ['train', 'sample'], seen.append)
-  assert seen == ['train', 'sample']
-  assert (values['train'], values['sample']) == ('--flag', '--flag')
-  assert values['train_process'] != values['sample_process']
+  train, sample = (
+      report.measure([sys.executable, str(script), '--flag'], task)
+      for task in ('train', 'sample'))
+  assert (train['train'], sample['sample']) == ('--flag', '--flag')
+  assert train['train_process'] != sample['sample_process']
   for task, message in (
       ('bad', 'measuring bad ended with status 1: no memory left'),
       ('large', 'measuring large ended with status -9: it was killed, probably '
        'because memory ran out; use a')):
     with pytest.raises(report.MeasurementError, match=message):
-      report.measure([sys.executable, str(script)], [task])
+      report.measure([sys.executable, str(script)], task)
 
 
 def test_ratios_of_what_both_measured():

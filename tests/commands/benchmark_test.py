@@ -19,13 +19,13 @@ _VALUES = {
 
 @pytest.fixture(name='asked')
 def _asked(monkeypatch):
-  """What processes would have been asked; they report `_VALUES`."""
+  """What processes would have been asked; each reports some of `_VALUES`."""
   asked = []
 
-  def measure(command, tasks, progress_fn):
-    asked.append((command, tuple(tasks)))
-    progress_fn(tasks[0])
-    return dict(_VALUES)
+  def measure(command, task):
+    asked.append((command, task))
+    return {name: value for name, value in _VALUES.items() if (
+        name == 'evaluate_s') == (task == 'evaluate')}
 
   monkeypatch.setattr(benchmarking.report, 'measure', measure)
   return asked
@@ -41,9 +41,10 @@ def test_one_json_line_and_ratios(run_tool, asked, tmp_path):
   assert results.report(result) == {
       'batch_size': 4, 'estimator': 'fixed:4', **_VALUES,
       'sample_residual_max': None}
-  ((command, tasks),) = asked
-  assert command[-len(arguments):] == arguments
+  commands, tasks = zip(*asked, strict=True)
+  assert all(c[-len(arguments):] == arguments for c in commands)
   assert tasks == ('train', 'evaluate')
+  assert 'Measuring train ...\nMeasuring evaluate ...\n' in result.stderr
   (row,) = [r for r in result.stderr.splitlines()
             if r.startswith('train_step_s')]
   assert row.split()[-3:] == ['0.5', '2', '0.250']
@@ -100,8 +101,8 @@ def test_advice(run_tool, asked, monkeypatch):
   result = run_tool('benchmark', '--advise', *_TINY, '--data_dir=/nowhere',
                     '--num_steps=1000000')
   assert results.report(result)['run_hours'] == 0.12345
-  ((_, tasks),) = asked
-  assert tasks == ('run',)
+  ((_, task),) = asked
+  assert task == 'run'
   lines = result.stderr.splitlines()
   assert [line.split() for line in lines[1:3]] == [
       ['num_steps', '1,000,000'], ['run_hours', '0.1235']]

@@ -94,10 +94,10 @@ def test_figures_at_full_size(run_tool, tmp_path):
 def test_memory_measures_processes_and_draws(run_tool, tmp_path, monkeypatch):
   commands = []
 
-  def measure(command, tasks):
+  def measure(command, task):
     flagfile, *options = command[-3:]
     with open(flagfile.removeprefix('--flagfile='), encoding='utf-8') as file:
-      commands.append((file.read(), options, tasks))
+      commands.append((file.read(), options, task))
     return {'peak_memory_gb': 1.0 + len(commands)}
 
   monkeypatch.setattr(benchmarking.report, 'measure', measure)
@@ -107,11 +107,11 @@ def test_memory_measures_processes_and_draws(run_tool, tmp_path, monkeypatch):
   assert (tmp_path / 'figure3_benchmark.png').stat().st_size > 0
   assert report['peak_memory_gb']['recompute'] == {'10': 2.0, '40': 3.0}
   assert '\npeak_memory_gb.recompute.10 ' in result.stderr
-  text, options, tasks = commands[-1]
+  text, options, task = commands[-1]
   assert '--memory=naive\n' in text and '--hidden_channels=128\n' in text
   assert '--estimator=fixed:40\n' in text
   assert options == ['--tasks=train', '--num_repeats=0']
-  assert tasks == ['train']
+  assert task == 'train'
 
 
 def test_bad_input(run_tool, tmp_path):

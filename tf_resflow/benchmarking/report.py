@@ -1,6 +1,6 @@
 """Measurements in separate processes, their tables, and advice on a run."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 import json
 import os
 import signal
@@ -24,37 +24,30 @@ class MeasurementError(errors.ExpectedError):
   """A measuring process failed."""
 
 
-def measure(command: Sequence[str], tasks: Sequence[str],
-            progress_fn: Callable[[str], None] | None = None) -> dict[str, Any]:
-  """Runs a command once per task and merges the reports of the processes.
+def measure(command: Sequence[str], task: str) -> dict[str, Any]:
+  """Runs a command for a task, and returns the report of the process.
 
   A fresh process has neither the traces nor the memory of another task.
 
   Args:
-    command: a program and its arguments; each process runs `command
+    command: a program and its arguments; the process runs `command
       --worker=TASK` and writes one JSON object to the last line of its output.
-    tasks: names of the tasks.
-    progress_fn: called with the name of a task before it starts.
+    task: name of the task.
 
   Raises:
-    MeasurementError: if a process fails, with its last line of errors.
+    MeasurementError: if the process fails, with its last line of errors.
   """
-  values = {}
-  for task in tasks:
-    if progress_fn is not None:
-      progress_fn(task)
-    process = subprocess.run(
-        [*command, f'--worker={task}'], text=True,
-        capture_output=True, check=False)
-    if process.returncode:
-      reason = (process.stderr.strip().splitlines() or ['no message'])[-1]
-      if process.returncode == -signal.SIGKILL:
-        reason = ('it was killed, probably because memory ran out; use a '
-                  'smaller --batch_size')
-      raise MeasurementError(
-          f'measuring {task} ended with status {process.returncode}: {reason}')
-    values.update(json.loads(process.stdout.splitlines()[-1]))
-  return values
+  process = subprocess.run(
+      [*command, f'--worker={task}'], text=True, capture_output=True,
+      check=False)
+  if process.returncode:
+    reason = (process.stderr.strip().splitlines() or ['no message'])[-1]
+    if process.returncode == -signal.SIGKILL:
+      reason = ('it was killed, probably because memory ran out; use a '
+                'smaller --batch_size')
+    raise MeasurementError(
+        f'measuring {task} ended with status {process.returncode}: {reason}')
+  return json.loads(process.stdout.splitlines()[-1])
 
 
 def measure_training(
@@ -66,7 +59,7 @@ def measure_training(
     file.flush()
     return measure([
         *command, f'--flagfile={file.name}', '--tasks=train',
-        f'--num_repeats={num_repeats}'], ['train'])
+        f'--num_repeats={num_repeats}'], 'train')
 
 
 def read_baseline(path: str | os.PathLike) -> dict[str, Any]:

@@ -130,10 +130,11 @@ def main(options: Options, config: configuration.Config) -> None:
     return
   baseline = benchmarking.report.read_baseline(
       options.baseline_json) if options.baseline_json else None
-  values = benchmarking.report.measure(
-      runner.command('benchmark', options.arguments),
-      [_RUN] if options.advise else options.tasks,
-      lambda task: options_lib.note(f'Measuring {task} ...'))
+  values: dict[str, Any] = {}
+  for task in [_RUN] if options.advise else options.tasks:
+    options_lib.note(f'Measuring {task} ...')
+    values |= benchmarking.report.measure(
+        runner.command('benchmark', options.arguments), task)
   if options.advise:
     _advise(benchmarking.report.advise(config, values))
     return
