@@ -19,8 +19,8 @@ from tensorflow.python.framework import ops
 from tensorflow.python.ops import control_flow_util
 from tensorflow.python.ops import summary_ops_v2
 
-# Who is in `custom_gradients`, and whom they have met there.
-_tracing: dict[object, list[object]] = {}
+# Who is in `custom_gradients`, and whether they have been alone there.
+_tracing: dict[object, bool] = {}
 _lock = threading.Lock()
 
 
@@ -147,15 +147,13 @@ def custom_gradients() -> Iterator[list[str]]:
   me = object()
   with _lock:
     known = {*ops.gradient_registry.list()}
-    met = _tracing[me] = [*_tracing]
-    for other in met:
-      _tracing[other].append(me)
+    is_alone = not _tracing
+    _tracing.update(dict.fromkeys([*_tracing, me], is_alone))
   try:
     yield names
   finally:
     with _lock:
-      del _tracing[me]
-      if not met:
+      if _tracing.pop(me):
         names += {*ops.gradient_registry.list()} - known
 
 
