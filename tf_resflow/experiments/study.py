@@ -50,6 +50,11 @@ def _folder(name):
   return name.replace(' ', '_')
 
 
+def _rounded(number):
+  """Returns a number of three significant digits."""
+  return float(f'{number:.3g}')
+
+
 class Task(NamedTuple):
   """One entry of the queue of a study, and one record of its log."""
 
@@ -278,28 +283,30 @@ class Study:
     """
     rates = [float(rate) for rate in self.rates]
     for _ in range(self.max_extensions if rates else 0):
-      ratio = rates[1] / rates[0]
-      values = [self._values(case, rates, records) for case in self.flows]
+      values = [self.validation(case, rates, records) for case in self.flows]
       if any(None in of_case for of_case in values):
         break
-      best = {int(np.argmin(of_case)) for of_case in values}
-      above = [rates[-1] * ratio] if len(rates) - 1 in best else []
-      below = [rates[0] / ratio] if 0 in best else []
-      if not above and not below:
-        break
-      below, above = ([float(f'{rate:.3g}') for rate in new]
-                      for new in (below, above))
+      best = {self._best(of_case) for of_case in values}
+      ratio = rates[1] / rates[0]
+      below = [_rounded(rates[0] / ratio)] if 0 in best else []
+      above = [_rounded(rates[-1] * ratio)] if len(rates) - 1 in best else []
       rates = [*below, *rates, *above]
     return rates
 
-  def _values(self, case, rates, records):
-    """Returns the losses of the trials of a case; None for one not done."""
-    found = [records.get(Task(TUNE, self.tuning, case, r).name) for r in rates]
-    return [record and self._loss(record) for record in found]
+  def validation(self, case: str, rates: Sequence[float],
+                 records: Records) -> list[Any]:
+    """Returns the validation values of a case by rate.
 
-  def _loss(self, record):
-    value = record.get(self.metrics[0])  # None of a run that diverged.
-    return math.inf if value is None else sign(self.metrics[0]) * value
+    NaN where training diverged, None where it is not done.
+    """
+    found = [records.get(Task(TUNE, self.tuning, case, r).name) for r in rates]
+    return [record and record.get(self.metrics[0], math.nan)
+            for record in found]
+
+  def _best(self, values):
+    """Returns the index of the best of validation values; NaN is the worst."""
+    losses = sign(self.metrics[0]) * np.array(values)
+    return int(np.argmin(np.where(np.isnan(losses), np.inf, losses)))
 
   def best_rate(self, case: str, records: Records) -> float:
     """Returns the rate of a case with the best validation; all must be done.
@@ -308,16 +315,11 @@ class Study:
       InvalidValueError: if training diverged at all rates.
     """
     rates = self.grid(records)
-    losses = self._values(case, rates, records)
+    values = self.validation(case, rates, records)
     errors.check(
-        np.isfinite(losses).any(), 'rates', rates,
+        np.isfinite(values).any(), 'rates', rates,
         f'rates at which {case} does not diverge')
-    return rates[int(np.argmin(losses))]
-
-  def is_at_edge(self, case: str, records: Records) -> bool:
-    """Returns whether the best rate is the first or last one of the grid."""
-    rates = self.grid(records)
-    return self.best_rate(case, records) in (rates[0], rates[-1])
+    return rates[self._best(values)]
 
   def num_steps(
       self, workload: str, case: str, records: Records) -> int | None:
@@ -331,7 +333,7 @@ class Study:
       steps = budget.num_steps
       return steps[case] if isinstance(steps, Mapping) else steps
     step_s = np.median(self._measured(workload, case, records))
-    return max(int(float(f'{budget.seconds / step_s:.3g}')), 1)
+    return max(int(_rounded(budget.seconds / step_s)), 1)
 
   def make_config(
       self, task: Task, records: Records, imports: Sequence[str] = (),

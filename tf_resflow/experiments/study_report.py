@@ -64,8 +64,8 @@ def rates_table(study: study_lib.Study, records: study_lib.Records) -> str:
   for case in study.flows:
     best = study.best_rate(case, records)
     texts = ['diverged' if math.isnan(value) else f'{value:.4f}'
-             for value in _validation(study, case, records)]
-    mark = ' (edge)' if study.is_at_edge(case, records) else ''
+             for value in study.validation(case, rates, records)]
+    mark = ' (edge)' if best in (rates[0], rates[-1]) else ''
     rows.append([case, *(f'**{text}**{mark}' if rate == best else text
                          for rate, text in zip(rates, texts, strict=True))])
   return markdown(rows)
@@ -90,13 +90,6 @@ def remarks(study: study_lib.Study, records: study_lib.Records) -> str:
         if len({*seconds.values()}) > 1 else seconds[study.tuning]) + '.'
   hours = sum(record.get('seconds', 0.0) for record in records.values()) / 3600
   return f'{line} All tasks took {hours:.1f} hours.'
-
-
-def _validation(study, case, records):
-  """Returns the validation values of a case by rate; NaN where it diverged."""
-  return [records[study_lib.Task(
-      study_lib.TUNE, study.tuning, case, rate).name].get(
-          study.metrics[0], math.nan) for rate in study.grid(records)]
 
 
 def _compared(workload, case, records):
@@ -149,9 +142,9 @@ def save_picture(study: study_lib.Study, records: study_lib.Records,
       (6.4 * num_panels, 3.0 + 0.2 * len(workloads)), layout='constrained')
   panels = [*figure.subplots(1, num_panels, squeeze=False)[0]]
   if study.rates:
-    curves = panels.pop(0)
+    curves, rates = panels.pop(0), study.grid(records)
     for case in study.flows:
-      curves.plot(study.grid(records), _validation(study, case, records), 'o-',
+      curves.plot(rates, study.validation(case, rates, records), 'o-',
                   label=case, markersize=4)
     curves.set(xscale='log', xlabel='learning rate',
                ylabel=f'validation {study.metrics[0]}', title=study.tuning)
