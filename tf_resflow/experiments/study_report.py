@@ -45,9 +45,8 @@ def _cell(study, workload, case, records, metric):
   compared = _compared(workload, case, records)
   if metric in compared:
     estimate = comparison.Estimate(*compared[metric])
-    mark, digits = '**' if estimate.is_decided else '', _digits(study)
-    cell += (f' ({mark}{estimate.mean:+.{digits}f} +- '
-             f'{estimate.high - estimate.mean:.{digits}f}{mark})')
+    mark = '**' if estimate.is_decided else ''
+    cell += f' ({mark}{_rounded(study, estimate, sign="+")}{mark})'
   if metric == study.metrics[0] and study.rates and case in study.flows:
     cell += f'; {study.num_steps(workload, case, records):,} steps'
     biases = [records[final.name]['bias']
@@ -77,11 +76,10 @@ def remarks(study: study_lib.Study, records: study_lib.Records) -> str:
       record.get('looks', 0) for record in records.values()
       if (record['kind'], record['workload']) == (study_lib.FINAL, name)]
             for name in study.workloads}
-  others = [name for name, each in counts.items() if {*each} != {1}]
   line = (f'Looks at test parts: {sum(map(sum, counts.values()))} by '
           f'{sum(map(len, counts.values()))} finalists' + ''.join(
-              f', of {name} {sum(counts[name])} by {len(counts[name])}'
-              for name in others) + '.')
+              f', of {name} {sum(looks)} by {len(looks)}'
+              for name, looks in counts.items() if {*looks} != {1}) + '.')
   seconds = {name: f'{workload.seconds:g}'
              for name, workload in study.workloads.items() if workload.seconds}
   if len(seconds) == len(study.workloads):
@@ -112,14 +110,14 @@ def _mean(study, workload, case, records, metric):
       comparison.of_errors(
           np.mean(values), comparison.stderr_of_seeds(values), len(values),
           finals[0][f'{metric}_stderr']))
-  digits = _digits(study)
-  return (f'{estimate.mean:.{digits}f} +- '
+  return _rounded(study, estimate)
+
+
+def _rounded(study, estimate, sign=''):
+  """Returns a mean with the half width of its interval, as tables have it."""
+  digits = 4 if study.rates else 2
+  return (f'{estimate.mean:{sign}.{digits}f} +- '
           f'{estimate.high - estimate.mean:.{digits}f}')
-
-
-def _digits(study):
-  """Returns the number of decimal places of its metrics."""
-  return 4 if study.rates else 2
 
 
 def markdown(rows: Sequence[Sequence[str]]) -> str:
