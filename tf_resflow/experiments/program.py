@@ -115,12 +115,11 @@ def read_values(workdir: str) -> tuple[dict[str, Any], np.ndarray]:
     log_prob = np.float64(values.get('log_prob', []))
   errors.check(log_prob.shape == (num_points,), 'log_prob', f'{log_prob.shape}',
                f'an array [{num_points}] in {path}')
+  nats = np.full(len(has_density), np.inf)
   num_wrong = np.sum(np.isnan(log_prob) | np.isposinf(log_prob))
   if num_wrong:
-    return {'problem': f'log_prob of {num_wrong} points is no number'}, (
-        np.full(len(has_density), np.inf))
+    return {'problem': f'log_prob of {num_wrong} points is no number'}, nats
   cells = log_prob.reshape([has_density.sum(), -1])
-  nats = np.full(len(has_density), np.inf)
   nats[has_density] = np.log(cells.shape[1]) - np.logaddexp.reduce(
       cells, axis=1)
   return statistics.mean_and_stderr(
