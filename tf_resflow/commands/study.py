@@ -30,6 +30,7 @@ from tf_resflow.commands import options as options_lib
 from tf_resflow.commands import runner
 from tf_resflow.configuration import flag_parsing as flags_lib
 from tf_resflow.experiments import study as study_lib
+from tf_resflow.experiments import study_log
 from tf_resflow.specs import fields
 from tf_resflow.specs import registries
 
@@ -55,16 +56,10 @@ class Options(options_lib.OutputFile):
   task: str | None = fields.field(
       None, help='Do this task in this process; used internally.')
 
-  @property
-  def path(self) -> str:
-    """Path of the log."""
-    return self.log or os.path.join(self.workdir or '', study_lib.LOG)
-
 
 def main(options: Options) -> None:
   """Does what is left of the study, and prints its tables."""
   # Loads matplotlib.
-  from tf_resflow.experiments import study_log
   from tf_resflow.experiments import study_report
   from tf_resflow.experiments import trials
   if options.name is None and options.log is None:
@@ -73,7 +68,7 @@ def main(options: Options) -> None:
     return
   if options.task:
     study = registries.STUDIES.get(options.name)
-    *_, records = study_log.read(options.path)
+    *_, records = study_log.read(os.path.join(options.workdir, study_lib.LOG))
     (task,) = (t for t in study.pending(records) if t.name == options.task)
     options_lib.print_report(trials.run(
         study, task, records, os.path.join(options.workdir, task.name),
@@ -88,7 +83,6 @@ def main(options: Options) -> None:
 def finished(
     options: Options) -> tuple[study_lib.Study, dict[str, dict[str, Any]]]:
   """Returns a study and its records, after what was left of it."""
-  from tf_resflow.experiments import study_log
   from tf_resflow.experiments import study_queue
   if options.workdir:
     study = registries.STUDIES.get(options.name)
@@ -96,7 +90,7 @@ def finished(
         study, options.workdir, command_fn=runner.command,
         worker=options.arguments, progress_fn=options_lib.note,
         imports=flags_lib.modules_of(options.arguments)).run(options.name)
-  _, study, records = study_log.read(options.path)
-  errors.check(not study.pending(records), 'log', options.path,
+  _, study, records = study_log.read(options.log)
+  errors.check(not study.pending(records), 'log', options.log,
                'the log of a study that is done')
   return study, records
