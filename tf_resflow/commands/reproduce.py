@@ -24,10 +24,13 @@ import dataclasses
 import os
 import shlex
 
+from tf_resflow import configuration
 from tf_resflow import workflow
 from tf_resflow.commands import options as options_lib
 from tf_resflow.commands import runner
 from tf_resflow.commands import study as study_tool
+from tf_resflow.configuration import flagfiles
+from tf_resflow.experiments import paper
 from tf_resflow.training import files
 
 _NAMES = (*(f'table{number}' for number in range(1, 6)),
@@ -66,7 +69,6 @@ def main(options: Options) -> None:
   elif options.size == 'paper':
     _full_table(options)
   else:
-    from tf_resflow.experiments import paper
     from tf_resflow.experiments import study_report
     names = paper.OF_TABLES.get(options.name, ())
     options.require(
@@ -85,8 +87,6 @@ def _study_options(options, name):
 
 
 def _measure(options):
-  from tf_resflow import configuration
-  from tf_resflow.configuration import flagfiles
   from tf_resflow.experiments import memory
   os.makedirs(options.workdir, exist_ok=True)
   for name, changes in _MEASURED[options.size].items():
@@ -100,7 +100,6 @@ def _measure(options):
 def _figure(options):
   """Draws a figure, or says which runs are missing."""
   from tf_resflow.experiments import figures
-  from tf_resflow.experiments import paper
   figure = paper.FIGURES[options.name]
   path = os.path.join(options.workdir, f'{options.name}.png')
   os.makedirs(options.workdir, exist_ok=True)
@@ -134,7 +133,6 @@ def _finalists(options, figure):
 
 
 def _full_table(options):
-  from tf_resflow.experiments import paper
   from tf_resflow.experiments import study_report
   rows, runs = paper.rows(options.name), paper.runs()
   print(study_report.markdown([
