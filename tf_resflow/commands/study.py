@@ -88,8 +88,8 @@ def finished(
     study = registries.STUDIES.get(options.name)
     return study, study_queue.Queue(
         study, options.workdir, command_fn=runner.command,
-        worker=options.arguments, progress_fn=options_lib.note,
-        imports=flags_lib.modules_of(options.arguments)).run(options.name)
+        worker=options.arguments, progress_fn=options_lib.note
+    ).run(options.name)
   _, study, records = study_log.read(options.log)
   errors.check(not study.pending(records), 'log', options.log,
                'the log of a study that is done')

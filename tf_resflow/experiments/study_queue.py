@@ -2,6 +2,7 @@
 """
 
 from collections.abc import Callable, Sequence
+import dataclasses
 import hashlib
 import json
 import os
@@ -14,6 +15,7 @@ import numpy as np
 
 from tf_resflow import benchmarking
 from tf_resflow import errors
+from tf_resflow.configuration import flag_parsing as flags_lib
 from tf_resflow.experiments import comparison
 from tf_resflow.experiments import program as program_lib
 from tf_resflow.experiments import study as study_lib
@@ -32,6 +34,7 @@ class TaskError(errors.ExpectedError):
   """The process of a task failed."""
 
 
+@dataclasses.dataclass(frozen=True)
 class Queue:
   """The queue of a study in a folder.
 
@@ -39,21 +42,16 @@ class Queue:
     study: the study.
     workdir: folder of its log and runs.
     command_fn: from a tool and its arguments to the command of a process.
-    worker: arguments of the tool `study` that name the study there.
-    imports: modules with types of the study.
+    worker: arguments of the tool `study` that name the study there, and import
+      modules with its types.
     progress_fn: called with lines for people.
   """
 
-  def __init__(self, study: study_lib.Study, workdir: str, *,
-               command_fn: Callable[[str, Sequence[str]], list[str]],
-               worker: Sequence[str], progress_fn: Callable[[str], object],
-               imports: Sequence[str] = ()):
-    self._study = study
-    self._workdir = workdir
-    self._command_fn = command_fn
-    self._worker = worker
-    self._imports = imports
-    self._say = progress_fn
+  study: study_lib.Study
+  workdir: str
+  command_fn: Callable[[str, Sequence[str]], list[str]]
+  worker: Sequence[str]
+  progress_fn: Callable[[str], object]
 
   def run(self, name: str) -> dict[str, dict[str, Any]]:
     """Does all that is left, and returns the records.
@@ -61,18 +59,18 @@ class Queue:
     Raises:
       TaskError: if a task fails; those that are done stay in the log.
     """
-    study = self._study
+    study = self.study
     study.check()
-    os.makedirs(self._workdir, exist_ok=True)
+    os.makedirs(self.workdir, exist_ok=True)
     with study_log.StudyLog(
-        os.path.join(self._workdir, study_lib.LOG), name, study) as log:
-      self._say(f'{study.title}: {outlook(study, log.records)}.')
+        os.path.join(self.workdir, study_lib.LOG), name, study) as log:
+      self.progress_fn(f'{study.title}: {outlook(study, log.records)}.')
       while tasks := study.pending(log.records):
         task, start = tasks[0], time.monotonic()
         values = self._do(task, log.records)
         seconds = time.monotonic() - start
         log.append(task, {**values, 'seconds': round(seconds, 1)})
-        self._say(f'{_line(study, log.records[task.name])}; '
+        self.progress_fn(f'{_line(study, log.records[task.name])}; '
                   f'{outlook(study, log.records)}')
       return log.records
 
@@ -82,13 +80,13 @@ class Queue:
       return self._time(task, records)
     if task.kind == study_lib.COMPARE:
       return self._compare(task, records)
-    folder = os.path.join(self._workdir, task.name)
+    folder = os.path.join(self.workdir, task.name)
     os.makedirs(folder, exist_ok=True)
     log = f'{folder}.log'
-    output = self._output(self._command_fn('study', [
-        *self._worker, f'--task={task.name}']), log)
+    output = self._output(self.command_fn('study', [
+        *self.worker, f'--task={task.name}']), log)
     record = json.loads(output.splitlines()[-1])
-    program = self._study.program(task.case)
+    program = self.study.program(task.case)
     if program is None:
       return record
     self._output([self._python(program), os.fspath(program.script), *(
@@ -106,12 +104,12 @@ class Queue:
     if not program.requirements:
       return sys.executable
     text = '\n'.join(program.requirements)
-    folder = os.path.join(self._workdir, 'environments', hashlib.sha256(
+    folder = os.path.join(self.workdir, 'environments', hashlib.sha256(
         text.encode()).hexdigest()[:16])
     python = os.path.join(folder, 'bin', 'python')
     is_whole = os.path.join(folder, 'requirements.txt')
     if not os.path.exists(is_whole):
-      self._say(f'Installing {", ".join(program.requirements)}.')
+      self.progress_fn(f'Installing {", ".join(program.requirements)}.')
       os.makedirs(os.path.dirname(folder), exist_ok=True)
       log = f'{folder}.log'
       self._output([sys.executable, '-m', 'venv', '--clear', folder], log)
@@ -142,22 +140,23 @@ class Queue:
     return output
 
   def _time(self, task, records):
+    config = self.study.make_config(
+        task, records, flags_lib.modules_of(self.worker))
     measured = benchmarking.report.measure_training(
-        self._command_fn('benchmark', []),
-        self._study.make_config(task, records, self._imports), _NUM_REPEATS)
+        self.command_fn('benchmark', []), config, _NUM_REPEATS)
     return {'step_s': measured['train_step_mean_s']}
 
   def _compare(self, task, records):
     """Returns an `Estimate` of the difference to the first case, by metric."""
-    finals = [self._study.finals(task.workload, case, records)
-              for case in (task.case, self._study.reference)]
+    finals = [self.study.finals(task.workload, case, records)
+              for case in (task.case, self.study.reference)]
     # Of a finalist that diverged nothing can be compared.
-    metrics = [metric for metric in self._study.metrics if all(
+    metrics = [metric for metric in self.study.metrics if all(
         metric in records[final.name] for of_case in finals
         for final in of_case)]
     a, b = ([self._arrays(final) for final in of_case] if metrics else []
             for of_case in finals)
-    folds = self._study.workloads[task.workload].folds
+    folds = self.study.workloads[task.workload].folds
     # What no case has a value of is infinite in both.
     with np.errstate(invalid='ignore'):
       return {metric: comparison.of_finalists([
@@ -165,7 +164,7 @@ class Queue:
               for metric in metrics}
 
   def _arrays(self, task):
-    path = os.path.join(self._workdir, task.name, trials.ARRAYS)
+    path = os.path.join(self.workdir, task.name, trials.ARRAYS)
     with np.load(path) as arrays:
       return dict(arrays)
 
