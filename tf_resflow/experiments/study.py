@@ -167,11 +167,6 @@ class Study:
     return {name: case for name, case in self.cases.items()
             if isinstance(case, Mapping)}
 
-  def program(self, case: str) -> Program | None:
-    """Returns the program of a case that is one."""
-    value = self.cases[case]
-    return None if isinstance(value, Mapping) else value
-
   def _num_seeds(self, workload):
     return workload.num_seeds or self.num_seeds
 

@@ -86,8 +86,8 @@ class Queue:
     output = self._output(self.command_fn('study', [
         *self.worker, f'--task={task.name}']), log)
     record = json.loads(output.splitlines()[-1])
-    program = self.study.program(task.case)
-    if program is None:
+    program = self.study.cases[task.case]
+    if not isinstance(program, study_lib.Program):
       return record
     self._output([self._python(program), os.fspath(program.script), *(
         os.path.join(folder, name) for name in (
@@ -148,25 +148,25 @@ class Queue:
 
   def _compare(self, task, records):
     """Returns an `Estimate` of the difference to the first case, by metric."""
-    finals = [self.study.finals(task.workload, case, records)
-              for case in (task.case, self.study.reference)]
+    pairs = list(zip(
+        self.study.finals(task.workload, task.case, records),
+        self.study.finals(task.workload, self.study.reference, records),
+        strict=True))
     # Of a finalist that diverged nothing can be compared.
     metrics = [metric for metric in self.study.metrics if all(
-        metric in records[final.name] for of_case in finals
-        for final in of_case)]
-    a, b = ([self._arrays(final) for final in of_case] if metrics else []
-            for of_case in finals)
+        metric in records[final.name] for pair in pairs for final in pair)]
     folds = self.study.workloads[task.workload].folds
     # What no case has a value of is infinite in both.
     with np.errstate(invalid='ignore'):
       return {metric: comparison.of_finalists([
-          x[metric] - y[metric] for x, y in zip(a, b, strict=True)], folds)
-              for metric in metrics}
+          self._values(final, metric) - self._values(first, metric)
+          for final, first in pairs], folds) for metric in metrics}
 
-  def _arrays(self, task):
+  def _values(self, task, metric):
+    """Returns those of the examples of a finalist."""
     path = os.path.join(self.workdir, task.name, trials.ARRAYS)
     with np.load(path) as arrays:
-      return dict(arrays)
+      return arrays[metric]
 
 
 def outlook(study: study_lib.Study, records: study_lib.Records) -> str:

@@ -40,7 +40,7 @@ def run(study: study_lib.Study, task: study_lib.Task,
   if os.path.exists(path):
     return json.loads(files.read_text(path))
   config = study.make_config(task, records, imports)
-  if study.program(task.case):
+  if task.case not in study.flows:
     program.write_rows(config, workdir)
     return {}
   record: dict[str, Any] = {'num_steps': config.optimizer.num_steps}
