@@ -111,29 +111,28 @@ class Options(
 
   def check(self) -> None:
     super().check()
+    model = self.config.model
+    is_table = table_files.is_table(self.output)
     self.refuse(
-        not self.config.model.is_image,
-        ('interpolate', 'reconstruct', 'num_columns'),
-        f'cannot be used with model={self.config.model.name()}',
-        'It is for images.')
-    self.refuse(self.config.model.is_image, ('given',),
-                'cannot be used with images', 'It is for columns of a table.')
+        not model.is_image, ('interpolate', 'reconstruct', 'num_columns'),
+        f'cannot be used with model={model.name()}', 'It is for images.')
+    self.refuse(model.is_image, ('given',), 'cannot be used with images',
+                'It is for columns of a table.')
     self.require(
         not self.interpolate or len(self.indices) % 2 == 0, 'indices',
         'pairs: start, end, start, end')
-    size = getattr(self.config.model, 'event_size', 1)
-    is_table = table_files.is_table(self.output)
+    size = getattr(model, 'event_size', 1)
     if not is_table or self.given is not None:  # Not batch by batch.
       machine.check_memory(  # Latents and samples alone, in float32.
           8 * (self.num_samples or 0) * len(self.temperature) * size,
           'num_samples', self.num_samples)
     self.require(self.given is None or is_table, 'output',
                  'a file .csv or .parquet with --given')
-    is_image = self.config.model.is_image
+    self.require(not (model.is_image and is_table), 'output',
+                 'a file .png or .npz for images')
     self.require(
-        not (is_image and is_table), 'output', 'a file .png or .npz for images')
-    self.require(
-        is_image or self.output.endswith('.npz') or len(self.temperature) == 1,
+        model.is_image or self.output.endswith('.npz')
+        or len(self.temperature) == 1,
         'temperature', 'one number, but for .npz files of vectors')
 
   @property
