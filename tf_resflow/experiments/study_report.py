@@ -26,17 +26,13 @@ def table(study: study_lib.Study, records: study_lib.Records) -> str:
   where it excludes zero. The first table also has the steps of training, and
   the mean difference of biased estimates of training from unbiased ones.
   """
-  return '\n\n'.join(
-      _grid(study, records, metric) for metric in study.metrics)
-
-
-def _grid(study, records, metric):
-  """Returns the table of one metric."""
-  rows = [[metric, *study.cases]]
-  for workload in study.workloads:
-    rows.append([workload, *(
-        _cell(study, workload, case, records, metric) for case in study.cases)])
-  return markdown(rows)
+  tables = []
+  for metric in study.metrics:
+    rows = [[workload, *(_cell(study, workload, case, records, metric)
+                         for case in study.cases)]
+            for workload in study.workloads]
+    tables.append(markdown([[metric, *study.cases], *rows]))
+  return '\n\n'.join(tables)
 
 
 def _cell(study, workload, case, records, metric):
