@@ -132,11 +132,10 @@ class Queue:
         process.wait()
         raise
     if process.returncode:
-      with open(path, encoding='utf-8', errors='replace') as file:
-        last = (file.read().strip().splitlines() or ['no message'])[-1]
+      lines = files.read_text(path).strip().splitlines() or ['no message']
       raise TaskError(
-          f'a run ended with status {process.returncode}: {last} {path} has '
-          'its output. Repeat the command when the cause is removed.')
+          f'a run ended with status {process.returncode}: {lines[-1]} {path} '
+          'has its output. Repeat the command when the cause is removed.')
     return output
 
   def _time(self, task, records):
