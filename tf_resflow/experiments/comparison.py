@@ -30,10 +30,9 @@ class Estimate(NamedTuple):
     """Whether the interval excludes zero."""
     return self.low > 0.0 or self.high < 0.0
 
-  def text(self, unit: str = '') -> str:
+  def text(self, unit: str) -> str:
     """Returns the mean and the interval as text."""
-    return (f'{self.mean:+.4f} [{self.low:+.4f}, {self.high:+.4f}] '
-            f'{unit}').rstrip()
+    return f'{self.mean:+.4f} [{self.low:+.4f}, {self.high:+.4f}] {unit}'
 
 
 def of_seeds_and_examples(values: npt.ArrayLike) -> Estimate:

@@ -119,8 +119,7 @@ class Study:
 
   def __post_init__(self):
     errors.check(len(self.cases) >= 2, 'cases', len(self.cases), '2 or more')
-    errors.check(
-        bool(self.workloads), 'workloads', 'none', '1 or more')
+    errors.check(self.workloads, 'workloads', 'none', '1 or more')
     ratios = np.diff(np.log(self.rates))
     errors.check(
         len(self.rates) == 0 or len(self.rates) >= 2 and np.all(

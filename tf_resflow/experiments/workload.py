@@ -42,9 +42,8 @@ class Workload:
 
   def __post_init__(self):
     errors.check(
-        (self.seconds is None or self.num_steps is None)
-        and (self.seconds is None or self.seconds > 0), 'seconds',
-        self.seconds, 'a number > 0, unless num_steps is given')
+        self.seconds is None or self.num_steps is None and self.seconds > 0,
+        'seconds', self.seconds, 'a number > 0, unless num_steps is given')
     errors.check(
         self.folds == 0 or self.folds > 1, 'folds', self.folds, 'a number > 1')
 
