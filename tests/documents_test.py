@@ -169,8 +169,6 @@ def parse(tool, arguments):
                for a in arguments]
   flag_values = runner._common_flags()
   module.Options.define(flag_values)
-  if module.Options.takes_configuration:
-    flags_lib.define(flag_values)
   _, *rest = flag_values(['', *arguments])
   assert len(rest) <= bool(module.Options.positional)
   fields = {field.name: field for field in module.Options.flag_fields()}

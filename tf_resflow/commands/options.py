@@ -72,10 +72,16 @@ class Options(fields.Section):
   flags_given: tuple[str, ...] = fields.field((), is_flag=False)
 
   @classmethod
-  def define(cls, flag_values: flags.FlagValues) -> None:
-    """Defines one flag per field, those of the tool before shared ones."""
+  def define(
+      cls, flag_values: flags.FlagValues, shows_all: bool = True) -> None:
+    """Defines one flag per field, those of the tool before shared ones.
+
+    Of a configuration without `shows_all` those in the short help.
+    """
     for field in reversed(cls.flag_fields()):
       flags_lib.define_field({'tool': field}, flag_values)
+    if cls.takes_configuration:
+      flags_lib.define(flag_values, shows_all)
 
   @classmethod
   def parse(cls, flag_values: flags.FlagValues,

@@ -67,10 +67,9 @@ def _overview() -> str:
 def _help(tool: ModuleType, shows_all: bool) -> str:
   """Returns the text of `--help`: what a tool does, then flags by groups."""
   flag_values = _common_flags(shows_all)
-  tool.Options.define(flag_values)
+  tool.Options.define(flag_values, shows_all)
   hint = 'tf_resflow flagfiles lists the configurations for --flagfile.'
   if tool.Options.takes_configuration:
-    flags_lib.define(flag_values, shows_all)
     hint = ('' if shows_all else '--help=all shows the other flags of the '
             'configuration. ') + hint
   common, *groups = flag_values.flags_by_module_dict()
@@ -118,8 +117,7 @@ def _run(name: str, arguments: Sequence[str], stop: signals.Stop) -> int:
     arguments = flagfiles.resolve(arguments, [
         field.flag for field in _tool(name).Options.flag_fields()])
     name, *needed = _answering(name, arguments)
-    arguments = [*needed, *arguments]
-    return _run_tool(name, arguments, flag_values)
+    return _run_tool(name, [*needed, *arguments], flag_values)
   except errors.ExpectedError as error:
     return fail(name, errors.sentence(error), error.exit_status)
   except stop.caught_exceptions:
@@ -157,8 +155,6 @@ def _run_tool(
     startup.load_tensorflow()
   flags_lib.import_modules(modules)
   tool.Options.define(flag_values)
-  if tool.Options.takes_configuration:
-    flags_lib.define(flag_values)
   _, *rest = flag_values(['', *(
       _HELP.get(argument, argument) for argument in arguments)])
   if rest and tool.Options.positional:
