@@ -139,9 +139,8 @@ def _full_table(options):
       ['model', 'published', 'here', 'days on 4 V100, one H100 (or TFLOP)',
        'command'],
       *(_cells(row, runs, options.workdir) for row in rows)]))
-  for name in dict.fromkeys(row['flagfile'] for row in rows):
-    if name:
-      print(f'\n{name} departs from the paper: {runs[name]["departures"]}.')
+  for name in dict.fromkeys(row['flagfile'] for row in rows if row['flagfile']):
+    print(f'\n{name} departs from the paper: {runs[name]["departures"]}.')
 
 
 def _is_run(folder):
