@@ -48,22 +48,21 @@ class StudyLog(contextlib.AbstractContextManager):
     self._file.seek(0)
     text = self._file.read()
     whole = text[:text.rfind('\n') + 1]
+    self.records = {}
+    declared = {'study': name, **study.declared()}
     if whole:
       header, old, self.records = _parse(whole, path)
       # As text, since the first case is the one that others are compared with.
       old = {'study': header['study'], **old.declared(),
              'flagfiles': header['flagfiles']}
-      changed = [key for key, value in {
-          'study': name, **study.declared()}.items()
+      changed = [key for key, value in declared.items()
                  if json.dumps(old[key]) != json.dumps(value)]
       errors.check(
           not changed, 'file', path, f'the log of the study {name}',
           f'It has another {", ".join(changed)}. Take another workdir.')
-      self._file.truncate(len(whole.encode()))
-    else:
-      self._file.truncate(0)
-      self.records = {}
-      self._write({'study': name, **study.declared()})
+    self._file.truncate(len(whole.encode()))
+    if not whole:
+      self._write(declared)
 
   def __exit__(self, *unused_error):
     self._file.close()
