@@ -55,13 +55,11 @@ def save_bias(path: str | os.PathLike, runs: Runs) -> None:
   figure.savefig(path, dpi=120)
 
 
-def save_activations(
-    path: str | os.PathLike,
-    names: Sequence[str] = ('softplus', 'elu', 'lipswish')) -> None:
+def save_activations(path: str | os.PathLike) -> None:
   """Figure 4: activations and their first and second derivatives."""
-  figure = figure_lib.Figure((3.2 * len(names), 2.8), layout='constrained')
-  for panel, name in zip(
-      figure.subplots(1, len(names), sharey=True), names, strict=True):
+  figure = figure_lib.Figure((3 * 3.2, 2.8), layout='constrained')
+  for panel, name in zip(figure.subplots(1, 3, sharey=True),
+                         ('softplus', 'elu', 'lipswish'), strict=True):
     x, values = derivatives(name)
     for label, y in zip(('phi', "phi'", "phi''"), values, strict=True):
       panel.plot(x, y, label=label)
