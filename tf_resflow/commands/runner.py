@@ -69,9 +69,8 @@ def _help(tool: ModuleType, shows_all: bool) -> str:
   flag_values = _common_flags(shows_all)
   tool.Options.define(flag_values, shows_all)
   hint = 'tf_resflow flagfiles lists the configurations for --flagfile.'
-  if tool.Options.takes_configuration:
-    hint = ('' if shows_all else '--help=all shows the other flags of the '
-            'configuration. ') + hint
+  if tool.Options.takes_configuration and not shows_all:
+    hint = f'--help=all shows the other flags of the configuration. {hint}'
   common, *groups = flag_values.flags_by_module_dict()
   return '\n'.join([
       inspect.getdoc(tool), *map(flag_values.module_help, [*groups, common]),
