@@ -37,7 +37,9 @@ def table(study: study_lib.Study, records: study_lib.Records) -> str:
 
 def _cell(study, workload, case, records, metric):
   """Returns what a table has of one case on one workload."""
-  cell = _mean(study, workload, case, records, metric)
+  finals = [records[final.name]
+            for final in study.finals(workload, case, records)]
+  cell = _mean(study, workload, finals, metric)
   compared = _compared(workload, case, records)
   if metric in compared:
     estimate = comparison.Estimate(*compared[metric])
@@ -45,9 +47,7 @@ def _cell(study, workload, case, records, metric):
     cell += f' ({mark}{_rounded(study, estimate, sign="+")}{mark})'
   if metric == study.metrics[0] and study.rates and case in study.flows:
     cell += f'; {study.num_steps(workload, case, records):,} steps'
-    biases = [records[final.name]['bias']
-              for final in study.finals(workload, case, records)
-              if 'bias' in records[final.name]]
+    biases = [final['bias'] for final in finals if 'bias' in final]
     cell += f'; bias {np.mean(biases):+.4f}' if biases else ''
   return cell
 
@@ -91,16 +91,14 @@ def _compared(workload, case, records):
   return records.get(study_lib.Task(study_lib.COMPARE, workload, case).name, {})
 
 
-def _mean(study, workload, case, records, metric):
+def _mean(study, workload, finals, metric):
   """Returns the mean of finalists, with the half width of its interval.
 
   The error across examples, which they share, is that of the first one.
   """
-  finals = [records[final.name]
-            for final in study.finals(workload, case, records)]
-  if not all(metric in record for record in finals):
+  if not all(metric in final for final in finals):
     return 'diverged'
-  values = [record[metric] for record in finals]
+  values = [final[metric] for final in finals]
   folds = study.workloads[workload].folds
   estimate = comparison.of_folds(values, folds) if folds else (
       comparison.of_errors(
