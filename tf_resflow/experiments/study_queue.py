@@ -71,7 +71,7 @@ class Queue:
         seconds = time.monotonic() - start
         log.append(task, {**values, 'seconds': round(seconds, 1)})
         self.progress_fn(f'{_line(study, log.records[task.name])}; '
-                  f'{outlook(study, log.records)}')
+                         f'{outlook(study, log.records)}')
       return log.records
 
   def _do(self, task, records):
