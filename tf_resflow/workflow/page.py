@@ -200,7 +200,7 @@ def _marginals(page):
   for i, column in enumerate(shown, 1):
     axes = figure.add_subplot(height, width, i, yticks=[])
     for label, part in ('data', x), ('samples', samples):
-      axes.hist(part[column], 30, x[column].quantile([0.005, 0.995]),
+      axes.hist(part[column], 30, range=x[column].quantile([0.005, 0.995]),
                 histtype='step', label=label)
     axes.set_title(page.label(column), fontsize='small')
   figure.legend(*axes.get_legend_handles_labels(), loc='outside upper right')
