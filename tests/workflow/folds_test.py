@@ -71,5 +71,6 @@ def test_any_other_column_is_kept(monkeypatch):
   monkeypatch.setattr(folds.fitting, 'fit', lambda *_, **__: None)
   monkeypatch.setattr(folds.scoring, 'score', lambda _, rows, **__: mock.Mock(
       frame=lambda: rows.assign(log_prob=rows['b'])))
-  scores = workflow.score_folds(frame, 2)
-  pd.testing.assert_frame_equal(scores[[*frame]], frame)
+  for options in {}, {'groups': 'place', 'columns': frame.columns[:1]}:
+    scores = workflow.score_folds(frame, 2, **options)
+    pd.testing.assert_frame_equal(scores[[*frame]], frame)

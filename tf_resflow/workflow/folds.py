@@ -62,7 +62,7 @@ def score_folds(
     rows_lib.check_free(
         frame, [*rows_lib.appended(None, explain), 'fold', 'rank'])
   columns, conditions, dropped = (
-      cells.as_names(settings.get(name) or ())
+      () if settings.get(name) is None else cells.as_names(settings[name])
       for name in ('columns', 'condition_on', 'drop'))
   for name in conditions:
     _check_levels(named, name, splits)
